@@ -1,0 +1,46 @@
+"""Lightning callbacks for hard-sample mining and prompt evolution, usable in any project.
+
+They talk to the code around them through the protocols in `p2o_callbacks.protocols` alone.
+"""
+
+from p2o_callbacks.errors import ConfigurationError
+from p2o_callbacks.evolution import PromptEvolution
+from p2o_callbacks.mining import HardSampleMiner
+from p2o_callbacks.pool import PromptPool, Template
+from p2o_callbacks.progress import LoopProgress
+from p2o_callbacks.protocols import (
+    EvaluateTemplates,
+    Evolution,
+    EvolutionDisplay,
+    EvolutionProgress,
+    Evolver,
+    GroupObserver,
+    GroupOutcome,
+    GroupSource,
+    HardSetSource,
+    TemplateTrial,
+    TemplateUser,
+)
+from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
+
+__all__ = [
+    "ConfigurationError",
+    "EvaluateTemplates",
+    "Evolution",
+    "EvolutionDisplay",
+    "EvolutionProgress",
+    "Evolver",
+    "GroupObserver",
+    "GroupOutcome",
+    "GroupSource",
+    "HardSampleMiner",
+    "HardSetSource",
+    "LoopProgress",
+    "PromptEvolution",
+    "PromptPool",
+    "RolloutBudget",
+    "RolloutCounter",
+    "Template",
+    "TemplateTrial",
+    "TemplateUser",
+]

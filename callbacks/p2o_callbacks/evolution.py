@@ -1,0 +1,159 @@
+"""Prompt evolution between epochs (P²O, arXiv 2603.21877, Algorithms 2 to 4)."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+
+from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.protocols import (
+    EvolutionDisplay,
+    EvolutionProgress,
+    Evolver,
+    HardSetSource,
+    TemplateTrial,
+    TemplateUser,
+    find_part,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class PromptEvolution(Callback):
+    """Evolves templates for the hard set of the epoch that ended and publishes them for the next.
+
+    It runs in the gap between two epochs, after the first one's checkpoint has been written: a
+    crash in the search loses no training, and a run that is over pays for no search. An empty hard
+    set publishes an empty pool.
+
+    Every rank runs the same search; the engine behind `TemplateUser.evaluate_templates` is what
+    shares the work. Logs ``evolution/metric_calls``, ``evolution/iterations``,
+    ``evolution/templates``, ``evolution/cover`` and ``evolution/best_score``. Writes each pool to
+    ``evolution/epoch_NNNN.json`` under `directory`.
+
+    Args:
+        evolver: The search.
+        every_n_epochs: Epochs from one search to the next; the pool lives on in between.
+        seed: Makes the search repeatable.
+        directory: Where pools are written; None uses the trainer's root.
+
+    Raises:
+        TypeError: No `HardSetSource` stands before this callback in the trainer's list.
+
+    Example::
+
+        Trainer(callbacks=[HardSampleMiner(), PromptEvolution(evolver)])
+    """
+
+    def __init__(
+        self,
+        evolver: Evolver,
+        every_n_epochs: int = 1,
+        seed: int = 0,
+        directory: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.evolver = evolver
+        self.every_n_epochs = every_n_epochs
+        self.seed = seed
+        self.directory = None if directory is None else Path(directory)
+        self.pool = PromptPool()
+        self.evolved_epoch = 0
+        self._trials = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the parts this callback works with, before anything is spent."""
+        if stage == "fit":
+            find_part(trainer, TemplateUser, "PromptEvolution")
+            self._hard_set(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Search, when an epoch has ended whose hard set has not been searched for."""
+        user = find_part(trainer, TemplateUser, "PromptEvolution")
+        epoch = trainer.current_epoch
+        if epoch > self.evolved_epoch and epoch % self.every_n_epochs == 0:
+            self._evolve(trainer, user, epoch)
+            self.evolved_epoch = epoch
+        user.publish_pool(self.pool)
+
+    def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
+        hard_set = self._hard_set(trainer)
+        directory = (self.directory or Path(trainer.default_root_dir)) / "evolution"
+        display = trainer.progress_bar_callback
+        report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
+        evolution = self.evolver.evolve(
+            hard_set,
+            partial(self._evaluate, user, epoch),
+            group_size=user.group_size,
+            seed=self.seed + epoch,
+            report=report,
+        )
+        if isinstance(display, EvolutionDisplay):
+            display.evolution_end()
+        self.pool = evolution.pool
+        scores = [template.score for template in self.pool.templates]
+        metrics = {
+            "evolution/metric_calls": evolution.metric_calls,
+            "evolution/iterations": evolution.iterations,
+            "evolution/templates": len(scores),
+            "evolution/cover": len(self.pool.cover),
+            "evolution/best_score": max(scores, default=0.0),
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=trainer.global_step)
+        if hard_set and not self.pool.cover:
+            _say(
+                f"evolution  no template for {len(hard_set)} hard samples "
+                f"({evolution.metric_calls} metric calls); epoch {epoch + 1} is rolled out bare"
+            )
+        _write_pool(directory / f"epoch_{epoch:04d}.json", self.pool)
+
+    def _evaluate(
+        self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, str]]
+    ) -> list[TemplateTrial]:
+        self._trials += 1
+        return user.evaluate_templates(pairs, seed=self.seed + 1_000_003 * epoch + self._trials)
+
+    def _hard_set(self, trainer: Trainer) -> Sequence[str]:
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        for callback in callbacks[: callbacks.index(self)]:
+            if isinstance(callback, HardSetSource):
+                return callback.hard_set
+        raise TypeError(
+            "PromptEvolution needs a callback with a hard_set, such as HardSampleMiner, before it "
+            "in Trainer(callbacks=[...])"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Primitives only; equal on all ranks, as every rank runs the same search."""
+        return {
+            "pool": self.pool.state_dict(),
+            "evolved_epoch": self.evolved_epoch,
+            "trials": self._trials,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` wrote; the pool is published when training starts."""
+        self.pool = PromptPool.from_state_dict(state_dict["pool"])
+        self.evolved_epoch = state_dict["evolved_epoch"]
+        self._trials = state_dict["trials"]
+
+
+def _no_report(progress: EvolutionProgress) -> None:
+    """Nobody is watching."""
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    logger.info(line)
+
+
+@rank_zero_only
+def _write_pool(path: Path, pool: PromptPool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(pool.state_dict(), indent=2) + "\n")

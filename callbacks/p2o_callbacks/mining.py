@@ -1,0 +1,113 @@
+"""Hard-sample mining (P²O, arXiv 2603.21877): which samples the policy hardly ever solves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from p2o_callbacks.errors import ConfigurationError
+from p2o_callbacks.protocols import GroupOutcome, GroupSource, find_part
+
+
+class HardSampleMiner(Callback):
+    """Keeps the hard set of every epoch: samples with too few solved rollouts.
+
+    Counts the rollouts just made, templated or not: a sample solved with its template leaves the
+    set and is rolled out bare in the next epoch.
+
+    Logs at each epoch end ``hard/size``, ``hard/entered`` (never hard before), ``hard/solved``
+    (were hard in the epoch before), ``hard/relapsed`` (solved once, hard again) and
+    ``hard/dead_groups``, the share of groups whose rewards are all equal.
+
+    Args:
+        threshold: An integer is the number of solved rollouts below which a sample is hard (tau of
+            the paper, 2 of 6); a float in (0, 1] the success rate below which it is.
+        solved_reward: Reward from which a rollout counts as solved.
+
+    Raises:
+        ConfigurationError: The threshold is not positive, or larger than the group.
+
+    Example::
+
+        trainer = Trainer(callbacks=[HardSampleMiner(threshold=2)])
+        trainer.fit(module, datamodule=datamodule)  # a GroupSource
+        trainer.callbacks[0].hard_set
+    """
+
+    def __init__(self, threshold: int | float = 2, solved_reward: float = 1.0) -> None:
+        if threshold <= 0 or (isinstance(threshold, float) and threshold > 1):
+            raise ConfigurationError(
+                f"miner.threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
+            )
+        self.threshold = threshold
+        self.solved_reward = solved_reward
+        self._hard_set: list[str] = []
+        self._before: set[str] = set()
+        self._ever_hard: set[str] = set()
+        self._seen: dict[str, bool] = {}
+        self._groups = self._dead = 0
+
+    @property
+    def hard_set(self) -> Sequence[str]:
+        """Ids of the hard samples of the last whole epoch, sorted."""
+        return self._hard_set
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Start to observe groups."""
+        if stage != "fit":
+            return
+        source = find_part(trainer, GroupSource, "HardSampleMiner")
+        if self._required_successes(source.group_size) > source.group_size:
+            raise ConfigurationError(
+                f"miner.threshold={self.threshold} is above the group size of {source.group_size}, "
+                f"so every sample would be hard; give at most {source.group_size}"
+            )
+        source.add_group_observer(self.observe)
+
+    def observe(self, groups: Sequence[GroupOutcome]) -> None:
+        """Note how groups fared."""
+        for group in groups:
+            successes = sum(reward >= self.solved_reward for reward in group.rewards)
+            self._seen[group.sample_id] = successes < self._required_successes(len(group.rewards))
+            self._groups += 1
+            self._dead += len(set(group.rewards)) == 1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the epoch: what was seen becomes the hard set."""
+        hard = {sample_id for sample_id, is_hard in self._seen.items() if is_hard}
+        # Samples that this epoch did not reach keep their standing.
+        hard |= self._before - self._seen.keys()
+        flow = {
+            "hard/size": len(hard),
+            "hard/entered": len(hard - self._ever_hard),
+            "hard/solved": len(self._before - hard),
+            "hard/relapsed": len((hard & self._ever_hard) - self._before),
+            "hard/dead_groups": self._dead / max(1, self._groups),
+        }
+        pl_module.log_dict({name: float(value) for name, value in flow.items()}, batch_size=1)
+        self._hard_set, self._before = sorted(hard), hard
+        self._ever_hard |= hard
+        self._seen, self._groups, self._dead = {}, 0, 0
+
+    def _required_successes(self, group_size: int) -> float:
+        if isinstance(self.threshold, int):
+            return self.threshold
+        return self.threshold * group_size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Primitives only; equal on all ranks, as every rank observes all groups."""
+        return {
+            "hard_set": list(self._hard_set),
+            "ever_hard": sorted(self._ever_hard),
+            "seen": dict(self._seen),
+            "groups": self._groups,
+            "dead": self._dead,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        self._hard_set = list(state_dict["hard_set"])
+        self._before = set(self._hard_set)
+        self._ever_hard = set(state_dict["ever_hard"])
+        self._seen = dict(state_dict["seen"])
+        self._groups, self._dead = state_dict["groups"], state_dict["dead"]

@@ -1,0 +1,72 @@
+"""The prompt pool: what evolution publishes and rollouts use. Plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Template:
+    """One evolved prompt template.
+
+    Attributes:
+        text: What is put in front of a problem; empty for the seed.
+        parents: Indices into the pool of the templates it was derived from.
+        score: Mean score on the dev samples.
+        dev_scores: Score on each dev sample, by sample id.
+    """
+
+    text: str
+    parents: tuple[int, ...] = ()
+    score: float = 0.0
+    dev_scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PromptPool:
+    """Templates, and who gets which.
+
+    Attributes:
+        templates: All templates found, in order of discovery.
+        cover: Indices of those chosen for use.
+        assignment: Hard sample id to one template index for each of its rollouts; None leaves that
+            rollout bare.
+    """
+
+    templates: tuple[Template, ...] = ()
+    cover: tuple[int, ...] = ()
+    assignment: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+
+    def text_for(self, sample_id: str, rollout: int) -> str:
+        """The template text for one rollout of a sample; empty when it is rolled out bare."""
+        assigned = self.assignment.get(sample_id)
+        index = None if assigned is None else assigned[rollout]
+        return "" if index is None else self.templates[index].text
+
+    def state_dict(self) -> dict[str, Any]:
+        """Primitives only, for a checkpoint or a JSON file."""
+        return {
+            "templates": [
+                {
+                    "text": template.text,
+                    "parents": list(template.parents),
+                    "score": float(template.score),
+                    "dev_scores": {key: float(v) for key, v in template.dev_scores.items()},
+                }
+                for template in self.templates
+            ],
+            "cover": list(self.cover),
+            "assignment": {key: list(indices) for key, indices in self.assignment.items()},
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> "PromptPool":
+        """Rebuild what `state_dict` wrote."""
+        return cls(
+            templates=tuple(
+                Template(t["text"], tuple(t["parents"]), t["score"], dict(t["dev_scores"]))
+                for t in state["templates"]
+            ),
+            cover=tuple(state["cover"]),
+            assignment={key: tuple(indices) for key, indices in state["assignment"].items()},
+        )

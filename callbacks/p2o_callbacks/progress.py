@@ -1,0 +1,155 @@
+"""Live progress for a terminal: one line for the epoch, one for an evolution under way."""
+
+import sys
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from p2o_callbacks.protocols import EvolutionProgress
+
+
+class LoopProgress(ProgressBar):
+    """Shows epoch, step, and the metrics named; inside an evolution its budget, best score, pool.
+
+    Where the output is not a terminal, each epoch and each evolution prints one line instead.
+
+    Args:
+        metrics: Logged name to the label shown, in order.
+    """
+
+    def __init__(self, metrics: dict[str, str] | None = None) -> None:
+        super().__init__()
+        self.labels = metrics or {
+            "reward/mean": "reward",
+            "groups/dead": "dead",
+            "hard/size": "hard",
+            "val/accuracy": "val",
+        }
+        self._enabled = True
+        self._progress: Progress | None = None
+        self._epoch_task: TaskID | None = None
+        self._evolution_task: TaskID | None = None
+        self._last: EvolutionProgress | None = None
+
+    def disable(self) -> None:
+        """Show nothing, as Lightning asks on ranks other than 0."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Show progress."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the display."""
+        if not self._enabled:
+            return
+        console = Console(stderr=True)
+        self._live = console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not self._live,
+        )
+        self._progress.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the epoch's line."""
+        if self._progress is None:
+            return
+        description = f"epoch {trainer.current_epoch + 1}"
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            description += f"/{trainer.max_epochs}"
+        if self._epoch_task is not None:
+            self._progress.remove_task(self._epoch_task)
+        self._description = description
+        self._epoch_task = self._progress.add_task(
+            description, total=int(trainer.num_training_batches), note=self._note(trainer)
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the epoch's line on."""
+        if self._progress is not None and self._epoch_task is not None:
+            self._progress.update(
+                self._epoch_task, completed=batch_idx + 1, note=self._note(trainer)
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave one line behind for the epoch."""
+        if self._progress is not None:
+            self._say(f"{self._description}  step {trainer.global_step}  {self._note(trainer)}")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the display away."""
+        self._stop()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Take the display away, so that the error can be read."""
+        self._stop()
+
+    def evolution_progress(self, progress: EvolutionProgress) -> None:
+        """See `EvolutionDisplay`."""
+        self._last = progress
+        if self._progress is None:
+            return
+        if self._evolution_task is None:
+            self._evolution_task = self._progress.add_task("evolution", total=1, note="")
+        self._progress.update(
+            self._evolution_task,
+            total=progress.budget,
+            completed=progress.metric_calls,
+            note=f"best dev {progress.best_score:.2f}  pool {progress.pool_size}",
+        )
+
+    def evolution_end(self) -> None:
+        """See `EvolutionDisplay`."""
+        if self._progress is None or self._last is None:
+            return
+        if self._evolution_task is not None:
+            self._progress.remove_task(self._evolution_task)
+            self._evolution_task = None
+        last, self._last = self._last, None
+        self._say(
+            f"evolution  {last.metric_calls}/{last.budget} metric calls  "
+            f"best dev {last.best_score:.2f}  pool {last.pool_size}"
+        )
+
+    def _note(self, trainer: Trainer) -> str:
+        values = trainer.callback_metrics
+        return "  ".join(
+            f"{label} {_short(float(values[name]))}"
+            for name, label in self.labels.items()
+            if name in values
+        )
+
+    def _say(self, line: str) -> None:
+        if self._progress is not None and self._live:
+            self._progress.console.print(line, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) and abs(value) >= 1 else f"{value:.2f}"

@@ -1,0 +1,117 @@
+"""``python -m p2o.compare``: P2O against GRPO at equal total rollouts, several seeds each.
+
+Runs every arm with every seed until it has spent the same number of rollouts, template search
+included, and prints a table. Runs that the folder already holds are not made again.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ARMS = {
+    "GRPO": ["experiment=grpo"],
+    "GRPO, K = 12": ["experiment=grpo", "data.group_size=12", "data.batch=8", "data.mini_batch=8"],
+    "P2O": [],
+}
+"""Name to settings. Every arm makes 96 rollouts a step."""
+
+
+def run(job: tuple[str, int], rollouts: int, folder: Path, more: Sequence[str]) -> dict[str, Any]:
+    """Train one arm with one seed; return its summary.
+
+    Raises:
+        subprocess.CalledProcessError: The training failed; its output is in ``log.txt``.
+    """
+    arm, seed = job
+    name = "_".join(arm.lower().replace(",", "").replace("=", "").split())
+    directory = folder / f"{name}_seed{seed}"
+    if not (directory / "summary.json").is_file():
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "log.txt").open("w") as log:
+            subprocess.run(
+                [
+                    *(sys.executable, "-m", "p2o.train", *ARMS[arm], f"seed={seed}"),
+                    "trainer.max_epochs=1000",
+                    "+callbacks.budget._target_=p2o_callbacks.RolloutBudget",
+                    f"+callbacks.budget.max_rollouts={rollouts}",
+                    f"hydra.run.dir={directory}",
+                    *more,
+                ],
+                check=True,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # One thread each: several small models at once are faster than one after another.
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+    return json.loads((directory / "summary.json").read_text())
+
+
+def table(results: dict[str, list[dict[str, Any]]]) -> Table:
+    """One row for each arm: mean and standard deviation over seeds."""
+    shown = Table(title="Held-out accuracy without any template, %")
+    shown.add_column("arm")
+    for column in ("seeds", "rollouts", "before", "after", "hard: after", "seconds"):
+        shown.add_column(column, justify="right", no_wrap=True)
+    for arm, summaries in results.items():
+        seconds = [sum(phase["seconds"] for phase in s["ledger"].values()) for s in summaries]
+        shown.add_row(
+            arm,
+            str(len(summaries)),
+            f"{mean(s['training_rollouts'] for s in summaries):,.0f}",
+            f"{100 * mean(s['accuracy']['before'] for s in summaries):.1f}",
+            _spread([s["accuracy"]["after"] for s in summaries]),
+            _spread([s["hard_accuracy"]["after"] for s in summaries]),
+            f"{mean(seconds):.0f}",
+        )
+    return shown
+
+
+def _spread(values: Sequence[float]) -> str:
+    deviation = stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
+
+
+def main() -> None:
+    """Command line of the comparison."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (%(default)s)")
+    parser.add_argument("--rollouts", type=int, default=10_000, help="to spend (%(default)s)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="trainings at once (%(default)s)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/compare"), help="where runs go (%(default)s)"
+    )
+    parser.add_argument("overrides", nargs="*", help="settings for every run, key=value")
+    arguments = parser.parse_args()
+    console, jobs = Console(), list(product(ARMS, range(arguments.seeds)))
+    train = partial(
+        run,
+        rollouts=arguments.rollouts,
+        folder=arguments.folder.resolve(),
+        more=arguments.overrides,
+    )
+    results: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
+    with ThreadPoolExecutor(arguments.jobs) as executor:
+        for (arm, seed), summary in zip(jobs, executor.map(train, jobs), strict=True):
+            console.print(f"{arm}, seed {seed}: {summary['accuracy']['after']:.1%}")
+            results[arm].append(summary)
+    console.print(table(results))
+
+
+if __name__ == "__main__":
+    main()

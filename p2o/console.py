@@ -1,0 +1,27 @@
+"""Keep the terminal for what a user wants to read."""
+
+import logging
+import warnings
+
+import datasets
+from transformers.utils import logging as transformers_logging
+
+
+def quieten_libraries() -> None:
+    """Silence notices of libraries about things that p2o has settled."""
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        # The loader makes its batches itself.
+        ".*does not have many workers.*",
+        ".*IterableDataset.*",
+        # The run directory holds Hydra's files before the logger's.
+        ".*Experiment logs directory.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        # What is logged is the same on all ranks.
+        ".*It is recommended to use `self.log.*",
+        # Internal to Lightning and torch.
+        ".*LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,1 @@
+"""Prompts: sources, rendering, and the loader that turns prompts into scored mini-batches."""

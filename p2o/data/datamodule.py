@@ -1,0 +1,161 @@
+"""The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from p2o.data.evaluation import EvaluationLoader
+from p2o.data.loader import BatchSizes, RolloutLoader
+from p2o.data.prompt import Prompt
+from p2o.distillation.strategy import DistillationStrategy
+from p2o.errors import UserError
+from p2o.ledger import Ledger
+from p2o.module import P2OModule
+from p2o.rollout.engine import RolloutEngine, SamplingParameters
+from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.protocols import GroupObserver, TemplateTrial
+
+
+class RolloutDataModule(LightningDataModule):
+    """Training and held-out prompts, and everything that turns them into batches.
+
+    Implements what `p2o_callbacks` asks for: `GroupSource` and `TemplateUser`.
+
+    Args:
+        train: Training prompts.
+        held_out: Prompts for evaluation.
+        engine: Samples tokens.
+        runner: Rolls out with that engine.
+        module: The policy; its forward pass gives old log-probabilities.
+        strategy: What to do with templated rollouts.
+        advantages: Rewards `[G, K]` to advantages `[G, K]`.
+        ledger: What the run has spent.
+        sizes: How prompts are grouped.
+        sampling: For training rollouts.
+        evolution_sampling: For trying templates; the paper's reference takes the most probable
+            token.
+        held_out_sampling: For evaluation.
+        held_out_samples: Responses to each held-out prompt.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: Sequence[Prompt],
+        held_out: Sequence[Prompt],
+        engine: RolloutEngine,
+        runner: RolloutRunner,
+        module: P2OModule,
+        strategy: DistillationStrategy,
+        advantages: Callable[[Tensor], Tensor],
+        ledger: Ledger,
+        sizes: BatchSizes,
+        sampling: SamplingParameters,
+        evolution_sampling: SamplingParameters,
+        held_out_sampling: SamplingParameters,
+        held_out_samples: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.group_size = sizes.group_size
+        self.ledger, self.runner, self.evolution_sampling = ledger, runner, evolution_sampling
+        self._prompts = {prompt.id: prompt for prompt in train}
+        self._refresh_engine = lambda: engine.update_weights(module.policy.model)
+        self.loader = RolloutLoader(
+            train,
+            runner,
+            sizes,
+            sampling,
+            advantages,
+            strategy,
+            ledger,
+            position=lambda: (
+                module.current_epoch,
+                module.trainer.fit_loop.epoch_loop.batch_progress.current.ready,
+            ),
+            refresh_engine=self._refresh_engine,
+            score=module.score_responses,
+            seed=seed,
+        )
+        self.evaluation = EvaluationLoader(
+            held_out,
+            runner,
+            held_out_sampling,
+            held_out_samples,
+            ledger,
+            self._refresh_engine,
+            seed,
+        )
+
+    def train_dataloader(self) -> RolloutLoader:
+        """One epoch of mini-batches."""
+        return self.loader
+
+    def val_dataloader(self) -> EvaluationLoader:
+        """One evaluation on the held-out prompts."""
+        return self.evaluation
+
+    def add_group_observer(self, observer: GroupObserver) -> None:
+        """See `p2o_callbacks.GroupSource`."""
+        self.loader.observers.append(observer)
+
+    @property
+    def training_rollouts(self) -> int:
+        """See `p2o_callbacks.RolloutCounter`."""
+        return self.ledger.training_rollouts
+
+    def publish_pool(self, pool: PromptPool) -> None:
+        """See `p2o_callbacks.TemplateUser`."""
+        self.loader.pool = pool
+
+    def evaluate_templates(
+        self, pairs: Sequence[tuple[str, str]], seed: int
+    ) -> list[TemplateTrial]:
+        """See `p2o_callbacks.TemplateUser`."""
+        with self.ledger.phase("evolution"):
+            self._refresh_engine()
+            self.ledger.add_shared(metric_calls=len(pairs))
+            rollouts = self.runner.run(
+                [(self._prompts[sample_id], template) for sample_id, template in pairs],
+                self.evolution_sampling,
+                seed,
+            )
+        return [_trial(rollout, pair[1]) for rollout, pair in zip(rollouts, pairs, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Ledger and baseline; order and seeds follow from the run's seed and the epoch."""
+        return {"ledger": self.ledger.state_dict(), "baseline": dict(self.evaluation.baseline)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        missing = set(self.evaluation.baseline or state_dict["baseline"]) - {
+            prompt.id for prompt in self.evaluation.prompts
+        }
+        if missing:
+            raise UserError(
+                f"ckpt_path: the checkpoint was evaluated on {len(missing)} held-out prompts that "
+                "are not in this data; resume with the data configuration of the first run"
+            )
+        self.ledger.load_state_dict(state_dict["ledger"])
+        self.evaluation.baseline = dict(state_dict["baseline"])
+
+
+def _trial(rollout: Rollout, template: str) -> TemplateTrial:
+    """Say of a rollout what a reflection model should know: response, verdict, gold answer."""
+    prompt, score = rollout.prompt, rollout.score
+    if template.strip() and not rollout.templated:
+        feedback = "The instruction is too long for the prompt budget; write a much shorter one."
+        return TemplateTrial(0.0, prompt.question, rollout.response, feedback)
+    if score.reward >= 1.0:
+        feedback = f"Correct. The answer is {prompt.gold}."
+    elif score.answer is None:
+        feedback = f"No answer was found in the response. The correct answer is {prompt.gold}."
+    else:
+        feedback = f"Wrong: the answer given was {score.answer}, the correct one is {prompt.gold}."
+    if score.detail:
+        feedback += f" ({score.detail})"
+    return TemplateTrial(score.reward, prompt.question, rollout.response, feedback)

@@ -1,0 +1,39 @@
+"""A prompt: what is asked, what is right, and an identity that survives reordering."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Message = Mapping[str, str]
+"""One chat message with the keys ``role`` and ``content``."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One problem.
+
+    Attributes:
+        messages: The conversation that asks for a solution; its last message is the user's.
+        gold: The right answer, as text.
+        id: A hash of the content, so that hard sets and assignments outlive a reordered file.
+        meta: Whatever else the row had that a verifier or a report may want.
+    """
+
+    messages: tuple[Message, ...]
+    gold: str
+    id: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, messages: Sequence[Message], gold: str, **meta: Any) -> "Prompt":
+        """Make a prompt whose id is derived from `messages` and `gold`."""
+        content = json.dumps([[dict(m) for m in messages], gold], sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        return cls(tuple(messages), gold, digest, meta)
+
+    @property
+    def question(self) -> str:
+        """The text of the last message."""
+        return self.messages[-1]["content"]

@@ -1,0 +1,165 @@
+"""Where prompts come from: the embedded world, local files, or the hub."""
+
+import random
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.seeds import derive_seed
+from p2o.world.problems import LONG, SHORT, distinct_problems
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and held-out prompts, disjoint."""
+
+    train: list[Prompt]
+    held_out: list[Prompt]
+
+
+class PromptSource(Protocol):
+    """Makes prompts."""
+
+    def load(self, seed: int) -> Split:
+        """The prompts of a run.
+
+        Raises:
+            UserError: They cannot be had; the message names the key, column or row.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DigitLists:
+    """Problems of the embedded world: lists that the policy solves at once, and long ones.
+
+    Attributes:
+        train: Training problems.
+        held_out: Held-out problems.
+        short_share: Share of lists of two or three digits; the others have five to eight.
+    """
+
+    train: int = 128
+    held_out: int = 200
+    short_share: float = 0.25
+
+    def load(self, seed: int) -> Split:
+        """See `PromptSource.load`. The held-out problems are the same for every seed."""
+        held_out = self._draw("held out", self.held_out, set())
+        ids = {prompt.id for prompt in held_out}
+        return Split(self._draw(f"train/{seed}", self.train, ids), held_out)
+
+    def _draw(self, name: str, count: int, excluded: set[str]) -> list[Prompt]:
+        short = round(count * self.short_share)
+        prompts: list[Prompt] = []
+        for lengths, number in ((SHORT, short), (LONG, count - short)):
+            problems = (
+                Prompt.create(
+                    [{"role": "user", "content": problem.question}],
+                    str(problem.answer),
+                    family=problem.family,
+                    length=len(problem.digits),
+                )
+                for problem in distinct_problems(derive_seed(name, lengths.start), lengths)
+            )
+            prompts += islice((p for p in problems if p.id not in excluded), number)
+        return prompts
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Rows of a local file or a hub data set, read with ``datasets``.
+
+    Attributes:
+        path: A ``.json``, ``.jsonl``, ``.parquet`` or ``.csv`` file, or the id of a hub data set.
+        question: Text of the user message with columns in braces, such as ``{Body} {Question}``.
+        answer: Name of the column with the gold answer.
+        answer_pattern: Regular expression whose first group is the gold answer in that column.
+        name: Configuration of a hub data set.
+        split: Split of a hub data set.
+        train: Training rows; None takes all that are not held out.
+        held_out: Held-out rows, drawn first.
+    """
+
+    path: str
+    question: str
+    answer: str
+    answer_pattern: str | None = None
+    name: str | None = None
+    split: str = "train"
+    train: int | None = None
+    held_out: int = 100
+
+    def load(self, seed: int) -> Split:
+        """See `PromptSource.load`."""
+        rows = self._rows()
+        if not rows:
+            raise UserError(f"data.source.path={self.path}: there are no rows in it")
+        prompts = list({p.id: p for p in map(self._prompt, range(len(rows)), rows)}.values())
+        needed = self.held_out + (1 if self.train is None else self.train)
+        if len(prompts) < needed:
+            raise UserError(
+                f"data.source: {len(prompts)} distinct rows in {self.path}, but held_out="
+                f"{self.held_out} and train={self.train} need {needed}; lower one of them"
+            )
+        random.Random(derive_seed(seed, "split")).shuffle(prompts)
+        end = None if self.train is None else self.held_out + self.train
+        return Split(prompts[self.held_out : end], prompts[: self.held_out])
+
+    def _rows(self) -> Sequence[Mapping[str, Any]]:
+        import datasets
+        from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+        suffix = Path(self.path).suffix.lstrip(".")
+        formats = {"json": "json", "jsonl": "json", "parquet": "parquet", "csv": "csv"}
+        if suffix in formats:
+            if not Path(self.path).is_file():
+                raise UserError(
+                    f"data.source.path={self.path}: no such file (looked from {Path.cwd()})"
+                )
+            if Path(self.path).stat().st_size == 0:
+                raise UserError(f"data.source.path={self.path}: the file is empty")
+            try:
+                return datasets.load_dataset(
+                    formats[suffix], data_files=self.path, split="train"
+                ).to_list()
+            except (DatasetGenerationError, ValueError) as error:
+                raise UserError(
+                    f"data.source.path={self.path}: cannot be read as {formats[suffix]} "
+                    f"({error.__cause__ or error})"
+                ) from error
+        try:
+            return datasets.load_dataset(self.path, self.name, split=self.split).to_list()
+        except (ConnectionError, DatasetNotFoundError, ValueError) as error:
+            raise UserError(
+                f"data.source.path={self.path}: no file, and not to be had from the hub "
+                f"({str(error).splitlines()[0]}); give a local .json, .jsonl, .parquet or .csv file"
+            ) from error
+
+    def _prompt(self, index: int, row: Mapping[str, Any]) -> Prompt:
+        wanted = [field for _, field, _, _ in string.Formatter().parse(self.question) if field]
+        for key, column in [*(("question", field) for field in wanted), ("answer", self.answer)]:
+            if column not in row:
+                raise UserError(
+                    f"data.source.{key}: no column '{column}' in {self.path}; "
+                    f"it has {', '.join(sorted(row))}"
+                )
+            if row[column] is None:
+                raise UserError(f"data.source: row {index} of {self.path} has no '{column}'")
+        gold = str(row[self.answer])
+        if self.answer_pattern is not None:
+            match = re.search(self.answer_pattern, gold)
+            if match is None:
+                raise UserError(
+                    f"data.source.answer_pattern: row {index} of {self.path} does not match "
+                    f"'{self.answer_pattern}': {gold[-80:]!r}"
+                )
+            gold = match.group(1).strip()
+        text = self.question.format(**{field: row[field] for field in wanted})
+        return Prompt.create([{"role": "user", "content": text}], gold, row=index)

@@ -1,0 +1,170 @@
+"""Template search with the gepa package (arXiv 2507.19457) on a hard set, P²O's Algorithm 3."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from gepa.api import optimize
+from gepa.core.adapter import GEPAAdapter
+from gepa.core.callbacks import GEPACallback
+from gepa.core.result import GEPAResult
+
+from p2o.errors import UserError
+from p2o.evolution.adapter import COMPONENT, TemplateAdapter
+from p2o.evolution.budget import resolve_budget
+from p2o.evolution.reflector import Reflector
+from p2o.evolution.split import split_hard_set
+from p2o.evolution.strategies import AffordableImprovements, Budget, ParetoBeam
+from p2o.prompts.assignment import Assigner
+from p2o.reflection.base import Reflection
+from p2o_callbacks.pool import PromptPool, Template
+from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
+
+
+class GepaEvolution:
+    """Beam search over templates with gepa, then greedy cover and assignment.
+
+    Starts from the empty template. Each iteration takes up to `width` parents from the Pareto
+    front, reflects on a minibatch for each, and keeps children that gain on their minibatch.
+
+    Deviations from the paper's reference implementation: every metric call is charged, the seed's
+    evaluation and all minibatches included, and the budget is never exceeded; a hard set that no
+    template solves gives an empty pool instead of an error.
+
+    Args:
+        reflection: Writes templates.
+        assigner: Chooses templates and deals them out.
+        budget: Metric calls: a number, or a preset such as ``heavy_4`` (the paper's).
+        width: Parents in one iteration, W of the paper.
+        minibatch_size: Samples in one reflection, B of the paper.
+        dev_size: Samples of a full evaluation; a hard set below 1.5 times as many is halved.
+        minimum: Hard samples below which there is no search and the pool is empty.
+
+    Raises:
+        UserError: A size or the budget cannot work.
+    """
+
+    def __init__(
+        self,
+        reflection: Reflection,
+        assigner: Assigner,
+        budget: str | int = "heavy_4",
+        width: int = 16,
+        minibatch_size: int = 3,
+        dev_size: int = 300,
+        minimum: int = 100,
+    ) -> None:
+        for name, size in (
+            ("width", width),
+            ("minibatch_size", minibatch_size),
+            ("dev_size", dev_size),
+        ):
+            if size < 1:
+                raise UserError(f"evolution.{name}={size}: give at least 1")
+        if minimum < 2:
+            raise UserError(
+                f"evolution.minimum={minimum}: give at least 2, since train and dev need one each"
+            )
+        resolve_budget(budget, dev_size)
+        self.reflection, self.assigner, self.budget = reflection, assigner, budget
+        self.width, self.minibatch_size, self.dev_size = width, minibatch_size, dev_size
+        self.minimum = minimum
+
+    def evolve(
+        self,
+        hard_set: Sequence[str],
+        evaluate: EvaluateTemplates,
+        *,
+        group_size: int,
+        seed: int,
+        report: Callable[[EvolutionProgress], None],
+    ) -> Evolution:
+        """See `p2o_callbacks.Evolver`."""
+        if len(hard_set) < self.minimum:
+            return Evolution(PromptPool())
+        train, dev = split_hard_set(hard_set, self.dev_size, seed)
+        budget = Budget(resolve_budget(self.budget, len(dev)), self.minibatch_size, len(dev))
+        result, iterations = self._search(train, dev, budget, evaluate, seed, report)
+        templates = _templates(result, dev)
+        pool = self.assigner.assign(templates, hard_set, group_size, seed)
+        return Evolution(pool, result.total_metric_calls or 0, iterations)
+
+    def _search(
+        self,
+        train: list[str],
+        dev: list[str],
+        budget: Budget,
+        evaluate: EvaluateTemplates,
+        seed: int,
+        report: Callable[[EvolutionProgress], None],
+    ) -> tuple[GEPAResult[Any, Any], int]:
+        watch = _Watch(budget, report)
+        result = optimize(
+            seed_candidate={COMPONENT: ""},
+            trainset=train,
+            valset=dev,
+            adapter=cast(GEPAAdapter[Any, Any, Any], TemplateAdapter(evaluate)),
+            reflection_strategy=Reflector(self.reflection, seed),
+            reflection_minibatch_size=self.minibatch_size,
+            sampling_strategy=ParetoBeam(self.width, budget, random.Random(f"beam-{seed}")),
+            selection_strategy=AffordableImprovements(budget),
+            stop_callbacks=[budget],
+            max_metric_calls=budget.calls,
+            callbacks=[cast(GEPACallback, watch)],
+            logger=_Quiet(),
+            track_best_outputs=False,
+            seed=seed,
+        )
+        return result, watch.iterations
+
+
+class _Watch:
+    """Passes on where gepa stands."""
+
+    def __init__(self, budget: Budget, report: Callable[[EvolutionProgress], None]) -> None:
+        self.budget, self.report = budget, report
+        self.iterations, self.pool_size, self.best = 0, 0, 0.0
+        self.calls = budget.dev_size
+
+    def on_valset_evaluated(self, event: Any) -> None:
+        self.pool_size += 1
+        self.best = max(self.best, event["average_score"])
+        self._tell()
+
+    def on_budget_updated(self, event: Any) -> None:
+        self.calls = event["metric_calls_used"]
+        self._tell()
+
+    def on_iteration_start(self, event: Any) -> None:
+        self.iterations += 1
+
+    def _tell(self) -> None:
+        self.report(EvolutionProgress(self.calls, self.budget.calls, self.best, self.pool_size))
+
+
+class _Quiet:
+    """Keeps gepa's log out of the terminal; its state files tell the same."""
+
+    def log(self, message: str) -> None:
+        """Say nothing."""
+
+
+def _templates(result: GEPAResult[Any, Any], dev: Sequence[str]) -> list[Template]:
+    """All of gepa's candidates, with scores by sample id."""
+    return [
+        Template(
+            text=candidate[COMPONENT],
+            parents=tuple(parent for parent in parents if parent is not None),
+            score=float(score),
+            dev_scores={
+                dev[int(index)]: float(value) for index, value in sorted(subscores.items())
+            },
+        )
+        for candidate, parents, score, subscores in zip(
+            result.candidates,
+            result.parents,
+            result.val_aggregate_scores,
+            result.val_subscores,
+            strict=True,
+        )
+    ]

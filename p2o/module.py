@@ -1,0 +1,127 @@
+"""The LightningModule: owns the policy and the policy loss, and nothing about mining or prompts."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import grad_norm
+from torch import Tensor, nn
+
+from p2o.data.evaluation import EvaluationBatch
+from p2o.data.minibatch import MiniBatch, pad_sequences
+from p2o.objectives.policy_loss import PolicyLoss
+from p2o.policy import CausalPolicy, disable_dropout, response_mask
+
+
+class P2OModule(LightningModule):
+    """Trains a causal language model with a clipped policy gradient.
+
+    Plain GRPO is this module without any callback.
+
+    Args:
+        model: A transformers causal language model.
+        policy_loss: The loss.
+        optimizer: Makes the optimiser from parameters.
+        scheduler: Makes a learning-rate scheduler, stepped every update, from the optimiser and the
+            number of updates; None keeps the rate.
+        temperature: At which training responses are sampled.
+        chunk_tokens: Response tokens whose logits are held at a time.
+        score_batch_size: Rows in one forward pass without gradient.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        policy_loss: PolicyLoss,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        temperature: float = 1.0,
+        chunk_tokens: int = 4096,
+        score_batch_size: int = 64,
+    ) -> None:
+        super().__init__()
+        self.policy = CausalPolicy(disable_dropout(model), temperature, chunk_tokens).train()
+        self.policy_loss = policy_loss
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.score_batch_size = score_batch_size
+
+    def on_fit_start(self) -> None:
+        """Make sure that log-probabilities are the model's own."""
+        self.policy.check_head()
+
+    def training_step(self, batch: MiniBatch, batch_index: int) -> Tensor:
+        """The loss of one micro-batch, scaled so that gradients add up to those of the whole step.
+
+        Lightning divides by the number of accumulated batches and averages over ranks; the loss is
+        already divided by the tokens of the whole step, so both are undone.
+        """
+        log_probs, entropies = self.policy(
+            batch.input_ids, batch.prompt_lengths, batch.response_lengths
+        )
+        mask = response_mask(batch.response_lengths)
+        old = torch.where(batch.has_old[:, None], batch.old_log_probs, log_probs.detach())
+        loss, metrics = self.policy_loss(
+            log_probs,
+            old,
+            batch.advantages,
+            mask,
+            batch.token_weights,
+            total_tokens=batch.total_tokens,
+            total_sequences=batch.total_sequences,
+        )
+        tokens = mask.sum()
+        metrics = {
+            **metrics,
+            "loss": loss.detach(),
+            "entropy": entropies.sum() / tokens,
+            "weight_zero": ((batch.token_weights == 0) & mask).sum() / tokens,
+        }
+        self.log_dict({f"train/{name}": value for name, value in metrics.items()}, batch_size=1)
+        self.log_dict(batch.metrics, batch_size=1)
+        return loss * self.trainer.accumulate_grad_batches * self.trainer.world_size
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the gradient's norm before clipping."""
+        norms = grad_norm(self.policy, norm_type=2)
+        self.log("train/grad_norm", norms["grad_2.0_norm_total"], batch_size=1)
+
+    def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
+        """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
+        self.log("val/accuracy", batch.rewards.mean(), batch_size=len(batch.rewards))
+        if batch.hard.any():
+            hard = batch.rewards[batch.hard]
+            self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser, and a scheduler that steps with it."""
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        if self.make_scheduler is None:
+            return optimizer
+        updates = int(self.trainer.estimated_stepping_batches)
+        scheduler = self.make_scheduler(optimizer, num_training_steps=updates)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    @torch.no_grad()
+    def score_responses(
+        self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    ) -> list[Tensor]:
+        """Log-probabilities `[T]` of each response after its context, on the CPU."""
+        training = self.policy.training
+        self.policy.eval()
+        scored: list[Tensor] = []
+        for start in range(0, len(pairs), self.score_batch_size):
+            part = pairs[start : start + self.score_batch_size]
+            lengths = [
+                torch.tensor([len(ids) for ids in column]) for column in zip(*part, strict=True)
+            ]
+            log_probs, _ = self.policy(
+                pad_sequences([context + response for context, response in part]).to(self.device),
+                *(length.to(self.device) for length in lengths),
+            )
+            scored += [
+                row[:length]
+                for row, length in zip(log_probs.cpu(), lengths[1].tolist(), strict=True)
+            ]
+        self.policy.train(training)
+        return scored

@@ -1,0 +1,43 @@
+"""Group-relative advantages (GRPO, arXiv 2402.03300, section 4.1.2)."""
+
+import torch
+from torch import Tensor
+
+
+def live_groups(rewards: Tensor) -> Tensor:
+    """Which groups have two different rewards, and with them a gradient.
+
+    Rewards are compared as they are: a small float in place of zero would also call a group dead
+    whose rewards differ little.
+
+    Args:
+        rewards: `[G, K]`.
+
+    Returns:
+        `[G]`, boolean.
+    """
+    return (rewards != rewards[:, :1]).any(dim=1)
+
+
+def group_advantages(
+    rewards: Tensor, *, divide_by_std: bool = True, epsilon: float = 1e-6
+) -> Tensor:
+    """Each reward relative to its group's mean, in units of the group's standard deviation.
+
+    A group of equal rewards, a group of one included, gets exactly zero.
+
+    Args:
+        rewards: `[G, K]`.
+        divide_by_std: Whether to divide by the sample standard deviation (K - 1 in its
+            denominator); without, the difference from the mean stays as it is (Dr. GRPO).
+        epsilon: Added to the standard deviation.
+
+    Returns:
+        `[G, K]`.
+    """
+    advantages = rewards - rewards.mean(dim=1, keepdim=True)
+    if divide_by_std:
+        correction = min(1, rewards.shape[1] - 1)
+        std = rewards.std(dim=1, correction=correction, keepdim=True)
+        advantages = advantages / (std + epsilon)
+    return torch.where(live_groups(rewards)[:, None], advantages, 0.0)

@@ -1,0 +1,1 @@
+"""Plain-data operations on templates: insertion, set cover, assignment."""

@@ -1,0 +1,126 @@
+"""Who gets which template (P²O, Algorithm 2, second half)."""
+
+import random
+from collections.abc import Mapping, Sequence
+from math import fsum
+from typing import Protocol
+
+from p2o.prompts.cover import greedy_cover
+from p2o_callbacks.pool import PromptPool, Template
+
+SOLVED = 1.0
+"""Dev score from which a template counts as solving a sample."""
+
+SMALLEST_WEIGHT = 1e-6
+"""Weight of a template whose mean dev score is 0."""
+
+
+class Assigner(Protocol):
+    """Chooses templates and deals them out."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """Make the pool of an epoch.
+
+        The same arguments give the same pool, in whatever order `hard_set` and the dev scores come.
+
+        Args:
+            templates: All templates found, with their dev scores.
+            hard_set: Ids of the samples to roll out with a template.
+            group_size: Rollouts of each sample, K of the paper.
+            seed: Of the draws.
+
+        Returns:
+            The pool; an empty one when no template solves a dev sample (the paper's reference
+            implementation raises here).
+        """
+        ...
+
+
+class DiverseAssignment:
+    """K draws for each sample: templates differ within a group, which gives it contrast."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """See `Assigner`."""
+        cover, assignment = assign_templates(templates, hard_set, group_size, seed)
+        return _pool(templates, cover, assignment)
+
+
+class SameTemplate:
+    """One draw for each sample, used for all of its rollouts (an ablation of the paper)."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """See `Assigner`."""
+        cover, assignment = assign_templates(templates, hard_set, 1, seed)
+        repeated = {key: drawn * group_size for key, drawn in assignment.items()}
+        return _pool(templates, cover, repeated)
+
+
+class LeaveOneBare:
+    """Like `DiverseAssignment`, but the last rollout of each sample has no template."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """See `Assigner`."""
+        cover, assignment = assign_templates(templates, hard_set, group_size - 1, seed)
+        with_bare = {key: (*drawn, None) for key, drawn in assignment.items()}
+        return _pool(templates, cover, with_bare)
+
+
+def assign_templates(
+    templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """Cover the dev samples and draw templates for the hard ones.
+
+    A dev sample that a chosen template solves draws among those that solve it; every other hard
+    sample draws from the whole cover. Draws are with replacement, by mean dev score. The empty
+    template is never chosen: it is what a bare rollout has.
+
+    Args:
+        templates: All templates found, with their dev scores.
+        hard_set: Sample ids.
+        group_size: Draws for each sample.
+        seed: Of the draws.
+
+    Returns:
+        Indices of the chosen templates, and indices drawn for each sample; both empty when no
+        template solves a dev sample.
+    """
+    solved = [_solved(template) for template in templates]
+    cover = greedy_cover(solved)
+    if not cover:
+        return (), {}
+    weights = [_weight(template) for template in templates]
+    assignment: dict[str, tuple[int, ...]] = {}
+    for sample_id in sorted(set(hard_set)):
+        candidates = [index for index in cover if sample_id in solved[index]] or cover
+        # A generator of its own makes a sample's draws independent of which others are hard.
+        generator = random.Random(f"{seed}-{sample_id}")
+        drawn = generator.choices(candidates, [weights[i] for i in candidates], k=group_size)
+        assignment[sample_id] = tuple(drawn)
+    return tuple(cover), assignment
+
+
+def _solved(template: Template) -> frozenset[str]:
+    if not template.text.strip():
+        return frozenset()
+    return frozenset(key for key, score in template.dev_scores.items() if score >= SOLVED)
+
+
+def _weight(template: Template) -> float:
+    scores = template.dev_scores.values()
+    return max(fsum(scores) / len(scores), SMALLEST_WEIGHT) if scores else SMALLEST_WEIGHT
+
+
+def _pool(
+    templates: Sequence[Template],
+    cover: tuple[int, ...],
+    assignment: Mapping[str, tuple[int | None, ...]],
+) -> PromptPool:
+    return PromptPool(tuple(templates), cover, assignment) if cover else PromptPool()

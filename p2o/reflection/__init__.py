@@ -1,0 +1,28 @@
+"""Reflection backends: what writes new templates during evolution.
+
+How to choose:
+
+* `Phrasebook`: no language model, no cost. For the embedded world, tests, and a fixed list of
+  phrases to search.
+* `SelfReflection`: the initial policy, as in the paper. Takes an instruction-tuned policy and room
+  for a second copy of its weights; needs nothing from outside.
+* `PolicyReflection`: the current policy. No second copy, but templates grow alike late in training.
+* `TeacherReflection`: a stronger model behind an OpenAI-compatible endpoint. The best templates,
+  for policies too small to write their own; costs calls and needs a network.
+
+Any other object with the methods of `Reflection` does as well.
+"""
+
+from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.reflection.language_model import PolicyReflection, SelfReflection
+from p2o.reflection.phrasebook import Phrasebook
+from p2o.reflection.teacher import TeacherReflection
+
+__all__ = [
+    "Phrasebook",
+    "PolicyReflection",
+    "Reflection",
+    "ReflectionRequest",
+    "SelfReflection",
+    "TeacherReflection",
+]

@@ -1,0 +1,42 @@
+"""What a reflection backend is: it reads how a template fared and writes another one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from p2o.rollout.engine import RolloutEngine
+from p2o.rollout.rendering import ChatRenderer
+
+
+@dataclass(frozen=True)
+class ReflectionRequest:
+    """One template to improve.
+
+    Attributes:
+        template: The parent template; empty for the seed.
+        records: How it fared on a minibatch: ``Inputs``, ``Generated Outputs``, ``Feedback`` (text)
+            and ``score`` (number) for each sample.
+        seed: Makes the proposal repeatable where the backend can be.
+    """
+
+    template: str
+    records: Sequence[Mapping[str, Any]]
+    seed: int
+
+
+class Reflection(Protocol):
+    """Proposes templates."""
+
+    def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
+        """Take what a backend may need of the run, before the first weight changes.
+
+        Also the place to find out that the backend cannot work.
+
+        Raises:
+            UserError: The backend is unusable, say an endpoint that does not answer.
+        """
+        ...
+
+    def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
+        """Write one template for each request, in one batch; None where it failed."""
+        ...

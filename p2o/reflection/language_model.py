@@ -1,0 +1,95 @@
+"""Reflection with the language model that is trained, as it is now or as it was at the start."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from p2o.distributed import gather_shards, rank, world_size
+from p2o.reflection.base import ReflectionRequest
+from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
+from p2o.rollout.engine import RolloutEngine, SamplingParameters
+from p2o.rollout.rendering import ChatRenderer
+
+logger = logging.getLogger(__name__)
+
+
+class PolicyReflection:
+    """The current policy writes templates.
+
+    Args:
+        max_new_tokens: Length limit of an answer.
+        temperature: Divides the logits.
+        top_p: Keep the smallest set of tokens with this much probability.
+        max_prompt_tokens: Length limit of a meta-prompt; None for no limit. Records are left out,
+            the last first, until it fits; one that does not fit with a single record fails.
+    """
+
+    def __init__(
+        self,
+        max_new_tokens: int = 1024,
+        temperature: float = 0.7,
+        top_p: float = 1.0,
+        max_prompt_tokens: int | None = None,
+    ) -> None:
+        self.sampling = SamplingParameters(
+            temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens
+        )
+        self.max_prompt_tokens = max_prompt_tokens
+
+    def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
+        """Take the engine, whose weights follow the training, and the renderer."""
+        self.engine, self.renderer = engine, renderer
+
+    def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
+        """Write one template for each request, in one engine call; see `Reflection.reflect`.
+
+        Collective: every rank passes the same requests, does its share and gets all templates.
+        """
+        return gather_shards(self._reflect(requests[rank() :: world_size()]))
+
+    def _reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
+        prompts = [self._render(request) for request in requests]
+        completions = iter(
+            self.engine.generate(
+                [ids for ids in prompts if ids is not None],
+                self.sampling,
+                [r.seed for r, ids in zip(requests, prompts, strict=True) if ids is not None],
+            )
+        )
+        return [
+            None
+            if ids is None
+            else extract_template(self.renderer.decode(next(completions).token_ids))
+            for ids in prompts
+        ]
+
+    def _render(self, request: ReflectionRequest) -> list[int] | None:
+        """Token ids of the meta-prompt with as many records as fit; None when one is too many."""
+        while True:
+            content = render_meta_prompt(request)
+            ids = self.renderer.render_plain([{"role": "user", "content": content}])
+            if self.max_prompt_tokens is None or len(ids) <= self.max_prompt_tokens:
+                return ids
+            if len(request.records) <= 1:
+                logger.warning(
+                    "no reflection on a template of %d characters: its meta-prompt has %d tokens "
+                    "with a single record, over reflection.max_prompt_tokens=%d",
+                    len(request.template),
+                    len(ids),
+                    self.max_prompt_tokens,
+                )
+                return None
+            request = replace(request, records=request.records[:-1])
+
+
+class SelfReflection(PolicyReflection):
+    """The initial policy writes templates, pi_init of the paper.
+
+    Training narrows what a policy says: late in a run, templates from the current policy are alike,
+    and a search has little to choose from. The initial policy stays as diverse as it was, for the
+    price of a second copy of the weights.
+    """
+
+    def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
+        """Take a copy of the engine with the weights of this moment, and the renderer."""
+        super().bind(engine.frozen_copy(), renderer)

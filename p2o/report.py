@@ -1,0 +1,96 @@
+"""What a run says at its end: ``summary.json`` and a table."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from p2o.data.datamodule import RolloutDataModule
+from p2o.distributed import rank
+from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
+
+
+def write_summary(
+    directory: Path, config: DictConfig, data: RolloutDataModule, callbacks: Sequence[Any]
+) -> dict[str, Any]:
+    """Collect what came of a run and write ``summary.json``."""
+    before, after = data.evaluation.baseline, data.evaluation.latest
+    hard = [prompt_id for prompt_id in after if before[prompt_id] == 0]
+    miner = next((c for c in callbacks if isinstance(c, HardSampleMiner)), None)
+    evolution = next((c for c in callbacks if isinstance(c, PromptEvolution)), None)
+    pool = evolution.pool if evolution else PromptPool()
+    summary = {
+        "accuracy": {"before": _mean(before.values()), "after": _mean(after.values())},
+        "hard_accuracy": {
+            "before": _mean(before[prompt_id] for prompt_id in hard),
+            "after": _mean(after[prompt_id] for prompt_id in hard),
+        },
+        "held_out": len(after),
+        "held_out_hard": len(hard),
+        "hard_set": len(miner.hard_set) if miner else None,
+        "templates": [
+            {"text": pool.templates[index].text, "score": pool.templates[index].score}
+            for index in pool.cover
+        ],
+        "training_rollouts": data.ledger.training_rollouts,
+        "ledger": data.ledger.state_dict(),
+        "config": OmegaConf.to_container(config, resolve=True),
+    }
+    if rank() == 0:
+        (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def print_report(summary: dict[str, Any], directory: Path) -> None:
+    """Show accuracies, spending and the templates in use."""
+    console = Console()
+    accuracy = Table(title="Accuracy without any template")
+    for column in ("held-out problems", "number", "before", "after"):
+        accuracy.add_column(column, justify="left" if column.startswith("held") else "right")
+    for label, key, number in (
+        ("all", "accuracy", "held_out"),
+        ("hard: none right before", "hard_accuracy", "held_out_hard"),
+    ):
+        values = summary[key]
+        accuracy.add_row(
+            label, str(summary[number]), _percent(values["before"]), _percent(values["after"])
+        )
+    console.print(accuracy)
+    console.print(spending_table(summary["ledger"]))
+    if summary["templates"]:
+        templates = Table(title="Templates in use at the end")
+        templates.add_column("dev score", justify="right")
+        templates.add_column("template")
+        for template in summary["templates"]:
+            templates.add_row(f"{template['score']:.2f}", template["text"])
+        console.print(templates)
+    console.print(f"run directory: {directory}", soft_wrap=True, highlight=False)
+
+
+def spending_table(ledger: dict[str, dict[str, float]]) -> Table:
+    """The ledger, phases as columns."""
+    table = Table(title="What was spent")
+    table.add_column("")
+    phases = list(ledger)
+    for name in [*phases, "all"]:
+        table.add_column(name, justify="right")
+    for counter in ledger[phases[0]]:
+        values = [ledger[phase][counter] for phase in phases]
+        if any(values):
+            cells = [f"{value:,.0f}" for value in [*values, sum(values)]]
+            table.add_row(counter.replace("_", " "), *cells)
+    return table
+
+
+def _mean(values: Any) -> float:
+    numbers = list(values)
+    return sum(numbers) / len(numbers) if numbers else math.nan
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}"

@@ -1,0 +1,65 @@
+"""What a rollout engine is: token ids in, token ids out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class SamplingParameters:
+    """How to draw tokens.
+
+    Attributes:
+        temperature: Divides the logits; 0 takes the most probable token.
+        top_p: Keep the smallest set of tokens with this much probability; 1 keeps all.
+        top_k: Keep this many tokens; 0 keeps all.
+        max_new_tokens: Length limit of a completion, the end token included.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 256
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the engine sampled for one prompt.
+
+    Attributes:
+        token_ids: The sampled tokens, the end token included when there is one.
+        finish_reason: ``stop`` after an end token, ``length`` at the limit.
+        log_probs: The engine's own log-probability of each token at the sampling temperature,
+            before top-p and top-k; 0 throughout for temperature 0.
+    """
+
+    token_ids: tuple[int, ...]
+    finish_reason: Literal["stop", "length"]
+    log_probs: tuple[float, ...]
+
+
+class RolloutEngine(Protocol):
+    """Samples completions."""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        """Sample one completion for each prompt, in order.
+
+        Each prompt has a seed of its own, so that what it gets does not depend on the prompts
+        around it, nor on how many ranks share the work.
+        """
+        ...
+
+    def update_weights(self, policy: nn.Module) -> None:
+        """Take the weights of `policy`; called before the first generation after an update."""
+        ...
+
+    def frozen_copy(self) -> Self:
+        """An engine with the weights of this moment, which never change."""
+        ...

@@ -1,0 +1,179 @@
+"""The rollout engine on transformers' own ``generate``."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from p2o.errors import UserError
+from p2o.rollout.engine import Completion, SamplingParameters
+
+
+class HFEngine:
+    """Samples with the policy itself, in batches of prompts of similar length.
+
+    Args:
+        model: The transformers model; shared with the trainer, so that updates need no copy.
+        max_batch_size: Prompts sampled together.
+
+    Raises:
+        UserError: The model's generation config names no end token.
+    """
+
+    def __init__(self, model: nn.Module, max_batch_size: int = 256) -> None:
+        self.model: Any = model
+        self.max_batch_size = max_batch_size
+        ends = self.model.generation_config.eos_token_id
+        self.end_ids: list[int] = [ends] if isinstance(ends, int) else list(ends or [])
+        if not self.end_ids:
+            raise UserError(
+                "model: its generation config has no eos_token_id, so no completion would ever "
+                "end; set `generation_config.eos_token_id` and save the model"
+            )
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        """Sample one completion for each prompt; see `RolloutEngine.generate`."""
+        order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
+        completions: dict[int, Completion] = {}
+        training = self.model.training
+        self.model.eval()
+        for start in range(0, len(order), self.max_batch_size):
+            indices = order[start : start + self.max_batch_size]
+            batch = self._generate_batch(
+                [prompts[index] for index in indices], sampling, [seeds[index] for index in indices]
+            )
+            completions.update(zip(indices, batch, strict=True))
+        self.model.train(training)
+        return [completions[index] for index in range(len(prompts))]
+
+    def update_weights(self, policy: nn.Module) -> None:
+        """Nothing to do: the model is the policy."""
+
+    def frozen_copy(self) -> Self:
+        """An engine on a copy of the model."""
+        return type(self)(copy.deepcopy(self.model).requires_grad_(False), self.max_batch_size)
+
+    @torch.no_grad()
+    def _generate_batch(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        width = max(map(len, prompts))
+        input_ids = torch.full((len(prompts), width), self.end_ids[0])
+        attention_mask = torch.zeros_like(input_ids)
+        for row, prompt in enumerate(prompts):
+            input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            attention_mask[row, width - len(prompt) :] = 1
+        recorder = _LogProbRecorder()
+        output = self.model.generate(
+            input_ids.to(self.model.device),
+            attention_mask=attention_mask.to(self.model.device),
+            max_new_tokens=sampling.max_new_tokens,
+            do_sample=False,
+            eos_token_id=self.end_ids,
+            pad_token_id=self.end_ids[0],
+            logits_processor=_processors(sampling, seeds, recorder),
+            stopping_criteria=StoppingCriteriaList([recorder]),
+            **_NEUTRAL,
+        )[:, width:].cpu()
+        columns = recorder.columns or [torch.zeros(len(prompts))] * output.shape[1]
+        log_probs = torch.stack(columns, dim=1).cpu()
+        return [
+            self._cut(tokens.tolist(), row.tolist())
+            for tokens, row in zip(output, log_probs, strict=True)
+        ]
+
+    def _cut(self, tokens: list[int], log_probs: list[float]) -> Completion:
+        ends = [position for position, token in enumerate(tokens) if token in self.end_ids]
+        length = ends[0] + 1 if ends else len(tokens)
+        return Completion(
+            tuple(tokens[:length]), "stop" if ends else "length", tuple(log_probs[:length])
+        )
+
+
+_NEUTRAL = {
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+    "min_p": None,
+    "repetition_penalty": None,
+    "num_beams": 1,
+}
+"""A model's generation config must not bend the distribution: log-probabilities would be off."""
+
+
+def _processors(
+    sampling: SamplingParameters, seeds: Sequence[int], recorder: "_LogProbRecorder"
+) -> LogitsProcessorList:
+    """Processors that leave the sampled token as the arg max; none at temperature 0."""
+    processors = LogitsProcessorList()
+    if sampling.temperature == 0:
+        return processors
+    processors.append(TemperatureLogitsWarper(float(sampling.temperature)))
+    processors.append(recorder.processor())
+    if sampling.top_k:
+        processors.append(TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        processors.append(TopPLogitsWarper(sampling.top_p))
+    processors.append(_SeededChoice(seeds, sampling.max_new_tokens))
+    return processors
+
+
+class _SeededChoice(LogitsProcessor):
+    """Draws by inverse distribution function from numbers that each row's own seed gives."""
+
+    def __init__(self, seeds: Sequence[int], max_new_tokens: int) -> None:
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.draws = torch.stack(
+            [torch.rand(max_new_tokens, generator=g, dtype=torch.float64) for g in generators]
+        )
+        self.position = 0
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        cumulative = scores.double().softmax(-1).cumsum(-1)
+        draw = self.draws[:, self.position, None].to(scores.device) * cumulative[:, -1:]
+        choice = torch.searchsorted(cumulative, draw, right=True).clamp_max(scores.shape[-1] - 1)
+        self.position += 1
+        return torch.full_like(scores, -torch.inf).scatter(1, choice, 0.0)
+
+
+class _LogProbRecorder(StoppingCriteria):
+    """Keeps the log-probability of each chosen token; holds one step's distribution at a time."""
+
+    def __init__(self) -> None:
+        self.columns: list[Tensor] = []
+        self.log_probs: Tensor | None = None
+
+    def processor(self) -> LogitsProcessor:
+        """A processor that notes the distribution and leaves it alone."""
+        recorder = self
+
+        class Note(LogitsProcessor):
+            def __call__(self, input_ids: Any, scores: Any) -> Any:
+                recorder.log_probs = scores.float().log_softmax(-1)
+                return scores
+
+        return Note()
+
+    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+        if self.log_probs is not None:
+            self.columns.append(self.log_probs.gather(1, input_ids[:, -1:])[:, 0])
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

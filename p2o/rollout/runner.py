@@ -1,0 +1,128 @@
+"""From (prompt, template) to a scored rollout: render, generate, verify."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from p2o.data.prompt import Prompt
+from p2o.distributed import gather_shards, rank, world_size
+from p2o.errors import UserError
+from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
+from p2o.rollout.rendering import ChatRenderer
+from p2o.seeds import derive_seed
+from p2o.verifiers.base import Score, Verifier
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One scored response.
+
+    Attributes:
+        prompt: What was asked.
+        template: The template text the response was sampled with; empty when bare.
+        bare_ids: Token ids of the bare prompt.
+        context_ids: Token ids the response was sampled after; `bare_ids` when bare.
+        completion: The sampled tokens.
+        response: Their text.
+        score: The verifier's verdict.
+    """
+
+    prompt: Prompt
+    template: str
+    bare_ids: tuple[int, ...]
+    context_ids: tuple[int, ...]
+    completion: Completion
+    response: str
+    score: Score
+
+    @property
+    def templated(self) -> bool:
+        """Whether a template was in front of the prompt."""
+        return bool(self.template)
+
+
+class RolloutRunner:
+    """Rolls out prompts; training, evolution and evaluation all pass through here.
+
+    A template that would make a prompt longer than the budget is left out of that rollout, which
+    then counts as bare; `overflows` counts them. Nothing is ever cut.
+
+    Args:
+        engine: Samples tokens.
+        renderer: Makes token ids of conversations.
+        verifier: Scores responses.
+        max_prompt_tokens: The prompt budget.
+    """
+
+    def __init__(
+        self,
+        engine: RolloutEngine,
+        renderer: ChatRenderer,
+        verifier: Verifier,
+        max_prompt_tokens: int,
+    ) -> None:
+        self.engine, self.renderer, self.verifier = engine, renderer, verifier
+        self.max_prompt_tokens = max_prompt_tokens
+        self.overflows = 0
+        self._warned: set[str] = set()
+
+    def run(
+        self, pairs: Sequence[tuple[Prompt, str]], sampling: SamplingParameters, seed: int
+    ) -> list[Rollout]:
+        """Roll out each (prompt, template text) once, in one engine call.
+
+        Collective: every rank passes the same pairs, does its share of the work and gets all
+        rollouts, in order. What a pair gets depends on `seed` and its index alone.
+        """
+        mine = range(len(pairs))[rank() :: world_size()]
+        seeds = [derive_seed(seed, index) for index in mine]
+        return gather_shards(self._run([pairs[index] for index in mine], sampling, seeds))
+
+    def _run(
+        self, pairs: Sequence[tuple[Prompt, str]], sampling: SamplingParameters, seeds: list[int]
+    ) -> list[Rollout]:
+        contexts = [self._context(prompt, template) for prompt, template in pairs]
+        completions = self.engine.generate([ids for _, _, ids in contexts], sampling, seeds)
+        responses = [self.renderer.decode(completion.token_ids) for completion in completions]
+        scores = self.verifier.score(responses, [prompt for prompt, _ in pairs])
+        return [
+            Rollout(prompt, template, bare, ids, completion, response, score)
+            for (prompt, _), (template, bare, ids), completion, response, score in zip(
+                pairs, contexts, completions, responses, scores, strict=True
+            )
+        ]
+
+    def check_length(self, prompt: Prompt) -> int:
+        """Tokens by which the bare prompt is over the budget; 0 when it fits."""
+        return max(0, len(self.renderer.render(prompt.messages)) - self.max_prompt_tokens)
+
+    def _context(
+        self, prompt: Prompt, template: str
+    ) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+        bare = tuple(self.renderer.render(prompt.messages))
+        if len(bare) > self.max_prompt_tokens:
+            raise UserError(
+                f"data: prompt {prompt.id} has {len(bare)} tokens, more than "
+                f"data.max_prompt_tokens={self.max_prompt_tokens}; raise the budget or set "
+                "data.overlong=drop"
+            )
+        if not template.strip():
+            return "", bare, bare
+        ids = tuple(self.renderer.render(prompt.messages, template))
+        if len(ids) <= self.max_prompt_tokens:
+            return template, bare, ids
+        self.overflows += 1
+        if template not in self._warned:
+            self._warned.add(template)
+            logger.warning(
+                "a template of %d characters makes prompt %s %d tokens long, over "
+                "data.max_prompt_tokens=%d; that rollout is made without it (template: %.60s...)",
+                len(template),
+                prompt.id,
+                len(ids),
+                self.max_prompt_tokens,
+                template,
+            )
+        return "", bare, bare

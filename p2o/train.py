@@ -1,0 +1,168 @@
+"""``p2o-train``: wire the parts that a configuration names, and train."""
+
+import logging
+import sys
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch import Trainer, seed_everything
+from omegaconf import DictConfig
+
+from p2o.config import CONFIG_NAME, USER_ERRORS, build, check_overrides, conf_directory
+from p2o.console import quieten_libraries
+from p2o.data.datamodule import RolloutDataModule
+from p2o.data.loader import BatchSizes
+from p2o.data.selection import fit_to_budget
+from p2o.errors import UserError
+from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
+from p2o.models import load_policy
+from p2o.module import P2OModule
+from p2o.report import print_report, write_summary
+from p2o.rollout.rendering import ChatRenderer
+from p2o.rollout.runner import RolloutRunner
+from p2o.verifiers import GuardedVerifier
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> float:
+    """Run one training as configured.
+
+    Returns:
+        Accuracy on held-out prompts without any template, for sweeps to optimise.
+    """
+    # What could be wrong is found out before anything is spent.
+    run_directory = Path(HydraConfig.get().runtime.output_dir)
+    _check(config)
+    seed_everything(config.seed, verbose=False)
+
+    # Policy, and the engine that samples from it.
+    ledger = Ledger()
+    model, tokenizer = load_policy(**config.model)
+    engine = MeteredEngine(build(config.rollout, "rollout", model=model), ledger)
+    renderer = ChatRenderer(tokenizer, **config.renderer)
+
+    # Prompts, and how they become scored groups.
+    verifier = GuardedVerifier(build(config.verifier, "verifier"), **config.verifier_guard)
+    runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
+    prompts = fit_to_budget(
+        build(config.data.source, "data.source").load(config.seed), runner, config.data.overlong
+    )
+    sampling = build(config.sampling.train, "sampling.train")
+    module = P2OModule(
+        model,
+        policy_loss=build(config.algorithm.loss, "algorithm.loss"),
+        optimizer=build(config.optimizer, "optimizer"),
+        scheduler=build(config.scheduler, "scheduler"),
+        temperature=sampling.temperature,
+        **config.module,
+    )
+    data = RolloutDataModule(
+        train=prompts.train,
+        held_out=prompts.held_out,
+        engine=engine,
+        runner=runner,
+        module=module,
+        strategy=build(config.distillation, "distillation"),
+        advantages=build(config.algorithm.advantages, "algorithm.advantages"),
+        ledger=ledger,
+        sizes=BatchSizes(
+            config.data.group_size,
+            config.data.batch,
+            config.data.mini_batch,
+            config.trainer.get("accumulate_grad_batches", 1),
+        ),
+        sampling=sampling,
+        evolution_sampling=build(config.sampling.evolution, "sampling.evolution"),
+        held_out_sampling=build(config.sampling.held_out, "sampling.held_out"),
+        held_out_samples=config.data.held_out_samples,
+        seed=config.seed,
+    )
+
+    # Callbacks: mining, then evolution, which reads the miner's hard set.
+    callbacks = [build(config.mining, "mining")]
+    if config.evolution is not None:
+        reflection = MeteredReflection(build(config.reflection, "reflection"), ledger)
+        reflection.bind(engine, renderer)
+        assigner = build(config.assignment, "assignment")
+        evolver = build(
+            config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
+        )
+        callbacks.append(build(config.evolution.callback, "evolution.callback", evolver=evolver))
+    callbacks += [build(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
+    callbacks.append(build(config.checkpoint, "checkpoint", dirpath=run_directory / "checkpoints"))
+
+    # Train, and say what came of it.
+    trainer: Trainer = build(
+        config.trainer,
+        "trainer",
+        callbacks=callbacks,
+        logger=[build(node, f"logger.{name}") for name, node in config.logger.items()],
+        default_root_dir=run_directory,
+    )
+    if config.ckpt_path is None:
+        trainer.validate(module, datamodule=data, verbose=False)
+    with ledger.phase("train"):
+        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
+    summary = write_summary(run_directory, config, data, callbacks)
+    if trainer.is_global_zero:
+        print_report(summary, run_directory)
+    return summary["accuracy"]["after"]
+
+
+def _check(config: DictConfig) -> None:
+    """Refuse what cannot work, whatever the parts are."""
+    data = config.data
+    for key in ("group_size", "batch", "mini_batch", "held_out_samples", "max_prompt_tokens"):
+        if data[key] < 1:
+            raise UserError(f"data.{key}={data[key]}: give at least 1")
+    if data.group_size < 2:
+        raise UserError("data.group_size=1: a group of one has no contrast; give at least 2")
+    if data.mini_batch > data.batch:
+        raise UserError(
+            f"data.mini_batch={data.mini_batch} is above data.batch={data.batch}; "
+            "an optimiser step cannot take more prompts than are rolled out"
+        )
+    if config.ckpt_path is not None and not Path(config.ckpt_path).exists():
+        raise UserError(f"ckpt_path={config.ckpt_path}: no such checkpoint")
+    devices = config.trainer.get("devices", 1)
+    if HydraConfig.get().mode == RunMode.MULTIRUN and devices not in (1, "1", "auto"):
+        raise UserError(
+            f"trainer.devices={devices} with --multirun: every rank would run the whole sweep; "
+            "sweep with devices=1, or start each job with torchrun or SLURM"
+        )
+
+
+def _run(config: DictConfig) -> float:
+    quieten_libraries()
+    torch.set_float32_matmul_precision("high")
+    try:
+        return train(config)
+    except USER_ERRORS as error:
+        sys.exit(_fail(error))
+
+
+def _fail(error: Exception) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def main() -> None:
+    """Entry point of ``p2o-train``."""
+    arguments = sys.argv[1:]
+    sweep = {"-m", "--multirun"} & set(arguments)
+    if not sweep and not any(a in ("-h", "--help", "--hydra-help", "--version") for a in arguments):
+        try:
+            check_overrides(arguments)
+        except UserError as error:
+            sys.exit(_fail(error))
+    hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=CONFIG_NAME)(
+        _run
+    )()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What a verifier is and what it says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from p2o.data.prompt import Prompt
+
+
+class Status(StrEnum):
+    """How a score came about."""
+
+    OK = "ok"
+    """The response had an answer and it was compared with the gold answer."""
+    NO_ANSWER = "no_answer"
+    """The response had no answer in the form asked for."""
+    PARSE_ERROR = "parse_error"
+    """The answer was there but could not be read."""
+    TIMEOUT = "timeout"
+    """The comparison took longer than allowed and was stopped."""
+    ERROR = "error"
+    """The verifier itself failed."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The verdict on one response.
+
+    Attributes:
+        reward: 1.0 for a right answer, 0.0 for any other; composite verifiers may lie between.
+        status: How the reward came about.
+        answer: The answer as found in the response, if one was.
+        detail: One line for a person: why an answer was not found, or what failed.
+    """
+
+    reward: float
+    status: Status
+    answer: str | None = None
+    detail: str = ""
+
+
+class Verifier(Protocol):
+    """Scores responses. Knows nothing of models."""
+
+    def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
+        """Score each response against the gold answer of the prompt at the same index.
+
+        Never raises for a single bad response: that is what `Status` is for.
+        """
+        ...

@@ -1,0 +1,59 @@
+"""Shared pieces: a tiny random policy, the embedded one, and a way to run `p2o-train`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+
+from p2o.models import load_policy
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerBase:
+    return load_policy("embedded:digits")[1]
+
+
+@pytest.fixture
+def embedded():
+    return load_policy("embedded:digits")[0]
+
+
+@pytest.fixture
+def tiny_model(tokenizer):
+    """A random Qwen2 with the embedded tokenizer's vocabulary."""
+    torch.manual_seed(0)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=128,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+        )
+    )
+
+
+@pytest.fixture
+def p2o_train(tmp_path: Path):
+    """Run the command line in a folder of its own; returns the finished process."""
+
+    def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "p2o.train", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run

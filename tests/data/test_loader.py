@@ -1,0 +1,191 @@
+import random
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2o.data.loader import BatchSizes, RolloutLoader
+from p2o.data.minibatch import MiniBatch
+from p2o.data.prompt import Prompt
+from p2o.distillation import ContextDistillation
+from p2o.ledger import Ledger
+from p2o.objectives.advantages import group_advantages
+from p2o.rollout.engine import Completion, SamplingParameters
+from p2o.rollout.runner import Rollout
+from p2o.verifiers.base import Score, Status
+from p2o_callbacks.pool import PromptPool, Template
+
+PROMPTS = [Prompt.create([{"role": "user", "content": f"{n}"}], str(n)) for n in range(10)]
+
+
+class FakeRunner:
+    """Rewards and lengths follow from the seed; `dead` prompts get one reward for all rollouts."""
+
+    overflows = 0
+
+    def __init__(self, dead=()):
+        self.dead, self.calls = set(dead), []
+
+    def run(self, pairs, sampling, seed):
+        self.calls.append((list(pairs), seed))
+        generator, rollouts = random.Random(seed), []
+        for index, (prompt, template) in enumerate(pairs):
+            tokens = tuple(generator.randrange(1, 50) for _ in range(generator.randint(1, 6)))
+            reward = 0.0 if prompt.id in self.dead else float(index % 2)
+            number = int(prompt.gold) + 2
+            bare = (number,) * (1 + number % 3)
+            rollouts.append(
+                Rollout(
+                    prompt,
+                    template,
+                    bare,
+                    (99, *bare) if template else bare,
+                    Completion(tokens, "stop", (0.0,) * len(tokens)),
+                    "",
+                    Score(reward, Status.OK),
+                )
+            )
+        return rollouts
+
+
+def make_loader(runner, position=(0, 0), events=None, **sizes):
+    sizes = BatchSizes(**{"group_size": 4, "batch": 4, "mini_batch": 2, **sizes})
+
+    def score(pairs):
+        if events is not None:
+            events.append("score")
+        return [torch.zeros(len(ids)) for _, ids in pairs]
+
+    return RolloutLoader(
+        PROMPTS,
+        runner,
+        sizes,
+        SamplingParameters(),
+        group_advantages,
+        ContextDistillation(),
+        Ledger(),
+        position=lambda: position,
+        refresh_engine=lambda: events.append("refresh") if events is not None else None,
+        score=score,
+        seed=3,
+    )
+
+
+@given(
+    prompts=st.integers(1, 60),
+    batch=st.integers(1, 20),
+    mini=st.integers(1, 20),
+    k=st.integers(1, 3),
+)
+def test_the_length_announced_is_the_length_delivered(prompts, batch, mini, k):
+    sizes = BatchSizes(group_size=2, batch=batch, mini_batch=min(mini, batch), micro_batches=k)
+    whole = [min(batch, prompts - start) for start in range(0, prompts, batch)]
+    counted = sum(len(range(0, size, sizes.mini_batch)) for size in whole)
+    assert sizes.mini_batches(prompts) == counted
+
+
+@pytest.mark.parametrize("sizes", [{}, {"micro_batches": 3}, {"batch": 3}, {"mini_batch": 4}])
+def test_an_epoch_is_one_pass_over_the_prompts(sizes):
+    runner = FakeRunner()
+    loader = make_loader(runner, **sizes)
+    assert len(list(loader)) == len(loader)
+    asked = [prompt.id for pairs, _ in runner.calls for prompt, _ in pairs]
+    assert sorted(asked) == sorted([prompt.id for prompt in PROMPTS] * 4)
+
+
+def test_order_and_seeds_repeat_for_an_epoch_and_differ_between_epochs():
+    calls = []
+    for epoch in (0, 0, 1):
+        runner = FakeRunner()
+        list(make_loader(runner, position=(epoch, 0)))
+        calls.append(runner.calls)
+    assert calls[0] == calls[1]
+    assert calls[0] != calls[2]
+
+
+def test_a_resumed_epoch_delivers_exactly_what_was_left():
+    def fingerprint(batch: MiniBatch):
+        return batch.input_ids.tolist(), batch.advantages.tolist()
+
+    whole = [fingerprint(batch) for batch in make_loader(FakeRunner())]
+    rest = [fingerprint(batch) for batch in make_loader(FakeRunner(), position=(0, 2))]
+    assert rest == whole[2:]
+
+
+def test_a_batch_is_sampled_only_when_the_one_before_is_used_up():
+    events, runner = [], FakeRunner()
+    stream = iter(make_loader(runner, events=events))
+    next(stream)
+    assert len(runner.calls) == 1
+    next(stream)
+    assert len(runner.calls) == 1
+    next(stream)
+    assert len(runner.calls) == 2
+    assert events.index("refresh") == 0
+
+
+def test_old_log_probs_are_taken_before_the_first_update_that_follows():
+    events = []
+    stream = iter(make_loader(FakeRunner(), events=events))
+    next(stream)
+    taken = events.count("score")
+    next(stream)
+    assert taken > 0
+    assert events.count("score") == taken
+
+
+def test_only_the_first_mini_batch_goes_without_old_log_probs():
+    first, second, *_ = list(make_loader(FakeRunner()))
+    assert not first.has_old.any()
+    assert second.has_old.all()
+
+
+def test_dead_groups_leave_the_rows_and_stay_in_the_denominator():
+    dead = {prompt.id for prompt in PROMPTS[:5]}
+    alive = list(make_loader(FakeRunner()))
+    pruned = list(make_loader(FakeRunner(dead)))
+    assert [b.total_tokens for b in pruned] == [b.total_tokens for b in alive]
+    assert [b.total_sequences for b in pruned] == [b.total_sequences for b in alive]
+    assert sum(len(b.advantages) for b in pruned) < sum(len(b.advantages) for b in alive)
+    assert all(b.advantages.all() for b in pruned if len(b.advantages) > 1)
+
+
+def test_a_step_without_any_live_group_still_has_a_row_and_no_gradient():
+    batches = list(make_loader(FakeRunner({prompt.id for prompt in PROMPTS}), micro_batches=2))
+    assert {len(batch.advantages) for batch in batches} == {1}
+    assert not torch.cat([batch.advantages for batch in batches]).any()
+
+
+def test_observers_see_every_group_with_its_rewards():
+    loader, seen = make_loader(FakeRunner()), []
+    loader.observers.append(seen.extend)
+    list(loader)
+    assert sorted(group.sample_id for group in seen) == sorted(prompt.id for prompt in PROMPTS)
+    assert all(len(group.rewards) == 4 for group in seen)
+
+
+def test_each_rollout_of_a_hard_sample_gets_its_own_template():
+    runner = FakeRunner()
+    loader = make_loader(runner)
+    hard = PROMPTS[6].id
+    loader.pool = PromptPool(
+        (Template("First."), Template("Second.")), (0, 1), {hard: (1, 0, None, 1)}
+    )
+    batches = list(loader)
+    used = {}
+    for pairs, _ in runner.calls:
+        for prompt, template in pairs:
+            used.setdefault(prompt.id, []).append(template)
+    assert used.pop(hard) == ["Second.", "First.", "", "Second."]
+    assert all(templates == [""] * 4 for templates in used.values())
+    metrics = {name for batch in batches for name in batch.metrics}
+    assert {"templated/reward", "templated/reward_spread", "templated/opening_contrast"} <= metrics
+
+
+def test_what_goes_through_the_network_is_in_the_ledger():
+    loader = make_loader(FakeRunner())
+    batches = list(loader)
+    state = loader.ledger.state_dict()
+    assert state["train"]["trained_tokens"] == sum(batch.tokens for batch in batches)
+    assert state["mask"]["scored_tokens"] > 0

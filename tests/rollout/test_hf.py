@@ -1,0 +1,150 @@
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from p2o.errors import UserError
+from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.hf import HFEngine
+
+PROMPTS = [[4, 7, 9], [4, 11, 12, 13, 14, 5], [4, 20], [4, 30, 31, 32, 33, 34, 35, 36, 5]]
+SAMPLING = SamplingParameters(temperature=0.7, max_new_tokens=8)
+
+
+def test_what_a_prompt_gets_does_not_depend_on_its_neighbours(tiny_model):
+    seeds = [3, 1, 4, 1]
+    together = HFEngine(tiny_model).generate(PROMPTS, SAMPLING, seeds)
+    by_two = HFEngine(tiny_model, max_batch_size=2).generate(PROMPTS, SAMPLING, seeds)
+    backwards = HFEngine(tiny_model).generate(PROMPTS[::-1], SAMPLING, seeds[::-1])[::-1]
+    for other in (by_two, backwards):
+        assert [c.token_ids for c in other] == [c.token_ids for c in together]
+
+
+def test_seeds_make_samples_differ_and_repeat(tiny_model):
+    engine = HFEngine(tiny_model)
+    first = engine.generate([PROMPTS[1]] * 16, SAMPLING, range(16))
+    again = engine.generate([PROMPTS[1]] * 16, SAMPLING, range(16))
+    assert first == again
+    assert len({completion.token_ids for completion in first}) > 8
+
+
+def test_global_random_state_is_left_alone(tiny_model):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    HFEngine(tiny_model).generate(PROMPTS, SAMPLING, range(4))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
+def test_log_probs_are_those_of_the_distribution_sampled_from(tiny_model, temperature):
+    sampling = SamplingParameters(temperature=temperature, max_new_tokens=6)
+    for prompt, completion in zip(
+        PROMPTS, HFEngine(tiny_model).generate(PROMPTS, sampling, range(4)), strict=True
+    ):
+        ids = torch.tensor([prompt + list(completion.token_ids)])
+        logits = tiny_model(ids).logits[0, len(prompt) - 1 : -1] / temperature
+        expected = logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(completion.log_probs), expected, atol=1e-4, rtol=0)
+
+
+def test_sampling_frequencies_follow_the_model(tiny_model):
+    """The first token of 3,000 samples against the model's own probabilities (chi-square)."""
+    for parameter in tiny_model.parameters():
+        parameter.data.mul_(4)
+    prompt, count = [4, 40, 5], 3000
+    sampling = SamplingParameters(max_new_tokens=1)
+    completions = HFEngine(tiny_model, 3000).generate([prompt] * count, sampling, range(count))
+    counts = torch.bincount(torch.tensor([c.token_ids[0] for c in completions]), minlength=221)
+    expected = tiny_model(torch.tensor([prompt])).logits[0, -1].softmax(-1).detach() * count
+    kept = expected >= 5
+    observed = torch.cat([counts[: len(kept)][kept], counts[: len(kept)][~kept].sum()[None]])
+    wanted = torch.cat([expected[kept], expected[~kept].sum()[None]])
+    statistic = ((observed - wanted) ** 2 / wanted).sum().item()
+    degrees = len(wanted) - 1
+    assert statistic < degrees + 4 * (2 * degrees) ** 0.5
+
+
+def test_greedy_is_the_most_probable_token(tiny_model):
+    sampling = SamplingParameters(temperature=0, max_new_tokens=5)
+    [completion] = HFEngine(tiny_model).generate([PROMPTS[1]], sampling, [0])
+    ids = list(PROMPTS[1])
+    for token in completion.token_ids:
+        assert token == tiny_model(torch.tensor([ids])).logits[0, -1].argmax().item()
+        ids.append(token)
+
+
+def test_top_k_and_top_p_keep_only_the_head_of_the_distribution(tiny_model):
+    order = tiny_model(torch.tensor([PROMPTS[0]])).logits[0, -1].argsort(descending=True).tolist()
+    for sampling in (
+        SamplingParameters(top_k=3, max_new_tokens=1),
+        SamplingParameters(top_p=1e-6, max_new_tokens=1),
+    ):
+        completions = HFEngine(tiny_model).generate([PROMPTS[0]] * 50, sampling, range(50))
+        kept = 3 if sampling.top_k else 1
+        assert {c.token_ids[0] for c in completions} <= set(order[:kept])
+
+
+def test_any_of_several_end_tokens_ends_a_completion(tiny_model):
+    tiny_model.generation_config.eos_token_id = [1, 50, 51, 52, 53, 54, 55, 56, 57, 58]
+    engine = HFEngine(tiny_model)
+    sampling = SamplingParameters(temperature=3.0, max_new_tokens=100)
+    completions = engine.generate([PROMPTS[0]] * 40, sampling, range(40))
+    ended = [c for c in completions if c.finish_reason == "stop"]
+    assert len({c.token_ids[-1] for c in ended}) > 2
+    for completion in ended:
+        assert completion.token_ids[-1] in engine.end_ids
+        assert not set(completion.token_ids[:-1]) & set(engine.end_ids)
+    for completion in completions:
+        assert len(completion.log_probs) == len(completion.token_ids)
+        assert (completion.finish_reason == "length") == (
+            completion.token_ids[-1] not in engine.end_ids
+        )
+
+
+def test_length_limit(tiny_model):
+    tiny_model.generation_config.eos_token_id = 220
+    with torch.no_grad():
+        tiny_model.lm_head.weight[220] = 0
+    completions = HFEngine(tiny_model).generate(PROMPTS, SAMPLING, range(4))
+    assert {len(c.token_ids) for c in completions if c.finish_reason == "length"} == {8}
+
+
+def test_a_frozen_copy_keeps_the_weights_of_its_moment(tiny_model):
+    engine = HFEngine(tiny_model)
+    frozen = engine.frozen_copy()
+    before = frozen.generate(PROMPTS, SAMPLING, range(4))
+    with torch.no_grad():
+        for parameter in tiny_model.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    assert frozen.generate(PROMPTS, SAMPLING, range(4)) == before
+    assert engine.generate(PROMPTS, SAMPLING, range(4)) != before
+
+
+def test_the_models_own_sampling_settings_do_not_interfere(tiny_model):
+    plain = HFEngine(tiny_model).generate(PROMPTS, SAMPLING, range(4))
+    tiny_model.generation_config.update(temperature=0.1, top_k=1, repetition_penalty=5.0)
+    assert HFEngine(tiny_model).generate(PROMPTS, SAMPLING, range(4)) == plain
+
+
+def test_no_prompts_give_no_completions(tiny_model):
+    assert HFEngine(tiny_model).generate([], SAMPLING, []) == []
+
+
+def test_a_model_without_an_end_token_is_refused(tiny_model):
+    tiny_model.generation_config.eos_token_id = None
+    with pytest.raises(UserError, match="eos_token_id"):
+        HFEngine(tiny_model)
+
+
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6))
+def test_order_is_kept_for_any_lengths(tiny_model, lengths):
+    prompts = [[4 + index] * length for index, length in enumerate(lengths)]
+    together = HFEngine(tiny_model, 2).generate(prompts, SAMPLING, range(len(prompts)))
+    alone = [
+        HFEngine(tiny_model).generate([prompt], SAMPLING, [seed])[0]
+        for seed, prompt in enumerate(prompts)
+    ]
+    assert [c.token_ids for c in together] == [c.token_ids for c in alone]

@@ -1,0 +1,63 @@
+import json
+import time
+
+import pytest
+
+from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
+from p2o.reflection import Phrasebook
+from p2o.reflection.base import ReflectionRequest
+from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.hf import HFEngine
+
+
+def test_time_goes_to_the_innermost_phase():
+    ledger = Ledger()
+    with ledger.phase("train"):
+        time.sleep(0.05)
+        with ledger.phase("evolution"):
+            time.sleep(0.1)
+    time.sleep(0.05)
+    train, evolution = ledger.total("seconds", ["train"]), ledger.total("seconds", ["evolution"])
+    assert train == pytest.approx(0.05, abs=0.03)
+    assert evolution == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_phase_ends_when_its_block_fails():
+    ledger = Ledger()
+    with pytest.raises(ZeroDivisionError), ledger.phase("evolution"):
+        _ = 1 / 0
+    ledger.add(rollouts=1)
+    assert ledger.state_dict()["train"]["rollouts"] == 1
+
+
+def test_every_sample_of_an_engine_is_counted(tiny_model):
+    ledger = Ledger()
+    engine = MeteredEngine(HFEngine(tiny_model), ledger)
+    with ledger.phase("evaluation"):
+        completions = engine.generate(
+            [[4, 5], [4, 6, 5]], SamplingParameters(max_new_tokens=4), [0, 1]
+        )
+    engine.frozen_copy().generate([[4]], SamplingParameters(max_new_tokens=2), [0])
+    state = ledger.state_dict()
+    assert state["evaluation"]["rollouts"] == 2
+    assert state["evaluation"]["generated_tokens"] == sum(len(c.token_ids) for c in completions)
+    assert state["train"]["rollouts"] == 1
+    assert ledger.training_rollouts == 1
+
+
+def test_reflections_count_as_evolution_and_not_as_rollouts():
+    ledger = Ledger()
+    MeteredReflection(Phrasebook(), ledger).reflect(
+        [ReflectionRequest("", [{"score": 0.0}], 1)] * 3
+    )
+    assert ledger.state_dict()["evolution"]["reflection_calls"] == 3
+    assert ledger.training_rollouts == 0
+
+
+def test_state_is_json_and_comes_back():
+    ledger = Ledger()
+    with ledger.phase("mask"):
+        ledger.add(scored_tokens=7)
+    other = Ledger()
+    other.load_state_dict(json.loads(json.dumps(ledger.state_dict())))
+    assert other.state_dict() == ledger.state_dict()

@@ -1,0 +1,98 @@
+"""A run that is stopped and resumed ends with the weights of one that never stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+SMALL = (
+    "data.source.train=24",
+    "data.source.held_out=8",
+    "data.batch=8",
+    "data.mini_batch=4",
+    "evolution.evolver.budget=120",
+    "evolution.evolver.dev_size=6",
+    "evolution.evolver.minimum=4",
+    "scheduler=warmup_constant",
+    "trainer.max_epochs=4",
+)
+
+
+def load(folder: Path, name: str) -> dict:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)
+
+
+@pytest.mark.slow
+def test_resumed_from_any_epoch_equals_never_stopped(p2o_train, tmp_path):
+    whole = tmp_path / "whole"
+    assert p2o_train(*SMALL, f"hydra.run.dir={whole}").returncode == 0
+    final = load(whole, "epoch_0003.ckpt")
+    for epoch in (0, 1, 2):
+        resumed = tmp_path / f"from_{epoch}"
+        result = p2o_train(
+            *SMALL,
+            f"hydra.run.dir={resumed}",
+            f"ckpt_path={whole}/checkpoints/epoch_{epoch:04d}.ckpt",
+        )
+        assert result.returncode == 0, result.stderr
+        again = load(resumed, "epoch_0003.ckpt")
+        assert again["global_step"] == final["global_step"]
+        for name, value in final["state_dict"].items():
+            assert torch.equal(again["state_dict"][name], value), name
+        for kind in ("HardSampleMiner", "PromptEvolution"):
+            assert part(again, kind) == part(final, kind)
+        ledger, other = (without_seconds(c["RolloutDataModule"]["ledger"]) for c in (final, again))
+        assert ledger == other
+        summaries = [json.loads((f / "summary.json").read_text()) for f in (whole, resumed)]
+        assert summaries[0]["accuracy"] == summaries[1]["accuracy"]
+        assert summaries[0]["templates"] == summaries[1]["templates"]
+    found = [
+        part(load(whole, f"epoch_{epoch:04d}.ckpt"), "PromptEvolution")["pool"]["cover"]
+        for epoch in range(4)
+    ]
+    assert not found[0]
+    assert any(found[1:])
+
+
+def part(checkpoint: dict, name: str) -> dict:
+    [state] = [s for key, s in checkpoint["callbacks"].items() if key.startswith(name)]
+    return state
+
+
+def without_seconds(ledger: dict) -> dict:
+    return {
+        phase: {counter: n for counter, n in counts.items() if counter != "seconds"}
+        for phase, counts in ledger.items()
+    }
+
+
+@pytest.mark.slow
+def test_a_run_stopped_short_goes_on_where_it_was_with_more_epochs(p2o_train, tmp_path):
+    """The evolution that was due when the first run ended is made by the second."""
+    whole, short, rest = (tmp_path / name for name in ("whole", "short", "rest"))
+    settings = [s for s in SMALL if "max_epochs" not in s and "scheduler" not in s]
+    for folder, more in (
+        (whole, ["trainer.max_epochs=3"]),
+        (short, ["trainer.max_epochs=1"]),
+        (rest, ["trainer.max_epochs=3", f"ckpt_path={short}/checkpoints/last.ckpt"]),
+    ):
+        result = p2o_train(*settings, f"hydra.run.dir={folder}", *more)
+        assert result.returncode == 0, result.stderr
+    final, again = (load(folder, "epoch_0002.ckpt") for folder in (whole, rest))
+    for name, value in final["state_dict"].items():
+        assert torch.equal(again["state_dict"][name], value), name
+
+
+@pytest.mark.slow
+def test_the_same_seed_repeats_a_run_and_another_does_not(p2o_train, tmp_path):
+    finals = []
+    for name, seed in (("one", 5), ("two", 5), ("three", 6)):
+        folder = tmp_path / name
+        result = p2o_train(
+            *SMALL[:-1], "trainer.max_epochs=2", f"seed={seed}", f"hydra.run.dir={folder}"
+        )
+        assert result.returncode == 0, result.stderr
+        finals.append(load(folder, "epoch_0001.ckpt")["state_dict"])
+    assert all(torch.equal(finals[0][name], finals[1][name]) for name in finals[0])
+    assert any(not torch.equal(finals[0][name], finals[2][name]) for name in finals[0])
