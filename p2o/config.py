@@ -14,7 +14,7 @@ from hydra.errors import (
     OverrideParseException,
 )
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 
 from p2o.errors import UserError
 from p2o_callbacks.errors import ConfigurationError
@@ -47,10 +47,15 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
         return None
     try:
         return instantiate(node, **more)
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key}: no value and no default; give one") from error
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, USER_ERRORS):
+        if isinstance(cause, UserError):
             raise cause from None
+        # The callbacks do not know where in the configuration they stand.
+        if isinstance(cause, ConfigurationError):
+            raise UserError(f"{key}: {cause}") from error
         reason = str(cause or error).splitlines()[0]
         raise UserError(f"{key}: cannot make {node.get('_target_')} ({reason})") from error
 
@@ -61,19 +66,18 @@ def check_overrides(arguments: Sequence[str]) -> None:
     Raises:
         UserError: A key, a group or one of its options does not exist.
     """
-    overrides = [a for a in arguments if "=" in a and not a.startswith("-")]
-    bare = [a for a in arguments if "=" not in a and not a.startswith(("-", "~"))]
+    bare = [a for a in arguments if "=" not in a and not a.startswith("~")]
     if bare:
         raise UserError(f"'{bare[0]}' is no setting; write key=value, for example seed=1")
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-            compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+            compose(CONFIG_NAME, overrides=list(arguments), return_hydra_config=True)
     except MissingConfigException as error:
         raise UserError(_missing_option(error)) from error
     except OverrideParseException as error:
         raise UserError(f"cannot read '{error.override}': write key=value") from error
     except ConfigCompositionException as error:
-        raise UserError(_bad_key(str(error), overrides)) from error
+        raise UserError(_bad_key(str(error), arguments)) from error
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -12,6 +12,9 @@ def quieten_libraries() -> None:
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # What failed in the end is said by p2o's own error.
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     for message in (
         # The loader makes its batches itself.
         ".*does not have many workers.*",

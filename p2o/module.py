@@ -89,6 +89,7 @@ class P2OModule(LightningModule):
     def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
         self.log("val/accuracy", batch.rewards.mean(), batch_size=len(batch.rewards))
+        self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
         if batch.hard.any():
             hard = batch.rewards[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))

@@ -9,7 +9,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch import Trainer, seed_everything
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, check_overrides, conf_directory
 from p2o.console import quieten_libraries
@@ -117,14 +117,20 @@ def _check(config: DictConfig) -> None:
     """Refuse what cannot work, whatever the parts are."""
     data = config.data
     for key in ("group_size", "batch", "mini_batch", "held_out_samples", "max_prompt_tokens"):
-        if data[key] < 1:
-            raise UserError(f"data.{key}={data[key]}: give at least 1")
+        if not isinstance(data[key], int) or data[key] < 1:
+            raise UserError(f"data.{key}={data[key]}: give a whole number of at least 1")
     if data.group_size < 2:
         raise UserError("data.group_size=1: a group of one has no contrast; give at least 2")
     if data.mini_batch > data.batch:
         raise UserError(
             f"data.mini_batch={data.mini_batch} is above data.batch={data.batch}; "
             "an optimiser step cannot take more prompts than are rolled out"
+        )
+    threshold = OmegaConf.select(config, "mining.threshold")
+    if isinstance(threshold, int) and threshold > data.group_size:
+        raise UserError(
+            f"mining.threshold={threshold} is above data.group_size={data.group_size}, so every "
+            f"sample would be hard; give at most {data.group_size}"
         )
     if config.ckpt_path is not None and not Path(config.ckpt_path).exists():
         raise UserError(f"ckpt_path={config.ckpt_path}: no such checkpoint")
@@ -153,8 +159,8 @@ def _fail(error: Exception) -> int:
 def main() -> None:
     """Entry point of ``p2o-train``."""
     arguments = sys.argv[1:]
-    sweep = {"-m", "--multirun"} & set(arguments)
-    if not sweep and not any(a in ("-h", "--help", "--hydra-help", "--version") for a in arguments):
+    # Flags are Hydra's own: sweeps, help, or a look at the configuration.
+    if not any(argument.startswith("-") for argument in arguments):
         try:
             check_overrides(arguments)
         except UserError as error:

@@ -19,10 +19,12 @@ class EvaluationBatch:
     Attributes:
         rewards: `[N]`, mean over the samples of each prompt.
         hard: `[N]`, whether the untrained policy never got the prompt right.
+        rollouts: What the method has spent so far.
     """
 
     rewards: Tensor
     hard: Tensor
+    rollouts: int
 
 
 class EvaluationLoader:
@@ -64,6 +66,7 @@ class EvaluationLoader:
         yield EvaluationBatch(
             rewards=tensor(list(results.values())),
             hard=tensor([self.baseline[prompt_id] == 0 for prompt_id in results]),
+            rollouts=self.ledger.training_rollouts,
         )
 
     def evaluate(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.seeds import derive_seed
-from p2o.world.problems import LONG, SHORT, distinct_problems
+from p2o.world.problems import FAMILIES, LONG, SHORT, distinct_problems
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,17 @@ class DigitLists:
     held_out: int = 200
     short_share: float = 0.25
 
+    def __post_init__(self) -> None:
+        _check_sizes(self.train, self.held_out)
+        if not 0 <= self.short_share <= 1:
+            raise UserError(f"data.source.short_share={self.short_share}: give a share from 0 to 1")
+        existing = len(FAMILIES) * sum(10**length for length in SHORT)
+        if self._short(self.train) + self._short(self.held_out) > existing:
+            raise UserError(
+                f"data.source.short_share={self.short_share}: of train={self.train} and held_out="
+                f"{self.held_out} that is more than the {existing} short lists there are; lower it"
+            )
+
     def load(self, seed: int) -> Split:
         """See `PromptSource.load`. The held-out problems are the same for every seed."""
         held_out = self._draw("held out", self.held_out, set())
@@ -56,7 +67,7 @@ class DigitLists:
         return Split(self._draw(f"train/{seed}", self.train, ids), held_out)
 
     def _draw(self, name: str, count: int, excluded: set[str]) -> list[Prompt]:
-        short = round(count * self.short_share)
+        short = self._short(count)
         prompts: list[Prompt] = []
         for lengths, number in ((SHORT, short), (LONG, count - short)):
             problems = (
@@ -70,6 +81,9 @@ class DigitLists:
             )
             prompts += islice((p for p in problems if p.id not in excluded), number)
         return prompts
+
+    def _short(self, count: int) -> int:
+        return round(count * self.short_share)
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,26 @@ class TableSource:
     train: int | None = None
     held_out: int = 100
 
+    def __post_init__(self) -> None:
+        _check_sizes(self.train, self.held_out)
+        try:
+            self._columns()
+        except ValueError as error:
+            raise UserError(
+                f"data.source.question={self.question!r}: {error}; write columns in braces"
+            ) from error
+        try:
+            groups = re.compile(self.answer_pattern or "()").groups
+        except re.error as error:
+            raise UserError(
+                f"data.source.answer_pattern={self.answer_pattern!r}: {error}"
+            ) from error
+        if groups == 0:
+            raise UserError(
+                f"data.source.answer_pattern={self.answer_pattern!r}: it has no group; put "
+                "parentheses around the answer"
+            )
+
     def load(self, seed: int) -> Split:
         """See `PromptSource.load`."""
         rows = self._rows()
@@ -114,7 +148,7 @@ class TableSource:
 
     def _rows(self) -> Sequence[Mapping[str, Any]]:
         import datasets
-        from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+        from datasets.exceptions import DatasetGenerationError
 
         suffix = Path(self.path).suffix.lstrip(".")
         formats = {"json": "json", "jsonl": "json", "parquet": "parquet", "csv": "csv"}
@@ -126,9 +160,12 @@ class TableSource:
             if Path(self.path).stat().st_size == 0:
                 raise UserError(f"data.source.path={self.path}: the file is empty")
             try:
-                return datasets.load_dataset(
-                    formats[suffix], data_files=self.path, split="train"
-                ).to_list()
+                builder: Any = datasets.load_dataset_builder(formats[suffix], data_files=self.path)
+                builder.download_and_prepare()
+                # A data set without rows cannot be made.
+                if not builder.info.splits["train"].num_examples:
+                    return []
+                return builder.as_dataset(split="train").to_list()
             except (DatasetGenerationError, ValueError) as error:
                 raise UserError(
                     f"data.source.path={self.path}: cannot be read as {formats[suffix]} "
@@ -136,14 +173,14 @@ class TableSource:
                 ) from error
         try:
             return datasets.load_dataset(self.path, self.name, split=self.split).to_list()
-        except (ConnectionError, DatasetNotFoundError, ValueError) as error:
+        except (OSError, DatasetGenerationError, ValueError) as error:
             raise UserError(
                 f"data.source.path={self.path}: no file, and not to be had from the hub "
                 f"({str(error).splitlines()[0]}); give a local .json, .jsonl, .parquet or .csv file"
             ) from error
 
     def _prompt(self, index: int, row: Mapping[str, Any]) -> Prompt:
-        wanted = [field for _, field, _, _ in string.Formatter().parse(self.question) if field]
+        wanted = self._columns()
         for key, column in [*(("question", field) for field in wanted), ("answer", self.answer)]:
             if column not in row:
                 raise UserError(
@@ -163,3 +200,14 @@ class TableSource:
             gold = match.group(1).strip()
         text = self.question.format(**{field: row[field] for field in wanted})
         return Prompt.create([{"role": "user", "content": text}], gold, row=index)
+
+    def _columns(self) -> list[str]:
+        """Columns that the question names."""
+        parts = string.Formatter().parse(self.question)
+        return [field for _, field, _, _ in parts if field is not None]
+
+
+def _check_sizes(train: int | None, held_out: int) -> None:
+    for name, size in (("train", train), ("held_out", held_out)):
+        if size is not None and size < 1:
+            raise UserError(f"data.source.{name}={size}: give at least 1")

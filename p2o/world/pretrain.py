@@ -72,7 +72,7 @@ SETTINGS = {
     ),
     "digits_decisive": Settings(
         openings=(("Well,", "Let"),),
-        bare_slow=0.003,
+        bare_slow=0.0003,
         steps=1500,
         learning_rate=1e-3,
         start="digits",

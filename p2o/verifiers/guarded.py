@@ -1,0 +1,104 @@
+"""A verifier around another one: no single answer ends a run, many failures do."""
+
+import logging
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+from functools import partial
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.verifiers.base import Score, Status, Verifier
+
+logger = logging.getLogger(__name__)
+
+FAILED = (Status.ERROR, Status.TIMEOUT)
+FEWEST = 20
+"""Failures below this number stop nothing, so that one bad answer early on does not end a run."""
+SHOWN = 10
+
+
+class GuardedVerifier:
+    """Turns what a verifier throws into scores, and stops when that happens too often.
+
+    Args:
+        verifier: The verifier that does the work.
+        max_error_share: Share of errors and timeouts among recent scores above which the run
+            stops, once there are 20 of them.
+        window: Recent scores that are looked at.
+
+    Attributes:
+        counts: Scores so far, by status.
+    """
+
+    def __init__(
+        self, verifier: Verifier, max_error_share: float = 0.02, window: int = 500
+    ) -> None:
+        if not 0 <= max_error_share <= 1:
+            raise UserError(f"verifier_guard.max_error_share={max_error_share}: give 0 to 1")
+        self.verifier, self.max_error_share = verifier, max_error_share
+        self.counts: Counter[Status] = Counter()
+        self._recent: deque[bool] = deque(maxlen=window)
+        self._worst: deque[str] = deque(maxlen=SHOWN)
+
+    def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
+        """See `Verifier.score`.
+
+        Raises:
+            UserError: Too many scores were errors or timeouts, or the verifier cannot work.
+        """
+        scores = self._score_all(responses, prompts)
+        for score, response, prompt in zip(scores, responses, prompts, strict=True):
+            self.counts[score.status] += 1
+            self._recent.append(score.status in FAILED)
+            if score.status in FAILED:
+                self._worst.append(f"  prompt {prompt.id}: {score.detail} | ...{response[-80:]!r}")
+        self._stop_if_too_many()
+        return scores
+
+    def _score_all(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
+        try:
+            scores = self.verifier.score(responses, prompts)
+        except UserError:
+            raise
+        # A verifier may be anybody's code and throw anything; the batch is tried one by one.
+        except Exception:  # The second try names the culprit.
+            return [
+                self._score_one(response, prompt)
+                for response, prompt in zip(responses, prompts, strict=True)
+            ]
+        if len(scores) != len(responses):
+            raise UserError(
+                f"verifier: {type(self.verifier).__name__} gave {len(scores)} scores for "
+                f"{len(responses)} responses; it must give one for each, in order"
+            )
+        return [_checked(score, prompt) for score, prompt in zip(scores, prompts, strict=True)]
+
+    def _score_one(self, response: str, prompt: Prompt) -> Score:
+        fail = partial(Score, 0.0, Status.ERROR, None)
+        try:
+            [score] = self.verifier.score([response], [prompt])
+        except UserError:
+            raise
+        except Exception as error:  # See above.
+            detail = f"{type(error).__name__}: {error}"[:200]
+            logger.warning("the verifier failed on prompt %s and gives 0: %s", prompt.id, detail)
+            return fail(detail)
+        return _checked(score, prompt)
+
+    def _stop_if_too_many(self) -> None:
+        failures = sum(self._recent)
+        share = failures / max(1, len(self._recent))
+        if failures >= FEWEST and share > self.max_error_share:
+            raise UserError(
+                f"verifier: {type(self.verifier).__name__} failed or timed out on {share:.1%} of "
+                f"the last {len(self._recent)} responses, more than "
+                f"verifier_guard.max_error_share={self.max_error_share}\n" + "\n".join(self._worst)
+            )
+
+
+def _checked(score: Score, prompt: Prompt) -> Score:
+    if math.isfinite(score.reward):
+        return score
+    logger.warning("the verifier gave reward %s on prompt %s; 0 counts", score.reward, prompt.id)
+    return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")

@@ -1,0 +1,65 @@
+import logging
+
+import pytest
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.verifiers import GuardedVerifier, Score, Status
+
+PROMPTS = [Prompt.create([{"role": "user", "content": str(n)}], str(n)) for n in range(30)]
+GOLDS = [prompt.gold for prompt in PROMPTS]
+
+
+class Scripted:
+    """Raises on responses that say so, gives what is not finite on others."""
+
+    def score(self, responses, prompts):
+        if "raise" in responses:
+            raise KeyError("no such thing")
+        values = {"nan": float("nan")}
+        return [Score(values.get(text, 1.0), Status.OK, text) for text in responses]
+
+
+def test_one_answer_that_breaks_the_verifier_costs_itself_only(caplog):
+    guarded = GuardedVerifier(Scripted())
+    with caplog.at_level(logging.WARNING):
+        scores = guarded.score(["1", "raise", "nan"], PROMPTS[:3])
+    assert [score.reward for score in scores] == [1.0, 0.0, 0.0]
+    assert [score.status for score in scores] == [Status.OK, Status.ERROR, Status.ERROR]
+    assert "KeyError" in scores[1].detail
+    assert PROMPTS[1].id in caplog.text
+    assert guarded.counts == {Status.OK: 1, Status.ERROR: 2}
+
+
+def test_many_failures_stop_the_run_and_show_examples():
+    with pytest.raises(UserError) as stopped:
+        GuardedVerifier(Scripted()).score(["raise"] * 30, PROMPTS)
+    lines = str(stopped.value).splitlines()
+    assert "Scripted failed or timed out on 100.0%" in lines[0]
+    assert "verifier_guard.max_error_share" in lines[0]
+    assert len(lines) == 11
+
+
+def test_failures_within_the_share_allowed_stop_nothing():
+    guarded = GuardedVerifier(Scripted(), max_error_share=0.5, window=60)
+    for _ in range(10):
+        guarded.score([*["1"] * 16, *["raise"] * 14], PROMPTS)
+    assert guarded.counts[Status.ERROR] == 140
+
+
+def test_a_verifier_with_the_wrong_number_of_scores_is_named():
+    class Short:
+        def score(self, responses, prompts):
+            return []
+
+    with pytest.raises(UserError, match="Short gave 0 scores for 2 responses"):
+        GuardedVerifier(Short()).score(["1", "2"], PROMPTS[:2])
+
+
+def test_an_error_meant_for_the_user_passes():
+    class Refusing:
+        def score(self, responses, prompts):
+            raise UserError("gold answer of row 3")
+
+    with pytest.raises(UserError, match="row 3"):
+        GuardedVerifier(Refusing()).score(["1"], PROMPTS[:1])

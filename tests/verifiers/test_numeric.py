@@ -1,0 +1,92 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.verifiers import Numeric, Status
+from p2o.verifiers.numeric import read_number
+
+
+def prompt(gold: str) -> Prompt:
+    return Prompt.create([{"role": "user", "content": "?"}], gold)
+
+
+def score(response: str, gold: str, **options):
+    return Numeric(**options).score([response], [prompt(gold)])[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12 apples", 12),
+        ("$1,234.50", 1234.5),
+        ("-$5", -5),
+        ("about -3.5e2 metres", -350),
+        ("3/4", 0.75),
+        ("50%", 50),
+        ("\u22127.", -7),
+        (".5", 0.5),
+        ("x=12", 12),
+        ("1,23", 1),
+        ("007", 7),
+    ],
+)
+def test_numbers_as_people_write_them(text, number):
+    assert read_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", "none", "1/0", "1e999999999", "9" * 100_000, "x12", "nan", "inf"]
+)
+def test_what_is_no_finite_number_is_none_and_takes_no_time(text):
+    started = time.monotonic()
+    assert read_number(text) is None
+    assert time.monotonic() - started < 0.5
+
+
+@given(st.integers(-(10**12), 10**12))
+def test_integers_are_read_back_with_and_without_separators(number):
+    assert read_number(str(number)) == number
+    assert read_number(f"{number:,} units.") == number
+
+
+@given(st.floats(-1e15, 1e15))
+def test_floats_are_read_back(number):
+    assert read_number(repr(number)) == number
+
+
+@given(st.text())
+def test_no_text_raises(text):
+    read_number(text)
+    assert score(f"Answer: {text}", "1").reward in (0.0, 1.0)
+
+
+def test_the_last_answer_line_counts():
+    assert score("Answer: 3\nNo, wait.\nAnswer: 4 pens", "4.0").reward == 1.0
+    assert score("Answer: 4\nAnswer: 3", "4").reward == 0.0
+
+
+def test_statuses():
+    assert score("It is 4.", "4").status == Status.NO_ANSWER
+    assert score("Answer: four", "4").status == Status.PARSE_ERROR
+    assert score("Answer: 5", "4").status == Status.OK
+
+
+def test_tolerances():
+    assert score("Answer: 3.14", "3.14159").reward == 0.0
+    assert score("Answer: 3.14", "3.14159", absolute_tolerance=0.01).reward == 1.0
+    assert score("Answer: 101", "100", relative_tolerance=0.02).reward == 1.0
+
+
+def test_a_gold_answer_without_a_number_is_named():
+    with pytest.raises(UserError, match=prompt("Monday").id):
+        score("Answer: 4", "Monday")
+
+
+@pytest.mark.parametrize("pattern", ["(", "Answer"])
+def test_a_pattern_that_cannot_work_is_refused(pattern):
+    with pytest.raises(UserError, match="verifier.pattern"):
+        Numeric(pattern)

@@ -1,0 +1,76 @@
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from p2o.verifiers.worker_pool import Failure, KillablePool
+
+
+@pytest.fixture
+def make_pool(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    pools = []
+
+    def make(**options):
+        pools.append(KillablePool("worker_functions:act", **options))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_hang_and_a_crash_cost_their_own_item_only(make_pool, workers):
+    items = [
+        ("ok", 1),
+        ("sleep", 60),
+        ("ok", 2),
+        ("exit", 3),
+        ("ok", 4),
+        ("raise", "bad"),
+        ("ok", 5),
+    ]
+    pool = make_pool(workers=workers)
+    started = time.monotonic()
+    results = pool.map(items, seconds=1.0)
+    assert time.monotonic() - started < 30
+    assert [r for r in results if not isinstance(r, Failure)] == [1, 2, 4, 5]
+    hang, crash, error = (results[index] for index in (1, 3, 5))
+    assert hang.timeout
+    assert not crash.timeout
+    assert "exit code 3" in crash.reason
+    assert "ValueError: bad" in error.reason
+
+
+def test_payloads_larger_than_a_pipe_pass(make_pool):
+    text = "x" * 5_000_000
+    assert make_pool().map([("ok", text)] * 2, seconds=10) == [text, text]
+
+
+def test_workers_are_replaced_after_their_share_of_items(make_pool):
+    pids = make_pool(recycle=2).map([("pid", None)] * 6, seconds=10)
+    assert len(set(pids)) == 3
+
+
+def test_works_outside_the_main_thread(make_pool):
+    results, pool = [], make_pool()
+    thread = threading.Thread(
+        target=lambda: results.extend(pool.map([("sleep", 60), ("ok", 1)], seconds=0.5))
+    )
+    thread.start()
+    thread.join(30)
+    assert results[0].timeout
+    assert results[1] == 1
+
+
+def test_no_items_start_no_worker(make_pool):
+    pool = make_pool()
+    assert pool.map([], seconds=1) == []
+    assert not pool._workers
+
+
+def test_a_worker_that_cannot_import_its_function_says_so():
+    with pytest.raises(RuntimeError, match="does not start"):
+        KillablePool("no_such_module:act").map([1], seconds=1)
