@@ -14,7 +14,8 @@ from hydra.errors import (
     OverrideParseException,
 )
 from hydra.utils import instantiate
-from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from p2o.errors import UserError
 from p2o_callbacks.errors import ConfigurationError
@@ -47,8 +48,10 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
         return None
     try:
         return instantiate(node, **more)
-    except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key}: no value and no default; give one") from error
+    # A value that is mandatory and missing, or an interpolation that leads nowhere.
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{error.full_key or key}: {reason}; give it a value") from error
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError):
@@ -66,7 +69,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
     Raises:
         UserError: A key, a group or one of its options does not exist.
     """
-    bare = [a for a in arguments if "=" not in a and not a.startswith("~")]
+    bare = [a for a in arguments if a.find("=") < 1 and not a.startswith("~")]
     if bare:
         raise UserError(f"'{bare[0]}' is no setting; write key=value, for example seed=1")
     try:
@@ -78,6 +81,9 @@ def check_overrides(arguments: Sequence[str]) -> None:
         raise UserError(f"cannot read '{error.override}': write key=value") from error
     except ConfigCompositionException as error:
         raise UserError(_bad_key(str(error), arguments)) from error
+    # Hydra's own, for a group that is given something other than a name.
+    except ValueError as error:
+        raise UserError(f"{' '.join(arguments)}: {error}") from error
 
 
 def _missing_option(error: MissingConfigException) -> str:
@@ -97,10 +103,9 @@ def _bad_key(message: str, overrides: Sequence[str]) -> str:
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
         known = list(_keys(compose(CONFIG_NAME)))
     groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
-    close = difflib.get_close_matches(key, known + groups, n=3, cutoff=0.5)
-    if not close:
-        leaf = key.rpartition(".")[2]
-        close = [name for name in known if name.rpartition(".")[2] == leaf][:3]
+    leaf = key.rpartition(".")[2]
+    elsewhere = [name for name in known if name.rpartition(".")[2] == leaf]
+    close = elsewhere[:3] or difflib.get_close_matches(key, sorted({*known, *groups}))
     hint = f"did you mean {', '.join(close)}?" if close else "see p2o-train --cfg job"
     return f"{key}: no such key; {hint}"
 

@@ -115,6 +115,8 @@ def train(config: DictConfig) -> float:
 
 def _check(config: DictConfig) -> None:
     """Refuse what cannot work, whatever the parts are."""
+    if not isinstance(config.seed, int):
+        raise UserError(f"seed={config.seed}: give a whole number")
     data = config.data
     for key in ("group_size", "batch", "mini_batch", "held_out_samples", "max_prompt_tokens"):
         if not isinstance(data[key], int) or data[key] < 1:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -166,10 +165,10 @@ class RolloutLoader:
                 self._counted_score,
                 on_policy,
             )
-        shares = np.array_split(np.arange(len(rows)), self.sizes.micro_batches)
+        shares = torch.arange(len(rows)).tensor_split(self.sizes.micro_batches)
         return [
             collate(
-                [rows[index] for index in share] or [_filler(everything)],
+                [rows[index] for index in share.tolist()] or [_filler(everything)],
                 total_tokens=sum(len(rollout.completion.token_ids) for rollout in everything),
                 total_sequences=len(everything),
             )

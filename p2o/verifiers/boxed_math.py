@@ -1,5 +1,6 @@
 r"""Boxed mathematics: exactly one \boxed{}, equal to the gold answer (the paper's reward)."""
 
+import re
 from collections.abc import Sequence
 
 from p2o.data.prompt import Prompt
@@ -9,6 +10,8 @@ from p2o.verifiers.worker_pool import Failure, KillablePool
 
 LONGEST = 2000
 """Characters of a boxed answer that are compared; a longer one is a parse error."""
+BRACE = re.compile(r"\\boxed\{|\\(?!\\boxed\{).|[{}]", re.DOTALL)
+"""A box's opening, an escaped character or a brace; one pass over them is linear in any text."""
 
 
 class BoxedMath:
@@ -36,10 +39,12 @@ class BoxedMath:
             self._at_once(text, prompt) for text, prompt in zip(responses, prompts, strict=True)
         ]
         hard = [index for index, score in enumerate(scores) if isinstance(score, tuple)]
-        verdicts = self.pool.map([scores[index] for index in hard], self.seconds)
-        for index, verdict in zip(hard, verdicts, strict=True):
+        # Rollouts of one prompt share many answers.
+        pairs = list(dict.fromkeys(scores[index] for index in hard))
+        verdicts = dict(zip(pairs, self.pool.map(pairs, self.seconds), strict=True))
+        for index in hard:
             _, answer = scores[index]  # type: ignore[misc]
-            scores[index] = _to_score(verdict, answer)
+            scores[index] = _to_score(verdicts[scores[index]], answer)
         return scores  # type: ignore[return-value]
 
     def _at_once(self, response: str, prompt: Prompt) -> Score | tuple[str, str]:
@@ -53,7 +58,7 @@ class BoxedMath:
         if not answer:
             return Score(0.0, Status.NO_ANSWER, detail="the box is empty")
         gold = (find_boxes(prompt.gold) or [prompt.gold])[-1].strip()
-        if "".join(answer.split()) == "".join(gold.split()):
+        if answer.split() == gold.split():
             return Score(1.0, Status.OK, answer)
         if len(answer) > LONGEST:
             return Score(0.0, Status.PARSE_ERROR, answer[:80], f"{len(answer)} characters long")
@@ -61,26 +66,21 @@ class BoxedMath:
 
 
 def find_boxes(text: str) -> list[str]:
-    r"""Contents of all \boxed{...} by balanced braces, outermost first; unclosed ones are none."""
-    boxes, start = [], 0
-    while (found := text.find("\\boxed{", start)) >= 0:
-        opening = found + len("\\boxed{")
-        depth, end = 1, opening
-        while end < len(text) and depth:
-            if text[end] == "\\":
-                end += 2
-                continue
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            end += 1
-        if depth:
-            # No box that starts here or later inside can end.
-            start = opening
-            if "}" not in text[opening:]:
-                break
-            continue
-        boxes.append(text[opening : end - 1])
-        start = end
-    return boxes
+    r"""Contents of all \boxed{...} by balanced braces, outermost only; unclosed ones are none."""
+    boxes: list[tuple[int, int]] = []
+    openings: list[int | None] = []
+    for token in BRACE.finditer(text):
+        if token.group() == "}":
+            start = openings.pop() if openings else None
+            if start is not None:
+                while boxes and boxes[-1][0] > start:
+                    boxes.pop()
+                boxes.append((start, token.start()))
+        elif token.group() == "{":
+            openings.append(None)
+        elif token.group() == "\\boxed{":
+            openings.append(token.end())
+    return [text[start:end] for start, end in boxes]
 
 
 def _to_score(verdict: bool | None | Failure, answer: str) -> Score:

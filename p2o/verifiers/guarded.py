@@ -81,7 +81,7 @@ class GuardedVerifier:
         except UserError:
             raise
         except Exception as error:  # See above.
-            detail = f"{type(error).__name__}: {error}"[:200]
+            detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             logger.warning("the verifier failed on prompt %s and gives 0: %s", prompt.id, detail)
             return fail(detail)
         return _checked(score, prompt)

@@ -1,8 +1,9 @@
 """Numeric match: the number on the answer line against the gold number."""
 
-import math
 import re
 from collections.abc import Sequence
+from decimal import Context
+from fractions import Fraction
 
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
@@ -12,16 +13,25 @@ from p2o.verifiers.exact import compile_pattern, last_match
 NUMBER = re.compile(
     r"""
     (?<![\w.])                                  # not the tail of a word or of another number
-    (?P<sign>[-+]?)\s*[$€£¥]?\s*
+    (?:(?P<sign>[-+])\s*)?(?:[$€£¥]\s*)?
+    (?:(?P<whole>\d+)\s+(?=\d+\s*/\s*\d))?    # the 1 of 1 3/4
     (?P<value>
         \d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?      # 1,234.5
       | \d+(?:\.\d*)? | \.\d+                   # 12, 12.5, .5
     )
-    (?:[eE](?P<exponent>[-+]?\d+))?
-    (?:\s*/\s*(?P<denominator>\d+(?:\.\d+)?))?  # 3/4
+    (?:
+        (?:[eE]|\s*(?:[×x*]|\\times|\\cdot)\s*10\s*\^\s*\{?)
+        (?P<exponent>[-+]?\d+)                  # 1e3, 1 x 10^3
+    )?
+    (?:\s*/\s*(?P<denominator>\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?))?  # 3/4
     """,
     re.VERBOSE,
 )
+FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
+MINUS = str.maketrans("\u2212\u2013\ufe63\uff0d", "----")
+# Exact, so that long integers that differ in their last digit do; bounded, so that no exponent
+# fills the memory: what is beyond is infinite, or 0.
+BOUNDED = Context(prec=800, Emax=308, Emin=-308, traps=[])
 LONGEST = 400
 """Characters of an answer that are looked at; a longer number is none that a problem asks for."""
 
@@ -71,21 +81,32 @@ class Numeric:
         number = read_number(answer)
         if number is None:
             return Score(0.0, Status.PARSE_ERROR, answer.strip()[:LONGEST], "no number in it")
-        equal = math.isclose(
-            number, gold, rel_tol=self.relative_tolerance, abs_tol=self.absolute_tolerance
-        )
+        larger = max(abs(number), abs(gold))
+        tolerance = max(self.absolute_tolerance, Fraction(self.relative_tolerance) * larger)
+        equal = abs(number - gold) <= tolerance
         return Score(float(equal), Status.OK, answer.strip()[:LONGEST])
 
 
-def read_number(text: str) -> float | None:
-    """The first number in a text; None when there is none that is finite."""
-    match = NUMBER.search(text[:LONGEST].replace("\u2212", "-"))
+def read_number(text: str) -> Fraction | None:
+    """The first number in a text; None when there is none that is finite.
+
+    Example::
+
+        >>> [str(read_number(text)) for text in ("about $1,234.50 each", "3/4", "none")]
+        ['2469/2', '3/4', 'None']
+    """
+    text = FRACTION.sub(r" \1/\2", text[:LONGEST]).replace("{,}", ",").translate(MINUS)
+    match = NUMBER.search(text)
     if match is None:
         return None
-    # float() reads any length in linear time and gives inf where int() would fill the memory.
-    value = float(match["value"].replace(",", "") + "e" + (match["exponent"] or "0"))
-    if match["denominator"] is not None:
-        denominator = float(match["denominator"])
-        value = value / denominator if denominator else math.nan
-    value = -value if match["sign"] == "-" else value
-    return value if math.isfinite(value) else None
+    value = _exact(f"{match['value']}e{match['exponent'] or 0}")
+    denominator = _exact(match["denominator"] or "1")
+    if value is None or not denominator:
+        return None
+    value = value / denominator + int(match["whole"] or 0)
+    return -value if match["sign"] == "-" else value
+
+
+def _exact(text: str) -> Fraction | None:
+    number = BOUNDED.create_decimal(text.replace(",", ""))
+    return Fraction(number) if number.is_finite() else None

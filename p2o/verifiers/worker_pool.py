@@ -2,15 +2,21 @@
 
 import importlib
 import multiprocessing
+import os
 import signal
+import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any
 
 START_SECONDS = 120.0
 """A worker that has not come up by then never will."""
+_STARTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,14 @@ class KillablePool:
 
         A worker's start does not count against the deadline.
         """
+        try:
+            return self._map(items, seconds)
+        finally:
+            # Left by an exception, Ctrl-C say: the next call must not get this one's results.
+            for worker in [w for w in self._workers if w.item is not None]:
+                self._remove(worker)
+
+    def _map(self, items: Sequence[Any], seconds: float) -> list[Any]:
         results: list[Any] = [None] * len(items)
         waiting = list(range(len(items)))[::-1]
         left = len(items)
@@ -93,7 +107,8 @@ class KillablePool:
     def _start(self) -> _Worker:
         pipe, end = self._context.Pipe()
         process = self._context.Process(target=_work, args=(self.function, end), daemon=True)
-        process.start()
+        with _no_main_module():
+            process.start()
         end.close()
         return _Worker(process, pipe, deadline=time.monotonic() + START_SECONDS)
 
@@ -144,9 +159,30 @@ def _kill(worker: _Worker) -> None:
     worker.pipe.close()
 
 
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep `spawn` from importing the main program, and torch with it, into each worker."""
+    with _STARTING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
 def _work(function: str, pipe: Connection) -> None:
     # Ctrl-C is for the main process, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A killed main process cannot end a worker that hangs.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     module, _, name = function.partition(":")
     call = getattr(importlib.import_module(module), name)
     pipe.send("ready")

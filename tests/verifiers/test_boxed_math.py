@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,12 +30,16 @@ def test_equal_and_unequal_answers(verifier):
         (r"\boxed{[1, 2)}", "[1,2)"),
         (r"\boxed{\text{Monday}}", "Monday"),
         (r"\boxed{\sqrt{8}}", r"2\sqrt{2}"),
+        (r"\boxed{50}", r"50\%"),
+        (r"\boxed{12.5\%.}", "12.5"),
     ]
     unequal = [
         (r"\boxed{3}", "4"),
         (r"\boxed{\frac{1}{3}}", "0.33"),
         (r"\boxed{(1,2]}", "[1,2)"),
         (r"\boxed{-5}", "5"),
+        (r"\boxed{1 2}", "12"),
+        (r"\boxed{50\%}", "0.5"),
     ]
     cases = equal + unequal
     scores = verifier.score([response for response, _ in cases], [prompt(g) for _, g in cases])
@@ -83,6 +89,13 @@ def test_any_text_is_searched_for_boxes(text):
 )
 def test_balanced_contents_come_back_whole(content):
     assert find_boxes("a" + r"\boxed{" + content + "} b") == [content]
+
+
+@pytest.mark.parametrize("tail", ["", "}", r"\boxed{5}"])
+def test_many_unclosed_boxes_take_no_time(tail):
+    started = time.monotonic()
+    assert len(find_boxes(r"\boxed{" * 20_000 + tail)) == bool(tail)
+    assert time.monotonic() - started < 1.0
 
 
 def test_a_deadline_must_be_positive():

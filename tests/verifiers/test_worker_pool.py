@@ -1,3 +1,7 @@
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -63,6 +67,56 @@ def test_works_outside_the_main_thread(make_pool):
     thread.join(30)
     assert results[0].timeout
     assert results[1] == 1
+
+
+def test_a_call_that_was_broken_off_leaves_nothing_to_the_next(make_pool):
+    pool = make_pool()
+    with pytest.raises((AttributeError, TypeError), match="pickle"):
+        pool.map([lambda: None], seconds=5)
+    assert pool.map([("ok", 1), ("ok", 2)], seconds=5) == [1, 2]
+
+
+def test_workers_do_not_import_the_main_program(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys, multiprocessing\n"
+        "if multiprocessing.parent_process(): os._exit(9)\n"
+        "from p2o.verifiers.worker_pool import KillablePool\n"
+        "print(KillablePool('builtins:eval').map(['1+1'], 10))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == "[2]", done.stderr
+
+
+def test_a_hanging_worker_ends_with_a_killed_main_process():
+    program = (
+        "from p2o.verifiers.worker_pool import KillablePool\n"
+        "pool = KillablePool('builtins:eval')\n"
+        "print(pool.map(['__import__(\"os\").getpid()'], 10)[0], flush=True)\n"
+        "pool.map(['sum(1 for _ in iter(int, 1))'], 300)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    ) as main:
+        assert main.stdout is not None
+        worker = int(main.stdout.readline())
+        time.sleep(0.5)
+        main.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while _alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(worker)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie waits for whoever adopted it and does nothing.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_no_items_start_no_worker(make_pool):
