@@ -1,0 +1,237 @@
+"""Every file in conf/ composes and fits what it names; errors say what would do."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from p2o.config import CONFIG_NAME, build, check_overrides, conf_directory
+from p2o.errors import UserError
+from p2o.models import load_policy
+from p2o.module import P2OModule
+from p2o.rollout.rendering import ChatRenderer
+from p2o.verifiers import GuardedVerifier
+
+FILES = sorted(path for path in conf_directory().rglob("*.yaml"))
+OPTIONS = [(path.parent.name, path.stem) for path in FILES if path.parent != conf_directory()]
+GROUPS = sorted({group for group, _ in OPTIONS})
+EXPANDED = {
+    "model": load_policy,
+    "renderer": ChatRenderer,
+    "module": P2OModule,
+    "verifier_guard": GuardedVerifier,
+}
+"""Nodes without a ``_target_`` that ``p2o.train`` passes on as keyword arguments, and to what."""
+
+
+@pytest.fixture
+def composed(tmp_path):
+    """Compose with overrides and resolve all, as if Hydra had started a job in `tmp_path`."""
+
+    def run(*overrides: str) -> dict[str, Any]:
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+            config = compose(
+                CONFIG_NAME,
+                overrides=[*overrides, f"hydra.runtime.output_dir={tmp_path}"],
+                return_hydra_config=True,
+            )
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        resolved: Any = OmegaConf.to_container(config, resolve=True)
+        return resolved
+
+    yield run
+    HydraConfig.instance().cfg = None
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All nodes with a ``_target_``, with the key that leads there."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield path, node
+        for key, child in node.items():
+            yield from targets(child, f"{path}.{key}".lstrip("."))
+
+
+def unknown_arguments(callee: Any, keys: set[str]) -> set[str]:
+    parameters = inspect.signature(callee).parameters.values()
+    if any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return set()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return keys - {p.name for p in parameters if p.kind in named}
+
+
+def test_the_folders_of_conf_are_the_groups_of_the_primary_configuration():
+    defaults: Any = OmegaConf.load(conf_directory() / "train.yaml")["defaults"]  # type: ignore[index]
+    assert sorted(next(iter(entry)) for entry in defaults if entry != "_self_") == GROUPS
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: value)
+def test_every_option_composes_and_each_key_is_an_argument_of_its_target(composed, group, option):
+    config = composed(f"{group}={option}")
+    found = dict(targets(config))
+    assert {"trainer", "rollout", "verifier", "algorithm.loss", "data.source"} <= found.keys()
+    for path, node in found.items():
+        callee = get_object(node["_target_"])
+        arguments = {key for key in node if not key.startswith("_")}
+        assert not unknown_arguments(callee, arguments), path
+    for name, callee in EXPANDED.items():
+        assert not unknown_arguments(callee, set(config[name])), name
+
+
+def test_an_argument_that_a_target_lacks_is_found():
+    """The test above would see a wrong key."""
+    assert unknown_arguments(load_policy, {"path", "pth"}) == {"pth"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_file_opens_with_the_command_that_uses_it(file: Path):
+    comments = []
+    for line in file.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        comments.append(line)
+    default = file.parent == conf_directory() or (file.parent.name, file.stem) == (
+        "experiment",
+        "default",
+    )
+    command = "p2o-train" if default else f"p2o-train {file.parent.name}={file.stem}"
+    words = [line.lstrip("# ").partition(":")[0] for line in comments]
+    assert any(line == command or line.startswith(f"{command} ") for line in words)
+
+
+def test_only_the_teacher_leaves_values_to_the_user(composed):
+    def missing(node: Any) -> list[str]:
+        return [key for key, value in node.items() if value == "???"]
+
+    for option in sorted(option for group, option in OPTIONS if group == "reflection"):
+        expected = ["base_url", "model"] if option == "teacher" else []
+        assert missing(composed(f"reflection={option}")["reflection"]) == expected, option
+
+
+def test_the_configuration_directory_is_a_folder_with_the_primary_configuration():
+    assert (conf_directory() / f"{CONFIG_NAME}.yaml").is_file()
+
+
+def node(**content: Any) -> DictConfig:
+    return OmegaConf.create(content)
+
+
+def test_build_makes_the_object_and_passes_run_time_arguments():
+    made = build(node(_target_="p2o.data.sources.DigitLists", train=3), "data.source", held_out=7)
+    assert (made.train, made.held_out) == (3, 7)
+    assert build(None, "scheduler") is None
+
+
+def test_build_shows_the_error_of_the_part_itself():
+    with pytest.raises(UserError, match=r"^algorithm\.loss\.clip_low=7: ") as caught:
+        build(node(_target_="p2o.objectives.policy_loss.PolicyLoss", clip_low=7), "algorithm.loss")
+    assert "\n" not in str(caught.value)
+
+
+def test_build_puts_the_key_before_the_error_of_a_callback():
+    with pytest.raises(UserError, match=r"^callbacks\.limit: max_rollouts=0: "):
+        build(node(_target_="p2o_callbacks.RolloutBudget", max_rollouts=0), "callbacks.limit")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"_target_": "p2o.data.sources.DigitLists", "trian": 3}, "trian"),
+        ({"_target_": "p2o.data.sources.NoSuch"}, "NoSuch"),
+        ({"_target_": "no_such_module.Thing"}, "no_such_module"),
+        ({"_target_": "p2o.data.sources.DigitLists", "train": "${nowhere}"}, "nowhere"),
+    ],
+)
+def test_build_names_the_key_when_a_node_cannot_be_called(content, said):
+    with pytest.raises(UserError, match=r"^data\.source|^train") as caught:
+        build(node(**content), "data.source")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_build_names_a_mandatory_value_that_is_missing():
+    with pytest.raises(UserError, match=r"^reflection\.model: "):
+        build(
+            node(reflection={"_target_": "p2o.reflection.TeacherReflection", "model": "???"})[
+                "reflection"
+            ],
+            "reflection",
+            base_url="http://localhost",
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["seed=3"],
+        ["experiment=grpo", "trainer.max_epochs=1"],
+        ["hydra.run.dir=some/where"],
+        ["+callbacks.budget._target_=p2o_callbacks.RolloutBudget"],
+        ["+callbacks.budget={_target_: p2o_callbacks.RolloutBudget, max_rollouts: 9}"],
+        ["~logger.csv"],
+        ["scheduler=warmup_constant", "scheduler.warmup=0.1"],
+        ["optimizer.betas=[0.9,0.95]"],
+        ["++trainer.precision=32-true"],
+        ["reflection=teacher"],
+    ],
+    ids=lambda arguments: " ".join(arguments) or "none",
+)
+def test_good_overrides_pass(arguments):
+    assert check_overrides(arguments) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["trainer.max_epoch=3"],
+            "trainer.max_epoch: no such key; did you mean trainer.max_epochs",
+        ),
+        (["data.source.trian=3"], "did you mean data.source.train"),
+        (["group_size=4"], "did you mean data.group_size"),
+        (["seed=1", "lr=0.1"], "did you mean optimizer.lr"),
+        (["zzzzqqq=1"], "zzzzqqq: no such key; see p2o-train --cfg job"),
+        (["distilation=no_crm"], "did you mean distillation"),
+        (["~logger.nothing"], "logger.nothing: no such key"),
+        (
+            ["distillation=soft"],
+            "distillation=soft: no such option; there are context_distillation",
+        ),
+        (["experiment=paper"], "experiment=paper: no such option; there are default, grpo"),
+        (["train"], "'train' is no setting; write key=value"),
+        (["seed", "3"], "'seed' is no setting"),
+        (["=3"], "'=3' is no setting"),
+        (["model=3"], "model=3: "),
+        (["optimizer.betas=[0.9"], "cannot read 'optimizer.betas=[0.9'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_overrides_are_explained_in_one_line(arguments, said):
+    with pytest.raises(UserError) as caught:
+        check_overrides(arguments)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_option_lists_all_options_of_its_group():
+    with pytest.raises(UserError) as caught:
+        check_overrides(["reflection=gpt"])
+    for option in ("phrasebook", "policy", "self", "teacher"):
+        assert option in str(caught.value)
+
+
+def test_a_suggestion_is_not_given_twice():
+    with pytest.raises(UserError) as caught:
+        check_overrides(["logg=1"])
+    hints = str(caught.value).partition("did you mean ")[2].rstrip("?").split(", ")
+    assert "logger" in hints
+    assert len(hints) == len(set(hints))

@@ -1,0 +1,366 @@
+"""What a user gives wrong is said in one line, before anything is spent."""
+
+import json
+import logging
+import socket
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import Trainer
+
+from p2o.data.datamodule import RolloutDataModule
+from p2o.data.loader import BatchSizes
+from p2o.data.sources import DigitLists
+from p2o.ledger import Ledger
+from p2o.rollout.engine import Completion, SamplingParameters
+from p2o.rollout.rendering import ChatRenderer
+from p2o.rollout.runner import RolloutRunner
+from p2o.train import main
+from p2o.verifiers import Numeric, Score, Status
+
+SMALL = (
+    "data.source.train=16",
+    "data.source.held_out=8",
+    "data.batch=8",
+    "data.mini_batch=8",
+    "evolution=none",
+)
+
+
+@pytest.fixture
+def in_process(tmp_path, monkeypatch, capsys):
+    """Run the command line in this process; returns its status and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    loggers = [logging.getLogger(name) for name in (None, "p2o", "p2o_callbacks")]
+    kept = [(each, list(each.handlers), each.level) for each in loggers]
+    precision = torch.get_float32_matmul_precision()
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["p2o-train", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, capsys.readouterr().err
+
+    yield run
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+    for each, handlers, level in kept:
+        each.handlers[:] = handlers
+        each.setLevel(level)
+    torch.set_float32_matmul_precision(precision)
+
+
+@pytest.fixture
+def refused(in_process, monkeypatch):
+    """Run what must be refused with one line alone and nothing spent; returns the line."""
+
+    def spend(*arguments: Any, **keywords: Any) -> None:
+        raise AssertionError("training or evaluation began")
+
+    monkeypatch.setattr(Trainer, "fit", spend)
+    monkeypatch.setattr(Trainer, "validate", spend)
+
+    def run(*arguments: str) -> str:
+        status, stderr = in_process(*arguments)
+        return the_error(status, stderr)
+
+    return run
+
+
+def the_error(status: int, stderr: str) -> str:
+    """The message, when it is all that was said."""
+    assert status == 2, stderr
+    [line] = stderr.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+@pytest.fixture
+def dead_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_the_fixture_would_notice_that_training_began(refused):
+    with pytest.raises(AssertionError, match="training or evaluation began"):
+        refused(*SMALL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trainer.max_epoch=3"], "trainer.max_epoch: no such key; did you mean trainer.max_epo"),
+        (["distillation=hard"], "distillation=hard: no such option; there are "),
+        (["train"], "'train' is no setting"),
+        (["mining.threshold=7", "data.group_size=6"], "mining.threshold=7 is above data.group_si"),
+        (["mining.threshold=0"], "mining: miner.threshold=0: "),
+        (["data.group_size=1"], "data.group_size=1: a group of one has no contrast"),
+        (["data.batch=0"], "data.batch=0: give a whole number of at least 1"),
+        (["data.batch=many"], "data.batch=many: give a whole number of at least 1"),
+        (["data.mini_batch=32"], "data.mini_batch=32 is above data.batch=16"),
+        (["data.source.train=0"], "data.source.train=0: give at least 1"),
+        (["data.overlong=cut"], "data.overlong=cut: give drop or refuse"),
+        (["data.max_prompt_tokens=5"], "data.max_prompt_tokens=5: 128 of 128 train prompts are"),
+        (["data.max_prompt_tokens=5", "data.overlong=drop"], "data: no train prompts are left"),
+        (["seed=one"], "seed=one: give a whole number"),
+        (["ckpt_path=nowhere/last.ckpt"], "ckpt_path=nowhere/last.ckpt: no such checkpoint"),
+        (["model.path=nowhere/there"], "model.path=nowhere/there: cannot be loaded ("),
+        (["model.path=embedded:letters"], "model.path=embedded:letters: the embedded models are"),
+        (["model.dtype=float33"], "model.dtype=float33: give a torch type"),
+        (["reflection=teacher"], "reflection.base_url: "),
+        (["optimizer._target_=torch.optim.Adma"], "optimizer: cannot make torch.optim.Adma"),
+        (["trainer.accelerator=abacus"], "trainer: cannot make lightning.pytorch.Trainer ("),
+        (["+trainer.epochs=1"], "trainer: cannot make lightning.pytorch.Trainer ("),
+        (["verifier_guard.max_error_share=2"], "verifier_guard.max_error_share=2: give 0 to 1"),
+        (["trainer.max_epochs=${nowhere}"], "trainer: Interpolation key 'nowhere' not found"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_setting_that_cannot_work_is_named_before_anything_is_spent(refused, arguments, said):
+    assert refused(*arguments).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (json.dumps([{"Body": "One cat.", "Answer": "1"}] * 3), "data.source.question: no column"),
+        (json.dumps([{"Body": "A", "Question": "B?"}]), "data.source.answer: no column 'Answer'"),
+        ("", "data.source.path=rows.json: the file is empty"),
+        ("[]", "data.source.path=rows.json: there are no rows in it"),
+        ('[{"Body": ', "data.source.path=rows.json: cannot be read as json"),
+        (None, "data.source.path=rows.json: no such file"),
+    ],
+    ids=["no question column", "no answer column", "empty", "no rows", "broken", "missing"],
+)
+def test_a_data_file_that_cannot_be_used_is_named(refused, tmp_path, content, said):
+    if content is not None:
+        (tmp_path / "rows.json").write_text(content)
+    line = refused("data=svamp", "data.source.path=rows.json")
+    assert line.startswith(said)
+    assert "rows.json" in line
+
+
+def test_a_hub_data_set_without_a_network_is_named(refused):
+    assert refused("data=gsm8k").startswith("data.source.path=openai/gsm8k: no file, and not to be")
+
+
+def test_a_teacher_that_does_not_answer_is_named(refused, dead_port):
+    url = f"http://127.0.0.1:{dead_port}/v1"
+    line = refused("reflection=teacher", f"reflection.base_url={url}", "reflection.model=any")
+    assert line.startswith(f"reflection.base_url={url}: no answer (")
+
+
+def test_flags_are_left_to_hydra(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["p2o-train", "--cfg", "job", "seed=3"])
+    main()
+    GlobalHydra.instance().clear()
+    assert "\nseed: 3\n" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data.source.trian=3"], "data.source.trian: no such key; did you mean data.source.train"),
+        (["data=svamp", "data.source.path=rows.csv"], "data.source.question: no column 'Body'"),
+        (["model.path=nowhere/there"], "model.path=nowhere/there: cannot be loaded ("),
+    ],
+    ids=["key", "column", "model"],
+)
+def test_in_a_process_of_its_own_too_one_line_is_all(
+    p2o_train, tmp_path, monkeypatch, arguments, said
+):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "rows.csv").write_text("Question,Answer\nHow many?,3\n")
+    result = p2o_train(*arguments)
+    assert the_error(result.returncode, result.stderr).startswith(said)
+    assert result.stdout == ""
+
+
+class Recited:
+    """An engine that gives the same text for every prompt."""
+
+    def __init__(self, token_ids: tuple[int, ...]) -> None:
+        self.token_ids = token_ids
+        self.prompts: list[tuple[int, ...]] = []
+
+    def generate(self, prompts: Any, sampling: Any, seeds: Any) -> list[Completion]:
+        self.prompts += map(tuple, prompts)
+        return [Completion(self.token_ids, "stop", (0.0,) * len(self.token_ids)) for _ in prompts]
+
+    def update_weights(self, policy: Any) -> None:
+        """Nothing to take."""
+
+    def frozen_copy(self) -> "Recited":
+        return self
+
+
+@pytest.fixture
+def prompts():
+    return DigitLists(train=3, held_out=1, short_share=0.0).load(0).train
+
+
+def recited(tokenizer: Any, text: str) -> Recited:
+    return Recited((*tokenizer(text)["input_ids"], tokenizer.eos_token_id))
+
+
+def test_a_template_over_the_budget_is_left_out_warned_of_once_and_counted(
+    tokenizer, prompts, caplog
+):
+    renderer = ChatRenderer(tokenizer)
+    engine = recited(tokenizer, "Answer: 1")
+    bare = [tuple(renderer.render(prompt.messages)) for prompt in prompts]
+    budget = max(map(len, bare)) + 10
+    runner = RolloutRunner(engine, renderer, Numeric(), budget)
+    long = "Add the digits " * 20
+    with caplog.at_level(logging.WARNING, "p2o"):
+        rollouts = runner.run([(p, long) for p in prompts], SamplingParameters(), 0)
+        runner.run([(prompts[0], long), (prompts[0], "Add")], SamplingParameters(), 1)
+    assert runner.overflows == 4
+    assert [rollout.context_ids for rollout in rollouts] == bare
+    assert not any(rollout.templated for rollout in rollouts)
+    assert engine.prompts[:3] == bare
+    assert len(engine.prompts[4]) > len(bare[0])
+    [warning] = caplog.messages
+    assert f"prompt {prompts[0].id} " in warning
+    assert f"data.max_prompt_tokens={budget}" in warning
+
+
+def test_a_template_over_the_budget_scores_nothing_in_evolution_and_says_why(tokenizer, prompts):
+    right = f"Answer: {prompts[0].gold}"
+    engine, renderer = recited(tokenizer, right), ChatRenderer(tokenizer)
+    runner = RolloutRunner(engine, renderer, Numeric(), 40)
+    anything: Any = SimpleNamespace(
+        policy=SimpleNamespace(model=None), score_responses=None, bare=None
+    )
+    ledger = Ledger()
+    data = RolloutDataModule(
+        train=prompts,
+        held_out=prompts,
+        engine=engine,
+        runner=runner,
+        module=anything,
+        strategy=anything,
+        advantages=anything,
+        ledger=ledger,
+        sizes=BatchSizes(2, 2, 2),
+        sampling=SamplingParameters(),
+        evolution_sampling=SamplingParameters(temperature=0.0),
+        held_out_sampling=SamplingParameters(),
+        held_out_samples=1,
+        seed=0,
+    )
+    sample = prompts[0].id
+    bare, short, long = data.evaluate_templates(
+        [(sample, ""), (sample, "Add"), (sample, "Add the digits " * 20)], seed=0
+    )
+    assert (bare.score, short.score, long.score) == (1.0, 1.0, 0.0)
+    assert "too long for the prompt budget" in long.feedback
+    assert runner.overflows == 1
+    assert ledger.total("metric_calls") == 3
+
+
+@pytest.mark.parametrize("text", ["", "Add the digits"])
+def test_a_response_without_an_answer_scores_nothing_and_says_so(tokenizer, prompts, text):
+    runner = RolloutRunner(recited(tokenizer, text), ChatRenderer(tokenizer), Numeric(), 96)
+    for rollout in runner.run([(prompt, "") for prompt in prompts], SamplingParameters(), 0):
+        assert rollout.score.status == Status.NO_ANSWER
+        assert rollout.score.reward == 0.0
+        assert rollout.score.answer is None
+
+
+class Broken:
+    """A verifier that cannot score anything."""
+
+    def score(self, responses: Any, prompts: Any) -> list[Score]:
+        raise RuntimeError("out of order")
+
+
+def test_a_verifier_that_never_works_stops_the_run_before_training(in_process, monkeypatch):
+    monkeypatch.setattr("p2o.verifiers.Broken", Broken, raising=False)
+
+    def fit(*arguments: Any, **keywords: Any) -> None:
+        raise AssertionError("training began")
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    status, stderr = in_process(
+        *SMALL, "data.source.held_out=24", "verifier={_target_: p2o.verifiers.Broken}"
+    )
+    assert status == 2
+    [line] = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: verifier: Broken failed or timed out on 100.0%")
+    assert "verifier_guard.max_error_share=0.02" in line
+    assert "Traceback" not in stderr
+
+
+FLAKY = """
+from p2o.verifiers import Numeric
+
+
+class Flaky(Numeric):
+    calls = 0
+
+    def score(self, responses, prompts):
+        if len(responses) > 1:
+            Flaky.calls += 1
+        if {condition}:
+            raise RuntimeError("out of order")
+        return super().score(responses, prompts)
+"""
+
+
+@pytest.mark.slow
+def test_a_verifier_that_throws_on_one_prompt_costs_that_prompt_only(
+    p2o_train, tmp_path, monkeypatch
+):
+    culprit = DigitLists(train=16, held_out=8).load(0).train[5].id
+    condition = f"any(prompt.id == '{culprit}' for prompt in prompts)"
+    (tmp_path / "flaky.py").write_text(FLAKY.format(condition=condition))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    result = p2o_train(
+        *SMALL, "trainer.max_epochs=1", "verifier._target_=flaky.Flaky", "hydra.run.dir=run"
+    )
+    assert result.returncode == 0, result.stderr
+    warnings = [
+        line for line in result.stdout.splitlines() if line.startswith("the verifier failed")
+    ]
+    assert len(warnings) == 6
+    assert all(f"prompt {culprit}" in line and "out of order" in line for line in warnings)
+    ledger = json.loads((tmp_path / "run" / "summary.json").read_text())["ledger"]
+    assert ledger["train"]["rollouts"] == 16 * 6
+
+
+@pytest.mark.slow
+def test_a_verifier_that_stops_working_ends_the_run_and_leaves_a_checkpoint(
+    p2o_train, tmp_path, monkeypatch
+):
+    """It scores the baseline, two batches of the first epoch, its evaluation, one batch more."""
+    (tmp_path / "flaky.py").write_text(FLAKY.format(condition="Flaky.calls > 5"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    result = p2o_train(
+        *SMALL, "trainer.max_epochs=3", "verifier._target_=flaky.Flaky", "hydra.run.dir=run"
+    )
+    assert result.returncode == 2, result.stderr
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "verifier_guard.max_error_share" in line
+    assert "Traceback" not in result.stderr
+    checkpoints = [
+        torch.load(path, weights_only=True)
+        for path in sorted((tmp_path / "run" / "checkpoints").glob("*.ckpt"))
+    ]
+    # The update of the second epoch's first batch is in one of them, with what it was made of.
+    latest = max(checkpoints, key=lambda checkpoint: checkpoint["global_step"])
+    assert latest["global_step"] == 3
+    assert latest["RolloutDataModule"]["ledger"]["train"]["rollouts"] >= 3 * 8 * 6

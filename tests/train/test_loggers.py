@@ -1,0 +1,138 @@
+"""What a run writes down: metrics for every logger, and a summary that adds up."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from p2o.config import conf_directory
+
+TRAIN, GROUP, EPOCHS, HELD_OUT = 16, 4, 2, 8
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    f"data.source.train={TRAIN}",
+    f"data.source.held_out={HELD_OUT}",
+    f"data.group_size={GROUP}",
+    "data.batch=8",
+    "data.mini_batch=4",
+    "evolution.evolver.budget=60",
+    "evolution.evolver.dev_size=4",
+    "evolution.evolver.minimum=4",
+    f"trainer.max_epochs={EPOCHS}",
+    "hydra.run.dir=run",
+)
+TENSORBOARD = (
+    "+logger.tensorboard._target_=lightning.pytorch.loggers.TensorBoardLogger",
+    "+logger.tensorboard.save_dir=${hydra:runtime.output_dir}",
+    "+logger.tensorboard.name=tensorboard",
+    "+logger.tensorboard.version=''",
+)
+"""What ``logger=tensorboard`` adds to ``logger=csv``; ``logger=wandb`` adds wandb itself."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The directory of one run with all loggers."""
+    folder = tmp_path_factory.mktemp("loggers")
+    result = subprocess.run(
+        [sys.executable, "-m", "p2o.train", *SMALL, "logger=wandb", *TENSORBOARD],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if k != "WANDB_MODE"} | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def rows(run) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def summary(run) -> dict[str, Any]:
+    def refuse(constant: str) -> NoReturn:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads((run / "summary.json").read_text(), parse_constant=refuse)
+
+
+def column(rows: list[dict[str, str]], name: str) -> list[float]:
+    return [float(row[name]) for row in rows if row[name]]
+
+
+def test_the_table_of_metrics_has_a_value_for_every_step_and_epoch(rows):
+    updates = EPOCHS * TRAIN // 4
+    update = ("train/grad_norm", "train/loss", "train/entropy", "train/weight_zero")
+    rollouts = ("reward/mean", "groups/dead", "response/tokens", "verifier/failed")
+    for name in (*update, *rollouts):
+        assert len(column(rows, name)) == updates, name
+    for name in ("hard/size", "hard/entered", "hard/solved", "hard/relapsed", "hard/dead_groups"):
+        assert len(column(rows, name)) == EPOCHS, name
+    assert len(column(rows, "val/accuracy")) == EPOCHS + 1
+    assert len(column(rows, "evolution/metric_calls")) == EPOCHS - 1
+
+
+def test_logged_shares_are_shares_and_some_gradient_flowed(rows):
+    for name in ("reward/mean", "groups/dead", "val/accuracy", "hard/dead_groups"):
+        assert all(0 <= value <= 1 for value in column(rows, name)), name
+    assert any(norm > 0 for norm in column(rows, "train/grad_norm"))
+
+
+def test_the_summary_tells_the_accuracy_before_and_after(rows, summary):
+    logged = column(rows, "val/accuracy")
+    assert summary["accuracy"] == pytest.approx({"before": logged[0], "after": logged[-1]})
+    assert summary["held_out"] == HELD_OUT
+    assert summary["hard_set"] == column(rows, "hard/size")[-1]
+
+
+def test_the_rollouts_in_the_ledger_add_up(rows, summary):
+    ledger = summary["ledger"]
+    assert ledger["train"]["rollouts"] == TRAIN * GROUP * EPOCHS
+    assert ledger["evaluation"]["rollouts"] == HELD_OUT * (EPOCHS + 1)
+    assert ledger["mask"]["rollouts"] == 0
+    assert ledger["evolution"]["rollouts"] == ledger["evolution"]["metric_calls"] > 0
+    assert ledger["evolution"]["metric_calls"] == sum(column(rows, "evolution/metric_calls"))
+    spent = sum(ledger[phase]["rollouts"] for phase in ("train", "mask", "evolution"))
+    assert summary["training_rollouts"] == spent
+    assert column(rows, "ledger/rollouts")[-1] == spent
+
+
+def test_the_summary_has_the_configuration_that_was_run(run, summary):
+    assert summary["config"]["data"]["group_size"] == GROUP
+    assert summary["config"]["logger"]["csv"]["save_dir"] == str(run)
+
+
+def test_wandb_stays_offline_and_gets_the_metrics(run):
+    [record] = run.glob("wandb/offline-run-*/run-*.wandb")
+    content = record.read_bytes()
+    for name in (b"reward/mean", b"val/accuracy", b"evolution/cover"):
+        assert name in content
+
+
+def test_tensorboard_gets_the_metrics_of_the_table(run, rows):
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    for name in ("reward/mean", "val/accuracy", "hard/size", "evolution/cover"):
+        values = [event.value for event in events.Scalars(name)]
+        assert values == pytest.approx(column(rows, name)), name
+
+
+def test_the_tensorboard_option_is_what_this_run_added():
+    option: Any = OmegaConf.load(conf_directory() / "logger" / "tensorboard.yaml")
+    parts = [part.removeprefix("+logger.tensorboard.").partition("=") for part in TENSORBOARD]
+    added = {name: value for name, _, value in parts}
+    stated = OmegaConf.to_container(option.tensorboard, resolve=False)
+    assert stated == added | {"version": ""}
