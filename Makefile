@@ -20,7 +20,7 @@ test: $(DEVELOPMENT)
 
 # P2O and GRPO at equal total rollouts, three seeds each: the table in the README.
 compare: $(RUNTIME)
-	$(BIN)/python -m p2o.compare
+	$(BIN)/python -m p2o.compare --figure runs/compare/curves.svg
 
 $(RUNTIME): pyproject.toml requirements/runtime.txt
 	$(PYTHON) -c 'import sys; sys.exit("p2o needs Python 3.11 or newer; set PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -38,7 +38,7 @@ $(DEVELOPMENT): $(RUNTIME) requirements/development.txt
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml \
-		--extra gguf --extra tensorboard \
+		--extra gguf --extra tensorboard --extra figures \
 		--no-emit-package torch --no-emit-package setuptools --no-header --no-annotate \
 		| grep -Ev '^(nvidia|cuda|triton)' > requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev \

@@ -24,9 +24,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from p2o.figures import learning_curves
+
 ARMS = {
     "GRPO": ["experiment=grpo"],
-    "GRPO, K = 12": ["experiment=grpo", "data.group_size=12", "data.batch=8", "data.mini_batch=8"],
+    "GRPO K=12": ["experiment=grpo", "data.group_size=12", "data.batch=8", "data.mini_batch=8"],
     "P2O": [],
 }
 """Name to settings. Every arm makes 96 rollouts a step."""
@@ -47,8 +49,7 @@ def run(
         subprocess.CalledProcessError: The training failed; its output is in ``log.txt``.
     """
     arm, seed = job
-    name = "_".join(arm.lower().replace(",", "").replace("=", "").split())
-    directory = folder / f"{name}_seed{seed}"
+    directory = run_directory(folder, arm, seed)
     if not (directory / "summary.json").is_file():
         directory.mkdir(parents=True, exist_ok=True)
         with (directory / "log.txt").open("w") as log:
@@ -77,25 +78,31 @@ def run(
     return {**summary, "learned_at": min(learned, default=None)}
 
 
+def run_directory(folder: Path, arm: str, seed: int) -> Path:
+    """Where one training goes."""
+    name = "_".join(arm.lower().replace(",", "").replace("=", "").split())
+    return folder / f"{name}_seed{seed}"
+
+
 def table(results: dict[str, list[dict[str, Any]]]) -> Table:
     """One row for each arm: mean and standard deviation over seeds, in per cent.
 
     The last column tells how many seeds reached 90 % and after how many rollouts on average.
     """
-    shown = Table(title="Held-out accuracy without any template, %")
-    shown.add_column("arm")
-    for column in ("seeds", "rollouts", "before", "after", "hard: after", "90 % at"):
+    seeds = max(map(len, results.values()))
+    shown = Table(title=f"Held-out accuracy without any template, %; {seeds} seeds")
+    shown.add_column("arm", no_wrap=True)
+    for column in ("rollouts", "before", "after", "hard: after", "90 % at"):
         shown.add_column(column, justify="right", no_wrap=True)
     for arm, summaries in results.items():
         learned = [s["learned_at"] for s in summaries if s["learned_at"] is not None]
         reached = f"{mean(learned):,.0f} " if learned else ""
         shown.add_row(
             arm,
-            str(len(summaries)),
             f"{mean(s['training_rollouts'] for s in summaries):,.0f}",
             f"{100 * mean(s['accuracy']['before'] for s in summaries):.1f}",
             _spread([s["accuracy"]["after"] for s in summaries]),
-            _spread([s["hard_accuracy"]["after"] for s in summaries]),
+            _spread([s["hard_accuracy"]["after"] or 0.0 for s in summaries]),
             f"{reached}({len(learned)}/{len(summaries)})",
         )
     return shown
@@ -129,6 +136,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/compare"), help="where runs go (%(default)s)"
     )
+    parser.add_argument("--figure", type=Path, help="also draw the learning curves, say curves.svg")
     parser.add_argument("overrides", nargs="*", help="settings for every run, key=value")
     arguments = parser.parse_args()
     arms = dict(map(_read_arm, arguments.arm)) if arguments.arm else ARMS
@@ -146,6 +154,12 @@ def main() -> None:
             console.print(f"{arm}, seed {seed}: {summary['accuracy']['after']:.1%}")
             results[arm].append(summary)
     console.print(table(results))
+    if arguments.figure is not None:
+        seeds = range(arguments.seeds)
+        learning_curves(
+            {arm: [run_directory(arguments.folder, arm, seed) for seed in seeds] for arm in arms},
+            arguments.figure,
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Configuration: where the files are, how parts are made of them, and errors in one line."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from hydra.errors import (
     OverrideParseException,
 )
 from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError
 
 from p2o.errors import UserError
 from p2o_callbacks.errors import ConfigurationError
@@ -36,6 +38,9 @@ def conf_directory() -> Path:
 def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     """Make the object that a configuration node describes by its ``_target_``; None of None.
 
+    A node with ``_partial_`` gives a function that makes it. Run-time arguments do not pass
+    through Hydra, which would turn a dataclass among them into a configuration.
+
     Args:
         node: The configuration.
         key: Where it stands, for messages.
@@ -46,21 +51,60 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     """
     if node is None:
         return None
+    for name in map(str, node):
+        _check_value(node, name, key, given=name in more)
     try:
-        return instantiate(node, **more)
-    # A value that is mandatory and missing, or an interpolation that leads nowhere.
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{error.full_key or key}: {reason}; give it a value") from error
+        make = partial(instantiate(node, _partial_=True, _convert_="all"), **more)
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        # The callbacks do not know where in the configuration they stand.
-        if isinstance(cause, ConfigurationError):
-            raise UserError(f"{key}: {cause}") from error
-        reason = str(cause or error).splitlines()[0]
-        raise UserError(f"{key}: cannot make {node.get('_target_')} ({reason})") from error
+        if isinstance(cause, USER_ERRORS):
+            raise _with_key(cause, key) from error
+        raise _cannot_make(node, key, cause or error) from error
+    return make if node.get("_partial_") else call(make, key, str(node.get("_target_")))
+
+
+def call(make: Callable[..., Any], key: str, name: str | None = None, **arguments: Any) -> Any:
+    """Call what makes a part, with errors in one line.
+
+    Args:
+        make: A class or function.
+        key: Where in the configuration its arguments stand.
+        name: What to call it in messages; its own name when left out.
+        arguments: Passed on.
+
+    Raises:
+        UserError: It does not take these arguments, or refuses them.
+    """
+    try:
+        return make(**arguments)
+    except USER_ERRORS as error:
+        raise _with_key(error, key) from error
+    except (TypeError, ValueError, RuntimeError, OSError, MisconfigurationException) as error:
+        name = name or getattr(make, "__name__", str(make))
+        raise UserError(f"{key}: cannot make {name} ({_first_line(error)})") from error
+
+
+def _check_value(node: DictConfig, name: str, key: str, given: bool) -> None:
+    if OmegaConf.is_missing(node, name) and not given:
+        raise UserError(f"{key}.{name}: no value and no default; give it a value")
+    try:
+        node.get(name)
+    # An interpolation that leads nowhere; Hydra's own error would not say which.
+    except InterpolationResolutionError as error:
+        raise UserError(f"{key}.{name}: {_first_line(error)}") from error
+
+
+def _with_key(error: BaseException, key: str) -> UserError:
+    """The callbacks do not know where in the configuration they stand; p2o's own parts do."""
+    return error if isinstance(error, UserError) else UserError(f"{key}: {error}")
+
+
+def _cannot_make(node: DictConfig, key: str, error: BaseException) -> UserError:
+    return UserError(f"{key}: cannot make {node.get('_target_')} ({_first_line(error)})")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def check_overrides(arguments: Sequence[str]) -> None:

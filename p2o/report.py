@@ -1,8 +1,7 @@
 """What a run says at its end: ``summary.json`` and a table."""
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +86,10 @@ def spending_table(ledger: dict[str, dict[str, float]]) -> Table:
     return table
 
 
-def _mean(values: Any) -> float:
+def _mean(values: Iterable[float]) -> float | None:
     numbers = list(values)
-    return sum(numbers) / len(numbers) if numbers else math.nan
+    return sum(numbers) / len(numbers) if numbers else None
 
 
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.1%}"
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

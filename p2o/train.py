@@ -7,11 +7,11 @@ from pathlib import Path
 import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning.pytorch import Trainer, seed_everything
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from p2o.config import CONFIG_NAME, USER_ERRORS, build, check_overrides, conf_directory
+from p2o.checks import check
+from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
 from p2o.data.datamodule import RolloutDataModule
 from p2o.data.loader import BatchSizes
@@ -36,24 +36,27 @@ def train(config: DictConfig) -> float:
     """
     # What could be wrong is found out before anything is spent.
     run_directory = Path(HydraConfig.get().runtime.output_dir)
-    _check(config)
+    check(config)
     seed_everything(config.seed, verbose=False)
 
     # Policy, and the engine that samples from it.
     ledger = Ledger()
-    model, tokenizer = load_policy(**config.model)
+    model, tokenizer = call(load_policy, "model", **config.model)
     engine = MeteredEngine(build(config.rollout, "rollout", model=model), ledger)
-    renderer = ChatRenderer(tokenizer, **config.renderer)
+    renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
 
     # Prompts, and how they become scored groups.
-    verifier = GuardedVerifier(build(config.verifier, "verifier"), **config.verifier_guard)
+    verifier = build(config.verifier, "verifier")
+    verifier = call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
     runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = fit_to_budget(
         build(config.data.source, "data.source").load(config.seed), runner, config.data.overlong
     )
     sampling = build(config.sampling.train, "sampling.train")
-    module = P2OModule(
-        model,
+    module: P2OModule = call(
+        P2OModule,
+        "module",
+        model=model,
         policy_loss=build(config.algorithm.loss, "algorithm.loss"),
         optimizer=build(config.optimizer, "optimizer"),
         scheduler=build(config.scheduler, "scheduler"),
@@ -111,37 +114,6 @@ def train(config: DictConfig) -> float:
     if trainer.is_global_zero:
         print_report(summary, run_directory)
     return summary["accuracy"]["after"]
-
-
-def _check(config: DictConfig) -> None:
-    """Refuse what cannot work, whatever the parts are."""
-    if not isinstance(config.seed, int):
-        raise UserError(f"seed={config.seed}: give a whole number")
-    data = config.data
-    for key in ("group_size", "batch", "mini_batch", "held_out_samples", "max_prompt_tokens"):
-        if not isinstance(data[key], int) or data[key] < 1:
-            raise UserError(f"data.{key}={data[key]}: give a whole number of at least 1")
-    if data.group_size < 2:
-        raise UserError("data.group_size=1: a group of one has no contrast; give at least 2")
-    if data.mini_batch > data.batch:
-        raise UserError(
-            f"data.mini_batch={data.mini_batch} is above data.batch={data.batch}; "
-            "an optimiser step cannot take more prompts than are rolled out"
-        )
-    threshold = OmegaConf.select(config, "mining.threshold")
-    if isinstance(threshold, int) and threshold > data.group_size:
-        raise UserError(
-            f"mining.threshold={threshold} is above data.group_size={data.group_size}, so every "
-            f"sample would be hard; give at most {data.group_size}"
-        )
-    if config.ckpt_path is not None and not Path(config.ckpt_path).exists():
-        raise UserError(f"ckpt_path={config.ckpt_path}: no such checkpoint")
-    devices = config.trainer.get("devices", 1)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and devices not in (1, "1", "auto"):
-        raise UserError(
-            f"trainer.devices={devices} with --multirun: every rank would run the whole sweep; "
-            "sweep with devices=1, or start each job with torchrun or SLURM"
-        )
 
 
 def _run(config: DictConfig) -> float:

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
+    Evolution,
     EvolutionDisplay,
     EvolutionProgress,
     Evolver,
@@ -93,9 +94,12 @@ class PromptEvolution(Callback):
             seed=self.seed + epoch,
             report=report,
         )
-        if isinstance(display, EvolutionDisplay):
-            display.evolution_end()
         self.pool = evolution.pool
+        outcome = _outcome(len(hard_set), evolution)
+        if isinstance(display, EvolutionDisplay):
+            display.evolution_end(outcome)
+        else:
+            _say(f"evolution: {outcome}")
         scores = [template.score for template in self.pool.templates]
         metrics = {
             "evolution/metric_calls": evolution.metric_calls,
@@ -106,11 +110,6 @@ class PromptEvolution(Callback):
         }
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=trainer.global_step)
-        if hard_set and not self.pool.cover:
-            _say(
-                f"evolution  no template for {len(hard_set)} hard samples "
-                f"({evolution.metric_calls} metric calls); epoch {epoch + 1} is rolled out bare"
-            )
         _write_pool(directory / f"epoch_{epoch:04d}.json", self.pool)
 
     def _evaluate(
@@ -146,6 +145,16 @@ class PromptEvolution(Callback):
 
 def _no_report(progress: EvolutionProgress) -> None:
     """Nobody is watching."""
+
+
+def _outcome(hard_samples: int, evolution: Evolution) -> str:
+    if evolution.pool.cover:
+        number = len(evolution.pool.cover)
+        return f"{number} template{'s'[: number > 1]} for {hard_samples} hard samples"
+    if evolution.pool.templates:
+        bare = evolution.pool.templates[0].score
+        return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
+    return f"skipped, {hard_samples} hard samples are too few"
 
 
 @rank_zero_only

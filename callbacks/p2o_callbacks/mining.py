@@ -37,7 +37,7 @@ class HardSampleMiner(Callback):
     def __init__(self, threshold: int | float = 2, solved_reward: float = 1.0) -> None:
         if threshold <= 0 or (isinstance(threshold, float) and threshold > 1):
             raise ConfigurationError(
-                f"miner.threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
+                f"threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
             )
         self.threshold = threshold
         self.solved_reward = solved_reward
@@ -59,7 +59,7 @@ class HardSampleMiner(Callback):
         source = find_part(trainer, GroupSource, "HardSampleMiner")
         if self._required_successes(source.group_size) > source.group_size:
             raise ConfigurationError(
-                f"miner.threshold={self.threshold} is above the group size of {source.group_size}, "
+                f"threshold={self.threshold} is above the group size of {source.group_size}, "
                 f"so every sample would be hard; give at most {source.group_size}"
             )
         source.add_group_observer(self.observe)

@@ -24,16 +24,16 @@ class LoopProgress(ProgressBar):
     Where the output is not a terminal, each epoch and each evolution prints one line instead.
 
     Args:
-        metrics: Logged name to the label shown, in order.
+        metrics: Logged name to how it is shown, such as ``"reward {:.2f}"``, in order.
     """
 
     def __init__(self, metrics: dict[str, str] | None = None) -> None:
         super().__init__()
-        self.labels = metrics or {
-            "reward/mean": "reward",
-            "groups/dead": "dead",
-            "hard/size": "hard",
-            "val/accuracy": "val",
+        self.formats = metrics or {
+            "reward/mean": "reward {:.2f}",
+            "groups/dead": "dead {:.2f}",
+            "hard/size": "hard {:.0f}",
+            "val/accuracy": "val {:.2f}",
         }
         self._enabled = True
         self._progress: Progress | None = None
@@ -62,6 +62,7 @@ class LoopProgress(ProgressBar):
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             console=console,
+            transient=True,
             disable=not self._live,
         )
         self._progress.start()
@@ -118,24 +119,24 @@ class LoopProgress(ProgressBar):
             note=f"best dev {progress.best_score:.2f}  pool {progress.pool_size}",
         )
 
-    def evolution_end(self) -> None:
+    def evolution_end(self, outcome: str) -> None:
         """See `EvolutionDisplay`."""
-        if self._progress is None or self._last is None:
+        if self._progress is None:
             return
         if self._evolution_task is not None:
             self._progress.remove_task(self._evolution_task)
             self._evolution_task = None
-        last, self._last = self._last, None
-        self._say(
-            f"evolution  {last.metric_calls}/{last.budget} metric calls  "
-            f"best dev {last.best_score:.2f}  pool {last.pool_size}"
-        )
+        spent = ""
+        if self._last is not None:
+            spent = f"{self._last.metric_calls}/{self._last.budget} metric calls, "
+            self._last = None
+        self._say(f"evolution  {spent}{outcome}")
 
     def _note(self, trainer: Trainer) -> str:
         values = trainer.callback_metrics
         return "  ".join(
-            f"{label} {_short(float(values[name]))}"
-            for name, label in self.labels.items()
+            shown.format(float(values[name]))
+            for name, shown in self.formats.items()
             if name in values
         )
 
@@ -149,7 +150,3 @@ class LoopProgress(ProgressBar):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) and abs(value) >= 1 else f"{value:.2f}"

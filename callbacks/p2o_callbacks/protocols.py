@@ -152,8 +152,8 @@ class EvolutionDisplay(Protocol):
         """Show `progress`."""
         ...
 
-    def evolution_end(self) -> None:
-        """Take the display of the evolution away."""
+    def evolution_end(self, outcome: str) -> None:
+        """Take the display of the evolution away and leave one line that says what came of it."""
         ...
 
 

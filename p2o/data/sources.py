@@ -131,7 +131,7 @@ class TableSource:
             )
 
     def load(self, seed: int) -> Split:
-        """See `PromptSource.load`."""
+        """See `PromptSource.load`. The held-out rows are the same for every seed and row order."""
         rows = self._rows()
         if not rows:
             raise UserError(f"data.source.path={self.path}: there are no rows in it")
@@ -142,9 +142,11 @@ class TableSource:
                 f"data.source: {len(prompts)} distinct rows in {self.path}, but held_out="
                 f"{self.held_out} and train={self.train} need {needed}; lower one of them"
             )
-        random.Random(derive_seed(seed, "split")).shuffle(prompts)
-        end = None if self.train is None else self.held_out + self.train
-        return Split(prompts[self.held_out : end], prompts[: self.held_out])
+        # Ids are hashes, so their order is as good as random.
+        prompts.sort(key=lambda prompt: prompt.id)
+        held_out, rest = prompts[: self.held_out], prompts[self.held_out :]
+        random.Random(derive_seed(seed, "train")).shuffle(rest)
+        return Split(rest[: self.train], held_out)
 
     def _rows(self) -> Sequence[Mapping[str, Any]]:
         import datasets

@@ -35,8 +35,12 @@ class Budget:
         return self.left(state) // self.dev_size
 
     def __call__(self, gepa_state: GEPAState[Any, Any]) -> bool:
-        """Whether to stop, as gepa's stoppers are asked."""
-        return self.proposals(gepa_state) == 0
+        """Whether to stop, as gepa's stoppers are asked.
+
+        Also when every dev sample is solved by some template: no other could join the cover.
+        """
+        solved = all(score >= 1.0 for score in gepa_state.pareto_front_valset.values())
+        return solved or self.proposals(gepa_state) == 0
 
 
 class ParetoBeam:

@@ -1,7 +1,7 @@
 """Who gets which template (P²O, Algorithm 2, second half)."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import fsum
 from typing import Protocol
 
@@ -32,8 +32,8 @@ class Assigner(Protocol):
             seed: Of the draws.
 
         Returns:
-            The pool; an empty one when no template solves a dev sample (the paper's reference
-            implementation raises here).
+            The pool; its cover and assignment are empty when no template solves a dev sample
+            (the paper's reference implementation raises here).
         """
         ...
 
@@ -46,7 +46,7 @@ class DiverseAssignment:
     ) -> PromptPool:
         """See `Assigner`."""
         cover, assignment = assign_templates(templates, hard_set, group_size, seed)
-        return _pool(templates, cover, assignment)
+        return PromptPool(tuple(templates), cover, assignment)
 
 
 class SameTemplate:
@@ -58,7 +58,7 @@ class SameTemplate:
         """See `Assigner`."""
         cover, assignment = assign_templates(templates, hard_set, 1, seed)
         repeated = {key: drawn * group_size for key, drawn in assignment.items()}
-        return _pool(templates, cover, repeated)
+        return PromptPool(tuple(templates), cover, repeated)
 
 
 class LeaveOneBare:
@@ -70,7 +70,7 @@ class LeaveOneBare:
         """See `Assigner`."""
         cover, assignment = assign_templates(templates, hard_set, group_size - 1, seed)
         with_bare = {key: (*drawn, None) for key, drawn in assignment.items()}
-        return _pool(templates, cover, with_bare)
+        return PromptPool(tuple(templates), cover, with_bare)
 
 
 def assign_templates(
@@ -116,11 +116,3 @@ def _solved(template: Template) -> frozenset[str]:
 def _weight(template: Template) -> float:
     scores = template.dev_scores.values()
     return max(fsum(scores) / len(scores), SMALLEST_WEIGHT) if scores else SMALLEST_WEIGHT
-
-
-def _pool(
-    templates: Sequence[Template],
-    cover: tuple[int, ...],
-    assignment: Mapping[str, tuple[int | None, ...]],
-) -> PromptPool:
-    return PromptPool(tuple(templates), cover, assignment) if cover else PromptPool()

@@ -16,6 +16,7 @@ FAILED = (Status.ERROR, Status.TIMEOUT)
 FEWEST = 20
 """Failures below this number stop nothing, so that one bad answer early on does not end a run."""
 SHOWN = 10
+"""Failures that are logged one by one, and shown when the run stops."""
 
 
 class GuardedVerifier:
@@ -40,6 +41,7 @@ class GuardedVerifier:
         self.counts: Counter[Status] = Counter()
         self._recent: deque[bool] = deque(maxlen=window)
         self._worst: deque[str] = deque(maxlen=SHOWN)
+        self._warnings = 0
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`.
@@ -72,7 +74,7 @@ class GuardedVerifier:
                 f"verifier: {type(self.verifier).__name__} gave {len(scores)} scores for "
                 f"{len(responses)} responses; it must give one for each, in order"
             )
-        return [_checked(score, prompt) for score, prompt in zip(scores, prompts, strict=True)]
+        return [self._checked(score, prompt) for score, prompt in zip(scores, prompts, strict=True)]
 
     def _score_one(self, response: str, prompt: Prompt) -> Score:
         fail = partial(Score, 0.0, Status.ERROR, None)
@@ -82,9 +84,15 @@ class GuardedVerifier:
             raise
         except Exception as error:  # See above.
             detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            logger.warning("the verifier failed on prompt %s and gives 0: %s", prompt.id, detail)
+            self._warn("the verifier failed on prompt %s and gives 0: %s", prompt.id, detail)
             return fail(detail)
-        return _checked(score, prompt)
+        return self._checked(score, prompt)
+
+    def _warn(self, message: str, *details: object) -> None:
+        """Log the first failures one by one; how many there are is in the counts."""
+        if self._warnings < SHOWN:
+            logger.warning(message, *details)
+        self._warnings += 1
 
     def _stop_if_too_many(self) -> None:
         failures = sum(self._recent)
@@ -96,9 +104,8 @@ class GuardedVerifier:
                 f"verifier_guard.max_error_share={self.max_error_share}\n" + "\n".join(self._worst)
             )
 
-
-def _checked(score: Score, prompt: Prompt) -> Score:
-    if math.isfinite(score.reward):
-        return score
-    logger.warning("the verifier gave reward %s on prompt %s; 0 counts", score.reward, prompt.id)
-    return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")
+    def _checked(self, score: Score, prompt: Prompt) -> Score:
+        if math.isfinite(score.reward):
+            return score
+        self._warn("the verifier gave reward %s on prompt %s; 0 counts", score.reward, prompt.id)
+        return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")

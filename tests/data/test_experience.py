@@ -68,7 +68,7 @@ def test_the_ratio_mask_zeroes_the_token_whose_ratio_is_out_of_bounds():
     assert row.token_weights.tolist() == [1.0, 1.0, 0.0]
 
 
-@pytest.mark.parametrize(("name", "on_policy"), product(VARIANTS, (False, True)))
+@pytest.mark.parametrize(("name", "on_policy"), list(product(VARIANTS, (False, True))))
 def test_nothing_is_computed_that_the_variant_does_not_need(name, on_policy):
     scorer = Scorer()
     make_rows([rollout(""), rollout("Think.")], [1.0, -1.0], VARIANTS[name], scorer, on_policy)

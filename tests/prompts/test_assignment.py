@@ -79,8 +79,9 @@ def test_the_empty_template_is_never_chosen() -> None:
 
 
 @pytest.mark.parametrize("assigner", [DiverseAssignment(), SameTemplate(), LeaveOneBare()])
-def test_nothing_solved_is_an_empty_pool(assigner: Assigner) -> None:
-    assert assigner.assign([template("a", [0.5] * 6)], DEV, 6, seed=0) == PromptPool()
+def test_nothing_solved_is_a_pool_in_which_nobody_has_a_template(assigner: Assigner) -> None:
+    found = (template("a", [0.5] * 6),)
+    assert assigner.assign(found, DEV, 6, seed=0) == PromptPool(found, (), {})
 
 
 TWO = [template("a", [1, 0, 0, 0, 0, 0]), template("b", [0, 1, 0, 0, 0, 0])]

@@ -105,7 +105,7 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["distillation=hard"], "distillation=hard: no such option; there are "),
         (["train"], "'train' is no setting"),
         (["mining.threshold=7", "data.group_size=6"], "mining.threshold=7 is above data.group_si"),
-        (["mining.threshold=0"], "mining: miner.threshold=0: "),
+        (["mining.threshold=0"], "mining: threshold=0: "),
         (["data.group_size=1"], "data.group_size=1: a group of one has no contrast"),
         (["data.batch=0"], "data.batch=0: give a whole number of at least 1"),
         (["data.batch=many"], "data.batch=many: give a whole number of at least 1"),
@@ -124,7 +124,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["trainer.accelerator=abacus"], "trainer: cannot make lightning.pytorch.Trainer ("),
         (["+trainer.epochs=1"], "trainer: cannot make lightning.pytorch.Trainer ("),
         (["verifier_guard.max_error_share=2"], "verifier_guard.max_error_share=2: give 0 to 1"),
-        (["trainer.max_epochs=${nowhere}"], "trainer: Interpolation key 'nowhere' not found"),
+        (
+            ["trainer.max_epochs=${nowhere}"],
+            "trainer.max_epochs: Interpolation key 'nowhere' not found",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
