@@ -170,8 +170,9 @@ def find_part(trainer: Trainer, protocol: type[Part], asked_by: str) -> Part:
     for candidate in (datamodule, trainer.train_dataloader, trainer.lightning_module):
         if isinstance(candidate, protocol):
             return candidate
-    members = sorted(getattr(protocol, "__protocol_attrs__", ()))
+    names = {*getattr(protocol, "__annotations__", {}), *vars(protocol)}
+    members = ", ".join(sorted(name for name in names if not name.startswith("_")))
     raise TypeError(
-        f"{asked_by} needs a datamodule, train dataloader or LightningModule with "
-        f"{', '.join(members) or protocol.__name__} (see p2o_callbacks.{protocol.__name__})"
+        f"{asked_by} needs a datamodule, train dataloader or LightningModule with {members} "
+        f"(see p2o_callbacks.{protocol.__name__})"
     )

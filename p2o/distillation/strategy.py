@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -71,7 +71,6 @@ class ContextDistillation:
         UserError: The settings contradict each other.
     """
 
-    gradient_context: ClassVar[Context] = Context.BARE
     old_context: Context = Context.BARE
     ratio_weight: Literal["hard", "soft"] | None = "hard"
     low: float = 0.01
@@ -98,6 +97,11 @@ class ContextDistillation:
             )
 
     @property
+    def gradient_context(self) -> Context:
+        """Always the bare prompt."""
+        return Context.BARE
+
+    @property
     def needs_ratio(self) -> bool:
         """Whether there is a mask to compute."""
         return self.ratio_weight is not None
@@ -110,13 +114,12 @@ class ContextDistillation:
         return weigh(context_ratio(old_bare, old_templated), self.low, self.high)
 
 
-@dataclass(frozen=True)
 class NoDistillation:
     """Gradient on the templated prompt: what was sampled is what is trained."""
 
-    gradient_context: ClassVar[Context] = Context.TEMPLATED
-    old_context: ClassVar[Context] = Context.TEMPLATED
-    needs_ratio: ClassVar[bool] = False
+    gradient_context = Context.TEMPLATED
+    old_context = Context.TEMPLATED
+    needs_ratio = False
 
     def token_weights(self, old_bare: Tensor, old_templated: Tensor) -> Tensor:
         """See `DistillationStrategy`."""

@@ -1,5 +1,6 @@
 """Template search with the gepa package (arXiv 2507.19457) on a hard set, P²O's Algorithm 3."""
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -20,6 +21,8 @@ from p2o.reflection.base import Reflection
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
 
+logger = logging.getLogger(__name__)
+
 
 class GepaEvolution:
     """Beam search over templates with gepa, then greedy cover and assignment.
@@ -38,7 +41,8 @@ class GepaEvolution:
         width: Parents in one iteration, W of the paper.
         minibatch_size: Samples in one reflection, B of the paper.
         dev_size: Samples of a full evaluation; a hard set below 1.5 times as many is halved.
-        minimum: Hard samples below which there is no search and the pool is empty.
+        minimum: Hard samples below which there is no search and the pool is empty. Neither is there
+            one when the budget cannot pay for a single accepted proposal.
 
     Raises:
         UserError: A size or the budget cannot work.
@@ -84,6 +88,16 @@ class GepaEvolution:
             return Evolution(PromptPool())
         train, dev = split_hard_set(hard_set, self.dev_size, seed)
         budget = Budget(resolve_budget(self.budget, len(dev)), self.minibatch_size, len(dev))
+        if budget.calls < budget.smallest:
+            logger.warning(
+                "evolution.budget=%s: %d metric calls cannot pay for the seed, one proposal and its "
+                "acceptance on %d dev samples, which take %d; no search",
+                self.budget,
+                budget.calls,
+                len(dev),
+                budget.smallest,
+            )
+            return Evolution(PromptPool())
         result, iterations = self._search(train, dev, budget, evaluate, seed, report)
         templates = _templates(result, dev)
         pool = self.assigner.assign(templates, hard_set, group_size, seed)

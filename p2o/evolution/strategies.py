@@ -22,6 +22,11 @@ class Budget:
     def __init__(self, calls: int, minibatch_size: int, dev_size: int) -> None:
         self.calls, self.minibatch_size, self.dev_size = calls, minibatch_size, dev_size
 
+    @property
+    def smallest(self) -> int:
+        """What the seed's evaluation, one proposal and its acceptance take."""
+        return 2 * self.dev_size + 2 * self.minibatch_size
+
     def left(self, state: GEPAState[Any, Any]) -> int:
         """Metric calls not spent yet."""
         return self.calls - state.total_num_evals

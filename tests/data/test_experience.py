@@ -5,7 +5,7 @@ import torch
 
 from p2o.data.experience import make_rows
 from p2o.data.prompt import Prompt
-from p2o.distillation import ContextDistillation, NoDistillation
+from p2o.distillation import Context, ContextDistillation, NoDistillation
 from p2o.rollout.engine import Completion
 from p2o.rollout.runner import Rollout
 from p2o.verifiers.base import Score, Status
@@ -15,7 +15,7 @@ VARIANTS = {
     "context_distillation": ContextDistillation(),
     "crm_soft": ContextDistillation(ratio_weight="soft"),
     "no_crm": ContextDistillation(ratio_weight=None),
-    "importance_corrected": ContextDistillation(old_context="templated", ratio_weight=None),
+    "importance_corrected": ContextDistillation(Context.TEMPLATED, ratio_weight=None),
     "no_distillation": NoDistillation(),
 }
 

@@ -1,0 +1,111 @@
+import io
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from p2o_callbacks import ConfigurationError, GroupOutcome, HardSampleMiner
+
+
+def group(sample, solved, size=6):
+    return GroupOutcome(sample, (1.0,) * solved + (0.0,) * (size - solved))
+
+
+class Log:
+    """Stands for a LightningModule that is logged to."""
+
+    def __init__(self):
+        self.values = {}
+
+    def log_dict(self, values, **options):
+        self.values = values
+
+
+def close_epoch(miner):
+    log = Log()
+    miner.on_train_epoch_end(None, log)
+    return {name.removeprefix("hard/"): value for name, value in log.values.items()}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "hard"),
+    [
+        (1, ["a"]),
+        (2, ["a", "b"]),
+        (0.5, ["a", "b", "c"]),
+        (1.0, ["a", "b", "c", "d"]),
+        (0.01, ["a"]),
+    ],
+)
+def test_a_sample_is_hard_below_the_threshold(threshold, hard):
+    miner = HardSampleMiner(threshold)
+    miner.observe([group("a", 0), group("b", 1), group("c", 2), group("d", 5), group("e", 6)])
+    close_epoch(miner)
+    assert miner.hard_set == list(hard)
+
+
+def test_flow_over_epochs():
+    miner = HardSampleMiner()
+    epochs = [
+        # solved rollouts of a, b, c; size, entered, solved, relapsed, dead groups
+        ((0, 0, 6), (2, 2, 0, 0, 1.0)),
+        ((6, 0, 5), (1, 0, 1, 0, 2 / 3)),
+        ((1, 3, 0), (2, 1, 1, 1, 1 / 3)),
+        ((2, 2, 2), (0, 0, 2, 0, 0.0)),
+    ]
+    for counts, (size, entered, solved, relapsed, dead) in epochs:
+        miner.observe([group(name, count) for name, count in zip("abc", counts, strict=True)])
+        assert close_epoch(miner) == {
+            "size": size,
+            "entered": entered,
+            "solved": solved,
+            "relapsed": relapsed,
+            "dead_groups": pytest.approx(dead),
+        }
+
+
+def test_the_hard_set_changes_at_the_end_of_an_epoch_only():
+    miner = HardSampleMiner()
+    miner.observe([group("a", 0)])
+    assert miner.hard_set == []
+    close_epoch(miner)
+    miner.observe([group("a", 6)])
+    assert miner.hard_set == ["a"]
+
+
+def test_a_sample_that_an_epoch_did_not_reach_keeps_its_standing():
+    miner = HardSampleMiner()
+    miner.observe([group("a", 0), group("b", 0)])
+    close_epoch(miner)
+    miner.observe([group("b", 6)])
+    close_epoch(miner)
+    assert miner.hard_set == ["a"]
+
+
+def test_state_in_the_middle_of_an_epoch_survives_a_weights_only_checkpoint():
+    miner, resumed = HardSampleMiner(), HardSampleMiner()
+    miner.observe([group("a", 0), group("b", 0)])
+    close_epoch(miner)
+    miner.observe([group("a", 6)])
+    file = io.BytesIO()
+    torch.save(miner.state_dict(), file)
+    file.seek(0)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for each in (miner, resumed):
+        each.observe([group("b", 1)])
+    assert close_epoch(miner) == close_epoch(resumed)
+    assert miner.hard_set == resumed.hard_set == ["b"]
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 0.0, 1.5])
+def test_thresholds_that_mean_nothing_are_refused(threshold):
+    with pytest.raises(ConfigurationError, match="threshold"):
+        HardSampleMiner(threshold)
+
+
+def test_a_threshold_above_the_group_size_is_refused_before_training():
+    source = SimpleNamespace(group_size=6, add_group_observer=lambda observer: None)
+    trainer = SimpleNamespace(datamodule=source, train_dataloader=None, lightning_module=None)
+    HardSampleMiner(6).setup(trainer, None, "fit")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="above the group size of 6"):
+        HardSampleMiner(7).setup(trainer, None, "fit")  # type: ignore[arg-type]
