@@ -90,8 +90,8 @@ class GepaEvolution:
         budget = Budget(resolve_budget(self.budget, len(dev)), self.minibatch_size, len(dev))
         if budget.calls < budget.smallest:
             logger.warning(
-                "evolution.budget=%s: %d metric calls cannot pay for the seed, one proposal and its "
-                "acceptance on %d dev samples, which take %d; no search",
+                "evolution.budget=%s: %d metric calls cannot pay for the seed, one proposal and "
+                "its acceptance on %d dev samples, which take %d; no search",
                 self.budget,
                 budget.calls,
                 len(dev),

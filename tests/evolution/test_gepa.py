@@ -47,7 +47,7 @@ class Writer:
     def bind(self, engine, renderer):
         raise AssertionError("evolution does not bind")
 
-    def reflect(self, requests):
+    def reflect(self, requests) -> list[str | None]:
         self.world.events.append(("reflect", list(requests)))
         if self.fails:
             return [None] * len(requests)
