@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import random
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -91,7 +92,7 @@ class PromptEvolution(Callback):
             hard_set,
             partial(self._evaluate, user, epoch),
             group_size=user.group_size,
-            seed=self.seed + epoch,
+            seed=self._derive_seed("search", epoch),
             report=report,
         )
         self.pool = evolution.pool
@@ -116,7 +117,11 @@ class PromptEvolution(Callback):
         self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, str]]
     ) -> list[TemplateTrial]:
         self._trials += 1
-        return user.evaluate_templates(pairs, seed=self.seed + 1_000_003 * epoch + self._trials)
+        return user.evaluate_templates(pairs, self._derive_seed("trial", epoch, self._trials))
+
+    def _derive_seed(self, *place: int | str) -> int:
+        """Seeds of one run must not come back in another whose seed is the next number."""
+        return random.Random("/".join(map(str, (self.seed, *place)))).getrandbits(62)
 
     def _hard_set(self, trainer: Trainer) -> Sequence[str]:
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
