@@ -1,6 +1,7 @@
 """The LightningModule: owns the policy and the policy loss, and nothing about mining or prompts."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -116,13 +117,20 @@ class P2OModule(LightningModule):
             lengths = [
                 torch.tensor([len(ids) for ids in column]) for column in zip(*part, strict=True)
             ]
-            log_probs, _ = self.policy(
-                pad_sequences([context + response for context, response in part]).to(self.device),
-                *(length.to(self.device) for length in lengths),
-            )
+            # The same precision as in training, or the ratio of an unchanged policy is not one.
+            with self._precision():
+                log_probs, _ = self.policy(
+                    pad_sequences([prompt + response for prompt, response in part]).to(self.device),
+                    *(length.to(self.device) for length in lengths),
+                )
             scored += [
                 row[:length]
                 for row, length in zip(log_probs.cpu(), lengths[1].tolist(), strict=True)
             ]
         self.policy.train(training)
         return scored
+
+    def _precision(self) -> AbstractContextManager[None]:
+        if self._trainer is None:
+            return nullcontext()
+        return self.trainer.precision_plugin.forward_context()

@@ -100,3 +100,36 @@ def test_scores_are_the_log_probs_of_the_training_pass(tiny_model):
         wanted = log_probs[index, : len(row.response_ids)].detach()
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
         assert not found.requires_grad
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, precision):
+    """An unchanged policy has ratio one, so its clip fraction and KL are zero, in any precision."""
+    made = [Row(row.context_ids, row.response_ids, row.advantage) for row in rows()]
+    seen = {}
+
+    class Probe(P2OModule):
+        def training_step(self, batch, batch_index):
+            pairs = [(row.context_ids, row.response_ids) for row in made]
+            scored = self.score_responses(pairs)
+            for index, found in enumerate(scored):
+                batch.old_log_probs[index, : len(found)] = found
+            batch.has_old[:] = True
+            loss = super().training_step(batch, batch_index)
+            seen.update(self.trainer.callback_metrics)
+            return loss
+
+    module = Probe(
+        tiny_model, PolicyLoss(), lambda parameters: torch.optim.SGD(parameters, lr=0.0)
+    )
+    Trainer(
+        accelerator="cpu",
+        precision=precision,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(module, DataLoader([collate(made, 100, 12)], batch_size=None))  # type: ignore[arg-type]
+    assert seen["train/clip_fraction"] == 0
+    assert abs(seen["train/approx_kl"]) < 1e-4
