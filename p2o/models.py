@@ -21,6 +21,19 @@ EMBEDDED = "embedded:"
 """Prefix of a model that comes with p2o, such as ``embedded:digits``."""
 
 
+SMALL = 10_000_000
+"""Parameters below which several threads wait for each other more than they work."""
+
+
+def limit_threads(model: PreTrainedModel) -> None:
+    """Keep a small model to one thread, whatever the machine offers.
+
+    On two busy cores a step of the embedded policy takes several times longer with two threads.
+    """
+    if model.num_parameters() < SMALL:
+        torch.set_num_threads(1)
+
+
 def load_policy(
     path: str, dtype: str = "float32", options: Mapping[str, Any] | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

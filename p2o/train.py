@@ -18,7 +18,7 @@ from p2o.data.loader import BatchSizes
 from p2o.data.selection import fit_to_budget
 from p2o.errors import UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
-from p2o.models import load_policy
+from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
 from p2o.report import print_report, write_summary
 from p2o.rollout.rendering import ChatRenderer
@@ -42,6 +42,7 @@ def train(config: DictConfig) -> float:
     # Policy, and the engine that samples from it.
     ledger = Ledger()
     model, tokenizer = call(load_policy, "model", **config.model)
+    limit_threads(model)
     engine = MeteredEngine(build(config.rollout, "rollout", model=model), ledger)
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
 

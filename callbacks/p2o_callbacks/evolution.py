@@ -12,6 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
     Evolution,
@@ -46,6 +47,7 @@ class PromptEvolution(Callback):
         directory: Where pools are written; None uses the trainer's root.
 
     Raises:
+        ConfigurationError: `every_n_epochs` is below 1.
         TypeError: No `HardSetSource` stands before this callback in the trainer's list.
 
     Example::
@@ -60,6 +62,8 @@ class PromptEvolution(Callback):
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
     ) -> None:
+        if every_n_epochs < 1:
+            raise ConfigurationError(f"every_n_epochs={every_n_epochs}: give at least 1")
         self.evolver = evolver
         self.every_n_epochs = every_n_epochs
         self.seed = seed
@@ -73,6 +77,10 @@ class PromptEvolution(Callback):
         if stage == "fit":
             find_part(trainer, TemplateUser, "PromptEvolution")
             self._hard_set(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Publish the pool: an epoch resumed in its middle does not start again."""
+        find_part(trainer, TemplateUser, "PromptEvolution").publish_pool(self.pool)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search, when an epoch has ended whose hard set has not been searched for."""
@@ -109,15 +117,22 @@ class PromptEvolution(Callback):
             "evolution/cover": len(self.pool.cover),
             "evolution/best_score": max(scores, default=0.0),
         }
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=trainer.global_step)
+        for metrics_logger in trainer.loggers:
+            metrics_logger.log_metrics(metrics, step=trainer.global_step)
         _write_pool(directory / f"epoch_{epoch:04d}.json", self.pool)
 
     def _evaluate(
         self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, str]]
     ) -> list[TemplateTrial]:
         self._trials += 1
-        return user.evaluate_templates(pairs, self._derive_seed("trial", epoch, self._trials))
+        seed = self._derive_seed("trial", epoch, self._trials)
+        trials = user.evaluate_templates(pairs, seed)
+        if len(trials) != len(pairs):
+            raise ValueError(
+                f"{type(user).__name__}.evaluate_templates returned {len(trials)} trials for "
+                f"{len(pairs)} pairs; it has to return one for each, in their order"
+            )
+        return trials
 
     def _derive_seed(self, *place: int | str) -> int:
         """Seeds of one run must not come back in another whose seed is the next number."""
@@ -159,7 +174,8 @@ def _outcome(hard_samples: int, evolution: Evolution) -> str:
     if evolution.pool.templates:
         bare = evolution.pool.templates[0].score
         return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
-    return f"skipped, {hard_samples} hard samples are too few"
+    found = "no template" if evolution.metric_calls else "no search"
+    return f"{found} for {hard_samples} hard samples"
 
 
 @rank_zero_only

@@ -57,7 +57,7 @@ class HardSampleMiner(Callback):
         if stage != "fit":
             return
         source = find_part(trainer, GroupSource, "HardSampleMiner")
-        if self._required_successes(source.group_size) > source.group_size:
+        if self.threshold > source.group_size:
             raise ConfigurationError(
                 f"threshold={self.threshold} is above the group size of {source.group_size}, "
                 f"so every sample would be hard; give at most {source.group_size}"
@@ -68,7 +68,10 @@ class HardSampleMiner(Callback):
         """Note how groups fared."""
         for group in groups:
             successes = sum(reward >= self.solved_reward for reward in group.rewards)
-            self._seen[group.sample_id] = successes < self._required_successes(len(group.rewards))
+            # The quotient, since a rate times a size can be above the whole number it stands for.
+            share = isinstance(self.threshold, float)
+            measure = successes / len(group.rewards) if share else successes
+            self._seen[group.sample_id] = measure < self.threshold
             self._groups += 1
             self._dead += len(set(group.rewards)) == 1
 
@@ -88,11 +91,6 @@ class HardSampleMiner(Callback):
         self._hard_set, self._before = sorted(hard), hard
         self._ever_hard |= hard
         self._seen, self._groups, self._dead = {}, 0, 0
-
-    def _required_successes(self, group_size: int) -> float:
-        if isinstance(self.threshold, int):
-            return self.threshold
-        return self.threshold * group_size
 
     def state_dict(self) -> dict[str, Any]:
         """Primitives only; equal on all ranks, as every rank observes all groups."""

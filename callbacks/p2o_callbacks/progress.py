@@ -14,6 +14,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 from p2o_callbacks.protocols import EvolutionProgress
 
@@ -59,9 +60,14 @@ class LoopProgress(ProgressBar):
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
+            # What is too long for the terminal is cut here, and no other column shrinks for it.
+            TextColumn(
+                "{task.fields[note]}",
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=console,
+            expand=True,
             transient=True,
             disable=not self._live,
         )
@@ -69,15 +75,17 @@ class LoopProgress(ProgressBar):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the epoch's line."""
-        if self._progress is None:
-            return
+        if self._progress is not None:
+            self._begin_epoch(self._progress, trainer)
+
+    def _begin_epoch(self, progress: Progress, trainer: Trainer) -> None:
         description = f"epoch {trainer.current_epoch + 1}"
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
             description += f"/{trainer.max_epochs}"
         if self._epoch_task is not None:
-            self._progress.remove_task(self._epoch_task)
+            progress.remove_task(self._epoch_task)
         self._description = description
-        self._epoch_task = self._progress.add_task(
+        self._epoch_task = progress.add_task(
             description, total=int(trainer.num_training_batches), note=self._note(trainer)
         )
 
@@ -85,7 +93,12 @@ class LoopProgress(ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the epoch's line on."""
-        if self._progress is not None and self._epoch_task is not None:
+        if self._progress is None:
+            return
+        # An epoch that is resumed in its middle does not start again.
+        if self._epoch_task is None:
+            self._begin_epoch(self._progress, trainer)
+        if self._epoch_task is not None:
             self._progress.update(
                 self._epoch_task, completed=batch_idx + 1, note=self._note(trainer)
             )
@@ -149,4 +162,4 @@ class LoopProgress(ProgressBar):
     def _stop(self) -> None:
         if self._progress is not None:
             self._progress.stop()
-            self._progress = None
+        self._progress = self._epoch_task = self._evolution_task = self._last = None

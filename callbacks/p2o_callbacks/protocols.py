@@ -4,7 +4,7 @@ Each callback looks for an object that has these members on ``trainer.datamodule
 ``trainer.train_dataloader``, then the LightningModule.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -160,14 +160,21 @@ class EvolutionDisplay(Protocol):
 Part = TypeVar("Part")
 
 
+def _parts(trainer: Trainer) -> Iterator[Any]:
+    yield getattr(trainer, "datamodule", None)
+    yield trainer.train_dataloader
+    yield trainer.lightning_module
+    # What was passed to fit(); `train_dataloader` is None until `setup` is over.
+    yield trainer.fit_loop._data_source.instance
+
+
 def find_part(trainer: Trainer, protocol: type[Part], asked_by: str) -> Part:
     """Find the object around a trainer that implements `protocol`.
 
     Raises:
         TypeError: None does; the message says which members are missing where.
     """
-    datamodule: Any = getattr(trainer, "datamodule", None)
-    for candidate in (datamodule, trainer.train_dataloader, trainer.lightning_module):
+    for candidate in _parts(trainer):
         if isinstance(candidate, protocol):
             return candidate
     names = {*getattr(protocol, "__annotations__", {}), *vars(protocol)}

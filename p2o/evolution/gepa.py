@@ -14,7 +14,7 @@ from p2o.errors import UserError
 from p2o.evolution.adapter import COMPONENT, TemplateAdapter
 from p2o.evolution.budget import resolve_budget
 from p2o.evolution.reflector import Reflector
-from p2o.evolution.split import split_hard_set
+from p2o.evolution.split import dev_part, split_hard_set
 from p2o.evolution.strategies import AffordableImprovements, Budget, ParetoBeam
 from p2o.prompts.assignment import Assigner
 from p2o.reflection.base import Reflection
@@ -42,10 +42,10 @@ class GepaEvolution:
         minibatch_size: Samples in one reflection, B of the paper.
         dev_size: Samples of a full evaluation; a hard set below 1.5 times as many is halved.
         minimum: Hard samples below which there is no search and the pool is empty. Neither is there
-            one when the budget cannot pay for a single accepted proposal.
+            one when the budget cannot pay for a single accepted proposal on the hard set at hand.
 
     Raises:
-        UserError: A size or the budget cannot work.
+        UserError: A size or the budget cannot work, be it for the smallest hard set there can be.
     """
 
     def __init__(
@@ -69,7 +69,13 @@ class GepaEvolution:
             raise UserError(
                 f"evolution.minimum={minimum}: give at least 2, since train and dev need one each"
             )
-        resolve_budget(budget, dev_size)
+        size = dev_part(minimum, dev_size)
+        least = Budget(resolve_budget(budget, size), minibatch_size, size)
+        if least.calls < least.smallest:
+            raise UserError(
+                f"evolution.budget={budget}: even for {minimum} hard samples the seed, one "
+                f"proposal and its acceptance take {least.smallest} metric calls, so give no less"
+            )
         self.reflection, self.assigner, self.budget = reflection, assigner, budget
         self.width, self.minibatch_size, self.dev_size = width, minibatch_size, dev_size
         self.minimum = minimum
@@ -112,23 +118,25 @@ class GepaEvolution:
         seed: int,
         report: Callable[[EvolutionProgress], None],
     ) -> tuple[GEPAResult[Any, Any], int]:
-        watch = _Watch(budget, report)
+        watch, reflector = _Watch(budget, report), Reflector(self.reflection, seed)
         result = optimize(
             seed_candidate={COMPONENT: ""},
             trainset=train,
             valset=dev,
             adapter=cast(GEPAAdapter[Any, Any, Any], TemplateAdapter(evaluate)),
-            reflection_strategy=Reflector(self.reflection, seed),
+            reflection_strategy=reflector,
             reflection_minibatch_size=self.minibatch_size,
             sampling_strategy=ParetoBeam(self.width, budget, random.Random(f"beam-{seed}")),
             selection_strategy=AffordableImprovements(budget),
-            stop_callbacks=[budget],
+            stop_callbacks=[budget, reflector.failed],
             max_metric_calls=budget.calls,
             callbacks=[cast(GEPACallback, watch)],
             logger=_Quiet(),
             track_best_outputs=False,
             seed=seed,
         )
+        if reflector.error is not None:
+            raise reflector.error
         return result, watch.iterations
 
 

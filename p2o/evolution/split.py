@@ -21,5 +21,10 @@ def split_hard_set(
     """
     samples = sorted(hard_set)
     random.Random(f"split-{seed}").shuffle(samples)
-    size = len(samples) // 2 if len(samples) < 1.5 * dev_size else dev_size
+    size = dev_part(len(samples), dev_size)
     return samples[size:], samples[:size]
+
+
+def dev_part(samples: int, dev_size: int) -> int:
+    """Size of the dev part of a hard set of so many samples; see `split_hard_set`."""
+    return samples // 2 if samples < 1.5 * dev_size else dev_size

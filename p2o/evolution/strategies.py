@@ -42,7 +42,8 @@ class Budget:
     def __call__(self, gepa_state: GEPAState[Any, Any]) -> bool:
         """Whether to stop, as gepa's stoppers are asked.
 
-        Also when every dev sample is solved by some template: no other could join the cover.
+        Also when every dev sample is solved by some template, be it the empty one: there is nothing
+        left to gain.
         """
         solved = all(score >= 1.0 for score in gepa_state.pareto_front_valset.values())
         return solved or self.proposals(gepa_state) == 0
@@ -104,15 +105,14 @@ class AffordableImprovements:
         state: GEPAState[Any, Any],
         acceptance_criterion: AcceptanceCriterion,
     ) -> list[CandidateProposal[Any]]:
-        """Choose among evaluated proposals; candidates that the pool has already are left out."""
+        """Choose among evaluated proposals, each candidate once and none that the pool has."""
         known = {tuple(sorted(candidate.items())) for candidate in state.program_candidates}
-        better = [
-            proposal
-            for proposal in proposals
-            if acceptance_criterion.should_accept(proposal, state)
-            and tuple(sorted(proposal.candidate.items())) not in known
-        ]
-        better.sort(key=_gain, reverse=True)
+        better = []
+        for proposal in sorted(proposals, key=_gain, reverse=True):
+            content = tuple(sorted(proposal.candidate.items()))
+            if content not in known and acceptance_criterion.should_accept(proposal, state):
+                known.add(content)
+                better.append(proposal)
         return better[: self.budget.acceptances(state)]
 
 

@@ -44,6 +44,46 @@ def test_a_sample_is_hard_below_the_threshold(threshold, hard):
     assert miner.hard_set == list(hard)
 
 
+def test_a_rate_is_compared_as_it_is_written():
+    """7 of 25 is not below 0.28, though 0.28 * 25 is above 7 in floating point."""
+    for size in range(1, 65):
+        for solved in range(1, size + 1):
+            miner = HardSampleMiner(solved / size)
+            miner.observe([group("at", solved, size), group("below", solved - 1, size)])
+            close_epoch(miner)
+            assert miner.hard_set == ["below"], (solved, size)
+
+
+def test_a_partial_reward_counts_from_the_solved_reward_on():
+    outcomes = [GroupOutcome("a", (0.5,) * 6), GroupOutcome("b", (0.4,) * 6)]
+    hard = []
+    for solved_reward in (1.0, 0.5, 0.4):
+        miner = HardSampleMiner(2, solved_reward)
+        miner.observe(outcomes)
+        close_epoch(miner)
+        hard.append(miner.hard_set)
+    assert hard == [["a", "b"], ["b"], []]
+
+
+def test_groups_are_dead_when_all_rewards_are_equal_solved_or_not():
+    miner = HardSampleMiner()
+    miner.observe([group("a", 0), group("b", 6), group("c", 1)])
+    miner.observe([GroupOutcome("d", (0.5,) * 6)])
+    assert close_epoch(miner)["dead_groups"] == 3 / 4
+    assert close_epoch(miner)["dead_groups"] == 0
+
+
+def test_the_hard_set_is_sorted_whatever_the_order_of_groups():
+    orders = [["b", "c", "a"], ["c", "a", "b"]]
+    hard = []
+    for order in orders:
+        miner = HardSampleMiner()
+        miner.observe([group(name, 0) for name in order])
+        close_epoch(miner)
+        hard.append(miner.hard_set)
+    assert hard == [["a", "b", "c"]] * 2
+
+
 def test_flow_over_epochs():
     miner = HardSampleMiner()
     epochs = [
@@ -78,8 +118,9 @@ def test_a_sample_that_an_epoch_did_not_reach_keeps_its_standing():
     miner.observe([group("a", 0), group("b", 0)])
     close_epoch(miner)
     miner.observe([group("b", 6)])
-    close_epoch(miner)
+    flow = close_epoch(miner)
     assert miner.hard_set == ["a"]
+    assert (flow["solved"], flow["entered"], flow["relapsed"]) == (1, 0, 0)
 
 
 def test_state_in_the_middle_of_an_epoch_survives_a_weights_only_checkpoint():

@@ -1,35 +1,46 @@
 """The search with gepa, on synthetic samples that a template with the right word solves."""
 
+import os
 import random
-import re
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
+from gepa.proposer.base import CandidateProposal
+from gepa.strategies.acceptance import StrictImprovementAcceptance
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from p2o.errors import UserError
 from p2o.evolution.gepa import GepaEvolution
-from p2o.evolution.strategies import draw_without_replacement
+from p2o.evolution.strategies import (
+    AffordableImprovements,
+    Budget,
+    ParetoBeam,
+    draw_without_replacement,
+)
 from p2o.prompts.assignment import DiverseAssignment
-from p2o_callbacks.protocols import TemplateTrial
+from p2o_callbacks import Evolution, EvolutionProgress, PromptPool, TemplateTrial
 
 WORDS = ["red", "green", "blue", "grey", "pink", "gold"]
 HARD = [f"{family}-{number:02d}" for family in ("red", "green", "blue") for number in range(16)]
 
 
+def has_word(sample, template):
+    return float(sample.split("-")[0] in template.split())
+
+
 class World:
     """Samples of a family are solved by templates with its word. Remembers who asked what when."""
 
-    def __init__(self, solvable=True):
-        self.events, self.solvable = [], solvable
+    def __init__(self, score=has_word):
+        self.events, self.score = [], score
 
     def evaluate(self, pairs):
         self.events.append(("evaluate", list(pairs)))
         return [
-            TemplateTrial(
-                float(self.solvable and sample.split("-")[0] in template.split()),
-                sample,
-                "response",
-                "feedback",
-            )
+            TemplateTrial(self.score(sample, template), sample, "response", "feedback")
             for sample, template in pairs
         ]
 
@@ -41,22 +52,23 @@ class World:
 class Writer:
     """Adds or swaps a word; remembers its calls in the world's events."""
 
-    def __init__(self, world, fails=False):
-        self.world, self.fails = world, fails
+    def __init__(self, world, fails=lambda request: False, unique=False):
+        self.world, self.fails, self.unique = world, fails, unique
+        self.written = 0
 
     def bind(self, engine, renderer):
         raise AssertionError("evolution does not bind")
 
     def reflect(self, requests) -> list[str | None]:
         self.world.events.append(("reflect", list(requests)))
-        if self.fails:
-            return [None] * len(requests)
-        written: list[str | None] = []
-        for request in requests:
-            generator = random.Random(request.seed)
-            kept = request.template.split()[: generator.randrange(2)]
-            written.append(" ".join([*kept, generator.choice(WORDS)]))
-        return written
+        return [None if self.fails(request) else self.write(request) for request in requests]
+
+    def write(self, request):
+        self.written += 1
+        generator = random.Random(request.seed)
+        kept = request.template.split()[: generator.randrange(2)]
+        mark = [f"version-{self.written}"] if self.unique else []
+        return " ".join([*kept, generator.choice(WORDS), *mark])
 
 
 def search(world, *, seed=0, hard=HARD, writer=None, report=None, **options):
@@ -80,29 +92,152 @@ def test_finds_a_template_for_every_family_and_deals_them_out():
     assert {len(drawn) for drawn in pool.assignment.values()} == {6}
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("width", [1, 4])
-@pytest.mark.parametrize("budget", [60, 61, 97, 400])
-def test_what_is_reported_is_what_was_spent_and_never_more_than_the_budget(seed, width, budget):
-    world = World()
-    found = search(world, seed=seed, width=width, budget=budget)
-    assert found.metric_calls == world.spent
-    assert world.spent <= budget
+def parts(settings):
+    """Size of the dev part, and the metric calls that the seed and one acceptance take."""
+    samples, dev_size = settings["samples"], settings["dev_size"]
+    dev = samples // 2 if samples < 1.5 * dev_size else dev_size
+    return dev, 2 * dev + 2 * settings["minibatch_size"]
 
 
-def test_a_stage_is_one_engine_call_and_one_batch_of_reflections():
-    world = World()
+@settings(max_examples=150, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "samples": st.integers(2, 60),
+            "budget": st.integers(20, 500),
+            "width": st.integers(1, 9),
+            "minibatch_size": st.integers(1, 5),
+            "dev_size": st.integers(1, 15),
+        }
+    ),
+    st.sampled_from([0.0, 0.1, 0.5]),
+    st.sampled_from([0.0, 0.3, 1.0]),
+    st.integers(0, 99),
+)
+def test_what_is_reported_is_what_was_spent_and_never_more_than_the_budget(
+    setting, luck, failures, seed
+):
+    chance = random.Random(seed)
+
+    def score(sample, template):
+        # One in three cannot be solved, or most searches would end before their budget does.
+        return float(not sample.endswith(("0", "3", "6")) and chance.random() < luck)
+
+    world, seen = World(score), []
+    writer = Writer(world, lambda request: chance.random() < failures, unique=True)
+    options = {name: value for name, value in setting.items() if name != "samples"}
+    hard = [f"red-{number}" for number in range(setting["samples"])]
+    dev, smallest = parts(setting)
+    if setting["budget"] < smallest:
+        with pytest.raises(UserError, match=rf"take {smallest} metric calls"):
+            search(world, hard=hard, writer=writer, seed=seed, minimum=len(hard), **options)
+        return
     found = search(
-        world, width=4, budget=600, dev_size=24, hard=[*HARD, *(f"x-{n}" for n in range(9))]
+        world, hard=hard, writer=writer, seed=seed, minimum=2, report=seen.append, **options
     )
-    kinds = [kind for kind, _ in world.events]
-    # The seed; then parents, one batch of reflections, children, and those accepted. An iteration
-    # whose parents solve all of their samples ends there.
-    initials = "".join(kind[0] for kind in kinds)
-    assert re.fullmatch(r"e(e(ree?)?)*", initials)
-    assert kinds.count("reflect") <= found.iterations
-    assert kinds.count("evaluate") <= 1 + 3 * found.iterations
-    assert max(len(content) for kind, content in world.events if kind == "reflect") > 1
+    assert found.metric_calls == world.spent == seen[-1].metric_calls
+    assert world.spent <= setting["budget"]
+    solved = {
+        sample
+        for template in found.pool.templates
+        for sample, score in template.dev_scores.items()
+        if score == 1
+    }
+    if len(solved) < dev:
+        # It ends when what is left cannot pay for one more proposal and its acceptance.
+        assert world.spent > setting["budget"] - dev - 2 * setting["minibatch_size"]
+
+
+@pytest.mark.parametrize("width", [1, 4, 16])
+def test_a_wide_front_whose_children_all_gain_does_not_break_the_budget(width):
+    hard = [f"{family}-{number}" for family in (*WORDS, "none") for number in range(12)]
+
+    class Teacher(Writer):
+        """Writes a word that solves the minibatch."""
+
+        def write(self, request):
+            self.written += 1
+            return f"{request.records[0]['Inputs'].split('-')[0]} version-{self.written}"
+
+    for budget in range(60, 360, 3):
+        world = World()
+        found = search(
+            world, writer=Teacher(world), hard=hard, width=width, budget=budget, seed=budget
+        )
+        assert budget - 18 - 6 < found.metric_calls == world.spent <= budget
+
+
+@pytest.mark.parametrize("width", [1, 4, 16])
+@pytest.mark.parametrize("seed", range(3))
+def test_each_stage_is_one_engine_call_and_one_batch_of_reflections(width, seed):
+    world, size = World(), 3
+    hard = [f"{family}-{number}" for family in (*WORDS, "none") for number in range(12)]
+    found = search(
+        world, writer=Writer(world, unique=True), hard=hard, seed=seed, width=width, budget=900
+    )
+    known, dev = {""}, list(found.pool.templates[0].dev_scores)
+    left = list(world.events)
+    assert left.pop(0) == ("evaluate", [(sample, "") for sample in dev])
+    iterations, widest = 0, 0
+    while left:
+        iterations += 1
+        kind, pairs = left.pop(0)
+        parents = batches(pairs, size)
+        assert kind == "evaluate"
+        assert len(parents) == len({template for template, _ in parents}) <= width
+        assert {template for template, _ in parents} <= known
+        assert not {sample for _, samples in parents for sample in samples} & set(dev)
+        widest = max(widest, len(parents))
+        # A parent that solves all of its samples has nothing to learn from them.
+        unsolved = [
+            (template, samples)
+            for template, samples in parents
+            if not all(world.score(sample, template) for sample in samples)
+        ]
+        if not unsolved:
+            continue
+        kind, requests = left.pop(0)
+        assert kind == "reflect"
+        assert [
+            (request.template, [record["Inputs"] for record in request.records])
+            for request in requests
+        ] == unsolved
+        kind, pairs = left.pop(0)
+        children = batches(pairs, size)
+        assert kind == "evaluate"
+        assert [samples for _, samples in children] == [samples for _, samples in unsolved]
+        gains = [
+            child
+            for (child, samples), (parent, _) in zip(children, unsolved, strict=True)
+            if sum(world.score(sample, child) - world.score(sample, parent) for sample in samples)
+            > 0
+        ]
+        if gains and left and {sample for sample, _ in left[0][1]} == set(dev):
+            accepted = batches(left.pop(0)[1], len(dev))
+            assert all(samples == dev for _, samples in accepted)
+            new = {template for template, _ in accepted}
+            assert new == set(gains) if left else new <= set(gains)
+            known |= new
+        else:
+            assert not gains
+    assert iterations == found.iterations
+    assert known == {template.text for template in found.pool.templates}
+    assert widest == min(width, widest) > (width > 1)
+
+
+def batches(pairs, size):
+    """(template, samples) for each run of `size` pairs."""
+    assert len(pairs) % size == 0
+    cut = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+    assert all(len({template for _, template in part}) == 1 for part in cut)
+    return [(part[0][1], [sample for sample, _ in part]) for part in cut]
+
+
+def test_every_reflection_of_a_search_has_a_seed_of_its_own():
+    world = World()
+    search(world, hard=[*HARD, *(f"none-{number}" for number in range(16))])
+    seeds = [r.seed for kind, content in world.events if kind == "reflect" for r in content]
+    assert len(set(seeds)) == len(seeds) > 10
 
 
 def test_templates_know_their_parents_and_their_dev_scores():
@@ -123,6 +258,26 @@ def test_the_same_seed_finds_the_same_in_any_order_of_the_hard_set():
     assert search(World(), seed=4).pool != first.pool
 
 
+def test_the_order_of_hashes_does_not_matter():
+    program = f"import runpy; m = runpy.run_path({__file__!r}); print(m['search'](m['World']()))"
+    # Here hashes of strings are random, there they are not.
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"{search(World())}\n"
+
+
+def test_the_search_leaves_the_global_generator_alone():
+    random.seed(5)
+    before = random.getstate()
+    search(World())
+    assert random.getstate() == before
+
+
 def test_too_few_hard_samples_cost_nothing():
     world = World()
     found = search(world, hard=HARD[:3])
@@ -132,18 +287,82 @@ def test_too_few_hard_samples_cost_nothing():
 
 
 def test_a_world_that_no_template_solves_ends_with_the_budget_and_an_empty_cover():
-    world = World(solvable=False)
+    world = World(score=lambda sample, template: 0.0)
     found = search(world)
+    assert [template.text for template in found.pool.templates] == [""]
     assert not found.pool.cover
     assert not found.pool.assignment
-    assert world.spent <= 400
+    assert 370 < world.spent == found.metric_calls <= 400
 
 
-def test_failed_reflections_cost_their_minibatches_and_end_nothing():
+def test_templates_that_gain_but_solve_nothing_are_kept_for_the_record_and_cover_nothing():
+    world = World(score=lambda sample, template: has_word(sample, template) / 2)
+    found = search(world)
+    assert len(found.pool.templates) > 1
+    assert max(template.score for template in found.pool.templates) > 0
+    assert not found.pool.cover
+    assert not found.pool.assignment
+
+
+def test_failed_reflections_cost_their_parents_minibatches_and_end_nothing():
     world = World()
-    found = search(world, writer=Writer(world, fails=True), budget=100)
+    found = search(world, writer=Writer(world, lambda request: True), budget=100)
     assert [template.text for template in found.pool.templates] == [""]
-    assert found.iterations > 3
+    # No child, so three calls for each of the iterations until 18 + 6 are not left any more.
+    assert world.spent == 18 + 3 * found.iterations
+    assert found.iterations == 20
+
+
+def test_where_some_reflections_fail_the_others_are_used():
+    world = World()
+    odd = Writer(world, lambda request: request.seed % 2 == 0)
+    found = search(world, writer=odd, seed=1)
+    asked = sum(len(content) for kind, content in world.events if kind == "reflect")
+    assert 0 < odd.written < asked
+    assert found.pool.cover
+    assert None not in {template.text for template in found.pool.templates}
+
+
+def test_a_template_that_is_written_again_is_not_tried_again():
+    world = World()
+
+    class Copyist(Writer):
+        def write(self, request):
+            return request.template
+
+    search(world, writer=Copyist(world), budget=100)
+    assert {
+        template for kind, pairs in world.events if kind == "evaluate" for _, template in pairs
+    } == {""}
+    assert world.spent == 18 + 3 * sum(kind == "reflect" for kind, _ in world.events)
+
+
+@pytest.mark.parametrize("broken", ["raises", "too few"])
+def test_a_broken_reflection_ends_the_search_at_once_and_is_named(broken):
+    world = World()
+
+    class Broken(Writer):
+        def reflect(self, requests):
+            written = super().reflect(requests)
+            if broken == "raises":
+                raise RuntimeError("out of memory")
+            return written[1:]
+
+    error, match = (RuntimeError, "memory") if broken == "raises" else (ValueError, "zip")
+    with pytest.raises(error, match=match):
+        search(world, writer=Broken(world))
+    assert [kind for kind, _ in world.events] == ["evaluate", "evaluate", "reflect"]
+
+
+def test_an_error_of_the_engine_ends_the_search():
+    class Broken(World):
+        def evaluate(self, pairs):
+            if self.events:
+                raise RuntimeError("out of memory")
+            return super().evaluate(pairs)
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        search(Broken())
 
 
 def test_the_search_ends_when_every_dev_sample_is_solved():
@@ -155,22 +374,56 @@ def test_the_search_ends_when_every_dev_sample_is_solved():
 
 
 def test_progress_never_falls_and_names_the_budget():
-    seen = []
-    search(World(), report=seen.append)
+    seen, world = [], World()
+    spent = []
+
+    def report(progress):
+        seen.append(progress)
+        spent.append(world.spent)
+
+    found = search(world, report=report)
     assert len(seen) > 5
+    assert seen[0] == EvolutionProgress(18, 400, 0.0, 1)
     assert {progress.budget for progress in seen} == {400}
     calls = [progress.metric_calls for progress in seen]
     assert calls == sorted(calls)
+    assert all(call <= made for call, made in zip(calls, spent, strict=True))
     assert [p.best_score for p in seen] == sorted(p.best_score for p in seen)
-    assert seen[-1].pool_size > 1
+    sizes = [progress.pool_size for progress in seen]
+    assert sizes == sorted(sizes)
+    assert seen[-1] == EvolutionProgress(
+        found.metric_calls,
+        400,
+        max(template.score for template in found.pool.templates),
+        len(found.pool.templates),
+    )
 
 
-@pytest.mark.parametrize("budget", [1, 18, 30])
-def test_a_budget_too_small_for_one_accepted_proposal_spends_nothing(budget):
+@pytest.mark.parametrize("budget", [18, 30, 41])
+def test_a_budget_too_small_for_this_hard_set_spends_nothing(budget, caplog):
     world = World()
-    found = search(world, budget=budget)
+    assert search(world, budget=budget) == Evolution(PromptPool())
     assert world.spent == 0
-    assert not found.pool.templates
+    assert f"evolution.budget={budget}: " in caplog.text
+    assert "take 42; no search" in caplog.text
+
+
+def test_the_smallest_budget_that_works_is_enough_for_one_accepted_template():
+    world = World()
+
+    class Lucky(Writer):
+        def write(self, request):
+            return "red green blue"
+
+    found = search(world, writer=Lucky(world), budget=42)
+    assert found.metric_calls == 42
+    assert [template.text for template in found.pool.templates] == ["", "red green blue"]
+
+
+@pytest.mark.parametrize(("budget", "minimum"), [(9, 4), (41, 36), (41, 1000)])
+def test_a_budget_too_small_for_any_hard_set_is_refused(budget, minimum):
+    with pytest.raises(UserError, match=rf"evolution.budget={budget}: .* take {budget + 1} "):
+        search(World(), budget=budget, minimum=minimum)
 
 
 def test_gepa_writes_no_files_and_prints_nothing(tmp_path, monkeypatch, capfd):
@@ -180,13 +433,137 @@ def test_gepa_writes_no_files_and_prints_nothing(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_draws_without_replacement_follow_the_weights():
+weights_strategy = st.dictionaries(st.integers(0, 50), st.integers(1, 9), max_size=8)
+
+
+@given(weights_strategy, st.integers(0, 10), st.integers(0, 5))
+def test_draws_are_without_replacement_and_do_not_depend_on_the_order_of_weights(
+    weights, count, seed
+):
+    drawn = draw_without_replacement(weights, count, random.Random(seed))
+    assert len(drawn) == len(set(drawn)) == min(count, len(weights))
+    assert set(drawn) <= set(weights)
+    if len(weights) <= count:
+        assert drawn == sorted(weights)
+    turned = dict(reversed(weights.items()))
+    assert draw_without_replacement(turned, count, random.Random(seed)) == drawn
+
+
+def test_draws_follow_the_weights():
     generator = random.Random(0)
-    draws = [draw_without_replacement({1: 1, 2: 8, 3: 1}, 1, generator)[0] for _ in range(2000)]
-    assert 0.75 < draws.count(2) / 2000 < 0.85
-    for count in range(1, 5):
-        drawn = draw_without_replacement({1: 1, 2: 8, 3: 1}, count, generator)
-        assert len(drawn) == len(set(drawn)) == min(count, 3)
+    weights = {1: 1, 2: 8, 3: 1}
+    draws = [draw_without_replacement(weights, 2, generator) for _ in range(2000)]
+    assert 0.77 < sum(drawn[0] == 2 for drawn in draws) / 2000 < 0.83
+    # After one of weight 1 the rest weigh 8 and 1.
+    assert 0.96 < sum(2 in drawn for drawn in draws) / 2000 < 0.995
+    assert weights == {1: 1, 2: 8, 3: 1}
+
+
+class Trainset:
+    def fetch(self, ids):
+        return [f"sample-{number}" for number in ids]
+
+
+class Sampler:
+    def __init__(self):
+        self.made = 0
+
+    def next_minibatch_ids(self, trainset, state):
+        self.made += 1
+        return [self.made] * 3
+
+
+def state_with(fronts, spent=0):
+    """A search with 10 candidates, of which `fronts` says who is best on which dev sample."""
+    return SimpleNamespace(
+        total_num_evals=spent,
+        get_pareto_front_mapping=lambda: fronts,
+        per_program_tracked_scores=[0.1 * number for number in range(10)],
+        program_candidates=[{"template": f"text {number}"} for number in range(10)],
+    )
+
+
+def take_parents(fronts, width, spent=0, calls=1000, seed=0):
+    beam = ParetoBeam(width, Budget(calls, 3, 10), random.Random(seed))
+    tasks = beam.sample_tasks(state_with(fronts, spent), None, Sampler(), Trainset())  # type: ignore[arg-type]
+    assert [task.minibatch_ids for task in tasks] == [[n + 1] * 3 for n in range(len(tasks))]
+    assert all(task.parent_candidate == {"template": f"text {task.parent_idx}"} for task in tasks)
+    return [task.parent_idx for task in tasks]
+
+
+FRONTS = {sample: {sample} for sample in range(8)}
+
+
+def test_the_beam_takes_the_whole_front_when_it_is_no_larger_than_the_width():
+    assert take_parents(FRONTS, width=8) == take_parents(FRONTS, width=16) == list(range(8))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_beam_takes_as_many_as_it_is_wide_and_none_twice(seed):
+    parents = take_parents(FRONTS, width=5, seed=seed)
+    assert len(parents) == len(set(parents)) == 5
+
+
+def test_the_beam_takes_no_candidate_that_others_dominate():
+    # On each sample where 1 is among the best, so is 7 or 8.
+    assert take_parents({0: {1, 7}, 1: {1, 8}, 2: {7}, 3: {8}}, width=8) == [7, 8]
+
+
+def test_the_beam_takes_all_candidates_that_share_a_sample():
+    assert take_parents({0: {1, 2}, 1: {1, 3}, 2: {2, 3}}, width=8) in ([1, 2], [1, 3], [2, 3])
+    assert take_parents({0: {1, 2}, 1: {2}, 2: {1}}, width=8) == [1, 2]
+
+
+def test_the_beam_weighs_a_candidate_by_every_sample_it_shares():
+    # All three are needed; 4 shares the samples of the others.
+    fronts = {0: {4, 5}, 1: {4, 6}, 2: {4}, 3: {5}, 7: {6}}
+    first = [take_parents(fronts, width=1, seed=seed)[0] for seed in range(300)]
+    assert 105 < first.count(4) < 150
+
+
+def test_the_beam_prefers_candidates_that_are_best_on_more_samples():
+    fronts = {**{sample: {0} for sample in range(9)}, 9: {1}}
+    first = [take_parents(fronts, width=1, seed=seed)[0] for seed in range(200)]
+    assert 160 < first.count(0) < 198
+
+
+# 10 calls stay back for an acceptance; a proposal takes 6.
+@pytest.mark.parametrize(
+    ("left", "parents"), [(15, 0), (16, 1), (21, 1), (22, 2), (58, 8), (90, 8)]
+)
+def test_the_beam_takes_no_more_parents_than_can_be_paid_for(left, parents):
+    assert len(take_parents(FRONTS, width=16, spent=1000 - left)) == parents
+
+
+def proposal(text, before, after):
+    return CandidateProposal(
+        candidate={"template": text},
+        parent_program_ids=[0],
+        subsample_scores_before=before,
+        subsample_scores_after=after,
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "texts"),
+    [(9, []), (10, ["best"]), (29, ["best", "good"]), (99, ["best", "good", "gain"])],
+)
+def test_what_can_be_paid_for_is_accepted_the_largest_gains_first_and_nothing_twice(left, texts):
+    proposals = [
+        proposal("gain", [0, 0, 0], [1, 0, 0]),
+        proposal("best", [0, 0, 0], [1, 1, 1]),
+        proposal("best", [0, 0, 1], [1, 1, 1]),
+        proposal("good", [0, 0, 1], [1, 1, 1]),
+        proposal("equal", [0, 0, 1], [0, 1, 0]),
+        proposal("worse", [0, 0, 1], [0, 0, 0]),
+        proposal("text 3", [0, 0, 0], [1, 1, 1]),
+    ]
+    accepted = AffordableImprovements(Budget(1000, 3, 10)).select(
+        proposals,
+        state_with({}, spent=1000 - left),  # type: ignore[arg-type]
+        StrictImprovementAcceptance(),
+    )
+    assert [p.candidate["template"] for p in accepted] == texts
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,226 @@
+"""Mining and evolution in a project that has nothing to do with p2o."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from p2o_callbacks import (
+    ConfigurationError,
+    Evolution,
+    HardSampleMiner,
+    PromptEvolution,
+    PromptPool,
+)
+
+
+@pytest.fixture
+def pair(project):
+    """Make a miner and the evolution that reads it."""
+    return lambda **options: [HardSampleMiner(), PromptEvolution(project.Evolver(), **options)]
+
+
+def states(callbacks):
+    return [callback.state_dict() for callback in callbacks]
+
+
+def test_mining_and_evolution_take_turns(project, pair):
+    miner, evolution = pair(seed=7)
+    _, data = project.fit([miner, evolution], epochs=3)
+    # Hard after epoch 1, solved with the template in epoch 2, bare and hard again in epoch 3.
+    assert [hard for hard, _, _ in evolution.evolver.asked] == [project.hard, []]
+    assert {group_size for _, group_size, _ in evolution.evolver.asked} == {4}
+    assert data.used == [[]] * 3 + [project.hard] * 3 + [[]] * 3
+    assert [pairs for pairs, _ in data.trials] == [[(name, "Think.") for name in project.hard]]
+    assert miner.hard_set == project.hard
+
+
+def test_a_train_dataloader_can_be_what_the_callbacks_talk_to(project, pair):
+    _, loader = project.fit(pair(), epochs=2, data=project.Loader())
+    assert loader.used == [[]] * 3 + [project.hard] * 3
+
+
+def test_a_search_runs_when_the_next_epoch_starts_and_never_after_the_last(project, pair):
+    order = []
+
+    class Evolver(project.Evolver):
+        def evolve(self, hard_set, evaluate, **options):
+            order.append("search")
+            return super().evolve(hard_set, evaluate, **options)
+
+    class Saver(ModelCheckpoint):
+        def _save_checkpoint(self, trainer, filepath):
+            order.append(f"checkpoint after {trainer.global_step}")
+
+    callbacks = [HardSampleMiner(), PromptEvolution(Evolver())]
+    saver = Saver(project.folder, save_top_k=-1)
+    project.fit([*callbacks, saver], epochs=2, enable_checkpointing=True)
+    assert order == ["checkpoint after 3", "search", "checkpoint after 6"]
+
+
+def test_the_pool_lives_on_between_searches(project, pair):
+    miner, evolution = pair(every_n_epochs=2)
+    _, data = project.fit([miner, evolution], epochs=5)
+    assert len(evolution.evolver.asked) == 2
+    assert data.used[::3] == [[], [], project.hard, project.hard, []]
+
+
+def test_each_pool_is_written_and_can_be_read_back(project, pair):
+    _, evolution = callbacks = pair(directory=project.folder / "run")
+    project.fit(callbacks, epochs=2)
+    [path] = (project.folder / "run" / "evolution").iterdir()
+    assert path.name == "epoch_0001.json"
+    assert PromptPool.from_state_dict(json.loads(path.read_text())) == evolution.pool
+
+
+def test_what_a_search_spent_and_found_is_logged(project, pair):
+    logger = CSVLogger(project.folder)
+    project.fit(pair(), epochs=2, logger=logger)
+    with (Path(logger.log_dir) / "metrics.csv").open() as file:
+        [row] = [row for row in csv.DictReader(file) if row["evolution/metric_calls"]]
+    assert row["step"] == "3"
+    found = {name: float(row[name]) for name in row if name.startswith("evolution/")}
+    assert found == {
+        "evolution/metric_calls": 3,
+        "evolution/iterations": 1,
+        "evolution/templates": 2,
+        "evolution/cover": 1,
+        "evolution/best_score": 1.0,
+    }
+
+
+def test_trials_and_searches_get_seeds_that_do_not_repeat(project, pair):
+    runs = []
+    for seed in (0, 0, 1):
+        _, evolution = callbacks = pair(seed=seed)
+        _, data = project.fit(callbacks, epochs=4)
+        seeds = [seed for _, seed in data.trials] + [seed for *_, seed in evolution.evolver.asked]
+        assert len(seeds) == len(set(seeds)) == 5
+        runs.append(seeds)
+    assert runs[0] == runs[1]
+    assert not set(runs[0]) & set(runs[2])
+
+
+# Steps 3 and 6 end an epoch; Lightning counts a checkpoint of their last batch as a finished epoch.
+@pytest.mark.parametrize("step", [1, 2, 4, 5, 7])
+def test_a_run_resumed_in_the_middle_of_an_epoch_equals_one_that_never_stopped(project, pair, step):
+    saver = ModelCheckpoint(project.folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    whole, rest = pair(), pair()
+    _, uninterrupted = project.fit([*whole, saver], epochs=3, enable_checkpointing=True)
+    _, resumed = project.fit(rest, epochs=3, checkpoint=project.folder / f"step={step}.ckpt")
+    assert resumed.used == uninterrupted.used[step:]
+    assert states(rest) == states(whole)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_resumed_after_an_epoch_equals_one_that_never_stopped(project, pair, epochs):
+    trainer, _ = project.fit(pair(), epochs=epochs)
+    trainer.save_checkpoint(project.folder / "end.ckpt")
+    whole, rest = pair(), pair()
+    _, uninterrupted = project.fit(whole, epochs=4)
+    _, resumed = project.fit(rest, epochs=4, checkpoint=project.folder / "end.ckpt")
+    assert resumed.used == uninterrupted.used[3 * epochs :]
+    assert resumed.trials == uninterrupted.trials[-len(resumed.trials) :]
+    assert states(rest) == states(whole)
+    assert rest[1].pool.assignment
+
+
+def test_a_search_that_a_checkpoint_holds_is_not_made_again(project, pair):
+    class Saver(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            trainer.save_checkpoint(project.folder / f"start_{trainer.current_epoch}.ckpt")
+
+    whole, rest = pair(), pair()
+    project.fit([*whole, Saver()], epochs=2)
+    _, resumed = project.fit(rest, epochs=2, checkpoint=project.folder / "start_1.ckpt")
+    assert resumed.trials == []
+    assert resumed.used[0] == project.hard
+    assert rest[1].pool == whole[1].pool
+
+
+def test_a_search_that_crashes_is_made_again_by_the_resumed_run(project, pair):
+    class Crash(project.Evolver):
+        def evolve(self, *arguments, **options):
+            raise RuntimeError("out of memory")
+
+    saver = ModelCheckpoint(project.folder, filename="end")
+    crashing = [HardSampleMiner(), PromptEvolution(Crash()), saver]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        project.fit(crashing, epochs=2, enable_checkpointing=True)
+    whole, rest = pair(), pair()
+    project.fit(whole, epochs=2)
+    project.fit(rest, epochs=2, checkpoint=project.folder / "end.ckpt")
+    assert states(rest) == states(whole)
+
+
+def test_evolution_without_a_miner_before_it_is_refused(project, pair):
+    miner, evolution = pair()
+    for callbacks in ([evolution], [evolution, miner]):
+        with pytest.raises(TypeError, match="such as HardSampleMiner, before it"):
+            project.fit(callbacks)
+
+
+@pytest.mark.parametrize(
+    ("callback", "members"),
+    [
+        (lambda evolver: HardSampleMiner(), "add_group_observer, group_size"),
+        (PromptEvolution, "evaluate_templates, group_size, publish_pool"),
+    ],
+)
+def test_a_project_that_lacks_members_is_told_which(project, callback, members):
+    class Bare(LightningDataModule):
+        def train_dataloader(self):
+            raise AssertionError("must be refused before any data is asked for")
+
+    with pytest.raises(TypeError, match=f"needs a datamodule.* with {members} "):
+        project.fit([callback(project.Evolver())], data=Bare())
+
+
+def test_a_threshold_above_the_group_size_is_refused_before_any_rollout(project):
+    data = project.Data()
+    with pytest.raises(ConfigurationError, match="threshold=5 is above the group size of 4"):
+        project.fit([HardSampleMiner(5)], data=data)
+    assert not data.used
+
+
+def test_fewer_trials_than_pairs_are_refused(project, pair):
+    class Short(project.Data):
+        def evaluate_templates(self, pairs, seed):
+            return super().evaluate_templates(pairs, seed)[:-1]
+
+    with pytest.raises(ValueError, match="returned 2 trials for 3 pairs"):
+        project.fit(pair(), epochs=2, data=Short())
+
+
+@pytest.mark.parametrize("every_n_epochs", [0, -1])
+def test_an_interval_that_means_nothing_is_refused(project, every_n_epochs):
+    with pytest.raises(ConfigurationError, match=f"every_n_epochs={every_n_epochs}: "):
+        PromptEvolution(project.Evolver(), every_n_epochs=every_n_epochs)
+
+
+def test_a_search_that_finds_nothing_leaves_the_next_epoch_bare(project):
+    class Nothing:
+        def evolve(self, hard_set, evaluate, **options):
+            return Evolution(PromptPool())
+
+    _, data = project.fit([HardSampleMiner(), PromptEvolution(Nothing())], epochs=2)
+    assert data.used == [[]] * 6
+
+
+def test_only_a_fit_needs_the_parts(project, pair):
+    class Data(LightningDataModule):
+        def val_dataloader(self):
+            return DataLoader(torch.arange(1))  # type: ignore[arg-type]
+
+    class Module(project.Module):
+        def validation_step(self, batch, batch_index):
+            self.log("seen", 1.0)
+
+    trainer = project.trainer(pair())
+    assert trainer.validate(Module(), datamodule=Data(), verbose=False) == [{"seen": 1.0}]
