@@ -42,7 +42,8 @@ lock:
 		--no-emit-package torch --no-emit-package setuptools --no-header --no-annotate \
 		| grep -Ev '^(nvidia|cuda|triton)' > requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev \
-		-c requirements/runtime.txt --no-header --no-annotate -o requirements/development.txt
+		-c requirements/runtime.txt --no-emit-package torch --no-emit-package setuptools \
+		--no-header --no-annotate | grep -Ev '^(nvidia|cuda|triton)' > requirements/development.txt
 
 clean:
 	rm -rf .venv dist build
