@@ -30,6 +30,17 @@ def check(config: DictConfig) -> None:
             f"data.mini_batch={data.mini_batch} is above data.batch={data.batch}; "
             "an optimiser step cannot take more prompts than are rolled out"
         )
+    rounds = config.algorithm.sampling_rounds
+    if not isinstance(rounds, int) or rounds < 1:
+        raise UserError(
+            f"algorithm.sampling_rounds={rounds}: give a whole number of at least 1, which is no "
+            "dynamic sampling"
+        )
+    if config.algorithm.kl.coefficient and config.reference is None:
+        raise UserError(
+            f"algorithm.kl.coefficient={config.algorithm.kl.coefficient} needs a policy to measure "
+            "the divergence from; add reference=initial"
+        )
     threshold = OmegaConf.select(config, "mining.threshold")
     if isinstance(threshold, int) and threshold > data.group_size:
         raise UserError(

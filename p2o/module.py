@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
+from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy, disable_dropout, response_mask
 
 
 class P2OModule(LightningModule):
-    """Trains a causal language model with a clipped policy gradient.
+    """Trains a causal language model with a policy gradient.
 
     Plain GRPO is this module without any callback.
 
@@ -27,6 +28,9 @@ class P2OModule(LightningModule):
         scheduler: Makes a learning-rate scheduler, stepped every update, from the optimiser and the
             number of updates; None keeps the rate.
         temperature: At which training responses are sampled.
+        kl: What divergence from the reference policy costs, for batches that have its
+            log-probabilities.
+        entropy_coefficient: Weight of the policy's entropy, which the loss then rewards.
         chunk_tokens: Response tokens whose logits are held at a time.
         score_batch_size: Rows in one forward pass without gradient.
     """
@@ -38,12 +42,21 @@ class P2OModule(LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
         temperature: float = 1.0,
+        kl: KLPenalty | None = None,
+        entropy_coefficient: float = 0.0,
         chunk_tokens: int = 4096,
         score_batch_size: int = 64,
     ) -> None:
         super().__init__()
-        self.policy = CausalPolicy(disable_dropout(model), temperature, chunk_tokens).train()
-        self.policy_loss = policy_loss
+        self.policy = CausalPolicy(
+            disable_dropout(model),
+            temperature,
+            chunk_tokens,
+            entropy_gradient=entropy_coefficient != 0,
+        ).train()
+        self.policy_loss, self.kl = policy_loss, kl or KLPenalty()
+        self.entropy_coefficient = entropy_coefficient
+        self._idle = False
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.score_batch_size = score_batch_size
 
@@ -60,27 +73,47 @@ class P2OModule(LightningModule):
         log_probs, entropies = self.policy(
             batch.input_ids, batch.prompt_lengths, batch.response_lengths
         )
-        mask = response_mask(batch.response_lengths)
         old = torch.where(batch.has_old[:, None], batch.old_log_probs, log_probs.detach())
+        totals = batch.total_tokens, batch.total_sequences
         loss, metrics = self.policy_loss(
-            log_probs,
-            old,
-            batch.advantages,
-            mask,
-            batch.token_weights,
-            total_tokens=batch.total_tokens,
-            total_sequences=batch.total_sequences,
+            log_probs, old, batch.advantages, batch.mask, batch.token_weights, *totals
         )
-        tokens = mask.sum()
+        responses = response_mask(batch.response_lengths)
+        if batch.reference_log_probs is not None:
+            divergences = kl_estimate(log_probs, batch.reference_log_probs, self.kl.estimator)
+            metrics["kl"] = (divergences.detach() * responses).sum() / responses.sum()
+            if self.kl.in_loss:
+                penalty = self.policy_loss.aggregate(divergences, batch.mask, *totals)
+                loss = loss + self.kl.coefficient * penalty
+        if self.entropy_coefficient:
+            bonus = self.policy_loss.aggregate(entropies, batch.mask, *totals)
+            loss = loss - self.entropy_coefficient * bonus
         metrics = {
             **metrics,
             "loss": loss.detach(),
-            "entropy": entropies.sum() / tokens,
-            "weight_zero": ((batch.token_weights == 0) & mask).sum() / tokens,
+            "entropy": entropies.detach().sum() / responses.sum(),
+            "weight_zero": ((batch.token_weights == 0) & responses).sum() / responses.sum(),
         }
         self.log_dict({f"train/{name}": value for name, value in metrics.items()}, batch_size=1)
         self.log_dict(batch.metrics, batch_size=1)
         return loss * self.trainer.accumulate_grad_batches * self.trainer.world_size
+
+    def on_train_batch_start(self, batch: MiniBatch, batch_idx: int) -> None:
+        """Note whether this step is to change anything."""
+        self._idle = batch.idle
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step, unless there was nothing to learn from: momentum alone moves no weights."""
+        if self._idle and optimizer_closure is not None:
+            optimizer_closure()
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient's norm before clipping."""
@@ -97,7 +130,9 @@ class P2OModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a scheduler that steps with it."""
-        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        # With names, by which an optimiser can tell embeddings from hidden layers.
+        trained: Any = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        optimizer = self.make_optimizer(trained)
         if self.make_scheduler is None:
             return optimizer
         updates = int(self.trainer.estimated_stepping_batches)
@@ -106,11 +141,19 @@ class P2OModule(LightningModule):
 
     @torch.no_grad()
     def score_responses(
-        self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+        self,
+        pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+        policy: nn.Module | None = None,
     ) -> list[Tensor]:
-        """Log-probabilities `[T]` of each response after its context, on the CPU."""
-        training = self.policy.training
-        self.policy.eval()
+        """Log-probabilities `[T]` of each response after its context, on the CPU.
+
+        Args:
+            pairs: Token ids of contexts and responses.
+            policy: Whose; the one being trained when left out.
+        """
+        policy = self.policy if policy is None else policy.to(self.device)
+        training = policy.training
+        policy.eval()
         scored: list[Tensor] = []
         for start in range(0, len(pairs), self.score_batch_size):
             part = pairs[start : start + self.score_batch_size]
@@ -119,7 +162,7 @@ class P2OModule(LightningModule):
             ]
             # The same precision as in training, or the ratio of an unchanged policy is not one.
             with self._precision():
-                log_probs, _ = self.policy(
+                log_probs, _ = policy(
                     pad_sequences([prompt + response for prompt, response in part]).to(self.device),
                     *(length.to(self.device) for length in lengths),
                 )
@@ -127,7 +170,7 @@ class P2OModule(LightningModule):
                 row[:length]
                 for row, length in zip(log_probs.cpu(), lengths[1].tolist(), strict=True)
             ]
-        self.policy.train(training)
+        policy.train(training)
         return scored
 
     def _precision(self) -> AbstractContextManager[None]:

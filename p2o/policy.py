@@ -24,13 +24,20 @@ class CausalPolicy(nn.Module):
         model: A transformers causal language model.
         temperature: Divides the logits: the temperature the tokens were sampled at, 1 for greedy.
         chunk_tokens: Response tokens whose logits are held at a time.
+        entropy_gradient: Whether entropies carry gradient, which a bonus needs.
     """
 
-    def __init__(self, model: nn.Module, temperature: float, chunk_tokens: int = 4096) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        temperature: float,
+        chunk_tokens: int = 4096,
+        entropy_gradient: bool = False,
+    ) -> None:
         super().__init__()
         self.model: Any = model
         self.temperature = temperature or 1.0
-        self.chunk_tokens = chunk_tokens
+        self.chunk_tokens, self.entropy_gradient = chunk_tokens, entropy_gradient
 
     def forward(
         self, input_ids: Tensor, prompt_lengths: Tensor, response_lengths: Tensor
@@ -68,9 +75,10 @@ class CausalPolicy(nn.Module):
         return torch.cat(log_probs), torch.cat(entropies)
 
     def _score_chunk(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model.get_output_embeddings()(hidden).float() / self.temperature
+        logits = self.model.get_output_embeddings()(hidden)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
         log_probs = logits.log_softmax(-1)
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.entropy_gradient):
             entropies = -(log_probs.exp() * log_probs).sum(-1)
         return log_probs.gather(-1, targets[:, None])[:, 0], entropies
 

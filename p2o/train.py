@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -13,9 +14,11 @@ from omegaconf import DictConfig
 from p2o.checks import check
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
+from p2o.data.credit import CreditAssignment
 from p2o.data.datamodule import RolloutDataModule
-from p2o.data.loader import BatchSizes
+from p2o.data.experience import ExperienceBuilder
 from p2o.data.selection import fit_to_budget
+from p2o.data.sizes import BatchSizes
 from p2o.errors import UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
@@ -62,7 +65,34 @@ def train(config: DictConfig) -> float:
         optimizer=build(config.optimizer, "optimizer"),
         scheduler=build(config.scheduler, "scheduler"),
         temperature=sampling.temperature,
+        kl=build(config.algorithm.kl, "algorithm.kl"),
+        entropy_coefficient=config.algorithm.entropy_coefficient,
         **config.module,
+    )
+    reference = build(config.reference, "reference", policy=module.policy)
+
+    # How scored groups become what the network is trained on.
+    sizes = BatchSizes(
+        config.data.group_size,
+        config.data.batch,
+        config.data.mini_batch,
+        config.trainer.get("accumulate_grad_batches", 1),
+        config.algorithm.sampling_rounds,
+    )
+    builder = ExperienceBuilder(
+        sizes,
+        CreditAssignment(
+            build(config.algorithm.advantages, "algorithm.advantages"),
+            build(config.baseline, "baseline"),
+            build(config.algorithm.overlong, "algorithm.overlong"),
+            config.drop_failed_templated,
+        ),
+        build(config.distillation, "distillation"),
+        score=module.score_responses,
+        score_reference=reference and partial(module.score_responses, policy=reference),
+        kl=module.kl,
+        entropy_bonus=module.entropy_coefficient != 0,
+        ledger=ledger,
     )
     data = RolloutDataModule(
         train=prompts.train,
@@ -70,15 +100,9 @@ def train(config: DictConfig) -> float:
         engine=engine,
         runner=runner,
         module=module,
-        strategy=build(config.distillation, "distillation"),
-        advantages=build(config.algorithm.advantages, "algorithm.advantages"),
+        builder=builder,
         ledger=ledger,
-        sizes=BatchSizes(
-            config.data.group_size,
-            config.data.batch,
-            config.data.mini_batch,
-            config.trainer.get("accumulate_grad_batches", 1),
-        ),
+        sizes=sizes,
         sampling=sampling,
         evolution_sampling=build(config.sampling.evolution, "sampling.evolution"),
         held_out_sampling=build(config.sampling.held_out, "sampling.held_out"),

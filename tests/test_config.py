@@ -132,7 +132,7 @@ def test_build_makes_the_object_and_passes_run_time_arguments():
 
 def test_build_shows_the_error_of_the_part_itself():
     with pytest.raises(UserError, match=r"^algorithm\.loss\.clip_low=7: ") as caught:
-        build(node(_target_="p2o.objectives.policy_loss.PolicyLoss", clip_low=7), "algorithm.loss")
+        build(node(_target_="p2o.objectives.policy_loss.ClippedLoss", clip_low=7), "algorithm.loss")
     assert "\n" not in str(caught.value)
 
 

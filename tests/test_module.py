@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from p2o.data.minibatch import Row, collate
 from p2o.module import P2OModule
-from p2o.objectives.policy_loss import PolicyLoss
+from p2o.objectives.policy_loss import ClippedLoss
 
 
 def rows(count=12):
@@ -45,7 +45,7 @@ def step(model, parts, aggregation, **trainer):
     batches = [collate(part, tokens, len(everything) + 3) for part in parts]
     module = P2OModule(
         copy.deepcopy(model),
-        PolicyLoss(aggregation=aggregation),
+        ClippedLoss(aggregation=aggregation),
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1.0),
     )
     before = copy.deepcopy(module.state_dict())
@@ -91,7 +91,7 @@ def test_rows_of_zero_advantage_have_exactly_no_gradient(tiny_model):
 
 
 def test_scores_are_the_log_probs_of_the_training_pass(tiny_model):
-    module = P2OModule(tiny_model, PolicyLoss(), torch.optim.SGD, score_batch_size=5)
+    module = P2OModule(tiny_model, ClippedLoss(), torch.optim.SGD, score_batch_size=5)
     made = rows()
     scored = module.score_responses([(row.context_ids, row.response_ids) for row in made])
     batch = collate(made, 1, 1)
@@ -130,7 +130,7 @@ def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, preci
         enable_progress_bar=False,
         enable_model_summary=False,
     ).fit(
-        Probe(tiny_model, PolicyLoss(), torch.optim.SGD),
+        Probe(tiny_model, ClippedLoss(), torch.optim.SGD),
         DataLoader([collate(made, 100, 12)], batch_size=None),  # type: ignore[arg-type]
     )
     assert differences[0] < 1e-5

@@ -38,15 +38,14 @@ def test_log_probs_and_gradients_are_the_models_own(tiny_model, temperature, chu
     rows = expected(model, temperature)
     weights = torch.linspace(-1, 1, 10, dtype=torch.float64)
     mask = response_mask(batch()[2])
-    # The policy's head is in float32.
-    torch.testing.assert_close(log_probs[mask], torch.cat(rows).float(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(log_probs[mask], torch.cat(rows), atol=1e-9, rtol=1e-9)
     assert not log_probs[~mask].any()
     (log_probs[mask] * weights).sum().backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
     (torch.cat(rows) * weights).sum().backward()
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(found[name], parameter.grad, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(found[name], parameter.grad, atol=1e-9, rtol=1e-7)
 
 
 def test_entropy_is_that_of_a_categorical_distribution(tiny_model):

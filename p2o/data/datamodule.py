@@ -1,15 +1,15 @@
 """The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 
 from p2o.data.evaluation import EvaluationLoader
-from p2o.data.loader import BatchSizes, RolloutLoader
+from p2o.data.experience import ExperienceBuilder
+from p2o.data.loader import RolloutLoader
 from p2o.data.prompt import Prompt
-from p2o.distillation.strategy import DistillationStrategy
+from p2o.data.sizes import BatchSizes
 from p2o.errors import UserError
 from p2o.ledger import Ledger
 from p2o.module import P2OModule
@@ -29,9 +29,8 @@ class RolloutDataModule(LightningDataModule):
         held_out: Prompts for evaluation.
         engine: Samples tokens.
         runner: Rolls out with that engine.
-        module: The policy; its forward pass gives old log-probabilities.
-        strategy: What to do with templated rollouts.
-        advantages: Rewards `[G, K]` to advantages `[G, K]`.
+        module: The policy.
+        builder: Makes micro-batches of scored groups.
         ledger: What the run has spent.
         sizes: How prompts are grouped.
         sampling: For training rollouts.
@@ -50,8 +49,7 @@ class RolloutDataModule(LightningDataModule):
         engine: RolloutEngine,
         runner: RolloutRunner,
         module: P2OModule,
-        strategy: DistillationStrategy,
-        advantages: Callable[[Tensor], Tensor],
+        builder: ExperienceBuilder,
         ledger: Ledger,
         sizes: BatchSizes,
         sampling: SamplingParameters,
@@ -68,17 +66,15 @@ class RolloutDataModule(LightningDataModule):
         self.loader = RolloutLoader(
             train,
             runner,
+            builder,
             sizes,
             sampling,
-            advantages,
-            strategy,
             ledger,
             position=lambda: (
                 module.current_epoch,
                 module.trainer.fit_loop.epoch_loop.batch_progress.current.ready,
             ),
             refresh_engine=self._refresh_engine,
-            score=module.score_responses,
             seed=seed,
         )
         self.evaluation = EvaluationLoader(
@@ -127,8 +123,13 @@ class RolloutDataModule(LightningDataModule):
         return [_trial(rollout, pair[1]) for rollout, pair in zip(rollouts, pairs, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Ledger and baseline; order and seeds follow from the run's seed and the epoch."""
-        return {"ledger": self.ledger.state_dict(), "baseline": dict(self.evaluation.baseline)}
+        """Ledger, place in the epoch, and what was measured; order and seeds follow from these."""
+        return {
+            "ledger": self.ledger.state_dict(),
+            "loader": self.loader.state_dict(),
+            "credit": self.loader.builder.credit.baseline.state_dict(),
+            "baseline": dict(self.evaluation.baseline),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
@@ -141,6 +142,8 @@ class RolloutDataModule(LightningDataModule):
                 "are not in this data; resume with the data configuration of the first run"
             )
         self.ledger.load_state_dict(state_dict["ledger"])
+        self.loader.load_state_dict(state_dict["loader"])
+        self.loader.builder.credit.baseline.load_state_dict(state_dict["credit"])
         self.evaluation.baseline = dict(state_dict["baseline"])
 
 

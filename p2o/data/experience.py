@@ -1,76 +1,209 @@
-"""From scored rollouts to rows: which context the gradient sees, old log-probs, token weights."""
+"""From scored groups to the micro-batches of their optimiser steps."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from p2o.data.minibatch import Row
-from p2o.distillation.strategy import Context, DistillationStrategy
+from p2o.data.credit import CreditAssignment
+from p2o.data.minibatch import MiniBatch, Row, collate
+from p2o.data.prompt import Context
+from p2o.data.sizes import BatchSizes
+from p2o.distillation.strategy import DistillationStrategy
+from p2o.distributed import gather_shards, rank, world_size
+from p2o.ledger import Ledger
+from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.rollout.runner import Rollout
 
 ScoreResponses = Callable[[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]], list[Tensor]]
 """Log-probabilities `[T]` of each response after its context, by the trainer's own forward."""
 
 
-def make_rows(
-    rollouts: Sequence[Rollout],
-    advantages: Sequence[float],
-    strategy: DistillationStrategy,
-    score: ScoreResponses,
-    on_policy: bool,
-) -> list[Row]:
-    """Apply a distillation strategy to rollouts (the paper's context distillation and CRM).
+class ExperienceBuilder:
+    """Makes what the network is trained on.
 
-    Only log-probabilities that the strategy needs are computed, all in one call of `score`.
+    Only what carries gradient is put through the network; the rest stays in the denominators.
 
     Args:
-        rollouts: Responses that carry gradient.
-        advantages: One for each of them.
-        strategy: Says what to do with templated rollouts; the others are plain on-policy data.
+        sizes: How prompts are grouped.
+        credit: Rewards to advantages.
+        strategy: What to do with rollouts that have a template.
         score: The trainer's forward pass with the weights the rollouts were sampled with.
-        on_policy: Whether these rows make the first update since sampling.
+        score_reference: The same for the reference policy; None without one.
+        kl: What its divergence costs.
+        entropy_bonus: Whether the loss rewards entropy.
+        ledger: Where to count what is scored.
     """
-    wanted = [
-        (index, context)
-        for index, rollout in enumerate(rollouts)
-        for context in _contexts_to_score(rollout, strategy, on_policy)
-    ]
-    pairs = [
-        (_ids(rollouts[i], context), rollouts[i].completion.token_ids) for i, context in wanted
-    ]
-    scored = dict(zip(wanted, score(pairs), strict=True)) if pairs else {}
-    rows = []
-    for index, (rollout, advantage) in enumerate(zip(rollouts, advantages, strict=True)):
-        gradient, old, weights = Context.BARE, Context.BARE, None
-        if rollout.templated:
-            gradient, old = strategy.gradient_context, strategy.old_context
-            if strategy.needs_ratio:
-                weights = strategy.token_weights(
-                    scored[index, Context.BARE], scored[index, Context.TEMPLATED]
-                )
-        rows.append(
-            Row(
-                context_ids=_ids(rollout, gradient),
-                response_ids=rollout.completion.token_ids,
-                advantage=advantage,
-                old_log_probs=scored.get((index, old)),
-                token_weights=weights,
+
+    def __init__(
+        self,
+        sizes: BatchSizes,
+        credit: CreditAssignment,
+        strategy: DistillationStrategy,
+        score: ScoreResponses,
+        score_reference: ScoreResponses | None,
+        kl: KLPenalty,
+        entropy_bonus: bool,
+        ledger: Ledger,
+    ) -> None:
+        self.sizes, self.credit, self.strategy, self.ledger = sizes, credit, strategy, ledger
+        self.kl = kl
+        # With either term in the loss every response has a gradient, whatever its advantage.
+        self.all_carry = kl.in_loss or entropy_bonus
+        self._score, self._score_reference = score, score_reference
+
+    def build(self, groups: Sequence[Sequence[Rollout]]) -> tuple[list[MiniBatch], Tensor]:
+        """All micro-batches of groups that were rolled out together, and advantages `[G, K]`.
+
+        Old log-probabilities of every one are computed before the first is handed out, because
+        the update that follows changes the weights.
+        """
+        advantages = self.credit.assign(groups, self._penalties(groups))
+        micro_batches: list[MiniBatch] = []
+        for start in range(0, len(groups), self.sizes.mini_batch):
+            part = slice(start, start + self.sizes.mini_batch)
+            micro_batches += self._mini_batch(groups[part], advantages[part], start == 0)
+        return micro_batches, advantages
+
+    def idle(self, rollout: Rollout) -> list[MiniBatch]:
+        """The micro-batches of an optimiser step that has nothing to learn from."""
+        row = _filler([rollout], self._score_reference is not None)
+        batches = [collate([row], 1, 1) for _ in range(self.sizes.micro_batches)]
+        return [replace(batch, idle=True) for batch in batches]
+
+    def _mini_batch(
+        self, groups: Sequence[Sequence[Rollout]], advantages: Tensor, on_policy: bool
+    ) -> list[MiniBatch]:
+        counted = [
+            (rollout, advantage)
+            for group, row in zip(groups, advantages.tolist(), strict=True)
+            for rollout, advantage in zip(group, row, strict=True)
+            if self.credit.counts(rollout)
+        ]
+        kept = [pair for pair in counted if self._carries_gradient(*pair)]
+        kept.sort(key=lambda pair: len(pair[0].bare_ids) + len(pair[0].completion.token_ids))
+        rows = self._rows(kept[rank() :: world_size()], on_policy)
+        tokens = sum(len(rollout.completion.token_ids) for rollout, _ in counted)
+        if not self.strategy.masked_in_denominator:
+            masked = sum(int((~row.counts).sum()) for row in rows if row.counts is not None)
+            tokens -= sum(gather_shards([masked]))
+        everything = [rollout for group in groups for rollout in group]
+        shares = torch.arange(len(rows)).tensor_split(self.sizes.micro_batches)
+        return [
+            collate(
+                [rows[index] for index in share.tolist()]
+                or [_filler(everything, self._score_reference is not None)],
+                total_tokens=max(tokens, 1),
+                total_sequences=max(len(counted), 1),
             )
-        )
-    return rows
+            for share in shares
+        ]
+
+    def _carries_gradient(self, rollout: Rollout, advantage: float) -> bool:
+        if self.all_carry:
+            return True
+        if not rollout.template:
+            return advantage != 0
+        # Which tokens leave the denominator is known only of responses that are scored.
+        if not self.strategy.masked_in_denominator:
+            return True
+        return self.strategy.carries_gradient(advantage, rollout.score.reward)
+
+    def _rows(self, kept: Sequence[tuple[Rollout, float]], on_policy: bool) -> list[Row]:
+        """Apply the distillation strategy, after one call for all log-probabilities it needs."""
+        strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
+        wanted = [
+            (index, context)
+            for index, rollout in enumerate(rollouts)
+            for context in self._contexts_to_score(rollout, on_policy)
+        ]
+        log_probs = self._scored(self._score, [(rollouts[i], context) for i, context in wanted])
+        scored = dict(zip(wanted, log_probs, strict=True))
+        references = self._references(rollouts)
+        rows = []
+        for index, (rollout, advantage) in enumerate(kept):
+            old, weights, counts = self._old_context(rollout), None, None
+            token_advantages: Tensor | float = advantage
+            if rollout.template:
+                bare = scored.get((index, Context.BARE), torch.empty(0))
+                templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
+                if strategy.needs_log_probs:
+                    weights = strategy.token_weights(bare, templated)
+                token_advantages = strategy.token_advantages(
+                    advantage, rollout.score.reward, bare, templated
+                )
+                if weights is not None and not strategy.masked_in_denominator:
+                    counts = weights != 0
+            rows.append(
+                Row(
+                    context_ids=rollout.ids(self._gradient_context(rollout)),
+                    response_ids=rollout.completion.token_ids,
+                    advantage=token_advantages,
+                    old_log_probs=None if old is None else scored.get((index, old)),
+                    token_weights=weights,
+                    reference_log_probs=references[index],
+                    counts=counts,
+                )
+            )
+        return rows
+
+    def _gradient_context(self, rollout: Rollout) -> Context:
+        return self.strategy.gradient_context if rollout.template else Context.BARE
+
+    def _old_context(self, rollout: Rollout) -> Context | None:
+        return self.strategy.old_context if rollout.template else Context.BARE
+
+    def _contexts_to_score(self, rollout: Rollout, on_policy: bool) -> list[Context]:
+        if rollout.template and self.strategy.needs_log_probs:
+            return [Context.BARE, Context.TEMPLATED]
+        old = self._old_context(rollout)
+        if old is None or (on_policy and old == self._gradient_context(rollout)):
+            return []
+        return [old]
+
+    def _references(self, rollouts: Sequence[Rollout]) -> Sequence[Tensor | None]:
+        if self._score_reference is None:
+            return [None] * len(rollouts)
+        contexts = [(rollout, self._gradient_context(rollout)) for rollout in rollouts]
+        return self._scored(self._score_reference, contexts)
+
+    def _penalties(self, groups: Sequence[Sequence[Rollout]]) -> Tensor | float:
+        """What the divergence from the reference policy takes from each reward, `[G, K]`."""
+        if not self.kl.in_reward or self._score_reference is None:
+            return 0.0
+        everything = [rollout for group in groups for rollout in group]
+        mine = [(r, self._gradient_context(r)) for r in everything[rank() :: world_size()]]
+        sums = [
+            kl_estimate(policy, reference, self.kl.estimator).sum().item()
+            for policy, reference in zip(
+                self._scored(self._score, mine),
+                self._scored(self._score_reference, mine),
+                strict=True,
+            )
+        ]
+        return self.kl.coefficient * torch.tensor(gather_shards(sums)).view(len(groups), -1)
+
+    def _scored(
+        self, score: ScoreResponses, contexts: Sequence[tuple[Rollout, Context]]
+    ) -> list[Tensor]:
+        pairs: list[Any] = [(r.ids(context), r.completion.token_ids) for r, context in contexts]
+        if not pairs:
+            return []
+        with self.ledger.phase("mask"):
+            self.ledger.add(scored_tokens=sum(len(context) + len(ids) for context, ids in pairs))
+            return score(pairs)
 
 
-def _contexts_to_score(
-    rollout: Rollout, strategy: DistillationStrategy, on_policy: bool
-) -> list[Context]:
-    if not rollout.templated:
-        return [] if on_policy else [Context.BARE]
-    if strategy.needs_ratio:
-        return [Context.BARE, Context.TEMPLATED]
-    if on_policy and strategy.old_context == strategy.gradient_context:
-        return []
-    return [strategy.old_context]
-
-
-def _ids(rollout: Rollout, context: Context) -> tuple[int, ...]:
-    return rollout.bare_ids if context == Context.BARE else rollout.context_ids
+def _filler(rollouts: Sequence[Rollout], with_reference: bool) -> Row:
+    """A row that is no part of the loss: every rank must go through the network in every step."""
+    shortest = min(rollouts, key=lambda rollout: len(rollout.completion.token_ids))
+    nothing = torch.zeros(len(shortest.completion.token_ids))
+    return Row(
+        shortest.bare_ids,
+        shortest.completion.token_ids,
+        0.0,
+        reference_log_probs=nothing if with_reference else None,
+        counts=nothing.bool(),
+    )

@@ -17,17 +17,21 @@ class Row:
     Attributes:
         context_ids: The prompt in front of the response, bare or templated.
         response_ids: The sampled tokens.
-        advantage: Of the response, the same for each token.
-        old_log_probs: `[T]` under the policy before the update; None when the update is the first
-            since sampling, so that the training forward pass gives the same numbers.
+        advantage: Of the response, the same for each token; or `[T]`.
+        old_log_probs: `[T]` under the policy before the update; None for a ratio of one: when the
+            update is the first since sampling, the training forward pass gives the same numbers.
         token_weights: `[T]` factors on the loss of each token; None for ones.
+        reference_log_probs: `[T]` under the reference policy; None without one.
+        counts: `[T]`, whether a token is part of the loss; None for all.
     """
 
     context_ids: tuple[int, ...]
     response_ids: tuple[int, ...]
-    advantage: float
+    advantage: float | Tensor
     old_log_probs: Tensor | None = None
     token_weights: Tensor | None = None
+    reference_log_probs: Tensor | None = None
+    counts: Tensor | None = None
 
 
 @dataclass
@@ -38,13 +42,16 @@ class MiniBatch:
         input_ids: `[N, L]` context, response, right padding.
         prompt_lengths: `[N]`.
         response_lengths: `[N]`.
-        advantages: `[N]`.
+        advantages: `[N, T]`.
         old_log_probs: `[N, T]`, meaningful in rows where `has_old`.
         has_old: `[N]`.
         token_weights: `[N, T]`.
-        total_tokens: Response tokens of the whole optimiser step: all micro-batches, all ranks,
-            rows left out for their zero advantage included.
+        reference_log_probs: `[N, T]`, or None without a reference policy.
+        mask: `[N, T]`, true at tokens that are part of the loss.
+        total_tokens: Such tokens of the whole optimiser step: all micro-batches, all ranks, rows
+            left out for want of a gradient included.
         total_sequences: Responses, counted likewise.
+        idle: Whether the whole optimiser step has nothing to learn from, and is to be skipped.
         metrics: Numbers to log with this step.
     """
 
@@ -55,8 +62,11 @@ class MiniBatch:
     old_log_probs: Tensor
     has_old: Tensor
     token_weights: Tensor
+    reference_log_probs: Tensor | None
+    mask: Tensor
     total_tokens: int
     total_sequences: int
+    idle: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -71,23 +81,30 @@ def pad_sequences(sequences: Sequence[Sequence[int]]) -> Tensor:
 
 
 def collate(rows: Sequence[Row], total_tokens: int, total_sequences: int) -> MiniBatch:
-    """Put rows into one mini-batch."""
+    """Put rows into one mini-batch. All or none have log-probabilities of a reference policy."""
     lengths = torch.tensor([len(row.response_ids) for row in rows])
-    old_log_probs = torch.zeros(len(rows), int(lengths.max()))
-    token_weights = torch.ones_like(old_log_probs)
-    for index, row in enumerate(rows):
-        if row.old_log_probs is not None:
-            old_log_probs[index, : lengths[index]] = row.old_log_probs
-        if row.token_weights is not None:
-            token_weights[index, : lengths[index]] = row.token_weights
+    shape = len(rows), int(lengths.max())
+
+    def padded(values: Sequence[Tensor | float | None], default: float) -> Tensor:
+        filled = torch.full(shape, default)
+        for row, length, value in zip(filled, lengths.tolist(), values, strict=True):
+            if value is not None:
+                row[:length] = torch.as_tensor(value)
+        return filled
+
+    has_reference = rows[0].reference_log_probs is not None
     return MiniBatch(
         input_ids=pad_sequences([row.context_ids + row.response_ids for row in rows]),
         prompt_lengths=torch.tensor([len(row.context_ids) for row in rows]),
         response_lengths=lengths,
-        advantages=torch.tensor([row.advantage for row in rows]),
-        old_log_probs=old_log_probs,
+        advantages=padded([row.advantage for row in rows], 0.0),
+        old_log_probs=padded([row.old_log_probs for row in rows], 0.0),
         has_old=torch.tensor([row.old_log_probs is not None for row in rows]),
-        token_weights=token_weights,
+        token_weights=padded([row.token_weights for row in rows], 1.0),
+        reference_log_probs=padded([row.reference_log_probs for row in rows], 0.0)
+        if has_reference
+        else None,
+        mask=padded([1.0 if row.counts is None else row.counts for row in rows], 0.0).bool(),
         total_tokens=total_tokens,
         total_sequences=total_sequences,
     )

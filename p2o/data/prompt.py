@@ -4,10 +4,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 Message = Mapping[str, str]
 """One chat message with the keys ``role`` and ``content``."""
+
+
+class Context(StrEnum):
+    """What stands in front of a response."""
+
+    BARE = "bare"
+    """The prompt x."""
+    TEMPLATED = "templated"
+    """The prompt with its template, T(x, z)."""
 
 
 @dataclass(frozen=True)

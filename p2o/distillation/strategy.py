@@ -1,56 +1,69 @@
-"""What training does with templated rollouts (P²O's context distillation and its ablations)."""
+"""What training does with rollouts that have a template (P²O's context distillation and others)."""
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from p2o.data.prompt import Context
 from p2o.distillation.ratio_mask import context_ratio, hard_mask, soft_weight
 from p2o.errors import UserError
 
 
-class Context(StrEnum):
-    """What stands in front of a response."""
+class DistillationStrategy:
+    """How rollouts that have a template are trained on; others are plain data of weight 1.
 
-    BARE = "bare"
-    """The prompt x."""
-    TEMPLATED = "templated"
-    """The prompt with its template, T(x, z)."""
-
-
-class DistillationStrategy(Protocol):
-    """How templated rollouts are trained on. Others are always plain data of weight 1.
+    As it stands: sampled with the template, gradient on the bare prompt, nothing masked. Subclass
+    it, or write a class with the same members.
 
     Attributes:
+        rollout_context: In front of the response when it is sampled.
         gradient_context: In front of the response when the gradient is taken.
-        old_context: In front of the response for the old log-probabilities of the PPO ratio.
-        needs_ratio: Whether `token_weights` looks at its arguments.
+        old_context: In front of the response for the old log-probabilities of the PPO ratio; None
+            for a ratio of one, which makes the loss a weighted log-likelihood.
+        needs_log_probs: Whether `token_weights` or `token_advantages` look at their tensors.
+        masked_in_denominator: Whether tokens of weight 0 count in the mean that the loss is.
     """
 
-    @property
-    def gradient_context(self) -> Context: ...  # noqa: D102
-    @property
-    def old_context(self) -> Context: ...  # noqa: D102
-    @property
-    def needs_ratio(self) -> bool: ...  # noqa: D102
+    rollout_context: Context = Context.TEMPLATED
+    gradient_context: Context = Context.BARE
+    old_context: Context | None = Context.BARE
+    needs_log_probs: bool = False
+    masked_in_denominator: bool = True
+
+    def carries_gradient(self, advantage: float, reward: float) -> bool:
+        """Whether a response is worth a pass through the network."""
+        return advantage != 0
 
     def token_weights(self, old_bare: Tensor, old_templated: Tensor) -> Tensor:
-        """Factors on the token losses of templated rollouts.
+        """Factors on the token losses of a response.
 
         Args:
-            old_bare: `[B, T]` log-probabilities on x before the update.
-            old_templated: `[B, T]` log-probabilities on T(x, z) before the update.
+            old_bare: `[T]` log-probabilities on x before the update.
+            old_templated: `[T]` log-probabilities on T(x, z) before the update.
 
         Returns:
-            `[B, T]`.
+            `[T]`.
         """
-        ...
+        return torch.ones_like(old_bare)
+
+    def token_advantages(
+        self, advantage: float, reward: float, old_bare: Tensor, old_templated: Tensor
+    ) -> Tensor | float:
+        """The advantage of each token of a response, or one for all.
+
+        Args:
+            advantage: Of the response in its group.
+            reward: The verifier's.
+            old_bare: `[T]`, empty unless `needs_log_probs`.
+            old_templated: `[T]`, likewise.
+        """
+        return advantage
 
 
 @dataclass(frozen=True)
-class ContextDistillation:
+class ContextDistillation(DistillationStrategy):
     """Gradient on the bare prompt, so that what the template gains goes into the weights.
 
     | variant | `old_context` | `ratio_weight` |
@@ -66,15 +79,18 @@ class ContextDistillation:
             by bound over ratio, or None for no mask.
         low: Lower bound of the ratio.
         high: Upper bound of the ratio.
+        masked_in_denominator: Whether dropped tokens still count in the loss's denominator (the
+            reference's behaviour).
 
     Raises:
         UserError: The settings contradict each other.
     """
 
-    old_context: Context = Context.BARE
+    old_context: Context | None = Context.BARE
     ratio_weight: Literal["hard", "soft"] | None = "hard"
     low: float = 0.01
     high: float = 10.0
+    masked_in_denominator: bool = True
 
     def __post_init__(self) -> None:
         if self.old_context not in list(Context):
@@ -97,12 +113,7 @@ class ContextDistillation:
             )
 
     @property
-    def gradient_context(self) -> Context:
-        """Always the bare prompt."""
-        return Context.BARE
-
-    @property
-    def needs_ratio(self) -> bool:
+    def needs_log_probs(self) -> bool:  # type: ignore[override]
         """Whether there is a mask to compute."""
         return self.ratio_weight is not None
 
@@ -114,13 +125,69 @@ class ContextDistillation:
         return weigh(context_ratio(old_bare, old_templated), self.low, self.high)
 
 
-class NoDistillation:
+class NoDistillation(DistillationStrategy):
     """Gradient on the templated prompt: what was sampled is what is trained."""
 
     gradient_context = Context.TEMPLATED
     old_context = Context.TEMPLATED
-    needs_ratio = False
 
-    def token_weights(self, old_bare: Tensor, old_templated: Tensor) -> Tensor:
+
+class SuccessOnly(DistillationStrategy):
+    """Behaviour cloning: verified successes of templated rollouts, on the bare prompt.
+
+    The loss of such a response is minus its log-likelihood, in the same mean as all others;
+    failures have none. Not in the paper.
+    """
+
+    old_context = None
+
+    def carries_gradient(self, advantage: float, reward: float) -> bool:
+        """Successes do."""
+        return reward >= 1.0
+
+    def token_advantages(
+        self, advantage: float, reward: float, old_bare: Tensor, old_templated: Tensor
+    ) -> float:
+        """1: plain log-likelihood."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class ReverseKL(DistillationStrategy):
+    """On-policy self-distillation: the templated policy grades the bare one's tokens.
+
+    Responses of hard samples are sampled after the bare prompt. Each token's advantage is the log
+    ratio of its probability on T(x, z) to that on x, under the policy before the update: minus a
+    sample of the reverse divergence KL(pi(.|x) || pi(.|T(x, z))), whose gradient it estimates
+    (on-policy distillation, arXiv 2306.13649, with the policy as its own teacher). Rewards of these
+    responses count for mining alone. Not in the paper.
+
+    Attributes:
+        coefficient: Factor on these advantages.
+        limit: Largest size of a log ratio; one token that the template rules out must not drown
+            all others.
+
+    Raises:
+        UserError: A setting cannot work.
+    """
+
+    coefficient: float = 1.0
+    limit: float = 5.0
+
+    rollout_context = Context.BARE
+    needs_log_probs = True
+
+    def __post_init__(self) -> None:
+        for name in ("coefficient", "limit"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"distillation.{name}={getattr(self, name)}: give more than 0")
+
+    def carries_gradient(self, advantage: float, reward: float) -> bool:
+        """All do, whatever their reward."""
+        return True
+
+    def token_advantages(
+        self, advantage: float, reward: float, old_bare: Tensor, old_templated: Tensor
+    ) -> Tensor:
         """See `DistillationStrategy`."""
-        return torch.ones_like(old_templated)
+        return self.coefficient * (old_templated - old_bare).clamp(-self.limit, self.limit)

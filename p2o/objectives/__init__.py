@@ -1,15 +1,29 @@
-"""Pure functions of tensors: advantages, the policy loss, and what carries contrast."""
+"""Pure functions of tensors: advantages, policy losses, and what carries contrast."""
 
-from p2o.objectives.advantages import group_advantages, live_groups
+from p2o.objectives.advantages import (
+    batch_advantages,
+    group_advantages,
+    leave_one_out_advantages,
+    live_groups,
+)
 from p2o.objectives.aggregation import Aggregation, aggregate
 from p2o.objectives.contrast import opening_contrast, reward_spread
-from p2o.objectives.policy_loss import PolicyLoss
+from p2o.objectives.kl import KLPenalty, kl_estimate
+from p2o.objectives.overlong import Overlong
+from p2o.objectives.policy_loss import CISPOLoss, ClippedLoss, PolicyLoss
 
 __all__ = [
     "Aggregation",
+    "CISPOLoss",
+    "ClippedLoss",
+    "KLPenalty",
+    "Overlong",
     "PolicyLoss",
     "aggregate",
+    "batch_advantages",
     "group_advantages",
+    "kl_estimate",
+    "leave_one_out_advantages",
     "live_groups",
     "opening_contrast",
     "reward_spread",

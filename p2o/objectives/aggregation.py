@@ -4,8 +4,11 @@ from typing import Literal
 
 from torch import Tensor
 
-Aggregation = Literal["token-mean", "sequence-mean-token-sum", "sequence-mean-token-mean"]
-"""Mean over all tokens; mean over responses of their sum; mean over responses of their mean."""
+Aggregation = Literal[
+    "token-mean", "sequence-mean-token-sum", "sequence-mean-token-mean", "constant-length"
+]
+"""Mean over all tokens (DAPO); mean over responses of their sum; mean over responses of their mean
+(GRPO's paper); sum over all tokens by responses times a constant length (Dr. GRPO)."""
 
 
 def aggregate(
@@ -15,6 +18,7 @@ def aggregate(
     mode: Aggregation,
     total_tokens: Tensor | float,
     total_sequences: Tensor | float,
+    constant_length: int | None = None,
 ) -> Tensor:
     """This micro-batch's share of the mean over a whole optimiser step.
 
@@ -27,6 +31,7 @@ def aggregate(
         mode: Which mean.
         total_tokens: Response tokens of the whole optimiser step.
         total_sequences: Responses of the whole optimiser step that have a token.
+        constant_length: Tokens that every response counts as, for ``constant-length``.
 
     Returns:
         A scalar.
@@ -41,4 +46,6 @@ def aggregate(
         case "sequence-mean-token-mean":
             lengths = mask.sum(dim=1).clamp(min=1)
             return (values.sum(dim=1) / lengths).sum() / total_sequences
-    raise ValueError(f"unknown aggregation {mode!r}")
+        case "constant-length" if constant_length is not None:
+            return values.sum() / (total_sequences * constant_length)
+    raise ValueError(f"unknown aggregation {mode!r}, or no constant_length")

@@ -1,7 +1,8 @@
-"""The clipped policy gradient loss (PPO, as in GRPO, arXiv 2402.03300, equation 3, without KL)."""
+"""Policy gradient losses: the clipped surrogate and its kin."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,40 +14,50 @@ LOG_RATIO_LIMIT = 20.0
 """The log ratio is cut here so that its exponential stays finite, as in the reference."""
 
 
-@dataclass(frozen=True)
-class PolicyLoss:
-    """Clipped surrogate with token weights and a second clip for negative advantages.
+@dataclass(frozen=True, kw_only=True)
+class PolicyLoss(ABC):
+    """What all losses share: masking, token weights and the mean.
+
+    A subclass says what one token's loss is.
 
     Attributes:
-        clip_low: How far below 1 the ratio may go and still carry gradient.
-        clip_high: How far above 1; more than `clip_low` is DAPO's clip-higher.
-        dual_clip: Loss of a token with negative advantage is at most this many times the
-            advantage's size (arXiv 1912.09729, equation 5); None sets no limit.
         aggregation: Which mean of the token losses.
+        constant_length: Tokens each response counts as, for ``aggregation=constant-length``.
 
     Raises:
         UserError: A setting cannot work.
     """
 
-    clip_low: float = 0.2
-    clip_high: float = 0.2
-    dual_clip: float | None = 3.0
     aggregation: Aggregation = "token-mean"
+    constant_length: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.clip_low <= 1:
-            raise UserError(f"algorithm.loss.clip_low={self.clip_low}: give a number from 0 to 1")
-        if self.clip_high < 0:
-            raise UserError(f"algorithm.loss.clip_high={self.clip_high}: give at least 0")
-        if self.dual_clip is not None and self.dual_clip <= 1:
-            raise UserError(
-                f"algorithm.loss.dual_clip={self.dual_clip}: give more than 1, or null for none"
-            )
         if self.aggregation not in get_args(Aggregation):
             raise UserError(
                 f"algorithm.loss.aggregation={self.aggregation}: "
                 f"give one of {', '.join(get_args(Aggregation))}"
             )
+        if self.aggregation == "constant-length" and (self.constant_length or 0) < 1:
+            raise UserError(
+                f"algorithm.loss.constant_length={self.constant_length}: aggregation="
+                "constant-length divides by it; give the most tokens a response can have"
+            )
+
+    @abstractmethod
+    def token_losses(
+        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each token, and what to log.
+
+        Args:
+            log_probs: `[B, T]`.
+            log_ratio: `[B, T]`, new minus old log-probability; 0 outside the mask.
+            advantages: `[B, 1]` or `[B, T]`.
+            mask: `[B, T]`, boolean.
+
+        Returns:
+            `[B, T]`, and booleans `[B, T]` whose shares of response tokens are logged.
+        """
 
     def __call__(
         self,
@@ -61,7 +72,7 @@ class PolicyLoss:
         """The loss of one micro-batch.
 
         Token weights scale the loss only: a token of weight 0 still counts in the mean that the
-        loss is (reference behaviour). What stands outside the mask does not matter.
+        loss is, unless the mask leaves it out. What stands outside the mask does not matter.
 
         Args:
             log_probs: `[B, T]` under the policy being trained.
@@ -74,34 +85,120 @@ class PolicyLoss:
 
         Returns:
             The loss, a scalar, and detached means over this micro-batch's response tokens, token
-            weights left out: ``clip_fraction`` (the clipped term decides), ``dual_clip_fraction``
-            (the second clip decides) and ``approx_kl`` (old minus new log-probability).
+            weights left out: what `token_losses` reports, and ``approx_kl`` (old minus new
+            log-probability).
         """
         mask = mask.bool()
         if advantages.dim() == 1:
             advantages = advantages[:, None]
         log_ratio = (log_probs - old_log_probs).masked_fill(~mask, 0.0)
-        log_ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
-        ratio = log_ratio.exp()
-        unclipped = -advantages * ratio
-        clipped = -advantages * ratio.clamp(1 - self.clip_low, 1 + self.clip_high)
-        losses = torch.maximum(unclipped, clipped)
-        bounded = torch.zeros_like(mask)
-        if self.dual_clip is not None:
-            limit = -advantages * self.dual_clip
-            bounded = (advantages < 0) & (losses > limit)
-            losses = torch.where(bounded, limit, losses)
-        loss = aggregate(
-            losses * token_weights,
+        losses, shares = self.token_losses(log_probs, log_ratio, advantages, mask)
+        loss = self.aggregate(losses * token_weights, mask, total_tokens, total_sequences)
+        tokens = mask.sum().clamp(min=1)
+        metrics = {
+            name: (share & mask).to(log_probs.dtype).sum() / tokens
+            for name, share in shares.items()
+        }
+        metrics["approx_kl"] = -log_ratio.detach().sum() / tokens
+        return loss, metrics
+
+    def aggregate(
+        self,
+        values: Tensor,
+        mask: Tensor,
+        total_tokens: Tensor | float,
+        total_sequences: Tensor | float,
+    ) -> Tensor:
+        """The mean that this loss takes, of any `[B, T]`; see `p2o.objectives.aggregate`."""
+        return aggregate(
+            values,
             mask,
             mode=self.aggregation,
             total_tokens=total_tokens,
             total_sequences=total_sequences,
+            constant_length=self.constant_length,
         )
-        tokens = mask.sum().clamp(min=1)
-        metrics = {
-            "clip_fraction": ((clipped > unclipped) & mask).to(ratio.dtype).sum() / tokens,
-            "dual_clip_fraction": (bounded & mask).to(ratio.dtype).sum() / tokens,
-            "approx_kl": -log_ratio.detach().sum() / tokens,
-        }
-        return loss, metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClippedLoss(PolicyLoss):
+    """The clipped surrogate (PPO; GRPO, arXiv 2402.03300, equation 3) with a second clip.
+
+    Attributes:
+        clip_low: How far below 1 the ratio may go and still carry gradient.
+        clip_high: How far above 1; more than `clip_low` is DAPO's clip-higher.
+        dual_clip: Loss of a token with negative advantage is at most this many times the
+            advantage's size (arXiv 1912.09729, equation 5); None sets no limit.
+        ratio: Of each token; or of the sequence, the geometric mean over its tokens (GSPO, arXiv
+            2507.18071, equation 7). The latter is written as GSPO-token (section 4.3 there): token
+            weights act on tokens, and with equal weights value and gradient are GSPO's.
+
+    Raises:
+        UserError: A setting cannot work.
+    """
+
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    dual_clip: float | None = 3.0
+    ratio: Literal["token", "sequence"] = "token"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.clip_low <= 1:
+            raise UserError(f"algorithm.loss.clip_low={self.clip_low}: give a number from 0 to 1")
+        if self.clip_high < 0:
+            raise UserError(f"algorithm.loss.clip_high={self.clip_high}: give at least 0")
+        if self.dual_clip is not None and self.dual_clip <= 1:
+            raise UserError(
+                f"algorithm.loss.dual_clip={self.dual_clip}: give more than 1, or null for none"
+            )
+        if self.ratio not in ("token", "sequence"):
+            raise UserError(f"algorithm.loss.ratio={self.ratio}: give token or sequence")
+
+    def token_losses(
+        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `PolicyLoss`."""
+        if self.ratio == "sequence":
+            mean = log_ratio.sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+            log_ratio = mean.detach() + (log_ratio - log_ratio.detach())
+        ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
+        unclipped = -advantages * ratio
+        clipped = -advantages * ratio.clamp(1 - self.clip_low, 1 + self.clip_high)
+        losses = torch.maximum(unclipped, clipped)
+        shares = {"clip_fraction": clipped > unclipped}
+        if self.dual_clip is not None:
+            limit = -advantages * self.dual_clip
+            bounded = (advantages < 0) & (losses > limit)
+            losses = torch.where(bounded, limit, losses)
+            shares["dual_clip_fraction"] = bounded
+        return losses, shares
+
+
+@dataclass(frozen=True, kw_only=True)
+class CISPOLoss(PolicyLoss):
+    """REINFORCE with a clipped importance weight (MiniMax-M1, arXiv 2506.13585, equations 4, 5).
+
+    No token loses its gradient: the weight is clipped, not the update.
+
+    Attributes:
+        max_ratio: Upper bound of the importance weight; there is no lower one.
+
+    Raises:
+        UserError: A setting cannot work.
+    """
+
+    max_ratio: float = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_ratio < 1:
+            raise UserError(f"algorithm.loss.max_ratio={self.max_ratio}: give at least 1")
+
+    def token_losses(
+        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `PolicyLoss`."""
+        ratio = log_ratio.detach().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
+        losses = -advantages * ratio.clamp(max=self.max_ratio) * log_probs
+        return losses, {"clip_fraction": (ratio > self.max_ratio) & (advantages > 0)}

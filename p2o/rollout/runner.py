@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from p2o.data.prompt import Prompt
+from p2o.data.prompt import Context, Prompt
 from p2o.distributed import gather_shards, rank, world_size
 from p2o.errors import UserError
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
@@ -21,9 +21,10 @@ class Rollout:
 
     Attributes:
         prompt: What was asked.
-        template: The template text the response was sampled with; empty when bare.
+        template: The template text that belongs to this rollout; empty when it has none.
         bare_ids: Token ids of the bare prompt.
-        context_ids: Token ids the response was sampled after; `bare_ids` when bare.
+        templated_ids: Token ids of the prompt with the template; `bare_ids` without one.
+        sampled_after: Which of the two the response was sampled after.
         completion: The sampled tokens.
         response: Their text.
         score: The verifier's verdict.
@@ -32,15 +33,20 @@ class Rollout:
     prompt: Prompt
     template: str
     bare_ids: tuple[int, ...]
-    context_ids: tuple[int, ...]
+    templated_ids: tuple[int, ...]
+    sampled_after: Context
     completion: Completion
     response: str
     score: Score
 
     @property
     def templated(self) -> bool:
-        """Whether a template was in front of the prompt."""
-        return bool(self.template)
+        """Whether a template was in front of the prompt when the response was sampled."""
+        return bool(self.template) and self.sampled_after == Context.TEMPLATED
+
+    def ids(self, context: Context) -> tuple[int, ...]:
+        """Token ids of the prompt, with or without the template."""
+        return self.bare_ids if context == Context.BARE else self.templated_ids
 
 
 class RolloutRunner:
@@ -69,26 +75,41 @@ class RolloutRunner:
         self._warned: set[str] = set()
 
     def run(
-        self, pairs: Sequence[tuple[Prompt, str]], sampling: SamplingParameters, seed: int
+        self,
+        pairs: Sequence[tuple[Prompt, str]],
+        sampling: SamplingParameters,
+        seed: int,
+        context: Context = Context.TEMPLATED,
     ) -> list[Rollout]:
         """Roll out each (prompt, template text) once, in one engine call.
 
         Collective: every rank passes the same pairs, does its share of the work and gets all
         rollouts, in order. What a pair gets depends on `seed` and its index alone.
+
+        Args:
+            pairs: Prompts and the templates that belong to them; empty for none.
+            sampling: How to draw tokens.
+            seed: Of the draws.
+            context: Whether to sample after the template or without it.
         """
         mine = range(len(pairs))[rank() :: world_size()]
         seeds = [derive_seed(seed, index) for index in mine]
-        return gather_shards(self._run([pairs[index] for index in mine], sampling, seeds))
+        return gather_shards(self._run([pairs[index] for index in mine], sampling, seeds, context))
 
     def _run(
-        self, pairs: Sequence[tuple[Prompt, str]], sampling: SamplingParameters, seeds: list[int]
+        self,
+        pairs: Sequence[tuple[Prompt, str]],
+        sampling: SamplingParameters,
+        seeds: list[int],
+        context: Context,
     ) -> list[Rollout]:
         contexts = [self._context(prompt, template) for prompt, template in pairs]
-        completions = self.engine.generate([ids for _, _, ids in contexts], sampling, seeds)
+        after = [bare if context == Context.BARE else ids for _, bare, ids in contexts]
+        completions = self.engine.generate(after, sampling, seeds)
         responses = [self.renderer.decode(completion.token_ids) for completion in completions]
         scores = self.verifier.score(responses, [prompt for prompt, _ in pairs])
         return [
-            Rollout(prompt, template, bare, ids, completion, response, score)
+            Rollout(prompt, template, bare, ids, context, completion, response, score)
             for (prompt, _), (template, bare, ids), completion, response, score in zip(
                 pairs, contexts, completions, responses, scores, strict=True
             )

@@ -1,3 +1,4 @@
+import json
 import random
 
 import pytest
@@ -5,12 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2o.data.loader import BatchSizes, RolloutLoader
+from p2o.data.baseline import GroupMean
+from p2o.data.credit import CreditAssignment
+from p2o.data.experience import ExperienceBuilder
+from p2o.data.loader import RolloutLoader
 from p2o.data.minibatch import MiniBatch
-from p2o.data.prompt import Prompt
+from p2o.data.prompt import Context, Prompt
+from p2o.data.sizes import BatchSizes
 from p2o.distillation import ContextDistillation
 from p2o.ledger import Ledger
-from p2o.objectives.advantages import group_advantages
+from p2o.objectives import KLPenalty, Overlong, group_advantages
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.runner import Rollout
 from p2o.verifiers.base import Score, Status
@@ -27,7 +32,7 @@ class FakeRunner:
     def __init__(self, dead=()):
         self.dead, self.calls = set(dead), []
 
-    def run(self, pairs, sampling, seed):
+    def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
         self.calls.append((list(pairs), seed))
         generator, rollouts = random.Random(seed), []
         for index, (prompt, template) in enumerate(pairs):
@@ -41,6 +46,7 @@ class FakeRunner:
                     template,
                     bare,
                     (99, *bare) if template else bare,
+                    context,
                     Completion(tokens, "stop", (0.0,) * len(tokens)),
                     "",
                     Score(reward, Status.OK),
@@ -57,17 +63,20 @@ def make_loader(runner, position=(0, 0), events=None, **sizes):
             events.append("score")
         return [torch.zeros(len(ids)) for _, ids in pairs]
 
+    ledger = Ledger()
+    credit = CreditAssignment(group_advantages, GroupMean(), Overlong(6), False)
+    builder = ExperienceBuilder(
+        sizes, credit, ContextDistillation(), score, None, KLPenalty(), False, ledger
+    )
     return RolloutLoader(
         PROMPTS,
         runner,
+        builder,
         sizes,
         SamplingParameters(),
-        group_advantages,
-        ContextDistillation(),
-        Ledger(),
+        ledger,
         position=lambda: position,
         refresh_engine=lambda: events.append("refresh") if events is not None else None,
-        score=score,
         seed=3,
     )
 
@@ -104,13 +113,21 @@ def test_order_and_seeds_repeat_for_an_epoch_and_differ_between_epochs():
     assert calls[0] != calls[2]
 
 
-def test_a_resumed_epoch_delivers_exactly_what_was_left():
+@pytest.mark.parametrize("rounds", [1, 5])
+def test_a_resumed_epoch_delivers_exactly_what_was_left(rounds):
     def fingerprint(batch: MiniBatch):
         return batch.input_ids.tolist(), batch.advantages.tolist()
 
-    whole = [fingerprint(batch) for batch in make_loader(FakeRunner())]
-    rest = [fingerprint(batch) for batch in make_loader(FakeRunner(), position=(0, 2))]
-    assert rest == whole[2:]
+    dead = {prompt.id for prompt in PROMPTS[::3]} if rounds > 1 else ()
+    first = make_loader(FakeRunner(dead), sampling_rounds=rounds)
+    states, whole = [], []
+    for batch in first:
+        states.append(json.loads(json.dumps(list(first.state_dict()["marks"].items()))))
+        whole.append(fingerprint(batch))
+    # Batches of two steps each: what is saved after the second step is the end of the first batch.
+    resumed = make_loader(FakeRunner(dead), position=(0, 2), sampling_rounds=rounds)
+    resumed.load_state_dict({"epoch": 0, "marks": dict(states[1])})
+    assert [fingerprint(batch) for batch in resumed] == whole[2:]
 
 
 def test_a_batch_is_sampled_only_when_the_one_before_is_used_up():
@@ -148,7 +165,7 @@ def test_dead_groups_leave_the_rows_and_stay_in_the_denominator():
     assert [b.total_tokens for b in pruned] == [b.total_tokens for b in alive]
     assert [b.total_sequences for b in pruned] == [b.total_sequences for b in alive]
     assert sum(len(b.advantages) for b in pruned) < sum(len(b.advantages) for b in alive)
-    assert all(b.advantages.all() for b in pruned if len(b.advantages) > 1)
+    assert all(b.advantages.any(dim=1).all() for b in pruned if len(b.advantages) > 1)
 
 
 def test_a_step_without_any_live_group_still_has_a_row_and_no_gradient():
@@ -189,3 +206,34 @@ def test_what_goes_through_the_network_is_in_the_ledger():
     state = loader.ledger.state_dict()
     assert state["train"]["trained_tokens"] == sum(batch.tokens for batch in batches)
     assert state["mask"]["scored_tokens"] > 0
+
+
+def live(batches):
+    """How many groups of four live rollouts went through the network."""
+    return sum(len(batch.advantages) for batch in batches if not batch.idle) / 4
+
+
+@given(dead=st.sets(st.integers(0, 9)), rounds=st.integers(2, 6), mini=st.integers(1, 4))
+def test_dynamic_sampling_fills_batches_with_live_groups_in_one_pass(dead, rounds, mini):
+    ids = {PROMPTS[index].id for index in dead}
+    runner = FakeRunner(ids)
+    loader = make_loader(runner, sampling_rounds=rounds, mini_batch=mini)
+    seen: list = []
+    loader.observers.append(seen.extend)
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    assert sorted(group.sample_id for group in seen) == sorted(prompt.id for prompt in PROMPTS)
+    assert live(batches) == len(PROMPTS) - len(dead)
+    working = [batch for batch in batches if not batch.idle]
+    assert all(batch.total_sequences <= 4 * mini for batch in working)
+    if rounds > 4 and working:
+        # Only the pass's end may leave a batch of four prompts unfilled.
+        assert len(working) == loader.sizes.mini_batches(len(PROMPTS) - len(dead))
+
+
+def test_a_pass_without_any_contrast_is_idle_and_logs_that():
+    loader = make_loader(FakeRunner({prompt.id for prompt in PROMPTS}), sampling_rounds=3)
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    assert all(batch.idle and not batch.mask.any() for batch in batches)
+    assert batches[0].metrics["groups/dead"] == 1.0

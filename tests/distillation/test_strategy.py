@@ -5,14 +5,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2o.distillation import Context, ContextDistillation, DistillationStrategy, NoDistillation
+from p2o.distillation import (
+    Context,
+    ContextDistillation,
+    DistillationStrategy,
+    NoDistillation,
+    ReverseKL,
+    SuccessOnly,
+)
 from p2o.errors import UserError
 
 log_probs = st.lists(st.floats(-50, 0), min_size=4, max_size=4).map(torch.tensor)
 
 
 @pytest.mark.parametrize(
-    ("strategy", "gradient", "old", "needs_ratio"),
+    ("strategy", "gradient", "old", "needs_log_probs"),
     [
         (ContextDistillation(), Context.BARE, Context.BARE, True),
         (ContextDistillation(ratio_weight="soft"), Context.BARE, Context.BARE, True),
@@ -24,15 +31,28 @@ log_probs = st.lists(st.floats(-50, 0), min_size=4, max_size=4).map(torch.tensor
             False,
         ),
         (NoDistillation(), Context.TEMPLATED, Context.TEMPLATED, False),
+        (SuccessOnly(), Context.BARE, None, False),
+        (ReverseKL(), Context.BARE, Context.BARE, True),
     ],
-    ids=["context_distillation", "crm_soft", "no_crm", "importance_corrected", "no_distillation"],
+    ids=[
+        "context_distillation",
+        "crm_soft",
+        "no_crm",
+        "importance_corrected",
+        "no_distillation",
+        "success_only",
+        "reverse_kl",
+    ],
 )
-def test_the_five_variants(
-    strategy: DistillationStrategy, gradient: Context, old: Context, needs_ratio: bool
+def test_the_variants(
+    strategy: DistillationStrategy,
+    gradient: Context,
+    old: Context | None,
+    needs_log_probs: bool,
 ) -> None:
     assert strategy.gradient_context == gradient
     assert strategy.old_context == old
-    assert strategy.needs_ratio == needs_ratio
+    assert strategy.needs_log_probs == needs_log_probs
 
 
 def test_a_plain_string_becomes_a_context() -> None:
@@ -79,3 +99,43 @@ def test_two_corrections_are_never_stacked(ratio_weight: Any) -> None:
 def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"^distillation\.{next(iter(settings))}="):
         ContextDistillation(**settings)
+
+
+def test_behaviour_cloning_takes_successes_alone_and_all_of_them_alike() -> None:
+    strategy, nothing = SuccessOnly(), torch.empty(0)
+    assert strategy.carries_gradient(0.0, 1.0)
+    assert not strategy.carries_gradient(0.7, 0.0)
+    assert strategy.token_advantages(-0.3, 1.0, nothing, nothing) == 1.0
+
+
+def test_reverse_kl_advantages_estimate_the_gradient_of_the_divergence() -> None:
+    """Against the exact gradient of KL(student || teacher), by enumeration of one token."""
+    student = torch.randn(7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    teacher = torch.randn(7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    student.requires_grad_()
+    divergence = torch.nn.functional.kl_div(
+        teacher.log_softmax(0), student.log_softmax(0), log_target=True, reduction="sum"
+    )
+    [exact] = torch.autograd.grad(divergence, student)
+    log_probs = student.log_softmax(0)
+    advantages = ReverseKL(coefficient=2.0, limit=50.0).token_advantages(
+        0.0, 0.0, log_probs.detach(), teacher.log_softmax(0)
+    )
+    # Expectation over all tokens of minus advantage times score, as the policy loss has it.
+    loss = -(log_probs.exp().detach() * advantages * log_probs).sum()
+    [estimated] = torch.autograd.grad(loss, student)
+    torch.testing.assert_close(estimated, 2.0 * exact)
+
+
+def test_one_token_that_the_template_rules_out_is_bounded() -> None:
+    advantages = ReverseKL(limit=3.0).token_advantages(
+        0.0, 0.0, torch.tensor([-0.1, -40.0]), torch.tensor([-40.0, -0.1])
+    )
+    assert isinstance(advantages, torch.Tensor)
+    assert advantages.tolist() == [-3.0, 3.0]
+
+
+@pytest.mark.parametrize("settings", [{"coefficient": 0.0}, {"limit": -1.0}])
+def test_reverse_kl_names_a_setting_that_cannot_work(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=rf"^distillation\.{next(iter(settings))}="):
+        ReverseKL(**settings)

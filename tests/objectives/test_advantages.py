@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from p2o.objectives import group_advantages, live_groups
+from p2o.objectives import (
+    batch_advantages,
+    group_advantages,
+    leave_one_out_advantages,
+    live_groups,
+)
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "assets/reference.json").read_text())
+
+ESTIMATES = {
+    "grpo": group_advantages,
+    "dr_grpo": partial(group_advantages, divide_by_std=False),
+    "rloo": leave_one_out_advantages,
+    "reinforce_pp": batch_advantages,
+}
+each_estimate = pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
 
 quarters = st.integers(-8, 8).map(lambda n: n / 4)
 groups = st.lists(quarters, min_size=2, max_size=8)
@@ -35,40 +49,62 @@ def test_a_lone_success_in_numbers() -> None:
     assert_close(advantages, tensor([[5 / 6 / std] + 5 * [-1 / 6 / std]]))
 
 
-@given(st.floats(-1e6, 1e6), st.integers(1, 8), st.booleans())
-def test_equal_rewards_give_exactly_zero(reward: float, size: int, divide: bool) -> None:
+def test_leave_one_out_in_numbers() -> None:
+    advantages = leave_one_out_advantages(tensor([[1, 0, 0.5]]))
+    assert_close(advantages, tensor([[1 - 0.25, 0 - 0.75, 0.5 - 0.5]]))
+
+
+def test_the_scale_of_the_batch_is_that_of_all_its_groups() -> None:
+    rewards = tensor([[1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0]])
+    centred = rewards - rewards.mean(1, keepdim=True)
+    expected = centred / centred.flatten().std()
+    assert_close(batch_advantages(rewards, epsilon=0), expected)
+
+
+@each_estimate
+@given(reward=st.floats(-1e6, 1e6), size=st.integers(1, 8))
+def test_equal_rewards_give_exactly_zero(estimate, reward: float, size: int) -> None:
     rewards = torch.full((2, size), reward)
-    assert torch.equal(group_advantages(rewards, divide_by_std=divide), torch.zeros(2, size))
+    assert torch.equal(estimate(rewards), torch.zeros(2, size))
     assert not live_groups(rewards).any()
 
 
+@each_estimate
+def test_a_dead_group_beside_a_live_one_gets_exactly_zero(estimate) -> None:
+    advantages = estimate(tensor([[0.1, 0.1, 0.1], [1, 0, 0]]))
+    assert not advantages[0].any()
+    assert advantages[1].all()
+
+
+@each_estimate
 @pytest.mark.filterwarnings("error")
-def test_a_group_of_one_does_not_pass_its_reward_through() -> None:
-    assert torch.equal(group_advantages(torch.tensor([[1.0], [0.0]])), torch.zeros(2, 1))
+def test_a_group_of_one_does_not_pass_its_reward_through(estimate) -> None:
+    assert torch.equal(estimate(torch.tensor([[1.0], [0.0]])), torch.zeros(2, 1))
 
 
 def test_rewards_that_differ_little_are_live() -> None:
     assert live_groups(tensor([[0.0, 1e-12], [0.3, 0.3]])).tolist() == [True, False]
 
 
-@given(groups, quarters, st.booleans())
-def test_shifting_all_rewards_changes_nothing(
-    rewards: list[float], shift: float, divide: bool
-) -> None:
-    before = group_advantages(tensor([rewards]), divide_by_std=divide)
-    after = group_advantages(tensor([rewards]) + shift, divide_by_std=divide)
+@each_estimate
+@given(rewards=groups, shift=quarters)
+def test_shifting_all_rewards_changes_nothing(estimate, rewards: list[float], shift: float) -> None:
+    before = estimate(tensor([rewards]))
+    after = estimate(tensor([rewards]) + shift)
     assert_close(after, before, atol=1e-9, rtol=0)
 
 
-@given(groups, st.randoms(use_true_random=False))
-def test_permuting_a_group_permutes_its_advantages(rewards: list[float], random) -> None:
+@each_estimate
+@given(rewards=groups, random=st.randoms(use_true_random=False))
+def test_permuting_a_group_permutes_its_advantages(estimate, rewards: list[float], random) -> None:
     order = list(range(len(rewards)))
     random.shuffle(order)
-    advantages = group_advantages(tensor([rewards]))
-    permuted = group_advantages(tensor([rewards])[:, order])
+    advantages = estimate(tensor([rewards]))
+    permuted = estimate(tensor([rewards])[:, order])
     assert_close(permuted, advantages[:, order], atol=1e-9, rtol=0)
 
 
-@given(groups)
-def test_a_group_sums_to_zero(rewards: list[float]) -> None:
-    assert abs(group_advantages(tensor([rewards])).sum().item()) < 1e-9
+@each_estimate
+@given(rewards=groups)
+def test_a_group_sums_to_zero(estimate, rewards: list[float]) -> None:
+    assert abs(estimate(tensor([rewards])).sum().item()) < 1e-9

@@ -8,6 +8,7 @@ from p2o.objectives import Aggregation, aggregate
 
 VALUES = torch.tensor([[1.0, 2.0, 3.0], [10.0, torch.nan, torch.inf]])
 MASK = torch.tensor([[1, 1, 1], [1, 0, 0]])
+TOTALS = {"total_tokens": 4, "total_sequences": 2, "constant_length": 8}
 
 
 @pytest.mark.parametrize(
@@ -16,18 +17,19 @@ MASK = torch.tensor([[1, 1, 1], [1, 0, 0]])
         ("token-mean", 16 / 4),
         ("sequence-mean-token-sum", (6 + 10) / 2),
         ("sequence-mean-token-mean", (2 + 10) / 2),
+        ("constant-length", (6 + 10) / (2 * 8)),
     ],
 )
 def test_each_mean_in_numbers(mode: Aggregation, expected: float) -> None:
-    loss = aggregate(VALUES, MASK, mode=mode, total_tokens=4, total_sequences=2)
+    loss = aggregate(VALUES, MASK, mode=mode, **TOTALS)
     assert_close(loss, torch.tensor(expected))
 
 
 @pytest.mark.parametrize("mode", get_args(Aggregation))
 def test_a_response_without_tokens_adds_nothing(mode: Aggregation) -> None:
     mask = torch.tensor([[1, 1, 1], [0, 0, 0]])
-    both = aggregate(VALUES, mask, mode=mode, total_tokens=3, total_sequences=1)
-    first = aggregate(VALUES[:1], mask[:1], mode=mode, total_tokens=3, total_sequences=1)
+    both = aggregate(VALUES, mask, mode=mode, **TOTALS)
+    first = aggregate(VALUES[:1], mask[:1], mode=mode, **TOTALS)
     assert_close(both, first)
 
 
@@ -37,6 +39,10 @@ def test_an_unknown_mean_is_an_error() -> None:
             VALUES,
             MASK,
             mode="median",  # pyright: ignore[reportArgumentType]
-            total_tokens=4,
-            total_sequences=2,
+            **TOTALS,
         )
+
+
+def test_a_constant_length_must_be_given() -> None:
+    with pytest.raises(ValueError, match="constant_length"):
+        aggregate(VALUES, MASK, mode="constant-length", total_tokens=4, total_sequences=2)

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from p2o.distillation import ContextDistillation
 from p2o.errors import UserError
-from p2o.objectives import Aggregation, PolicyLoss
+from p2o.objectives import Aggregation, CISPOLoss, ClippedLoss, PolicyLoss
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "assets/reference.json").read_text())
 AGGREGATIONS: dict[str, Aggregation] = {
@@ -44,8 +44,11 @@ def test_agrees_with_the_reference(case: dict[str, Any]) -> None:
         RATIO_WEIGHTS[case["context_ratio_mask"]],
         *case["bounds"],
     )
-    policy_loss = PolicyLoss(
-        case["clip_low"], case["clip_high"], case["dual_clip"], AGGREGATIONS[case["aggregation"]]
+    policy_loss = ClippedLoss(
+        clip_low=case["clip_low"],
+        clip_high=case["clip_high"],
+        dual_clip=case["dual_clip"],
+        aggregation=AGGREGATIONS[case["aggregation"]],
     )
     loss, metrics = policy_loss(
         new,
@@ -79,28 +82,40 @@ def random_batch(rows: int, length: int, seed: int) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("aggregation", get_args(Aggregation))
-@pytest.mark.parametrize("dual_clip", [None, 2.0])
-def test_gradient_agrees_with_finite_differences(
-    aggregation: Aggregation, dual_clip: float | None
-) -> None:
+LOSSES: list[PolicyLoss] = [
+    *(ClippedLoss(aggregation=mode, constant_length=7) for mode in get_args(Aggregation)),
+    ClippedLoss(clip_high=0.28, dual_clip=None),
+    ClippedLoss(ratio="sequence", aggregation="sequence-mean-token-mean"),
+    ClippedLoss(ratio="sequence", dual_clip=None),
+    CISPOLoss(max_ratio=1.5),
+]
+each_loss = pytest.mark.parametrize("loss", LOSSES, ids=repr)
+
+
+@each_loss
+def test_gradient_agrees_with_finite_differences(loss: PolicyLoss) -> None:
     batch = random_batch(6, 5, seed=0)
+    # Unequal weights within a response make a sequence's ratio no function to differentiate.
+    if getattr(loss, "ratio", "token") == "sequence":
+        batch["token_weights"] = torch.ones_like(batch["token_weights"])
     log_probs = batch.pop("log_probs").requires_grad_()
-    loss = PolicyLoss(0.2, 0.28, dual_clip, aggregation)
+    start = log_probs.detach().clone()
 
     def value(x: torch.Tensor) -> torch.Tensor:
-        return loss(x, **batch, total_tokens=batch["mask"].sum(), total_sequences=6)[0]
+        # The importance weight of CISPO has no gradient: it stays that of the starting point.
+        moved = (x - start).detach() if isinstance(loss, CISPOLoss) else 0.0
+        old = batch["old_log_probs"] + moved
+        arguments = {**batch, "old_log_probs": old}
+        return loss(x, **arguments, total_tokens=batch["mask"].sum(), total_sequences=6)[0]
 
     assert torch.autograd.gradcheck(value, (log_probs,))
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 1000), st.sampled_from([1, 2, 3, 6]), st.sampled_from(get_args(Aggregation)))
-def test_gradients_do_not_depend_on_micro_batches(
-    seed: int, size: int, aggregation: Aggregation
-) -> None:
+@each_loss
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000), st.sampled_from([1, 2, 3, 6]))
+def test_gradients_do_not_depend_on_micro_batches(loss: PolicyLoss, seed: int, size: int) -> None:
     batch = random_batch(6, 5, seed)
-    loss = PolicyLoss(aggregation=aggregation)
     totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
     whole = batch["log_probs"].clone().requires_grad_()
     loss(**{**batch, "log_probs": whole}, **totals)[0].backward()
@@ -111,30 +126,106 @@ def test_gradients_do_not_depend_on_micro_batches(
     assert_close(split.grad, whole.grad)
 
 
-@settings(deadline=None, max_examples=30)
+@each_loss
+@settings(deadline=None, max_examples=20)
 @given(st.integers(0, 1000), st.permutations(range(6)))
-def test_gradients_follow_a_permutation_of_rows(seed: int, order: list[int]) -> None:
+def test_gradients_follow_a_permutation_of_rows(
+    loss: PolicyLoss, seed: int, order: list[int]
+) -> None:
     batch = random_batch(6, 5, seed)
     totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
     straight = batch["log_probs"].clone().requires_grad_()
-    PolicyLoss()(**{**batch, "log_probs": straight}, **totals)[0].backward()
+    loss(**{**batch, "log_probs": straight}, **totals)[0].backward()
     shuffled = {key: value[order] for key, value in batch.items()}
     shuffled["log_probs"] = shuffled["log_probs"].clone().requires_grad_()
-    PolicyLoss()(**shuffled, **totals)[0].backward()
+    loss(**shuffled, **totals)[0].backward()
     assert straight.grad is not None
     assert_close(shuffled["log_probs"].grad, straight.grad[order])
+
+
+@each_loss
+@pytest.mark.parametrize(("left", "right"), [(0, 3), (2, 0), (2, 1)])
+def test_padding_of_any_side_and_width_does_not_matter(
+    loss: PolicyLoss, left: int, right: int
+) -> None:
+    batch = random_batch(6, 5, seed=3)
+    totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
+    narrow = batch["log_probs"].clone().requires_grad_()
+    loss(**{**batch, "log_probs": narrow}, **totals)[0].backward()
+    wide = {
+        key: value if value.dim() == 1 else torch.nn.functional.pad(value, (left, right))
+        for key, value in batch.items()
+    }
+    wide["log_probs"] = wide["log_probs"].clone().requires_grad_()
+    loss(**wide, **totals)[0].backward()
+    assert wide["log_probs"].grad is not None
+    assert_close(wide["log_probs"].grad[:, left : left + 5], narrow.grad)
+
+
+@each_loss
+def test_advantages_of_each_token_are_those_of_the_response_when_equal(loss: PolicyLoss) -> None:
+    batch = random_batch(6, 5, seed=4)
+    totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
+    whole, _ = loss(**batch, **totals)
+    batch["advantages"] = batch["advantages"][:, None].expand(6, 5)
+    assert_close(loss(**batch, **totals)[0], whole)
+
+
+@each_loss
+def test_no_advantage_is_exactly_no_gradient(loss: PolicyLoss) -> None:
+    batch = random_batch(6, 5, seed=5)
+    log_probs = batch["log_probs"].requires_grad_()
+    batch["advantages"] = torch.zeros(6, dtype=torch.float64)
+    loss(**batch, total_tokens=batch["mask"].sum(), total_sequences=6)[0].backward()
+    assert not log_probs.grad.any()  # type: ignore[union-attr]
+
+
+def test_the_sequence_ratio_is_the_geometric_mean_of_its_tokens() -> None:
+    """GSPO's own form, arXiv 2507.18071, equations 5 and 7, written out."""
+    batch = random_batch(6, 5, seed=6)
+    mask, advantages = batch["mask"], batch["advantages"]
+    batch["token_weights"] = torch.ones_like(batch["token_weights"])
+    log_probs = batch["log_probs"].requires_grad_()
+    loss = ClippedLoss(
+        ratio="sequence",
+        clip_low=0.3,
+        clip_high=0.4,
+        dual_clip=None,
+        aggregation="sequence-mean-token-mean",
+    )
+    found, _ = loss(**batch, total_tokens=mask.sum(), total_sequences=6)
+    differences = (log_probs - batch["old_log_probs"]).masked_fill(~mask, 0.0)
+    ratio = (differences.sum(1) / mask.sum(1)).exp()
+    expected = -torch.minimum(ratio * advantages, ratio.clamp(0.7, 1.4) * advantages).mean()
+    assert_close(found, expected)
+    assert_close(
+        torch.autograd.grad(found, log_probs, retain_graph=True),
+        torch.autograd.grad(expected, log_probs),
+    )
+
+
+def test_a_clipped_weight_keeps_its_tokens_gradient() -> None:
+    new = torch.tensor([[2.0]], requires_grad=True)
+    ones = torch.ones(1, 1)
+    loss, metrics = CISPOLoss(max_ratio=3.0)(
+        new, torch.zeros(1, 1), torch.tensor([1.5]), ones, ones, 1, 1
+    )
+    loss.backward()
+    assert new.grad is not None
+    assert new.grad.item() == pytest.approx(-1.5 * 3.0)
+    assert metrics["clip_fraction"].item() == 1
 
 
 def test_what_is_outside_the_mask_does_not_matter() -> None:
     batch = random_batch(4, 5, seed=1)
     totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 4}
     clean = batch["log_probs"].clone().requires_grad_()
-    expected, expected_metrics = PolicyLoss()(**{**batch, "log_probs": clean}, **totals)
+    expected, expected_metrics = ClippedLoss()(**{**batch, "log_probs": clean}, **totals)
     expected.backward()
     for key in ("log_probs", "old_log_probs", "token_weights"):
         batch[key] = batch[key].masked_fill(~batch["mask"], torch.nan)
     dirty = batch["log_probs"].requires_grad_()
-    loss, metrics = PolicyLoss()(**batch, **totals)
+    loss, metrics = ClippedLoss()(**batch, **totals)
     loss.backward()
     assert_close(loss, expected)
     assert_close(dirty.grad, clean.grad)
@@ -144,26 +235,34 @@ def test_what_is_outside_the_mask_does_not_matter() -> None:
 def test_weight_zero_stays_in_the_denominator() -> None:
     zeros, ones = torch.zeros(1, 4), torch.ones(1, 4, dtype=torch.bool)
     weights = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
-    loss, _ = PolicyLoss()(zeros, zeros, torch.tensor([1.0]), ones, weights, 4, 1)
+    loss, _ = ClippedLoss()(zeros, zeros, torch.tensor([1.0]), ones, weights, 4, 1)
     assert loss.item() == pytest.approx(-0.5)
 
 
 def test_a_negative_advantage_is_bounded_by_the_second_clip() -> None:
     new, old = torch.full((1, 1), 100.0), torch.zeros(1, 1)
     arguments = (torch.tensor([-1.0]), torch.ones(1, 1), torch.ones(1, 1), 1, 1)
-    loss, metrics = PolicyLoss(dual_clip=3.0)(new, old, *arguments)
+    loss, metrics = ClippedLoss(dual_clip=3.0)(new, old, *arguments)
     assert loss.item() == pytest.approx(3.0)
     assert metrics["dual_clip_fraction"].item() == 1
-    loss, metrics = PolicyLoss(dual_clip=None)(new, old, *arguments)
+    loss, metrics = ClippedLoss(dual_clip=None)(new, old, *arguments)
     assert loss.isfinite()
-    assert metrics["dual_clip_fraction"].item() == 0
+    assert "dual_clip_fraction" not in metrics
 
 
 @pytest.mark.parametrize(
-    "setting",
-    [{"clip_low": 1.5}, {"clip_high": -0.1}, {"dual_clip": 1.0}, {"aggregation": "median"}],
+    ("make", "setting"),
+    [
+        (ClippedLoss, {"clip_low": 1.5}),
+        (ClippedLoss, {"clip_high": -0.1}),
+        (ClippedLoss, {"dual_clip": 1.0}),
+        (ClippedLoss, {"ratio": "word"}),
+        (ClippedLoss, {"aggregation": "median"}),
+        (ClippedLoss, {"constant_length": None, "aggregation": "constant-length"}),
+        (CISPOLoss, {"max_ratio": 0.5}),
+        (CISPOLoss, {"aggregation": "median"}),
+    ],
 )
-def test_a_setting_that_cannot_work_is_named(setting: dict[str, Any]) -> None:
-    (key,) = setting
-    with pytest.raises(UserError, match=rf"^algorithm\.loss\.{key}="):
-        PolicyLoss(**setting)
+def test_a_setting_that_cannot_work_is_named(make: Any, setting: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=rf"^algorithm\.loss\.{next(iter(setting))}="):
+        make(**setting)

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Trainer
 
 from p2o.data.datamodule import RolloutDataModule
-from p2o.data.loader import BatchSizes
+from p2o.data.sizes import BatchSizes
 from p2o.data.sources import DigitLists
 from p2o.ledger import Ledger
 from p2o.rollout.engine import Completion, SamplingParameters
@@ -232,7 +232,7 @@ def test_a_template_over_the_budget_is_left_out_warned_of_once_and_counted(
         rollouts = runner.run([(p, long) for p in prompts], SamplingParameters(), 0)
         runner.run([(prompts[0], long), (prompts[0], "Add")], SamplingParameters(), 1)
     assert runner.overflows == 4
-    assert [rollout.context_ids for rollout in rollouts] == bare
+    assert [rollout.templated_ids for rollout in rollouts] == bare
     assert not any(rollout.templated for rollout in rollouts)
     assert engine.prompts[:3] == bare
     assert len(engine.prompts[4]) > len(bare[0])
@@ -255,8 +255,7 @@ def test_a_template_over_the_budget_scores_nothing_in_evolution_and_says_why(tok
         engine=engine,
         runner=runner,
         module=anything,
-        strategy=anything,
-        advantages=anything,
+        builder=anything,
         ledger=ledger,
         sizes=BatchSizes(2, 2, 2),
         sampling=SamplingParameters(),

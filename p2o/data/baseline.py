@@ -1,0 +1,87 @@
+"""What a templated rollout's reward is measured against."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from p2o.data.metrics import mean
+from p2o.rollout.runner import Rollout
+
+Advantages = Callable[[Tensor], Tensor]
+"""Rewards `[G, K]` to advantages `[G, K]`, for groups that are rolled out together."""
+
+
+class Baseline(Protocol):
+    """Turns rewards into advantages, templated groups in a way of their own."""
+
+    def advantages(
+        self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
+    ) -> Tensor:
+        """Advantages `[G, K]`.
+
+        Args:
+            groups: G groups of K rollouts.
+            rewards: `[G, K]`, shaped; the verifier's own stand in the rollouts.
+            estimate: What bare groups get.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, float]:
+        """What outlives a checkpoint."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Take over what `state_dict` wrote."""
+        ...
+
+
+class GroupMean:
+    """Templated groups are groups like any other (the paper)."""
+
+    def advantages(
+        self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
+    ) -> Tensor:
+        """See `Baseline`."""
+        return estimate(rewards)
+
+    def state_dict(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Nothing to take."""
+
+
+class BareSuccessRate:
+    """Templated rollouts are measured against the success of the bare prompt.
+
+    The gradient is the bare policy's, so its own success rate is its baseline: the mean reward of
+    the prompt's last bare group, 0 if it had none. What all rollouts of a templated group share
+    then carries gradient too, while the group mean would cancel it. The difference is not divided
+    by a standard deviation. Not in the paper.
+    """
+
+    def __init__(self) -> None:
+        self._rates: dict[str, float] = {}
+
+    def advantages(
+        self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
+    ) -> Tensor:
+        """See `Baseline`."""
+        advantages = estimate(rewards).clone()
+        for index, group in enumerate(groups):
+            sample = group[0].prompt.id
+            if any(rollout.templated for rollout in group):
+                advantages[index] = rewards[index] - self._rates.get(sample, 0.0)
+            else:
+                self._rates[sample] = mean([rollout.score.reward for rollout in group])
+        return advantages
+
+    def state_dict(self) -> dict[str, float]:
+        """The rates."""
+        return dict(self._rates)
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Take over what `state_dict` wrote."""
+        self._rates = dict(state_dict)
