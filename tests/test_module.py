@@ -1,6 +1,8 @@
 """Gradients of the whole path must not depend on how an optimiser step is split."""
 
 import copy
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from p2o.data.minibatch import Row, collate
 from p2o.module import P2OModule
-from p2o.objectives.policy_loss import ClippedLoss
+from p2o.objectives import ClippedLoss, KLPenalty
+from p2o.reference import InitialPolicy
 
 
 def rows(count=12):
@@ -134,3 +137,94 @@ def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, preci
         DataLoader([collate(made, 100, 12)], batch_size=None),  # type: ignore[arg-type]
     )
     assert differences[0] < 1e-5
+
+
+def fitted(model, batches, accumulate=1, **settings):
+    """Weights after one epoch over `batches` with an optimiser that has momentum."""
+    module = P2OModule(
+        copy.deepcopy(model),
+        ClippedLoss(),
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1),
+        **settings,
+    )
+    Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        accumulate_grad_batches=accumulate,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    ).fit(module, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
+    return module.state_dict()
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_an_idle_step_moves_no_weights_though_there_is_momentum(tiny_model, accumulate):
+    batch, idle = collate(rows(), 60, 12), replace(collate(rows(2), 60, 12), idle=True)
+    working = fitted(tiny_model, [batch] * accumulate, accumulate)
+    rested = fitted(tiny_model, [batch] * accumulate + [idle] * 2 * accumulate, accumulate)
+    for name, value in working.items():
+        assert torch.equal(rested[name], value), name
+
+
+def test_tokens_that_do_not_count_have_no_gradient_from_any_term(tiny_model):
+    """Not from the policy loss, the divergence or the entropy."""
+    nothing = [
+        replace(
+            row,
+            counts=torch.zeros(len(row.response_ids), dtype=torch.bool),
+            reference_log_probs=torch.full((len(row.response_ids),), -1.0),
+        )
+        for row in rows()
+    ]
+    module = P2OModule(
+        tiny_model,
+        ClippedLoss(),
+        torch.optim.SGD,
+        kl=KLPenalty(coefficient=0.5),
+        entropy_coefficient=0.5,
+    )
+    loss = loss_of(module, collate(nothing, 10, 12))
+    loss.backward()
+    assert loss.item() == 0
+    assert not any(p.grad.any() for p in module.parameters() if p.grad is not None)
+
+
+def test_an_entropy_bonus_has_the_gradient_of_entropy(tiny_model):
+    made = [replace(row, advantage=0.0, old_log_probs=None) for row in rows(4)]
+    tokens = sum(len(row.response_ids) for row in made)
+    module = P2OModule(tiny_model, ClippedLoss(), torch.optim.SGD, entropy_coefficient=0.3)
+    loss_of(module, collate(made, tokens, 4)).backward()
+    found = {name: p.grad.clone() for name, p in tiny_model.named_parameters()}
+    tiny_model.zero_grad()
+    total = torch.tensor(0.0)
+    for row in made:
+        logits = tiny_model(torch.tensor([row.context_ids + row.response_ids])).logits[0]
+        logits = logits[len(row.context_ids) - 1 : -1]
+        total = total + torch.distributions.Categorical(logits=logits).entropy().sum()
+    (-0.3 * total / tokens).backward()
+    for name, parameter in tiny_model.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, atol=1e-6, rtol=1e-4)
+
+
+def loss_of(module, batch):
+    """The loss of one training step, outside of a fit."""
+    module.log_dict = lambda *arguments, **keywords: None
+    module._trainer = SimpleNamespace(accumulate_grad_batches=1, world_size=1)
+    return module.training_step(batch, 0)
+
+
+def test_the_reference_policy_stays_where_training_began(tiny_model):
+    module = P2OModule(tiny_model, ClippedLoss(), torch.optim.SGD)
+    reference = InitialPolicy(module.policy)
+    pairs = [(row.context_ids, row.response_ids) for row in rows(3)]
+    before = module.score_responses(pairs)
+    with torch.no_grad():
+        for parameter in tiny_model.parameters():
+            parameter.mul_(1.3)
+    assert not torch.allclose(module.score_responses(pairs)[0], before[0])
+    for found, wanted in zip(module.score_responses(pairs, reference), before, strict=True):
+        torch.testing.assert_close(found, wanted)
+    assert not any(parameter.requires_grad for parameter in reference.parameters())

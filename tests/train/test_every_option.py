@@ -1,0 +1,159 @@
+"""Every option of every group composes and trains two optimiser steps with a search between."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
+
+from p2o.config import CONFIG_NAME, conf_directory
+from p2o.train import train
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    "data.source.train=8",
+    "data.source.held_out=4",
+    "data.batch=8",
+    "data.mini_batch=8",
+    "data.group_size=3",
+    "trainer.max_epochs=2",
+    "sampling.train.max_new_tokens=16",
+)
+# One step an epoch; the long problems are hard, so that there is a search.
+SEARCH = (
+    "data.source.short_share=0.5",
+    "evolution.evolver.budget=40",
+    "evolution.evolver.dev_size=4",
+    "evolution.evolver.minimum=2",
+)
+DIGITS = "model.path=embedded:digits"
+
+
+def options() -> list[Any]:
+    """Group and option of each yaml file below `conf`."""
+    root = conf_directory()
+    found = sorted(path.relative_to(root) for path in root.glob("*/**/*.yaml"))
+    return [
+        pytest.param(
+            path.parent.as_posix(),
+            path.stem,
+            marks=[pytest.mark.gpu] if path.stem == "gpu" else [],
+            id=f"{path.parent.as_posix()}={path.stem}",
+        )
+        for path in found
+    ]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Compose and train in this process; returns the configuration and the run directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    precision = torch.get_float32_matmul_precision()
+
+    def run(*overrides: str) -> tuple[Any, Path]:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+            config = compose(
+                CONFIG_NAME,
+                overrides=[*overrides, f"hydra.runtime.output_dir={folder}"],
+                return_hydra_config=True,
+            )
+            HydraConfig.instance().set_config(config)
+            with open_dict(config):
+                del config.hydra
+            train(config)
+        return config, folder
+
+    yield run
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+    torch.set_float32_matmul_precision(precision)
+
+
+@pytest.fixture
+def teacher():
+    """The address of an endpoint that always writes the same template."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.answer({"data": []})
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            message = {"role": "assistant", "content": "```\nwork slowly\n```"}
+            self.answer({"choices": [{"message": message, "finish_reason": "stop"}], "usage": {}})
+
+        def answer(self, body):
+            data = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def needs(tmp_path, teacher):
+    """What an option needs besides its name: a local file for a hub's, an endpoint, a model."""
+    rows = [
+        {"Body": f"Add {n} 4.", "Question": "?", "question": f"Add {n} 4.", "Answer": n + 4}
+        for n in range(16)
+    ]
+    table = tmp_path / "rows.jsonl"
+    table.write_text("\n".join(json.dumps({**r, "answer": f"#### {r['Answer']}"}) for r in rows))
+    # Sentences are many unknown words to the embedded policy, and any of its answers will do.
+    table_of_rows = [f"data.source.path={table}", "evolution=none"]
+    return {
+        ("data", "svamp"): table_of_rows,
+        ("data", "gsm8k"): [*table_of_rows, "data.source.name=null"],
+        ("model", "smollm2_135m"): [DIGITS],
+        ("experiment", "smollm2_svamp"): [DIGITS, *table_of_rows],
+        ("reflection", "teacher"): [f"reflection.base_url={teacher}", "reflection.model=any"],
+        ("reflection", "self"): ["reflection.max_new_tokens=8"],
+        ("reflection", "policy"): ["reflection.max_new_tokens=8"],
+        ("reference", "initial"): ["algorithm.kl.coefficient=0.01"],
+    }
+
+
+@pytest.mark.parametrize(("group", "option"), options())
+def test_two_steps_of_every_option(run, needs, group, option):
+    more = needs.get((group, option), [])
+    searched = "evolution=none" not in more and (group, option) not in (
+        ("evolution", "none"),
+        ("experiment", "grpo"),
+    )
+    search = [s for s in SEARCH if searched and keeps(option, s)]
+    config, folder = run(f"{group}={option}", *SMALL, *search, *more)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["accuracy"]["after"] >= 0
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 2
+    assert all(value.isfinite().all() for value in last["state_dict"].values())
+    if searched and option not in ("random_template",):
+        assert summary["ledger"]["evolution"]["metric_calls"] > 0
+
+
+def keeps(option: str, setting: str) -> bool:
+    """Whether an evolver other than gepa's has this setting."""
+    if option in ("single_turn_reflection", "random_template"):
+        return not setting.startswith(("evolution.evolver.budget", "evolution.evolver.dev_size"))
+    return True
