@@ -2,3 +2,9 @@
 
 The path of one prompt is described in ``docs/architecture.md``; `p2o.train` wires the parts.
 """
+
+import logging
+
+# Where torchao is installed transformers imports it, and it tells of kernels for other machines.
+logging.getLogger("torchao").setLevel(logging.ERROR)
+logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)

@@ -41,6 +41,10 @@ def check(config: DictConfig) -> None:
             f"algorithm.kl.coefficient={config.algorithm.kl.coefficient} needs a policy to measure "
             "the divergence from; add reference=initial"
         )
+    if config.save_policy not in ("merged", "adapter", None):
+        raise UserError(f"save_policy={config.save_policy}: give merged, adapter or null")
+    if config.save_policy == "adapter" and config.model.get("adapter") is None:
+        raise UserError("save_policy=adapter: there is no adapter; add model/adapter=lora")
     threshold = OmegaConf.select(config, "mining.threshold")
     if isinstance(threshold, int) and threshold > data.group_size:
         raise UserError(

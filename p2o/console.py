@@ -6,10 +6,6 @@ import warnings
 import datasets
 from transformers.utils import logging as transformers_logging
 
-# Where torchao is installed transformers imports it, and it tells of kernels for other machines.
-logging.getLogger("torchao").setLevel(logging.ERROR)
-logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
-
 
 def quieten_libraries() -> None:
     """Silence notices of libraries about things that p2o has settled."""

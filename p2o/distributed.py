@@ -15,12 +15,18 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
+def gather(value: Any) -> list[Any]:
+    """Every rank's value, on every rank."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def gather_shards(shard: list[Any]) -> list[Any]:
     """Undo ``items[rank::world_size]``: every rank gets all items in their first order."""
-    if world_size() == 1:
-        return shard
-    shards: list[list[Any]] = [[] for _ in range(world_size())]
-    dist.all_gather_object(shards, shard)
+    shards = gather(shard)
     items: list[Any] = [None] * sum(map(len, shards))
     for index, part in enumerate(shards):
         items[index :: len(shards)] = part
@@ -29,7 +35,7 @@ def gather_shards(shard: list[Any]) -> list[Any]:
 
 def maximum(value: int) -> int:
     """The largest of all ranks' values."""
-    return max(gather_shards([value]))
+    return max(gather(value))
 
 
 def from_rank_zero(value: Any) -> Any:

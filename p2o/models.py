@@ -1,7 +1,7 @@
 """Load a policy and its tokenizer: embedded, from a folder or the hub, or from a GGUF file."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,11 @@ def limit_threads(model: PreTrainedModel) -> None:
 
 
 def load_policy(
-    path: str, dtype: str = "float32", options: Mapping[str, Any] | None = None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    path: str,
+    dtype: str = "float32",
+    options: Mapping[str, Any] | None = None,
+    adapter: Callable[[PreTrainedModel], Any] | None = None,
+) -> tuple[Any, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer.
 
     Args:
@@ -44,10 +47,18 @@ def load_policy(
             installed Python package that carries one GGUF file.
         dtype: Of the weights, a torch name.
         options: Passed on to transformers' ``from_pretrained``.
+        adapter: Makes of the loaded model one that trains fewer weights; None trains all.
 
     Raises:
         UserError: There is no such model.
     """
+    model, tokenizer = _load(path, dtype, dict(options or {}))
+    return (model if adapter is None else adapter(model)), tokenizer
+
+
+def _load(
+    path: str, dtype: str, options: dict[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     kind = getattr(torch, dtype, None)
     if not isinstance(kind, torch.dtype):
         raise UserError(f"model.dtype={dtype}: give a torch type such as float32 or bfloat16")
@@ -60,9 +71,9 @@ def load_policy(
     if path.startswith("package:"):
         path = str(_gguf_of_package(path.removeprefix("package:")))
     if path.endswith(".gguf"):
-        return _load_gguf(Path(path), kind, dict(options or {}))
+        return _load_gguf(Path(path), kind, options)
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=kind, **(options or {}))
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=kind, **options)
         return model, AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 
 def warmup_then_constant(
@@ -16,3 +17,31 @@ def warmup_then_constant(
     """
     steps = max(1, round(warmup * num_training_steps))
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / steps))
+
+
+def linear(optimizer: Optimizer, num_training_steps: int, warmup: float = 0.05) -> LambdaLR:
+    """Rise linearly over a share of the updates, then fall linearly to 0.
+
+    As in transformers, a warm-up starts at 0: its first update changes nothing.
+
+    Args:
+        optimizer: Whose learning rate to set.
+        num_training_steps: Updates in all.
+        warmup: Share of them to warm up in.
+    """
+    steps = round(warmup * num_training_steps)
+    return get_linear_schedule_with_warmup(optimizer, steps, num_training_steps)
+
+
+def cosine(optimizer: Optimizer, num_training_steps: int, warmup: float = 0.05) -> LambdaLR:
+    """Rise linearly over a share of the updates, then fall to 0 along half a cosine.
+
+    As in transformers, a warm-up starts at 0: its first update changes nothing.
+
+    Args:
+        optimizer: Whose learning rate to set.
+        num_training_steps: Updates in all.
+        warmup: Share of them to warm up in.
+    """
+    steps = round(warmup * num_training_steps)
+    return get_cosine_schedule_with_warmup(optimizer, steps, num_training_steps)

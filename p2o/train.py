@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig
 
+from p2o.adapters import save_policy
 from p2o.checks import check
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
@@ -44,7 +45,8 @@ def train(config: DictConfig) -> float:
 
     # Policy, and the engine that samples from it.
     ledger = Ledger()
-    model, tokenizer = call(load_policy, "model", **config.model)
+    adapter = build(config.model.get("adapter"), "model.adapter")
+    model, tokenizer = call(load_policy, "model", **{**config.model, "adapter": adapter})
     limit_threads(model)
     engine = MeteredEngine(build(config.rollout, "rollout", model=model), ledger)
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
@@ -137,6 +139,8 @@ def train(config: DictConfig) -> float:
         trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
     summary = write_summary(run_directory, config, data, callbacks)
     if trainer.is_global_zero:
+        if config.save_policy is not None:
+            save_policy(model, tokenizer, run_directory / "policy", config.save_policy == "merged")
         print_report(summary, run_directory)
     return summary["accuracy"]["after"]
 

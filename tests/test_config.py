@@ -19,7 +19,11 @@ from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers import GuardedVerifier
 
 FILES = sorted(path for path in conf_directory().rglob("*.yaml"))
-OPTIONS = [(path.parent.name, path.stem) for path in FILES if path.parent != conf_directory()]
+OPTIONS = [
+    (path.parent.relative_to(conf_directory()).as_posix(), path.stem)
+    for path in FILES
+    if path.parent != conf_directory()
+]
 GROUPS = sorted({group for group, _ in OPTIONS})
 EXPANDED = {
     "model": load_policy,
@@ -70,7 +74,9 @@ def unknown_arguments(callee: Any, keys: set[str]) -> set[str]:
 
 def test_the_folders_of_conf_are_the_groups_of_the_primary_configuration():
     defaults: Any = OmegaConf.load(conf_directory() / "train.yaml")["defaults"]  # type: ignore[index]
-    assert sorted(next(iter(entry)) for entry in defaults if entry != "_self_") == GROUPS
+    assert sorted(next(iter(entry)) for entry in defaults if entry != "_self_") == [
+        group for group in GROUPS if "/" not in group
+    ]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: value)
@@ -102,7 +108,8 @@ def test_every_file_opens_with_the_command_that_uses_it(file: Path):
         "experiment",
         "default",
     )
-    command = "p2o-train" if default else f"p2o-train {file.parent.name}={file.stem}"
+    group = file.parent.relative_to(conf_directory()).as_posix()
+    command = "p2o-train" if default else f"p2o-train {group}={file.stem}"
     words = [line.lstrip("# ").partition(":")[0] for line in comments]
     assert any(line == command or line.startswith(f"{command} ") for line in words)
 

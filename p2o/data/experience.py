@@ -12,7 +12,7 @@ from p2o.data.minibatch import MiniBatch, Row, collate
 from p2o.data.prompt import Context
 from p2o.data.sizes import BatchSizes
 from p2o.distillation.strategy import DistillationStrategy
-from p2o.distributed import gather_shards, rank, world_size
+from p2o.distributed import gather, gather_shards, rank, world_size
 from p2o.ledger import Ledger
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.rollout.runner import Rollout
@@ -67,11 +67,9 @@ class ExperienceBuilder:
             micro_batches += self._mini_batch(groups[part], advantages[part], start == 0)
         return micro_batches, advantages
 
-    def idle(self, rollout: Rollout) -> list[MiniBatch]:
-        """The micro-batches of an optimiser step that has nothing to learn from."""
-        row = _filler([rollout], self._score_reference is not None)
-        batches = [collate([row], 1, 1) for _ in range(self.sizes.micro_batches)]
-        return [replace(batch, idle=True) for batch in batches]
+    def idle(self) -> MiniBatch:
+        """A micro-batch of an optimiser step that has nothing to learn from."""
+        return replace(collate([self._filler((0,), (0,))], 1, 1), idle=True)
 
     def _mini_batch(
         self, groups: Sequence[Sequence[Rollout]], advantages: Tensor, on_policy: bool
@@ -88,13 +86,11 @@ class ExperienceBuilder:
         tokens = sum(len(rollout.completion.token_ids) for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
             masked = sum(int((~row.counts).sum()) for row in rows if row.counts is not None)
-            tokens -= sum(gather_shards([masked]))
-        everything = [rollout for group in groups for rollout in group]
+            tokens -= sum(gather(masked))
         shares = torch.arange(len(rows)).tensor_split(self.sizes.micro_batches)
         return [
             collate(
-                [rows[index] for index in share.tolist()]
-                or [_filler(everything, self._score_reference is not None)],
+                [rows[index] for index in share.tolist()] or [self._shortest(groups)],
                 total_tokens=max(tokens, 1),
                 total_sequences=max(len(counted), 1),
             )
@@ -195,15 +191,18 @@ class ExperienceBuilder:
             self.ledger.add(scored_tokens=sum(len(context) + len(ids) for context, ids in pairs))
             return score(pairs)
 
+    def _shortest(self, groups: Sequence[Sequence[Rollout]]) -> Row:
+        rollouts = [rollout for group in groups for rollout in group]
+        shortest = min(rollouts, key=lambda rollout: len(rollout.completion.token_ids))
+        return self._filler(shortest.bare_ids, shortest.completion.token_ids)
 
-def _filler(rollouts: Sequence[Rollout], with_reference: bool) -> Row:
-    """A row that is no part of the loss: every rank must go through the network in every step."""
-    shortest = min(rollouts, key=lambda rollout: len(rollout.completion.token_ids))
-    nothing = torch.zeros(len(shortest.completion.token_ids))
-    return Row(
-        shortest.bare_ids,
-        shortest.completion.token_ids,
-        0.0,
-        reference_log_probs=nothing if with_reference else None,
-        counts=nothing.bool(),
-    )
+    def _filler(self, context_ids: tuple[int, ...], response_ids: tuple[int, ...]) -> Row:
+        """A row that is no part of the loss: every rank must go through the network every step."""
+        nothing = torch.zeros(len(response_ids))
+        return Row(
+            context_ids,
+            response_ids,
+            0.0,
+            reference_log_probs=None if self._score_reference is None else nothing,
+            counts=nothing.bool(),
+        )

@@ -9,6 +9,8 @@ from p2o.data.metrics import rollout_metrics, template_metrics
 from p2o.data.minibatch import MiniBatch
 from p2o.data.prompt import Prompt
 from p2o.data.sizes import BatchSizes
+from p2o.distributed import gather, rank, world_size
+from p2o.errors import UserError
 from p2o.ledger import Ledger
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
@@ -58,8 +60,10 @@ class RolloutLoader:
         self.position, self.refresh_engine = position, refresh_engine
         self.pool = PromptPool()
         self.observers: list[GroupObserver] = []
-        # At which steps of an epoch a batch began or ended, and the prompts taken until then.
-        self._epoch, self._marks = -1, {0: 0}
+        # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
+        self._epoch, self._start, self._cursor = -1, 0, 0
+        self._micro_batches: list[MiniBatch] = []
+        self._ranks = 1
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
@@ -67,43 +71,61 @@ class RolloutLoader:
     def __iter__(self) -> Iterator[MiniBatch]:
         epoch, done = self.position()
         if self._epoch != epoch:
-            self._epoch, self._marks = epoch, {0: 0}
-        steps = max(step for step in self._marks if step <= done)
-        cursor = self._marks[steps]
+            self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
+            self._ranks = world_size()
+        elif self._ranks != world_size():
+            raise UserError(
+                f"ckpt_path: written in the middle of an epoch by {self._ranks} ranks, and there "
+                f"are {world_size()}; resume with as many, or from the end of an epoch"
+            )
         order = list(self.prompts)
         random.Random(derive_seed(self.seed, "order", epoch)).shuffle(order)
-        last: Rollout | None = None
-        while cursor < len(order):
+        yield from self._hand_out(done - self._start)
+        while self._cursor < len(order):
             sampled, groups = [], []
             for _ in range(self.sizes.sampling_rounds):
                 missing = self.sizes.batch - len(groups)
-                prompts = order[cursor : cursor + missing]
+                prompts = order[self._cursor : self._cursor + missing]
                 if not prompts:
                     break
-                fresh = self._roll_out(prompts, derive_seed(self.seed, "rollout", epoch, cursor))
-                cursor += len(prompts)
+                seed = derive_seed(self.seed, "rollout", epoch, self._cursor)
+                fresh = self._roll_out(prompts, seed)
+                self._cursor += len(prompts)
                 sampled += fresh
                 groups += fresh if self.sizes.sampling_rounds == 1 else _with_contrast(fresh)
-            last = sampled[-1][-1]
-            micro_batches = self._micro_batches(sampled, groups)
-            self._marks[steps + len(micro_batches)] = cursor
-            for micro_batch in micro_batches:
-                steps += 1
-                with self.ledger.phase("train"):
-                    self.ledger.add(trained_tokens=micro_batch.tokens)
-                yield micro_batch
-        while last is not None and steps < len(self):
-            for micro_batch in self.builder.idle(last):
-                steps += 1
-                yield micro_batch
+            self._start += len(self._micro_batches)
+            self._micro_batches = self._learn_from(sampled, groups)
+            yield from self._hand_out(0)
+        for _ in range(self._start + len(self._micro_batches), len(self)):
+            self._start += len(self._micro_batches)
+            self._micro_batches = [self.builder.idle()]
+            yield from self._hand_out(0)
+
+    def _hand_out(self, first: int) -> Iterator[MiniBatch]:
+        for micro_batch in self._micro_batches[first:]:
+            with self.ledger.phase("train"):
+                self.ledger.add(trained_tokens=micro_batch.tokens)
+            yield micro_batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Where batches began: a resumed epoch goes on from the last one that is not done."""
-        return {"epoch": self._epoch, "marks": dict(self._marks)}
+        """What is left of the batch at hand, of all ranks: a resumed epoch goes on with it."""
+        # One more than is left, for a step that an exception broke off.
+        first = max(0, self.position()[1] - 1 - self._start)
+        rest = [vars(micro_batch) for micro_batch in self._micro_batches[first:]]
+        return {
+            "epoch": self._epoch,
+            "start": self._start + first,
+            "cursor": self._cursor,
+            "micro_batches": gather(rest),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` wrote."""
-        self._epoch, self._marks = state_dict["epoch"], dict(state_dict["marks"])
+        """Take over what `state_dict` wrote; only in the same epoch does it matter."""
+        everyones = state_dict["micro_batches"]
+        mine = everyones[rank()] if rank() < len(everyones) else []
+        self._ranks, self._micro_batches = len(everyones), [MiniBatch(**m) for m in mine]
+        self._epoch, self._start = state_dict["epoch"], state_dict["start"]
+        self._cursor = state_dict["cursor"]
 
     def _roll_out(self, prompts: Sequence[Prompt], seed: int) -> Groups:
         """Groups of K rollouts, in the order of `prompts`."""
@@ -123,12 +145,12 @@ class RolloutLoader:
             observer(outcomes)
         return groups
 
-    def _micro_batches(self, sampled: Groups, groups: Groups) -> list[MiniBatch]:
+    def _learn_from(self, sampled: Groups, groups: Groups) -> list[MiniBatch]:
         """What `groups` are to be trained on, with the metrics of all that were sampled."""
         metrics = rollout_metrics(sampled)
         metrics["rollout/template_overflows"] = float(self.runner.overflows)
         if not groups:
-            micro_batches = self.builder.idle(sampled[-1][-1])
+            micro_batches = [self.builder.idle() for _ in range(self.sizes.micro_batches)]
         else:
             micro_batches, advantages = self.builder.build(groups)
             metrics |= template_metrics(groups, advantages)

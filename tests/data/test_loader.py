@@ -1,4 +1,4 @@
-import json
+import copy
 import random
 
 import pytest
@@ -122,12 +122,15 @@ def test_a_resumed_epoch_delivers_exactly_what_was_left(rounds):
     first = make_loader(FakeRunner(dead), sampling_rounds=rounds)
     states, whole = [], []
     for batch in first:
-        states.append(json.loads(json.dumps(list(first.state_dict()["marks"].items()))))
         whole.append(fingerprint(batch))
-    # Batches of two steps each: what is saved after the second step is the end of the first batch.
-    resumed = make_loader(FakeRunner(dead), position=(0, 2), sampling_rounds=rounds)
-    resumed.load_state_dict({"epoch": 0, "marks": dict(states[1])})
-    assert [fingerprint(batch) for batch in resumed] == whole[2:]
+        first.position = lambda: (0, len(whole))
+        states.append(copy.deepcopy(first.state_dict()))
+    for done in range(1, len(whole) + 1):
+        # After the step, and in the middle of the one after, when that was broken off.
+        for state in states[done - 1 : done + 1]:
+            resumed = make_loader(FakeRunner(dead), position=(0, done), sampling_rounds=rounds)
+            resumed.load_state_dict(state)
+            assert [fingerprint(batch) for batch in resumed] == whole[done:]
 
 
 def test_a_batch_is_sampled_only_when_the_one_before_is_used_up():

@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
+from transformers import AutoModelForCausalLM
 
 from p2o.config import CONFIG_NAME, conf_directory
 from p2o.train import train
@@ -145,6 +146,7 @@ def test_two_steps_of_every_option(run, needs, group, option):
     config, folder = run(f"{group}={option}", *SMALL, *search, *more)
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["accuracy"]["after"] >= 0
+    AutoModelForCausalLM.from_pretrained(folder / "policy")
     last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 2
     assert all(value.isfinite().all() for value in last["state_dict"].values())

@@ -96,3 +96,44 @@ def test_the_same_seed_repeats_a_run_and_another_does_not(p2o_train, tmp_path):
         finals.append(load(folder, "epoch_0001.ckpt")["state_dict"])
     assert all(torch.equal(finals[0][name], finals[1][name]) for name in finals[0])
     assert any(not torch.equal(finals[0][name], finals[2][name]) for name in finals[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param((), id="grpo"),
+        pytest.param(
+            ("algorithm=dapo", "baseline=bare_success_rate", "trainer.accumulate_grad_batches=2"),
+            id="dapo",
+        ),
+    ],
+)
+def test_resumed_in_the_middle_of_an_epoch_equals_never_stopped(p2o_train, tmp_path, more):
+    """Also between two updates on rollouts of one batch, which are not sampled again."""
+    settings = (
+        *(s for s in SMALL if "max_epochs" not in s),
+        "trainer.max_epochs=2",
+        "checkpoint.filename='step_{step}'",
+        "+checkpoint.every_n_train_steps=1",
+        *more,
+    )
+    whole = tmp_path / "whole"
+    result = p2o_train(*settings, f"hydra.run.dir={whole}")
+    assert result.returncode == 0, result.stderr
+    final = load(whole, "step_12.ckpt")
+    for step in (1, 4, 7, 9):
+        resumed = tmp_path / f"from_{step}"
+        result = p2o_train(
+            *settings,
+            f"hydra.run.dir={resumed}",
+            f"ckpt_path={whole}/checkpoints/step_{step}.ckpt",
+        )
+        assert result.returncode == 0, result.stderr
+        again = load(resumed, "step_12.ckpt")
+        for name, value in final["state_dict"].items():
+            assert torch.equal(again["state_dict"][name], value), (step, name)
+        for kind in ("HardSampleMiner", "PromptEvolution"):
+            assert part(again, kind) == part(final, kind)
+        ledgers = [without_seconds(c["RolloutDataModule"]["ledger"]) for c in (final, again)]
+        assert ledgers[0] == ledgers[1]
