@@ -41,6 +41,12 @@ def check(config: DictConfig) -> None:
             f"algorithm.kl.coefficient={config.algorithm.kl.coefficient} needs a policy to measure "
             "the divergence from; add reference=initial"
         )
+    ceiling = OmegaConf.select(config, "callbacks.kl_ceiling.maximum")
+    if ceiling is not None and config.reference is None:
+        raise UserError(
+            f"callbacks.kl_ceiling.maximum={ceiling} needs a policy to measure the divergence "
+            "from; add reference=initial"
+        )
     if config.save_policy not in ("merged", "adapter", None):
         raise UserError(f"save_policy={config.save_policy}: give merged, adapter or null")
     if config.save_policy == "adapter" and config.model.get("adapter") is None:

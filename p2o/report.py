@@ -13,11 +13,26 @@ from p2o.data.datamodule import RolloutDataModule
 from p2o.distributed import rank
 from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
 
+MOST_TEMPLATES = 8
+"""Templates that the final table shows; all are in ``summary.json``."""
+
 
 def write_summary(
-    directory: Path, config: DictConfig, data: RolloutDataModule, callbacks: Sequence[Any]
+    directory: Path,
+    config: DictConfig,
+    data: RolloutDataModule,
+    callbacks: Sequence[Any],
+    collapse: Exception | None = None,
 ) -> dict[str, Any]:
-    """Collect what came of a run and write ``summary.json``."""
+    """Collect what came of a run and write ``summary.json``.
+
+    Args:
+        directory: Of the run.
+        config: Of the run.
+        data: Its data module, after training.
+        callbacks: Its callbacks.
+        collapse: What stopped it before its end, if anything did.
+    """
     before, after = data.evaluation.baseline, data.evaluation.latest
     hard = [prompt_id for prompt_id in after if before[prompt_id] == 0]
     miner = next((c for c in callbacks if isinstance(c, HardSampleMiner)), None)
@@ -29,6 +44,7 @@ def write_summary(
             "before": _mean(before[prompt_id] for prompt_id in hard),
             "after": _mean(after[prompt_id] for prompt_id in hard),
         },
+        "collapse": None if collapse is None else str(collapse),
         "held_out": len(after),
         "held_out_hard": len(hard),
         "hard_set": len(miner.hard_set) if miner else None,
@@ -65,8 +81,11 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
         templates = Table(title="Templates in use at the end")
         templates.add_column("dev score", justify="right")
         templates.add_column("template")
-        for template in summary["templates"]:
-            templates.add_row(f"{template['score']:.2f}", template["text"])
+        for template in summary["templates"][:MOST_TEMPLATES]:
+            score = template["score"]
+            templates.add_row("-" if score is None else f"{score:.2f}", template["text"])
+        if len(summary["templates"]) > MOST_TEMPLATES:
+            templates.add_row("", f"and {len(summary['templates']) - MOST_TEMPLATES} more")
         console.print(templates)
     console.print(f"run directory: {directory}", soft_wrap=True, highlight=False)
 

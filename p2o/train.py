@@ -1,6 +1,7 @@
 """``p2o-train``: wire the parts that a configuration names, and train."""
 
 import logging
+import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig
 
@@ -28,6 +30,7 @@ from p2o.report import print_report, write_summary
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import GuardedVerifier
+from p2o_callbacks import TrainingCollapsed
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,10 @@ def train(config: DictConfig) -> float:
 
     Returns:
         Accuracy on held-out prompts without any template, for sweeps to optimise.
+
+    Raises:
+        UserError: Something in the configuration cannot work; nothing has been spent.
+        TrainingCollapsed: A guard stopped the run; its checkpoint and summary are written.
     """
     # What could be wrong is found out before anything is spent.
     run_directory = Path(HydraConfig.get().runtime.output_dir)
@@ -135,28 +142,53 @@ def train(config: DictConfig) -> float:
     )
     if config.ckpt_path is None:
         trainer.validate(module, datamodule=data, verbose=False)
-    with ledger.phase("train"):
-        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
-    summary = write_summary(run_directory, config, data, callbacks)
+    collapse: TrainingCollapsed | None = None
+    try:
+        with ledger.phase("train"):
+            trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
+    except TrainingCollapsed as error:
+        collapse = error
+    summary = write_summary(run_directory, config, data, callbacks, collapse)
     if trainer.is_global_zero:
-        if config.save_policy is not None:
+        if config.save_policy is not None and collapse is None:
             save_policy(model, tokenizer, run_directory / "policy", config.save_policy == "merged")
         print_report(summary, run_directory)
+    if collapse is not None:
+        raise collapse
     return summary["accuracy"]["after"]
 
 
 def _run(config: DictConfig) -> float:
     quieten_libraries()
     torch.set_float32_matmul_precision("high")
+    status = 1
     try:
-        return train(config)
+        accuracy = train(config)
+        status = 0
+        return accuracy
     except USER_ERRORS as error:
-        sys.exit(_fail(error))
+        status = _fail(error)
+        sys.exit(status)
+    except TrainingCollapsed as error:
+        status = _fail(error, 3)
+        # The other runs of a sweep may fare better.
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return math.nan
+        sys.exit(status)
+    finally:
+        _finish_wandb(status)
 
 
-def _fail(error: Exception) -> int:
+def _finish_wandb(status: int) -> None:
+    """Close the record of this run; the next one of a sweep is not to go on in it."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish(exit_code=status, quiet=True)
+
+
+def _fail(error: Exception, status: int = 2) -> int:
     print(f"error: {error}", file=sys.stderr)
-    return 2
+    return status
 
 
 def main() -> None:

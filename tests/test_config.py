@@ -92,6 +92,17 @@ def test_every_option_composes_and_each_key_is_an_argument_of_its_target(compose
         assert not unknown_arguments(callee, set(config[name])), name
 
 
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [(g, o) for g, o in OPTIONS if g in ("evolution", "reflection", "data", "optimizer")],
+    ids=lambda value: value,
+)
+def test_what_an_experiment_sets_does_not_get_in_the_way_of_another_option(composed, group, option):
+    for path, node in targets(composed("experiment=smollm2_svamp", f"{group}={option}")):
+        arguments = {key for key in node if not key.startswith("_")}
+        assert not unknown_arguments(get_object(node["_target_"]), arguments), path
+
+
 def test_an_argument_that_a_target_lacks_is_found():
     """The test above would see a wrong key."""
     assert unknown_arguments(load_policy, {"path", "pth"}) == {"pth"}

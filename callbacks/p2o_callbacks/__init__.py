@@ -3,7 +3,8 @@
 They talk to the code around them through the protocols in `p2o_callbacks.protocols` alone.
 """
 
-from p2o_callbacks.errors import ConfigurationError
+from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
+from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
 from p2o_callbacks.mining import HardSampleMiner
 from p2o_callbacks.pool import PromptPool, Template
@@ -30,17 +31,21 @@ __all__ = [
     "EvolutionDisplay",
     "EvolutionProgress",
     "Evolver",
+    "FiniteUpdates",
     "GroupObserver",
     "GroupOutcome",
     "GroupSource",
     "HardSampleMiner",
     "HardSetSource",
     "LoopProgress",
+    "MetricBounds",
     "PromptEvolution",
     "PromptPool",
     "RolloutBudget",
     "RolloutCounter",
+    "ShareOfStart",
     "Template",
     "TemplateTrial",
     "TemplateUser",
+    "TrainingCollapsed",
 ]

@@ -109,11 +109,12 @@ class PromptEvolution(Callback):
             display.evolution_end(outcome)
         else:
             _say(f"evolution: {outcome}")
-        scores = [template.score for template in self.pool.templates]
+        templates = self.pool.templates
+        scores = [template.score for template in templates if template.score is not None]
         metrics = {
             "evolution/metric_calls": evolution.metric_calls,
             "evolution/iterations": evolution.iterations,
-            "evolution/templates": len(scores),
+            "evolution/templates": len(templates),
             "evolution/cover": len(self.pool.cover),
             "evolution/best_score": max(scores, default=0.0),
         }
@@ -172,7 +173,7 @@ def _outcome(hard_samples: int, evolution: Evolution) -> str:
         number = len(evolution.pool.cover)
         return f"{number} template{'s'[: number > 1]} for {hard_samples} hard samples"
     if evolution.pool.templates:
-        bare = evolution.pool.templates[0].score
+        bare = evolution.pool.templates[0].score or 0.0
         return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
     found = "no template" if evolution.metric_calls else "no search"
     return f"{found} for {hard_samples} hard samples"

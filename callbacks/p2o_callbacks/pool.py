@@ -12,13 +12,13 @@ class Template:
     Attributes:
         text: What is put in front of a problem; empty for the seed.
         parents: Indices into the pool of the templates it was derived from.
-        score: Mean score on the dev samples.
+        score: Mean score on the dev samples; None for a template that was not tried.
         dev_scores: Score on each dev sample, by sample id.
     """
 
     text: str
     parents: tuple[int, ...] = ()
-    score: float = 0.0
+    score: float | None = 0.0
     dev_scores: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -50,7 +50,7 @@ class PromptPool:
                 {
                     "text": template.text,
                     "parents": list(template.parents),
-                    "score": float(template.score),
+                    "score": None if template.score is None else float(template.score),
                     "dev_scores": {key: float(v) for key, v in template.dev_scores.items()},
                 }
                 for template in self.templates

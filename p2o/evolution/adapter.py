@@ -56,13 +56,15 @@ class TemplateAdapter:
         components_to_update: list[str],
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """Input, response, verdict and gold answer of each sample."""
-        records = [
-            {
-                "Inputs": trial.question,
-                "Generated Outputs": trial.response,
-                "Feedback": trial.feedback,
-                "score": trial.score,
-            }
-            for trial in eval_batch.trajectories or []
-        ]
+        records = [reflective_record(trial) for trial in eval_batch.trajectories or []]
         return {component: records for component in components_to_update}
+
+
+def reflective_record(trial: TemplateTrial) -> dict[str, Any]:
+    """What a reflection backend is told of one trial, under gepa's names."""
+    return {
+        "Inputs": trial.question,
+        "Generated Outputs": trial.response,
+        "Feedback": trial.feedback,
+        "score": trial.score,
+    }

@@ -30,7 +30,7 @@ class Phrasebook:
     def __init__(self, path: str | None = None, max_phrases: int = 4) -> None:
         if max_phrases < 1:
             raise UserError(f"reflection.max_phrases={max_phrases}: give at least 1")
-        self.phrases = _load(path)
+        self.phrases = load_phrases(path, "reflection.path")
         self.max_phrases = max_phrases
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
@@ -76,15 +76,23 @@ class Phrasebook:
         return max(fitting, key=len, default=None)
 
 
-def _load(path: str | None) -> list[str]:
-    """The phrases of a file, each once."""
+def load_phrases(path: str | None, key: str) -> list[str]:
+    """The phrases of a text file with one a line, each once; None for the file in p2o.
+
+    Args:
+        path: Of the file.
+        key: Which setting named it, for messages.
+
+    Raises:
+        UserError: It cannot be read or is empty.
+    """
     source = files("p2o.world") / "phrasebook.txt" if path is None else Path(path)
     advice = "give a text file with one phrase a line, or null for the one that comes with p2o"
     try:
         lines = source.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"reflection.path={path}: cannot read it ({error}); {advice}") from error
+        raise UserError(f"{key}={path}: cannot read it ({error}); {advice}") from error
     phrases = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
     if not phrases:
-        raise UserError(f"reflection.path={path}: it has no phrases; {advice}")
+        raise UserError(f"{key}={path}: it has no phrases; {advice}")
     return phrases

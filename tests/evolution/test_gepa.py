@@ -303,7 +303,7 @@ def test_templates_that_gain_but_solve_nothing_are_kept_for_the_record_and_cover
     world = World(score=lambda sample, template: has_word(sample, template) / 2)
     found = search(world)
     assert len(found.pool.templates) > 1
-    assert max(template.score for template in found.pool.templates) > 0
+    assert max(template.score or 0.0 for template in found.pool.templates) > 0
     assert not found.pool.cover
     assert not found.pool.assignment
 
@@ -398,7 +398,7 @@ def test_progress_never_falls_and_names_the_budget():
     assert seen[-1] == EvolutionProgress(
         found.metric_calls,
         400,
-        max(template.score for template in found.pool.templates),
+        max(template.score or 0.0 for template in found.pool.templates),
         len(found.pool.templates),
     )
 

@@ -1,0 +1,72 @@
+"""Templates of random phrases without any selection: the control that a search has to beat."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from p2o.errors import UserError
+from p2o.prompts.assignment import Assigner
+from p2o.reflection.base import Reflection
+from p2o.reflection.phrasebook import load_phrases
+from p2o_callbacks.pool import PromptPool, Template
+from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
+
+
+class RandomTemplates:
+    """Draws templates from a list of phrases and deals them out at random.
+
+    It tries none of them, and so spends nothing.
+
+    Args:
+        reflection: Has no say: phrases are drawn.
+        assigner: Has no say: without dev scores there is nothing to cover.
+        path: Text file with one phrase a line; None for the one that comes with p2o.
+        number: Templates drawn for an epoch.
+        max_phrases: Phrases in a template, 1 to so many.
+        minimum: Hard samples below which nothing is done.
+
+    Raises:
+        UserError: The file cannot be read or is empty, or a number is below 1.
+    """
+
+    def __init__(
+        self,
+        reflection: Reflection,
+        assigner: Assigner,
+        path: str | None = None,
+        number: int = 8,
+        max_phrases: int = 4,
+        minimum: int = 1,
+    ) -> None:
+        for name, value in (("number", number), ("max_phrases", max_phrases)):
+            if value < 1:
+                raise UserError(f"evolution.evolver.{name}={value}: give at least 1")
+        self.phrases = load_phrases(path, "evolution.evolver.path")
+        self.number, self.max_phrases, self.minimum = number, max_phrases, minimum
+
+    def evolve(
+        self,
+        hard_set: Sequence[str],
+        evaluate: EvaluateTemplates,
+        *,
+        group_size: int,
+        seed: int,
+        report: Callable[[EvolutionProgress], None],
+    ) -> Evolution:
+        """See `p2o_callbacks.Evolver`."""
+        samples = sorted(set(hard_set))
+        if len(samples) < max(1, self.minimum):
+            return Evolution(PromptPool())
+        generator = random.Random(f"{seed}-templates")
+        longest = min(self.max_phrases, len(self.phrases))
+        drawn = [
+            " ".join(generator.sample(self.phrases, generator.randint(1, longest)))
+            for _ in range(self.number)
+        ]
+        templates = tuple(Template(text, score=None) for text in dict.fromkeys(drawn))
+        every = range(len(templates))
+        # A generator of its own makes a sample's draws independent of which others are hard.
+        assignment = {
+            sample: tuple(random.Random(f"{seed}-{sample}").choices(every, k=group_size))
+            for sample in samples
+        }
+        return Evolution(PromptPool(templates, tuple(every), assignment))
