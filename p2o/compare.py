@@ -24,6 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from p2o.errors import UserError
 from p2o.figures import learning_curves
 
 ARMS = {
@@ -32,6 +33,8 @@ ARMS = {
     "P2O": [],
 }
 """Name to settings. Every arm makes 96 rollouts a step."""
+COLLAPSED = 3
+"""Exit status of a training that a guard stopped."""
 LEARNED = 0.9
 """Held-out accuracy from which a policy counts as having learned."""
 
@@ -45,15 +48,17 @@ def run(
 ) -> dict[str, Any]:
     """Train one arm with one seed; return its summary and ``learned_at``, a number of rollouts.
 
+    A training that a guard stopped counts as it is.
+
     Raises:
-        subprocess.CalledProcessError: The training failed; its output is in ``log.txt``.
+        UserError: The training failed; its output is in ``log.txt``.
     """
     arm, seed = job
     directory = run_directory(folder, arm, seed)
     if not (directory / "summary.json").is_file():
         directory.mkdir(parents=True, exist_ok=True)
         with (directory / "log.txt").open("w") as log:
-            subprocess.run(
+            done = subprocess.run(
                 [
                     *(sys.executable, "-m", "p2o.train", *arms[arm], f"seed={seed}"),
                     "trainer.max_epochs=1000",
@@ -62,12 +67,15 @@ def run(
                     f"hydra.run.dir={directory}",
                     *more,
                 ],
-                check=True,
+                check=False,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # One thread each: several small models at once are faster than one after another.
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
+        if done.returncode not in (0, COLLAPSED):
+            last = (directory / "log.txt").read_text().strip().splitlines()[-1:]
+            raise UserError(f"{arm}, seed {seed}: {''.join(last)} ({directory / 'log.txt'})")
     with (directory / "metrics.csv").open() as metrics:
         learned = [
             float(row["ledger/rollouts"])
@@ -91,14 +99,15 @@ def table(results: dict[str, list[dict[str, Any]]]) -> Table:
     """
     seeds = max(map(len, results.values()))
     shown = Table(title=f"Held-out accuracy without any template, %; {seeds} seeds")
-    shown.add_column("arm", no_wrap=True)
+    shown.add_column("arm")
     for column in ("rollouts", "before", "after", "hard: after", "90 % at"):
         shown.add_column(column, justify="right", no_wrap=True)
     for arm, summaries in results.items():
         learned = [s["learned_at"] for s in summaries if s["learned_at"] is not None]
         reached = f"{mean(learned):,.0f} " if learned else ""
+        collapsed = sum(s["collapse"] is not None for s in summaries)
         shown.add_row(
-            arm,
+            f"{arm} ({collapsed} collapsed)" if collapsed else arm,
             f"{mean(s['training_rollouts'] for s in summaries):,.0f}",
             f"{100 * mean(s['accuracy']['before'] for s in summaries):.1f}",
             _spread([s["accuracy"]["after"] for s in summaries]),
@@ -111,7 +120,7 @@ def table(results: dict[str, list[dict[str, Any]]]) -> Table:
 def _read_arm(text: str) -> tuple[str, list[str]]:
     name, separator, settings = text.partition(":")
     if not separator:
-        raise SystemExit(f"error: --arm '{text}': write 'NAME: key=value ...'")
+        raise UserError(f"--arm '{text}': write 'NAME: key=value ...'")
     return name.strip(), settings.split()
 
 
@@ -122,6 +131,14 @@ def _spread(values: Sequence[float]) -> str:
 
 def main() -> None:
     """Command line of the comparison."""
+    try:
+        _compare()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _compare() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -183,7 +183,7 @@ def _finish_wandb(status: int) -> None:
     """Close the record of this run; the next one of a sweep is not to go on in it."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=status, quiet=True)
+        wandb.finish(exit_code=status)
 
 
 def _fail(error: Exception, status: int = 2) -> int:

@@ -144,6 +144,6 @@ class RolloutRunner:
                 prompt.id,
                 len(ids),
                 self.max_prompt_tokens,
-                template,
+                " ".join(template.split()),
             )
         return "", bare, bare
