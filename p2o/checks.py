@@ -1,13 +1,13 @@
 """What a configuration must satisfy, whatever its parts are; found out before anything runs."""
 
-import pickle
 from pathlib import Path
+from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from p2o.checkpointing import read_header
 from p2o.errors import UserError
 
 
@@ -57,8 +57,7 @@ def check(config: DictConfig) -> None:
             f"mining.threshold={threshold} is above data.group_size={data.group_size}, so every "
             f"sample would be hard; give at most {data.group_size}"
         )
-    if config.ckpt_path is not None:
-        _check_checkpoint(Path(config.ckpt_path))
+    _check_resume(config)
     devices = config.trainer.get("devices", 1)
     if HydraConfig.get().mode == RunMode.MULTIRUN and devices not in (1, "1", "auto"):
         raise UserError(
@@ -67,15 +66,20 @@ def check(config: DictConfig) -> None:
         )
 
 
-def _check_checkpoint(path: Path) -> None:
-    if not path.exists():
-        raise UserError(f"ckpt_path={path}: no such checkpoint")
-    # A sharded checkpoint is a folder, which its strategy reads.
-    if path.is_dir():
+def _check_resume(config: DictConfig) -> None:
+    if config.ckpt_path is not None:
+        read_header(Path(config.ckpt_path))
+    if config.resume is None:
         return
-    try:
-        content = torch.load(path, weights_only=True, mmap=True, map_location="meta")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"ckpt_path={path}: not a checkpoint, or a damaged one") from error
-    if not isinstance(content, dict) or "RolloutDataModule" not in content:
-        raise UserError(f"ckpt_path={path}: not a checkpoint of p2o-train")
+    if config.resume != "auto":
+        raise UserError(f"resume={config.resume}: give auto or null")
+    if config.ckpt_path is not None:
+        raise UserError("resume=auto finds the checkpoint itself; leave ckpt_path out")
+    hydra = HydraConfig.get()
+    key = "sweep" if hydra.mode == RunMode.MULTIRUN else "run"
+    folder: Any = OmegaConf.to_container(getattr(hydra, key), resolve=False)
+    if "${now:" in folder["dir"]:
+        raise UserError(
+            "resume=auto needs a folder that is the same at every start; add "
+            f"hydra.{key}.dir=runs/NAME"
+        )

@@ -12,7 +12,8 @@ from typing import Any, Self
 from torch import nn
 
 from p2o.distributed import gather_shards, rank
-from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.preemption import interruptible
+from p2o.reflection.base import Reflection, ReflectionRequest, RemoteReflection
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 
@@ -122,7 +123,8 @@ class MeteredEngine:
         seeds: Sequence[int],
     ) -> list[Completion]:
         """Sample and count; see `RolloutEngine.generate`."""
-        completions = self.engine.generate(prompts, sampling, seeds)
+        with interruptible():
+            completions = self.engine.generate(prompts, sampling, seeds)
         tokens = sum(len(completion.token_ids) for completion in completions)
         if self.reflection:
             self.ledger.add(reflection_tokens=tokens)
@@ -159,4 +161,10 @@ class MeteredReflection:
         """Reflect and count; see `Reflection.reflect`."""
         with self.ledger.phase("evolution"):
             self.ledger.add_shared(reflection_calls=len(requests))
-            return self.reflection.reflect(requests)
+            before = self._remote_tokens()
+            templates = self.reflection.reflect(requests)
+            self.ledger.add(reflection_tokens=self._remote_tokens() - before)
+            return templates
+
+    def _remote_tokens(self) -> int:
+        return self.reflection.tokens if isinstance(self.reflection, RemoteReflection) else 0

@@ -95,7 +95,6 @@ class P2OModule(LightningModule):
             "weight_zero": ((batch.token_weights == 0) & responses).sum() / responses.sum(),
         }
         self.log_dict({f"train/{name}": value for name, value in metrics.items()}, batch_size=1)
-        self.log_dict(batch.metrics, batch_size=1)
         return loss * self.trainer.accumulate_grad_batches * self.trainer.world_size
 
     def on_train_batch_start(self, batch: MiniBatch, batch_idx: int) -> None:

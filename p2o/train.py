@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig
 
 from p2o.adapters import save_policy
+from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint
 from p2o.checks import check
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
@@ -22,11 +23,15 @@ from p2o.data.datamodule import RolloutDataModule
 from p2o.data.experience import ExperienceBuilder
 from p2o.data.selection import fit_to_budget
 from p2o.data.sizes import BatchSizes
+from p2o.distributed import rank
 from p2o.errors import UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
+from p2o.preemption import Preempted, StopWhenPreempted, install_handler
+from p2o.reflection.base import RemoteReflection
 from p2o.report import print_report, write_summary
+from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import GuardedVerifier
@@ -42,12 +47,17 @@ def train(config: DictConfig) -> float:
         Accuracy on held-out prompts without any template, for sweeps to optimise.
 
     Raises:
+        Preempted: SIGTERM came; what was done is saved.
         UserError: Something in the configuration cannot work; nothing has been spent.
         TrainingCollapsed: A guard stopped the run; its checkpoint and summary are written.
     """
     # What could be wrong is found out before anything is spent.
     run_directory = Path(HydraConfig.get().runtime.output_dir)
     check(config)
+    ckpt_path = config.ckpt_path
+    if config.resume is not None:
+        ckpt_path = newest_checkpoint(run_directory / "checkpoints")
+    install_handler()
     seed_everything(config.seed, verbose=False)
 
     # Policy, and the engine that samples from it.
@@ -55,13 +65,18 @@ def train(config: DictConfig) -> float:
     adapter = build(config.model.get("adapter"), "model.adapter")
     model, tokenizer = call(load_policy, "model", **{**config.model, "adapter": adapter})
     limit_threads(model)
-    engine = MeteredEngine(build(config.rollout, "rollout", model=model), ledger)
+    sampler = build(config.rollout, "rollout", model=model)
+    engine = MeteredEngine(sampler, ledger)
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
 
     # Prompts, and how they become scored groups.
     verifier = build(config.verifier, "verifier")
     verifier = call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
     runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
+    # A search has a record of its own, from which it goes on when it is killed.
+    journal = Journal(run_directory / "evolution" / f"journal_{rank()}.jsonl")
+    search_engine = MeteredEngine(JournaledEngine(sampler, journal), ledger)
+    search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = fit_to_budget(
         build(config.data.source, "data.source").load(config.seed), runner, config.data.overlong
     )
@@ -106,8 +121,8 @@ def train(config: DictConfig) -> float:
     data = RolloutDataModule(
         train=prompts.train,
         held_out=prompts.held_out,
-        engine=engine,
         runner=runner,
+        search_runner=search_runner,
         module=module,
         builder=builder,
         ledger=ledger,
@@ -120,10 +135,13 @@ def train(config: DictConfig) -> float:
     )
 
     # Callbacks: mining, then evolution, which reads the miner's hard set.
-    callbacks = [build(config.mining, "mining")]
+    callbacks = [StopWhenPreempted(), build(config.mining, "mining")]
     if config.evolution is not None:
-        reflection = MeteredReflection(build(config.reflection, "reflection"), ledger)
-        reflection.bind(engine, renderer)
+        reflection = build(config.reflection, "reflection")
+        if isinstance(reflection, RemoteReflection):
+            reflection = JournaledReflection(reflection, journal)
+        reflection = MeteredReflection(reflection, ledger)
+        reflection.bind(search_engine, renderer)
         assigner = build(config.assignment, "assignment")
         evolver = build(
             config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
@@ -139,13 +157,14 @@ def train(config: DictConfig) -> float:
         callbacks=callbacks,
         logger=[build(node, f"logger.{name}") for name, node in config.logger.items()],
         default_root_dir=run_directory,
+        plugins=[AtomicCheckpointIO()],
     )
-    if config.ckpt_path is None:
+    if ckpt_path is None:
         trainer.validate(module, datamodule=data, verbose=False)
     collapse: TrainingCollapsed | None = None
     try:
         with ledger.phase("train"):
-            trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     except TrainingCollapsed as error:
         collapse = error
     summary = write_summary(run_directory, config, data, callbacks, collapse)
@@ -174,6 +193,11 @@ def _run(config: DictConfig) -> float:
         # The other runs of a sweep may fare better.
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return math.nan
+        sys.exit(status)
+    except Preempted:
+        status = 0
+        folder = HydraConfig.get().runtime.output_dir
+        print(f"stopped by SIGTERM; resume=auto hydra.run.dir={folder} goes on", file=sys.stderr)
         sys.exit(status)
     finally:
         _finish_wandb(status)

@@ -106,6 +106,8 @@ class LoopProgress(ProgressBar):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave one line behind for the epoch."""
         if self._progress is not None:
+            if self._epoch_task is None:
+                self._begin_epoch(self._progress, trainer)
             self._say(f"{self._description}  step {trainer.global_step}  {self._note(trainer)}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,9 +1,11 @@
 """The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
+from torch import tensor
 
 from p2o.data.evaluation import EvaluationLoader
 from p2o.data.experience import ExperienceBuilder
@@ -13,7 +15,7 @@ from p2o.data.sizes import BatchSizes
 from p2o.errors import UserError
 from p2o.ledger import Ledger
 from p2o.module import P2OModule
-from p2o.rollout.engine import RolloutEngine, SamplingParameters
+from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, TemplateTrial
@@ -27,8 +29,8 @@ class RolloutDataModule(LightningDataModule):
     Args:
         train: Training prompts.
         held_out: Prompts for evaluation.
-        engine: Samples tokens.
-        runner: Rolls out with that engine.
+        runner: Rolls out prompts.
+        search_runner: Tries templates; it may know results of a search that was broken off.
         module: The policy.
         builder: Makes micro-batches of scored groups.
         ledger: What the run has spent.
@@ -46,8 +48,8 @@ class RolloutDataModule(LightningDataModule):
         *,
         train: Sequence[Prompt],
         held_out: Sequence[Prompt],
-        engine: RolloutEngine,
         runner: RolloutRunner,
+        search_runner: RolloutRunner,
         module: P2OModule,
         builder: ExperienceBuilder,
         ledger: Ledger,
@@ -60,9 +62,11 @@ class RolloutDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.group_size = sizes.group_size
-        self.ledger, self.runner, self.evolution_sampling = ledger, runner, evolution_sampling
+        self.ledger, self.evolution_sampling = ledger, evolution_sampling
+        self._search_runner = search_runner
         self._prompts = {prompt.id: prompt for prompt in train}
-        self._refresh_engine = lambda: engine.update_weights(module.policy.model)
+        refresh_engine = partial(_refresh, runner, module)
+        self._refresh_search = partial(_refresh, search_runner, module)
         self.loader = RolloutLoader(
             train,
             runner,
@@ -74,7 +78,8 @@ class RolloutDataModule(LightningDataModule):
                 module.current_epoch,
                 module.trainer.fit_loop.epoch_loop.batch_progress.current.ready,
             ),
-            refresh_engine=self._refresh_engine,
+            refresh_engine=refresh_engine,
+            log=self._log,
             seed=seed,
         )
         self.evaluation = EvaluationLoader(
@@ -83,7 +88,7 @@ class RolloutDataModule(LightningDataModule):
             held_out_sampling,
             held_out_samples,
             ledger,
-            self._refresh_engine,
+            refresh_engine,
             seed,
         )
 
@@ -94,6 +99,14 @@ class RolloutDataModule(LightningDataModule):
     def val_dataloader(self) -> EvaluationLoader:
         """One evaluation on the held-out prompts."""
         return self.evaluation
+
+    def _log(self, metrics: Mapping[str, float]) -> None:
+        """Log at once and once; what a step logs, Lightning repeats until the epoch ends."""
+        trainer: Any = self.trainer
+        for logger in trainer.loggers:
+            row = {**metrics, "epoch": trainer.current_epoch}
+            logger.log_metrics(row, step=trainer.global_step)
+        trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
 
     def add_group_observer(self, observer: GroupObserver) -> None:
         """See `p2o_callbacks.GroupSource`."""
@@ -113,9 +126,9 @@ class RolloutDataModule(LightningDataModule):
     ) -> list[TemplateTrial]:
         """See `p2o_callbacks.TemplateUser`."""
         with self.ledger.phase("evolution"):
-            self._refresh_engine()
+            self._refresh_search()
             self.ledger.add_shared(metric_calls=len(pairs))
-            rollouts = self.runner.run(
+            rollouts = self._search_runner.run(
                 [(self._prompts[sample_id], template) for sample_id, template in pairs],
                 self.evolution_sampling,
                 seed,
@@ -145,6 +158,11 @@ class RolloutDataModule(LightningDataModule):
         self.loader.load_state_dict(state_dict["loader"])
         self.loader.builder.credit.baseline.load_state_dict(state_dict["credit"])
         self.evaluation.baseline = dict(state_dict["baseline"])
+
+
+def _refresh(runner: RolloutRunner, module: P2OModule) -> None:
+    """Give the engine the current weights."""
+    runner.engine.update_weights(module.policy.model)
 
 
 def _trial(rollout: Rollout, template: str) -> TemplateTrial:

@@ -7,6 +7,7 @@ from torch import Tensor, tensor
 
 from p2o.data.prompt import Prompt
 from p2o.ledger import Ledger
+from p2o.preemption import uninterruptible
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
 from p2o.seeds import derive_seed
@@ -71,7 +72,7 @@ class EvaluationLoader:
 
     def evaluate(self) -> dict[str, float]:
         """Mean reward by prompt id."""
-        with self.ledger.phase("evaluation"):
+        with self.ledger.phase("evaluation"), uninterruptible():
             self.refresh_engine()
             rollouts = self.runner.run(
                 [(prompt, "") for prompt in self.prompts for _ in range(self.samples)],

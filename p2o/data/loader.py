@@ -40,6 +40,7 @@ class RolloutLoader:
         position: Tells the epoch, from which order and seeds follow, and the steps of it that a
             resumed run has behind it.
         refresh_engine: Called before every batch; gives the engine the current weights.
+        log: Called once for every batch, with what to log of it.
         seed: Of the run.
     """
 
@@ -53,11 +54,12 @@ class RolloutLoader:
         ledger: Ledger,
         position: Callable[[], tuple[int, int]],
         refresh_engine: Callable[[], None],
+        log: Callable[[Mapping[str, float]], None],
         seed: int,
     ) -> None:
         self.prompts, self.runner, self.builder, self.sizes = prompts, runner, builder, sizes
         self.sampling, self.ledger, self.seed = sampling, ledger, seed
-        self.position, self.refresh_engine = position, refresh_engine
+        self.position, self.refresh_engine, self._log = position, refresh_engine, log
         self.pool = PromptPool()
         self.observers: list[GroupObserver] = []
         # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
@@ -146,7 +148,7 @@ class RolloutLoader:
         return groups
 
     def _learn_from(self, sampled: Groups, groups: Groups) -> list[MiniBatch]:
-        """What `groups` are to be trained on, with the metrics of all that were sampled."""
+        """What `groups` are to be trained on; logs what all that were sampled look like."""
         metrics = rollout_metrics(sampled)
         metrics["rollout/template_overflows"] = float(self.runner.overflows)
         if not groups:
@@ -154,7 +156,7 @@ class RolloutLoader:
         else:
             micro_batches, advantages = self.builder.build(groups)
             metrics |= template_metrics(groups, advantages)
-        micro_batches[0].metrics.update(metrics)
+        self._log(metrics)
         return micro_batches
 
 

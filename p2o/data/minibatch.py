@@ -4,7 +4,7 @@ Shapes: N rows, L tokens in a row, T the longest response.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -52,7 +52,6 @@ class MiniBatch:
             left out for want of a gradient included.
         total_sequences: Responses, counted likewise.
         idle: Whether the whole optimiser step has nothing to learn from, and is to be skipped.
-        metrics: Numbers to log with this step.
     """
 
     input_ids: Tensor
@@ -67,7 +66,6 @@ class MiniBatch:
     total_tokens: int
     total_sequences: int
     idle: bool = False
-    metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from p2o.rollout.engine import RolloutEngine
 from p2o.rollout.rendering import ChatRenderer
@@ -40,3 +40,14 @@ class Reflection(Protocol):
     def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
         """Write one template for each request, in one batch; None where it failed."""
         ...
+
+
+@runtime_checkable
+class RemoteReflection(Reflection, Protocol):
+    """A backend whose tokens are generated elsewhere, not by the engine it is bound to.
+
+    Attributes:
+        tokens: Generated for this rank so far.
+    """
+
+    tokens: int

@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,7 @@ class TeacherReflection:
         # Its own generator: training must not depend on how often a server fails.
         self._jitter = random.Random()
         self._failed_batches = 0
+        self.tokens, self._lock = 0, threading.Lock()
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Find out whether the server answers and takes the key.
@@ -133,7 +135,9 @@ class TeacherReflection:
         attempt = 1
         while True:
             try:
-                return self._read(self._post(client, payload))
+                response = self._post(client, payload)
+                self._count(response)
+                return self._read(response)
             except _Failure as failure:
                 if not failure.transient or attempt == self.attempts:
                     logger.warning("reflection failed at attempt %d: %s", attempt, failure)
@@ -155,6 +159,16 @@ class TeacherReflection:
             transient=status in TRANSIENT or status >= 500,
             asked=_retry_after(response.headers.get("Retry-After")),
         )
+
+    def _count(self, response: httpx.Response) -> None:
+        """Note the tokens of an answer, whether or not it is of use; some servers do not tell."""
+        try:
+            spent = response.json()["usage"]["completion_tokens"]
+        except (ValueError, LookupError, TypeError):
+            return
+        if isinstance(spent, int):
+            with self._lock:
+                self.tokens += spent
 
     def _read(self, response: httpx.Response) -> str:
         try:

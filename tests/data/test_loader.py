@@ -55,7 +55,7 @@ class FakeRunner:
         return rollouts
 
 
-def make_loader(runner, position=(0, 0), events=None, **sizes):
+def make_loader(runner, position=(0, 0), events=None, logged=None, **sizes):
     sizes = BatchSizes(**{"group_size": 4, "batch": 4, "mini_batch": 2, **sizes})
 
     def score(pairs):
@@ -77,6 +77,7 @@ def make_loader(runner, position=(0, 0), events=None, **sizes):
         ledger,
         position=lambda: position,
         refresh_engine=lambda: events.append("refresh") if events is not None else None,
+        log=logged.append if logged is not None else lambda metrics: None,
         seed=3,
     )
 
@@ -187,19 +188,21 @@ def test_observers_see_every_group_with_its_rewards():
 
 def test_each_rollout_of_a_hard_sample_gets_its_own_template():
     runner = FakeRunner()
-    loader = make_loader(runner)
+    logged: list = []
+    loader = make_loader(runner, logged=logged)
     hard = PROMPTS[6].id
     loader.pool = PromptPool(
         (Template("First."), Template("Second.")), (0, 1), {hard: (1, 0, None, 1)}
     )
-    batches = list(loader)
+    list(loader)
     used = {}
     for pairs, _ in runner.calls:
         for prompt, template in pairs:
             used.setdefault(prompt.id, []).append(template)
     assert used.pop(hard) == ["Second.", "First.", "", "Second."]
     assert all(templates == [""] * 4 for templates in used.values())
-    metrics = {name for batch in batches for name in batch.metrics}
+    assert len(logged) == len(runner.calls) == 3
+    metrics = {name for row in logged for name in row}
     assert {"templated/reward", "templated/reward_spread", "templated/opening_contrast"} <= metrics
 
 
@@ -235,8 +238,10 @@ def test_dynamic_sampling_fills_batches_with_live_groups_in_one_pass(dead, round
 
 
 def test_a_pass_without_any_contrast_is_idle_and_logs_that():
-    loader = make_loader(FakeRunner({prompt.id for prompt in PROMPTS}), sampling_rounds=3)
+    logged: list = []
+    dead = FakeRunner({prompt.id for prompt in PROMPTS})
+    loader = make_loader(dead, sampling_rounds=3, logged=logged)
     batches = list(loader)
     assert len(batches) == len(loader)
     assert all(batch.idle and not batch.mask.any() for batch in batches)
-    assert batches[0].metrics["groups/dead"] == 1.0
+    assert [row["groups/dead"] for row in logged] == [1.0]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from p2o.errors import UserError
+from p2o.ledger import Ledger, MeteredReflection
 from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
 
 KEY = "sk-very-secret-8731"
@@ -116,6 +117,24 @@ def test_one_template_for_each_request_in_order(server, warnings_of):
     assert "Parent." in message["content"]
     assert set(server.keys) == {f"Bearer {KEY}"}
     assert not warnings_of()
+
+
+def test_tokens_that_the_server_tells_of_are_counted_also_of_useless_answers(server):
+    def spent(text, usage):
+        status, headers, body = completion(text)
+        return status, headers, {**body, "usage": usage}
+
+    server.script(
+        spent("```\nyes\n```", {"completion_tokens": 7}),
+        spent("", {"completion_tokens": 5}),
+        spent("```\nyes\n```", {"completion_tokens": "many"}),
+        completion("```\nyes\n```"),
+    )
+    ledger = Ledger()
+    metered = MeteredReflection(TeacherReflection(server.url, "big", concurrency=1), ledger)
+    assert metered.reflect(requests(1, 2, 3, 4)) == ["yes", None, "yes", "yes"]
+    counted = ledger.state_dict()["evolution"]
+    assert (counted["reflection_calls"], counted["reflection_tokens"]) == (4, 12)
 
 
 def test_requests_are_under_way_together(server):

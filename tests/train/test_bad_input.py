@@ -252,8 +252,8 @@ def test_a_template_over_the_budget_scores_nothing_in_evolution_and_says_why(tok
     data = RolloutDataModule(
         train=prompts,
         held_out=prompts,
-        engine=engine,
         runner=runner,
+        search_runner=runner,
         module=anything,
         builder=anything,
         ledger=ledger,

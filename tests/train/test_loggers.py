@@ -73,12 +73,15 @@ def column(rows: list[dict[str, str]], name: str) -> list[float]:
     return [float(row[name]) for row in rows if row[name]]
 
 
-def test_the_table_of_metrics_has_a_value_for_every_step_and_epoch(rows):
+def test_the_table_of_metrics_has_a_value_for_every_step_batch_and_epoch(rows):
     updates = EPOCHS * TRAIN // 4
+    batches = EPOCHS * TRAIN // 8
     update = ("train/grad_norm", "train/loss", "train/entropy", "train/weight_zero")
     rollouts = ("reward/mean", "groups/dead", "response/tokens", "verifier/failed")
-    for name in (*update, *rollouts):
+    for name in update:
         assert len(column(rows, name)) == updates, name
+    for name in rollouts:
+        assert len(column(rows, name)) == batches, name
     for name in ("hard/size", "hard/entered", "hard/solved", "hard/relapsed", "hard/dead_groups"):
         assert len(column(rows, name)) == EPOCHS, name
     assert len(column(rows, "val/accuracy")) == EPOCHS + 1

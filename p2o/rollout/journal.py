@@ -1,0 +1,155 @@
+"""A record of what a search has paid for, so that a killed search goes on where it was.
+
+The search itself is deterministic: made again with the same answers it takes the same steps. So it
+is enough to keep the answers. A resumed run starts the search anew and gets those it already has
+from the journal, in no time, until it is where it was stopped.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from p2o.distributed import from_rank_zero, gather, rank
+from p2o.reflection.base import ReflectionRequest, RemoteReflection
+from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
+from p2o.rollout.rendering import ChatRenderer
+
+SAMPLED = 8
+"""Elements of each parameter that go into a fingerprint; every update changes all of them."""
+
+
+class Journal:
+    """Results by key, one JSON line each, on disk before the next one is asked for.
+
+    It holds the results of one version of the policy; those of another are dropped when the first
+    new one is written. A last line that was cut off by a kill is ignored.
+
+    Args:
+        path: The file; every rank needs its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.version = ""
+        self._kept_version, self._results = self._read()
+
+    def get(self, key: str) -> Any:
+        """The result, or None."""
+        return self._results.get(key) if self.version == self._kept_version else None
+
+    def put(self, key: str, result: Any) -> None:
+        """Keep a result."""
+        mode = "a"
+        if self.version != self._kept_version:
+            self._kept_version, self._results, mode = self.version, {}, "w"
+        self._results[key] = result
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"version": self.version, "key": key, "result": result})
+        with self.path.open(mode, encoding="utf-8") as file:
+            file.write(f"\n{line}\n" if self._cut_off else f"{line}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._cut_off = False
+
+    def _read(self) -> tuple[str, dict[str, Any]]:
+        version, results = "", {}
+        text = self.path.read_text(errors="replace") if self.path.is_file() else ""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            version = entry["version"]
+            results[entry["key"]] = entry["result"]
+        self._cut_off = bool(text) and not text.endswith("\n")
+        return version, results
+
+
+class JournaledEngine:
+    """An engine that asks its journal first.
+
+    Args:
+        engine: The engine that does the work.
+        journal: Of this rank.
+        version: Of weights that never change; None follows `update_weights`.
+    """
+
+    def __init__(self, engine: RolloutEngine, journal: Journal, version: str | None = None) -> None:
+        self.engine, self.journal, self.version = engine, journal, version
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        """Sample, or take from the journal; see `RolloutEngine.generate`."""
+        key = _digest([self.version, list(map(list, prompts)), asdict(sampling), list(seeds)])
+        kept = self.journal.get(key)
+        # All ranks or none: sampling may be a collective operation.
+        if all(gather(kept is not None)):
+            return [Completion(tuple(ids), reason, tuple(logs)) for ids, reason, logs in kept]
+        completions = self.engine.generate(prompts, sampling, seeds)
+        self.journal.put(key, [astuple(completion) for completion in completions])
+        return completions
+
+    def update_weights(self, policy: nn.Module) -> None:
+        """Results of other weights no longer count; see `RolloutEngine.update_weights`."""
+        self.journal.version = fingerprint(policy)
+        self.engine.update_weights(policy)
+
+    def frozen_copy(self) -> Self:
+        """See `RolloutEngine.frozen_copy`."""
+        return type(self)(self.engine.frozen_copy(), self.journal, version="frozen")
+
+
+class JournaledReflection:
+    """A reflection backend elsewhere that is not asked again for what the journal has.
+
+    Args:
+        reflection: The backend.
+        journal: Of this rank; that of rank 0 decides.
+    """
+
+    def __init__(self, reflection: RemoteReflection, journal: Journal) -> None:
+        self.reflection, self.journal, self.tokens = reflection, journal, 0
+
+    def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
+        """See `Reflection.bind`."""
+        self.reflection.bind(engine, renderer)
+
+    def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
+        """Reflect, or take from the journal; see `Reflection.reflect`."""
+        records = [[r.template, list(map(dict, r.records)), r.seed] for r in requests]
+        key = _digest(["reflection", records])
+        kept = from_rank_zero(self.journal.get(key))
+        if kept is None:
+            before = self.reflection.tokens
+            templates = self.reflection.reflect(requests)
+            kept = {"templates": templates, "tokens": self.reflection.tokens - before}
+            if rank() == 0:
+                self.journal.put(key, kept)
+        if rank() == 0:
+            self.tokens += kept["tokens"]
+        return kept["templates"]
+
+
+def fingerprint(policy: nn.Module) -> str:
+    """A digest that changes with every training step; of sharded weights, of the local part."""
+    digest = hashlib.sha256()
+    for name, parameter in policy.named_parameters():
+        local: Tensor = getattr(parameter, "_local_tensor", parameter).detach()
+        digest.update(name.encode())
+        digest.update(str(local.flatten()[:SAMPLED].to("cpu", torch.float64).tolist()).encode())
+    return digest.hexdigest()
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
