@@ -1,8 +1,16 @@
-"""The error a user can act on."""
+"""The errors a user is shown in one line."""
 
 
 class UserError(Exception):
     """Something the user gave is wrong: one line that names the key or row and what would do.
 
     Command-line programs print the message alone, without a traceback, and exit with status 2.
+    """
+
+
+class EngineError(Exception):
+    """A rollout engine died, or does not have the weights it was given; the run cannot go on.
+
+    What was done is saved: the command-line program exits with status 4, and ``resume=auto`` goes
+    on.
     """

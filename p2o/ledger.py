@@ -140,6 +140,10 @@ class MeteredEngine:
         """See `RolloutEngine.frozen_copy`."""
         return type(self)(self.engine.frozen_copy(), self.ledger, self.reflection)
 
+    def release(self) -> None:
+        """See `RolloutEngine.release`."""
+        self.engine.release()
+
 
 class MeteredReflection:
     """A reflection backend whose every call and token is in the ledger.

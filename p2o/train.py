@@ -24,7 +24,7 @@ from p2o.data.experience import ExperienceBuilder
 from p2o.data.selection import fit_to_budget
 from p2o.data.sizes import BatchSizes
 from p2o.distributed import rank
-from p2o.errors import UserError
+from p2o.errors import EngineError, UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
@@ -193,6 +193,9 @@ def _run(config: DictConfig) -> float:
         # The other runs of a sweep may fare better.
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return math.nan
+        sys.exit(status)
+    except EngineError as error:
+        status = _fail(error, 4)
         sys.exit(status)
     except Preempted:
         status = 0

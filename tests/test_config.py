@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,9 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]
 
 
 def unknown_arguments(callee: Any, keys: set[str]) -> set[str]:
+    # A type written in C tells nothing of its arguments.
+    if callee is timedelta:
+        return keys - {"days", "hours", "minutes", "seconds"}
     parameters = inspect.signature(callee).parameters.values()
     if any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters):
         return set()

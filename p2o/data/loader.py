@@ -95,6 +95,7 @@ class RolloutLoader:
                 self._cursor += len(prompts)
                 sampled += fresh
                 groups += fresh if self.sizes.sampling_rounds == 1 else _with_contrast(fresh)
+            self.runner.engine.release()
             self._start += len(self._micro_batches)
             self._micro_batches = self._learn_from(sampled, groups)
             yield from self._hand_out(0)

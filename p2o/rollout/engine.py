@@ -6,6 +6,8 @@ from typing import Literal, Protocol, Self
 
 from torch import nn
 
+from p2o.errors import UserError
+
 
 @dataclass(frozen=True)
 class SamplingParameters:
@@ -32,7 +34,7 @@ class Completion:
         token_ids: The sampled tokens, the end token included when there is one.
         finish_reason: ``stop`` after an end token, ``length`` at the limit.
         log_probs: The engine's own log-probability of each token at the sampling temperature,
-            before top-p and top-k; 0 throughout for temperature 0.
+            before top-p and top-k (vLLM: after them); 0 throughout for temperature 0.
     """
 
     token_ids: tuple[int, ...]
@@ -63,3 +65,24 @@ class RolloutEngine(Protocol):
     def frozen_copy(self) -> Self:
         """An engine with the weights of this moment, which never change."""
         ...
+
+    def release(self) -> None:
+        """Make room for training; called when a batch has been sampled."""
+        ...
+
+
+def check_lengths(
+    prompts: Sequence[Sequence[int]], sampling: SamplingParameters, limit: int
+) -> None:
+    """Refuse prompts that leave no room.
+
+    Raises:
+        UserError: Names the length and what would do.
+    """
+    longest = max(map(len, prompts), default=0)
+    if longest + sampling.max_new_tokens > limit:
+        raise UserError(
+            f"a prompt of {longest} tokens and {sampling.max_new_tokens} new ones do not fit into "
+            f"the engine's {limit}; lower data.max_prompt_tokens or max_new_tokens, or raise "
+            "rollout.max_length"
+        )

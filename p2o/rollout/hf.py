@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from p2o.errors import UserError
-from p2o.rollout.engine import Completion, SamplingParameters
+from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 
 
 class HFEngine:
@@ -34,13 +34,8 @@ class HFEngine:
     def __init__(self, model: nn.Module, max_batch_size: int = 256) -> None:
         self.model: Any = model
         self.max_batch_size = max_batch_size
-        ends = self.model.generation_config.eos_token_id
-        self.end_ids: list[int] = [ends] if isinstance(ends, int) else list(ends or [])
-        if not self.end_ids:
-            raise UserError(
-                "model: its generation config has no eos_token_id, so no completion would ever "
-                "end; set `generation_config.eos_token_id` and save the model"
-            )
+        self.max_length = int(self.model.config.max_position_embeddings)
+        self.end_ids = end_ids(self.model)
 
     def generate(
         self,
@@ -49,6 +44,7 @@ class HFEngine:
         seeds: Sequence[int],
     ) -> list[Completion]:
         """Sample one completion for each prompt; see `RolloutEngine.generate`."""
+        check_lengths(prompts, sampling, self.max_length)
         order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
         completions: dict[int, Completion] = {}
         training = self.model.training
@@ -68,6 +64,9 @@ class HFEngine:
     def frozen_copy(self) -> Self:
         """An engine on a copy of the model."""
         return type(self)(copy.deepcopy(self.model).requires_grad_(False), self.max_batch_size)
+
+    def release(self) -> None:
+        """Nothing to do: what sampling needs is freed when it ends."""
 
     @torch.no_grad()
     def _generate_batch(
@@ -107,6 +106,21 @@ class HFEngine:
         return Completion(
             tuple(tokens[:length]), "stop" if ends else "length", tuple(log_probs[:length])
         )
+
+
+def end_ids(model: Any) -> list[int]:
+    """The tokens that end a completion; there may be several.
+
+    Raises:
+        UserError: The model's generation config names none.
+    """
+    ends = model.generation_config.eos_token_id
+    if ends is None or ends == []:
+        raise UserError(
+            "model: its generation config has no eos_token_id, so no completion would ever "
+            "end; set `generation_config.eos_token_id` and save the model"
+        )
+    return [ends] if isinstance(ends, int) else list(ends)
 
 
 _NEUTRAL = {

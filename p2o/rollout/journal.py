@@ -13,16 +13,13 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from p2o.distributed import from_rank_zero, gather, rank
 from p2o.reflection.base import ReflectionRequest, RemoteReflection
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
-
-SAMPLED = 8
-"""Elements of each parameter that go into a fingerprint; every update changes all of them."""
+from p2o.rollout.weights import fingerprint
 
 
 class Journal:
@@ -109,6 +106,10 @@ class JournaledEngine:
         """See `RolloutEngine.frozen_copy`."""
         return type(self)(self.engine.frozen_copy(), self.journal, version="frozen")
 
+    def release(self) -> None:
+        """See `RolloutEngine.release`."""
+        self.engine.release()
+
 
 class JournaledReflection:
     """A reflection backend elsewhere that is not asked again for what the journal has.
@@ -139,16 +140,6 @@ class JournaledReflection:
         if rank() == 0:
             self.tokens += kept["tokens"]
         return kept["templates"]
-
-
-def fingerprint(policy: nn.Module) -> str:
-    """A digest that changes with every training step; of sharded weights, of the local part."""
-    digest = hashlib.sha256()
-    for name, parameter in policy.named_parameters():
-        local: Tensor = getattr(parameter, "_local_tensor", parameter).detach()
-        digest.update(name.encode())
-        digest.update(str(local.flatten()[:SAMPLED].to("cpu", torch.float64).tolist()).encode())
-    return digest.hexdigest()
 
 
 def _digest(content: Any) -> str:

@@ -1,5 +1,6 @@
 import copy
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ class FakeRunner:
     """Rewards and lengths follow from the seed; `dead` prompts get one reward for all rollouts."""
 
     overflows = 0
+    engine = SimpleNamespace(release=lambda: None)
 
     def __init__(self, dead=()):
         self.dead, self.calls = set(dead), []

@@ -9,7 +9,8 @@ from torch import nn
 
 from p2o.reflection.base import ReflectionRequest
 from p2o.rollout.engine import Completion, SamplingParameters
-from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection, fingerprint
+from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.rollout.weights import fingerprint
 
 SAMPLING = SamplingParameters(max_new_tokens=4)
 
@@ -29,6 +30,9 @@ class Counting:
 
     def frozen_copy(self):
         return type(self)()
+
+    def release(self):
+        pass
 
 
 class Teacher:

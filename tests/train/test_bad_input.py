@@ -209,6 +209,9 @@ class Recited:
     def frozen_copy(self) -> "Recited":
         return self
 
+    def release(self) -> None:
+        """Nothing to give back."""
+
 
 @pytest.fixture
 def prompts():

@@ -114,14 +114,17 @@ def test_resumed_in_the_middle_of_an_epoch_equals_never_stopped(p2o_train, tmp_p
     settings = (
         *(s for s in SMALL if "max_epochs" not in s),
         "trainer.max_epochs=2",
-        "checkpoint.filename='step_{step}'",
-        "+checkpoint.every_n_train_steps=1",
+        "callbacks.recent.train_time_interval=null",
+        "+callbacks.recent.every_n_train_steps=1",
+        "callbacks.recent.filename='step_{step}'",
+        "+callbacks.recent.auto_insert_metric_name=false",
+        "+callbacks.recent.save_top_k=-1",
         *more,
     )
     whole = tmp_path / "whole"
     result = p2o_train(*settings, f"hydra.run.dir={whole}")
     assert result.returncode == 0, result.stderr
-    final = load(whole, "step_12.ckpt")
+    final = load(whole, "epoch_0001.ckpt")
     for step in (1, 4, 7, 9):
         resumed = tmp_path / f"from_{step}"
         result = p2o_train(
@@ -130,7 +133,7 @@ def test_resumed_in_the_middle_of_an_epoch_equals_never_stopped(p2o_train, tmp_p
             f"ckpt_path={whole}/checkpoints/step_{step}.ckpt",
         )
         assert result.returncode == 0, result.stderr
-        again = load(resumed, "step_12.ckpt")
+        again = load(resumed, "epoch_0001.ckpt")
         for name, value in final["state_dict"].items():
             assert torch.equal(again["state_dict"][name], value), (step, name)
         for kind in ("HardSampleMiner", "PromptEvolution"):

@@ -1,0 +1,72 @@
+"""After every push of weights: do engine and trainer still speak of the same policy?
+
+A push that hangs is seen. One that ships nothing, or only half, is not: training goes on, rewards
+move a little, and weeks later somebody finds that a part of the weights never arrived. So both
+sides give the log-probabilities of a few fixed sequences, which have to agree.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from p2o.errors import EngineError
+
+NOISE = 1e-4
+"""Mean change of a log-probability that rounding alone can make."""
+
+
+class WeightProbe:
+    """Compares an engine with the trainer after each push.
+
+    Args:
+        bound: Largest mean difference of log-probabilities, in nats a token, that different kernels
+            and number formats may make.
+    """
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+        self._before: tuple[Tensor, Tensor] | None = None
+
+    def check(self, engine: Tensor, trainer: Tensor) -> None:
+        """Compare log-probabilities of the same tokens.
+
+        Args:
+            engine: `[T]`, by the engine after a push.
+            trainer: `[T]`, by the policy that was pushed.
+
+        Raises:
+            EngineError: They disagree, or the engine's have stayed where they were though the
+                trainer's have moved.
+        """
+        gap = (engine - trainer).abs().mean().item()
+        if not gap <= self.bound:
+            raise EngineError(
+                f"after a push of weights, engine and trainer differ by {gap:.3g} nats a token, "
+                f"more than rollout.probe_bound={self.bound}: some weights did not arrive"
+            )
+        if self._before is not None:
+            stayed = torch.equal(engine, self._before[0])
+            moved = (trainer - self._before[1]).abs().mean().item()
+            if stayed and moved > NOISE:
+                raise EngineError(
+                    "after a push of weights the engine's log-probabilities are what they were, "
+                    f"though the trainer's have moved by {moved:.3g} nats a token: no weights "
+                    "arrived"
+                )
+        self._before = engine.clone(), trainer.clone()
+
+
+@torch.no_grad()
+def policy_log_probs(policy: nn.Module, sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Log-probabilities at temperature 1 of all tokens but the first of each sequence, `[T]`."""
+    training = policy.training
+    policy.eval()
+    device = next(policy.parameters()).device
+    scored = []
+    for sequence in sequences:
+        ids = torch.tensor([list(sequence)], device=device)
+        logits = policy(input_ids=ids).logits[0, :-1].float()
+        scored.append(logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0].cpu())
+    policy.train(training)
+    return torch.cat(scored)

@@ -1,0 +1,130 @@
+"""Engines that keep weights of their own, which the trainer pushes to them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, Self
+
+from torch import Tensor, nn
+
+from p2o.distributed import from_rank_zero
+from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
+from p2o.rollout.probe import WeightProbe, policy_log_probs
+from p2o.rollout.weights import fingerprint, plain_weights
+
+PROBES, PROBE_TOKENS = 2, 64
+"""Sequences that are compared after a push, and tokens of each."""
+
+
+class Backend(Protocol):
+    """What a particular engine can do.
+
+    Attributes:
+        max_length: Tokens of a prompt and its completion together.
+        version: Which weights it has; for `PushedEngine` to note.
+    """
+
+    max_length: int
+    version: str
+
+    def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Take weights under transformers' names, and forget what was computed with others."""
+        ...
+
+    def sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        """One completion for each prompt, in order."""
+        ...
+
+    def score(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """Log-probabilities at temperature 1 of all tokens but the first of each, `[T]`."""
+        ...
+
+    def release(self) -> None:
+        """Give memory back until the next call of `load`; weights may be lost."""
+        ...
+
+
+class PushedEngine:
+    """A rollout engine that pushes weights when, and only when, they have changed.
+
+    After each push of the policy it is asked to follow, a probe compares it with the policy.
+
+    Args:
+        backend: Does the work.
+        policy: The model whose weights it has first.
+        probe_bound: See `WeightProbe`.
+        frozen: Weights that stay, as pairs of name and tensor; None follows the policy.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        policy: nn.Module,
+        probe_bound: float,
+        frozen: Sequence[tuple[str, Tensor]] | None = None,
+    ) -> None:
+        self.backend, self.policy, self.probe_bound = backend, policy, probe_bound
+        self.frozen = frozen
+        self._probe = WeightProbe(probe_bound)
+        self._probe_ids: list[Sequence[int]] = []
+        self._version = "frozen" if frozen is not None else ""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        """Sample one completion for each prompt; see `RolloutEngine.generate`.
+
+        Raises:
+            UserError: A prompt leaves no room for a completion.
+            EngineError: The engine died, or has other weights than the trainer.
+        """
+        check_lengths(prompts, sampling, self.backend.max_length)
+        self._push(prompts)
+        return self.backend.sample(prompts, sampling, seeds) if prompts else []
+
+    def update_weights(self, policy: nn.Module) -> None:
+        """Follow `policy`; its weights go over with the next generation, if they have changed."""
+        self.policy = policy
+        self._version = fingerprint(policy)
+
+    def release(self) -> None:
+        """See `RolloutEngine.release`."""
+        if self.backend.version:
+            self.backend.release()
+            self.backend.version = ""
+
+    def frozen_copy(self) -> Self:
+        """The same engine with the weights of this moment, which are kept in main memory.
+
+        They are pushed for each use, and the policy's for the next one after it: a second set of
+        weights, but no second engine.
+        """
+        weights = [(name, weight.cpu().clone()) for name, weight in plain_weights(self.policy)]
+        return type(self)(self.backend, self.policy, self.probe_bound, weights)
+
+    def _push(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Every rank takes part, whether or not it has prompts: shards are put together."""
+        if not self._version:
+            self._version = fingerprint(self.policy)
+        if self.backend.version == self._version:
+            return
+        self.backend.load(plain_weights(self.policy) if self.frozen is None else self.frozen)
+        self.backend.version = self._version
+        if self.frozen is None:
+            self._compare(prompts)
+
+    def _compare(self, prompts: Sequence[Sequence[int]]) -> None:
+        # What is asked anyway, so that the text is like the policy's own; the same on all ranks.
+        if not self._probe_ids:
+            long = [list(p[:PROBE_TOKENS]) for p in prompts if len(p) > 1]
+            self._probe_ids = from_rank_zero(long[:PROBES])
+        if self._probe_ids:
+            self._probe.check(
+                self.backend.score(self._probe_ids), policy_log_probs(self.policy, self._probe_ids)
+            )

@@ -1,0 +1,52 @@
+"""A policy's weights on their way to an engine that keeps its own."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+SAMPLED = 8
+"""Elements of each parameter that go into a fingerprint; every update changes all of them."""
+PEFT_PREFIX = "base_model.model."
+
+
+def fingerprint(policy: nn.Module) -> str:
+    """A digest that changes with every training step; of sharded weights, of the local part."""
+    digest = hashlib.sha256()
+    for name, parameter in policy.named_parameters():
+        local: Tensor = getattr(parameter, "_local_tensor", parameter).detach()
+        digest.update(name.encode())
+        digest.update(str(local.flatten()[:SAMPLED].to("cpu", torch.float64).tolist()).encode())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def plain_weights(policy: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """All weights, one at a time, under the names that transformers gives them.
+
+    Shards are put together, which every rank has to take part in. LoRA is merged into copies: the
+    weights below it are not touched, and so do not gather rounding errors.
+    """
+    deltas = {
+        f"{name}.base_layer.weight": module
+        for name, module in policy.named_modules()
+        if hasattr(module, "get_delta_weight")
+    }
+    # A head tied to the embeddings comes twice: an engine may keep a repacked copy of it.
+    for name, parameter in policy.named_parameters(remove_duplicate=False):
+        if ".lora_" in name:
+            continue
+        weight = parameter.detach()
+        if name in deltas:
+            weight = weight + _delta(deltas[name])
+        full: Any = weight
+        if hasattr(weight, "full_tensor"):
+            full = full.full_tensor()
+        yield name.removeprefix(PEFT_PREFIX).replace(".base_layer.", "."), full
+
+
+def _delta(module: Any) -> Tensor:
+    deltas = [module.get_delta_weight(adapter) for adapter in module.active_adapters]
+    return torch.stack(deltas).sum(0)
