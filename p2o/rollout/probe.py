@@ -32,21 +32,21 @@ class WeightProbe:
         """Compare log-probabilities of the same tokens.
 
         Args:
-            engine: `[T]`, by the engine after a push.
+            engine: `[S, T]`, by each copy of the engine's weights after a push.
             trainer: `[T]`, by the policy that was pushed.
 
         Raises:
             EngineError: They disagree, or the engine's have stayed where they were though the
                 trainer's have moved.
         """
-        gap = (engine - trainer).abs().mean().item()
+        gap = (engine - trainer).abs().mean(dim=1).max().item()
         if not gap <= self.bound:
             raise EngineError(
                 f"after a push of weights, engine and trainer differ by {gap:.3g} nats a token, "
                 f"more than rollout.probe_bound={self.bound}: some weights did not arrive"
             )
-        if self._before is not None:
-            stayed = torch.equal(engine, self._before[0])
+        if self._before is not None and self._before[0].shape == engine.shape:
+            stayed = bool((engine == self._before[0]).all(dim=1).any())
             moved = (trainer - self._before[1]).abs().mean().item()
             if stayed and moved > NOISE:
                 raise EngineError(

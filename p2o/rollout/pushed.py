@@ -39,7 +39,10 @@ class Backend(Protocol):
         ...
 
     def score(self, sequences: Sequence[Sequence[int]]) -> Tensor:
-        """Log-probabilities at temperature 1 of all tokens but the first of each, `[T]`."""
+        """Log-probabilities at temperature 1 of all tokens but the first of each.
+
+        `[S, T]`, a row for each copy of the weights.
+        """
         ...
 
     def release(self) -> None:

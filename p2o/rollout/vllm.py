@@ -4,7 +4,8 @@ import copy
 import importlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -110,7 +111,8 @@ class VLLMBackend:
                 for config in self._configs:
                     config.save_pretrained(folder)
                 try:
-                    self._llm = self.vllm.LLM(folder, **self._options)
+                    with _plain_tensors():
+                        self._llm = self.vllm.LLM(folder, **self._options)
                 except (ValueError, RuntimeError, AssertionError) as error:
                     raise UserError(f"rollout: vLLM does not start ({_one_line(error)})") from error
         return self._llm
@@ -118,10 +120,10 @@ class VLLMBackend:
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """See `Backend`."""
         if self._asleep:
-            self.llm.wake_up(tags=["weights"])
+            self._call("wake_up", tags=["weights"])
         self._call("collective_rpc", "reload_weights", kwargs={"weights_iterator": iter(weights)})
         if self._asleep:
-            self.llm.wake_up(tags=["kv_cache"])
+            self._call("wake_up", tags=["kv_cache"])
             self._asleep = False
         self._call("reset_prefix_cache")
 
@@ -156,9 +158,11 @@ class VLLMBackend:
         outputs = self._generate(sequences, [parameters] * len(sequences))
         return torch.tensor(
             [
-                place[token].logprob
-                for sequence, output in zip(sequences, outputs, strict=True)
-                for token, place in zip(sequence[1:], output.prompt_logprobs[1:], strict=True)
+                [
+                    place[token].logprob
+                    for sequence, output in zip(sequences, outputs, strict=True)
+                    for token, place in zip(sequence[1:], output.prompt_logprobs[1:], strict=True)
+                ]
             ]
         )
 
@@ -166,7 +170,7 @@ class VLLMBackend:
         """See `Backend`."""
         if self.sleep and not self._asleep:
             # What is dropped comes anew with the next push.
-            self.llm.sleep(level=2)
+            self._call("sleep", level=2)
             self._asleep = True
 
     def _generate(self, prompts: Sequence[Sequence[int]], parameters: list[Any]) -> list[Any]:
@@ -176,7 +180,8 @@ class VLLMBackend:
     def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
         llm = self.llm
         try:
-            return getattr(llm, method)(*arguments, **named)
+            with _plain_tensors():
+                return getattr(llm, method)(*arguments, **named)
         # Whatever vLLM's worker raises comes out of these calls, and there is no going on.
         except self._failures as error:
             raise EngineError(f"rollout: vLLM failed ({_one_line(error)})") from error
@@ -198,6 +203,13 @@ def _completion(output: Any, sampling: SamplingParameters) -> Completion:
             place[token].logprob for token, place in zip(tokens, output.logprobs, strict=True)
         )
     return Completion(tokens, "stop" if output.finish_reason == "stop" else "length", log_probs)
+
+
+@contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """Lightning evaluates in inference mode, whose tensors could not be updated in training."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def _without_adapter(model: Any) -> Any:

@@ -1,12 +1,29 @@
 """The engines under test: a small random policy in each of them."""
 
-from collections.abc import Callable
+import copy
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from p2o.rollout.hf import HFEngine
 
@@ -49,6 +66,58 @@ class Subject:
     other: LlamaForCausalLM = field(default_factory=lambda: make_policy(seed=1))
 
 
+def save(policy: LlamaForCausalLM, folder: Path) -> None:
+    """Config and tokenizer, without weights: what a server has before the first push."""
+    config = copy.deepcopy(policy.config)
+    config.architectures = ["LlamaForCausalLM"]
+    config.save_pretrained(folder)
+    policy.generation_config.save_pretrained(folder)
+    words = Tokenizer(WordLevel({f"t{n}": n for n in range(512)}, unk_token="t0"))
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="t0").save_pretrained(folder)
+
+
+@contextmanager
+def serving(folder: Path, *flags: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A vLLM server on loopback that takes weights from files; yields its address when it is up."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", str(folder), "--host", "127.0.0.1", "--port", str(port)),
+        *("--dtype", "float32", "--enforce-eager", "--logprobs-mode", "processed_logprobs"),
+        *("--weight-transfer-config", '{"backend": "p2o_files"}', *flags),
+    ]
+    log = (folder / "server.log").open("wb")
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, "VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"},
+        stdout=log,
+        stderr=log,
+        # A group of its own, so that its engine ends with it.
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 400
+        while not up(url):
+            assert server.poll() is None, (folder / "server.log").read_text()[-3000:]
+            assert time.monotonic() < deadline, (folder / "server.log").read_text()[-3000:]
+            time.sleep(1)
+        yield url, server
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        log.close()
+
+
+def up(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
 def hf() -> Callable[[LlamaForCausalLM], Any]:
     return HFEngine
 
@@ -59,13 +128,30 @@ def vllm() -> Callable[[LlamaForCausalLM], Any]:
     return lambda policy: vllm_engine(policy, probe_bound=0.01, options={"enforce_eager": True})
 
 
-@pytest.fixture(scope="session", params=[hf, vllm], ids=lambda kind: kind.__name__)
+def vllm_server(url: str) -> Callable[[LlamaForCausalLM], Any]:
+    from p2o.rollout.vllm_server import vllm_server_engine
+
+    return lambda policy: vllm_server_engine(policy, [url], probe_bound=0.01)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The address of one server for all tests."""
+    folder = tmp_path_factory.mktemp("served")
+    save(make_policy(), folder)
+    with serving(folder, "--load-format", "dummy") as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="session", params=[hf, vllm, vllm_server], ids=lambda kind: kind.__name__)
 def started(request):
     """One engine for all tests, as starting one takes long."""
-    make, engines = request.param(), {}
+    kind = request.param.__name__
+    arguments = [request.getfixturevalue("server")] if kind == "vllm_server" else []
+    make, engines = request.param(*arguments), {}
 
     def engine_for(policy: LlamaForCausalLM) -> Any:
-        if request.param is hf:
+        if kind == "hf":
             return make(policy)
         first = engines.setdefault("first", make(make_policy()))
         engine = type(first)(first.backend, policy, first.probe_bound)

@@ -50,6 +50,8 @@ def options() -> list[Any]:
             id=f"{path.parent.as_posix()}={path.stem}",
         )
         for path in found
+        # With a real engine and a model that it can run: tests/engines/test_training.py.
+        if not path.stem.startswith("vllm")
     ]
 
 

@@ -1,0 +1,1 @@
+"""``p2o-export``: a Hugging Face folder from any checkpoint of a training run."""

@@ -1,0 +1,209 @@
+"""The model card: results, spending and configuration of the run that trained a model."""
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from p2o.export.run_directory import hydra_as, locate_model
+from p2o.export.weights import CheckpointWeights
+from p2o.models import EMBEDDED
+
+PARTS = ("data", "verifier", "algorithm", "distillation", "evolution")
+"""Groups whose chosen option the model card names."""
+
+
+def model_card(
+    run: Path,
+    config: DictConfig,
+    hydra: DictConfig,
+    weights: CheckpointWeights,
+    model: Any,
+    name: str,
+) -> str:
+    """What the folder holds, how it came about and how to use it, in Markdown.
+
+    Args:
+        run: Directory of the run; what it has no record of is left out.
+        config: Of the run.
+        hydra: Hydra's own configuration of the run.
+        weights: What was exported.
+        model: The model as it is saved.
+        name: Of the folder.
+    """
+    shown, chosen = _resolve(config), OmegaConf.select(hydra, "hydra.runtime.choices") or {}
+    with hydra_as(hydra):
+        path = locate_model(config, hydra)
+    base = path if _is_hub_id(path) else None
+    front = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        **({"base_model": base} if base else {}),
+        "tags": ["p2o", *filter(None, [chosen.get("algorithm")]), "reinforcement-learning"],
+    }
+    file = weights.path.resolve()
+    updates = "" if weights.updates is None else f" after {weights.updates:,} updates"
+    kind = str(next(model.parameters()).dtype).removeprefix("torch.")
+    facts = {
+        "trained from": f"`{shown['model']['path']}`",
+        "checkpoint": f"`{file.name}`{updates}",
+        "parameters": f"{model.num_parameters():,}, {kind}",
+        **{part: f"`{chosen[part]}`" for part in PARTS if chosen.get(part)},
+    }
+    summary = _read_summary(run)
+    sections = [
+        f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
+        f"# {Path(path.removeprefix(EMBEDDED)).name}, trained with p2o",
+        _introduction(searched=shown.get("evolution") is not None),
+        _markdown_table([["", ""], *([key, value] for key, value in facts.items())]),
+        *(_outcome(run, summary, weights) if summary else ["The run left no summary."]),
+        "## Use it",
+        _fenced(_usage(shown, name), "python"),
+        "## Configuration",
+        "<details>\n<summary>of the run</summary>",
+        _fenced(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).strip(), "yaml"),
+        "</details>",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _is_hub_id(path: str) -> bool:
+    return not Path(path).exists() and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) is not None
+
+
+def _read_summary(run: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _introduction(searched: bool) -> str:
+    text = "A language model, trained with rewards that a program computes from its answers."
+    if not searched:
+        return text
+    return (
+        f"{text} Between epochs, [P²O](https://arxiv.org/abs/2603.21877) searches prompt templates "
+        "for the problems that the model fails, and then trains it to solve them without. No "
+        "template is needed to use it."
+    )
+
+
+def _outcome(run: Path, summary: dict[str, Any], weights: CheckpointWeights) -> list[str]:
+    last = run / "checkpoints" / "last.ckpt"
+    before, after = (
+        (summary["accuracy"][when], summary["hard_accuracy"][when]) for when in ("before", "after")
+    )
+    columns: dict[str, Sequence[float | None]] = {"before training": before}
+    said = "Accuracy on held-out problems, without any template."
+    if weights.path.resolve() != last.resolve():
+        columns["this checkpoint"] = _accuracy_after(run, weights.updates)
+        said += " The run ended with other weights than these."
+    columns["at the run's end"] = after
+    numbers = (("all", "held_out"), ("hard: none right before", "held_out_hard"))
+    rows = [["problems", "number", *columns]] + [
+        [label, str(summary[key]), *(_percent(column[row]) for column in columns.values())]
+        for row, (label, key) in enumerate(numbers)
+    ]
+    sections = ["## Results", said, _markdown_table(rows)]
+    if summary.get("collapse"):
+        sections.append(f"The run was stopped: {summary['collapse']}")
+    sections += ["## What was spent", _spending(summary["ledger"])]
+    if summary["templates"]:
+        sections += [
+            "## Templates in use at the end",
+            "The model was trained with these, so that it can do without them.",
+            *(_fenced(template["text"]) for template in summary["templates"]),
+        ]
+    return sections
+
+
+def _accuracy_after(run: Path, updates: int | None) -> list[float | None]:
+    """Accuracy on all held-out problems and on hard ones, where it was measured."""
+    found: list[float | None] = [None, None]
+    if updates is None or not (run / "metrics.csv").is_file():
+        return found
+    with (run / "metrics.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            measured = row.get("val/accuracy") and float(row.get("ledger/rollouts") or 0)
+            if measured and row.get("step") == str(updates - 1):
+                cells = row["val/accuracy"], row.get("val/hard_accuracy")
+                found = [float(cell) if cell else None for cell in cells]
+    return found
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _spending(ledger: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [["", *ledger, "all"]]
+    for counter in next(iter(ledger.values())):
+        values = [counts[counter] for counts in ledger.values()]
+        if any(values):
+            cells = [f"{value:,.0f}" for value in [*values, sum(values)]]
+            rows.append([counter.replace("_", " "), *cells])
+    return _markdown_table(rows)
+
+
+def _usage(config: dict[str, Any], name: str) -> str:
+    """A program that asks as the run asked held-out problems."""
+    ask, sampling = config.get("renderer") or {}, config.get("sampling", {}).get("held_out", {})
+    around = ask.get("prefix"), ask.get("suffix")
+    before, after = (repr(text) if text else "" for text in around)
+    content = " + ".join(filter(None, [before, "question", after]))
+    messages = f'{{"role": "user", "content": {content}}}'
+    if ask.get("system_prompt") is not None:
+        messages = f'{{"role": "system", "content": {ask["system_prompt"]!r}}}, {messages}'
+    options = "".join(f", {key}={value!r}" for key, value in (ask.get("options") or {}).items())
+    temperature = sampling.get("temperature", 0.0)
+    draw = f"do_sample=True, temperature={temperature}" if temperature else "do_sample=False"
+    return f"""\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = {name!r}
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)
+question = "..."
+messages = [{messages}]
+inputs = tokenizer.apply_chat_template(
+    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"{options}
+)
+output = model.generate(**inputs, {draw}, max_new_tokens={sampling.get("max_new_tokens", 256)})
+print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))"""
+
+
+def _resolve(config: DictConfig) -> dict[str, Any]:
+    """Plain values; what a resolver would look up elsewhere stays as it was written."""
+    raw: Any = OmegaConf.to_container(config)
+    try:
+        return OmegaConf.to_container(OmegaConf.create(_keep_resolvers(raw)), resolve=True)  # type: ignore[return-value]
+    except OmegaConfBaseException:
+        return raw
+
+
+def _keep_resolvers(value: Any) -> Any:
+    """Escape ``${hydra:...}``, ``${oc.env:...}`` and the like: they name places and secrets."""
+    if isinstance(value, dict):
+        return {key: _keep_resolvers(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_keep_resolvers(child) for child in value]
+    return re.sub(r"\$\{(?=[\w.]+:)", r"\\${", value) if isinstance(value, str) else value
+
+
+def _fenced(text: str, language: str = "") -> str:
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    rule = ["---", *["---:"] * (len(head) - 1)] if len(head) > 2 else ["---"] * len(head)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body))

@@ -1,0 +1,154 @@
+"""``p2o-export``: a Hugging Face folder from any checkpoint of a training run.
+
+The checkpoint is one file, or a folder of shards that several ranks wrote. For example:
+
+  p2o-export runs/default/TIME
+  p2o-export runs/default/TIME --checkpoint epoch_0003.ckpt --output policy_3 --dtype bfloat16
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from p2o.adapters import save_policy
+from p2o.config import USER_ERRORS, build, call
+from p2o.console import quieten_libraries
+from p2o.errors import UserError
+from p2o.export.card import model_card
+from p2o.export.run_directory import hydra_as, locate_model, read_config, read_hydra
+from p2o.export.weights import CheckpointWeights
+from p2o.models import load_policy
+
+STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
+"""What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
+
+
+def export(
+    run: Path,
+    checkpoint: str = "last.ckpt",
+    output: Path | None = None,
+    dtype: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write weights, tokenizer, generation config and a model card; return the folder.
+
+    An adapter is merged into the weights. One process is enough, however many ranks wrote the
+    checkpoint, and nothing in a checkpoint can run code.
+
+    Args:
+        run: Directory of a run of ``p2o-train``.
+        checkpoint: A name in its folder ``checkpoints``, or a path.
+        output: Where to; ``RUN/export`` when left out.
+        dtype: Of the weights written, a torch name; that of the checkpoint when left out.
+        overwrite: Whether the folder may hold something. A model there is replaced, the rest stays.
+
+    Raises:
+        UserError: An argument is wrong, or the checkpoint is damaged or of another model.
+    """
+    config, output = read_config(run), output or run / "export"
+    path, kind = _find_checkpoint(run, checkpoint), _read_dtype(dtype)
+    _check_output(output, overwrite)
+    weights = CheckpointWeights.open(path)
+    hydra = read_hydra(run)
+    model, tokenizer = _load_model(config, hydra)
+    weights.load_into(model)
+    # Merged in the type of training, rounded afterwards.
+    model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    model = model if kind is None else model.to(kind)
+    card = model_card(run, config, hydra, weights, model, output.resolve().name)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished_") as unfinished:
+            save_policy(model, tokenizer, unfinished)
+            (Path(unfinished) / "README.md").write_text(card, encoding="utf-8")
+            _move_files(Path(unfinished), output)
+    except OSError as error:
+        raise UserError(f"--output={output}: cannot be written ({error})") from error
+    size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
+    Console().print(
+        f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, {size:,.1f} MB",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+    return output
+
+
+def _find_checkpoint(run: Path, name: str) -> Path:
+    folder = run / "checkpoints"
+    for path in (folder / name, Path(name)):
+        if path.exists():
+            return path
+    there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt") if path.exists()))
+    raise UserError(f"--checkpoint={name}: no such checkpoint; there are {there or 'none'}")
+
+
+def _read_dtype(name: str | None) -> torch.dtype | None:
+    if name is None:
+        return None
+    kind = getattr(torch, name, None)
+    if kind not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        raise UserError(f"--dtype={name}: give float64, float32, float16 or bfloat16")
+    return kind
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output={output}: is a file; give a folder")
+    if not overwrite and output.is_dir() and any(output.iterdir()):
+        raise UserError(f"--output={output}: is not empty; add --overwrite or give another folder")
+
+
+def _load_model(config: DictConfig, hydra: DictConfig) -> tuple[Any, Any]:
+    with hydra_as(hydra):
+        try:
+            settings = {**config.model, "path": locate_model(config, hydra)}
+        except OmegaConfBaseException as error:
+            raise UserError(f"model: {str(error).splitlines()[0]}") from error
+        settings["adapter"] = build(config.model.get("adapter"), "model.adapter")
+        return call(load_policy, "model", **settings)
+
+
+def _move_files(source: Path, target: Path) -> None:
+    for pattern in STALE:
+        for path in target.glob(pattern):
+            path.unlink()
+    for path in source.rglob("*"):
+        if path.is_file():
+            moved = target / path.relative_to(source)
+            moved.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(moved)
+
+
+def main() -> None:
+    """Entry point of ``p2o-export``."""
+    parser = argparse.ArgumentParser(
+        prog="p2o-export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory of p2o-train")
+    parser.add_argument(
+        "--checkpoint",
+        default="last.ckpt",
+        help="name in RUN/checkpoints, or a path; a file or a folder of shards (%(default)s)",
+    )
+    parser.add_argument("--output", type=Path, help="folder to write (RUN/export)")
+    parser.add_argument("--dtype", help="of the weights, say bfloat16 (as in the checkpoint)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a model that is in the folder"
+    )
+    arguments = vars(parser.parse_args())
+    quieten_libraries()
+    try:
+        export(**arguments)
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

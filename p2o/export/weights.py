@@ -1,0 +1,165 @@
+"""The policy's weights in a checkpoint, be it a file or a folder of shards."""
+
+import pickle
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass
+from enum import EnumMeta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+
+from p2o.errors import UserError
+
+PREFIX = "policy.model."
+"""Under which `P2OModule` holds the model."""
+SHARDED_PREFIXES = ("state_dict.", "model.")
+"""Under which Lightning's ModelParallelStrategy and FSDPStrategy put a module into shards."""
+UNREADABLE = (
+    *(pickle.UnpicklingError, CheckpointException, RuntimeError, EOFError, OSError, MemoryError),
+    *(AssertionError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""What torch raises, according to which byte of a checkpoint is damaged."""
+
+
+@dataclass(frozen=True)
+class CheckpointWeights:
+    """The policy's weights in a checkpoint, under the names they have in the model.
+
+    Args:
+        path: The checkpoint, a file or a folder.
+        tensors: Of a file, memory-mapped; of a folder, without values.
+        updates: Made before it was written, if it says so.
+        prefix: What stands before a name in a folder.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    updates: int | None
+    prefix: str = PREFIX
+
+    @classmethod
+    def open(cls, path: Path) -> "CheckpointWeights":
+        """Read which weights there are.
+
+        Raises:
+            UserError: It is damaged, or no checkpoint of a policy.
+        """
+        if path.is_dir() and not (path / ".metadata").is_file():
+            # Torch writes the index of the shards last.
+            raise UserError(f"--checkpoint={path}: not a sharded checkpoint, or an unfinished one")
+        try:
+            weights = cls._open_folder(path) if path.is_dir() else cls._open_file(path)
+        except UNREADABLE as error:
+            raise UserError(f"--checkpoint={path}: not a checkpoint, or a damaged one") from error
+        if not weights.tensors:
+            raise UserError(f"--checkpoint={path}: not a checkpoint of p2o-train (no {PREFIX}*)")
+        return weights
+
+    @classmethod
+    def _open_file(cls, path: Path) -> "CheckpointWeights":
+        content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+        tensors = {
+            name.removeprefix(PREFIX): tensor
+            for name, tensor in content.get("state_dict", {}).items()
+            if name.startswith(PREFIX)
+        }
+        return cls(path, tensors, content.get("global_step"))
+
+    @classmethod
+    def _open_folder(cls, path: Path) -> "CheckpointWeights":
+        with (path / ".metadata").open("rb") as file:
+            entries = _IndexUnpickler(file).load().state_dict_metadata
+        prefixes = [f"{sharded}{PREFIX}" for sharded in SHARDED_PREFIXES]
+        prefix = next((p for p in prefixes if any(name.startswith(p) for name in entries)), PREFIX)
+        tensors = {
+            name.removeprefix(prefix): torch.empty(
+                entry.size, dtype=entry.properties.dtype, device="meta"
+            )
+            for name, entry in entries.items()
+            if name.startswith(prefix) and isinstance(entry, TensorStorageMetadata)
+        }
+        progress = path / "meta.pt"
+        content = torch.load(progress, weights_only=True) if progress.is_file() else {}
+        return cls(path, tensors, content.get("global_step"), prefix)
+
+    @torch.no_grad()
+    def load_into(self, model: nn.Module) -> None:
+        """Put the weights into a model, in the types they have here.
+
+        Raises:
+            UserError: They do not fit the model, or cannot be read.
+        """
+        self._check_fit(model.state_dict())
+        for name, parameter in model.named_parameters():
+            if name in self.tensors:
+                parameter.data = parameter.data.to(self.tensors[name].dtype)
+        state = {name: t for name, t in model.state_dict().items() if name in self.tensors}
+        try:
+            self._copy_to(state)
+        except UNREADABLE as error:
+            raise UserError(f"--checkpoint={self.path}: damaged, cannot be read") from error
+
+    def _check_fit(self, state: Mapping[str, Tensor]) -> None:
+        # A tied weight need not be there under each of its names.
+        places = {tensor.data_ptr() for name, tensor in state.items() if name in self.tensors}
+        wrong = [
+            f"it has no {PREFIX}{name}"
+            for name, tensor in state.items()
+            if name not in self.tensors and tensor.data_ptr() not in places
+        ]
+        wrong += [
+            f"the model has no {PREFIX}{name}"
+            if name not in state
+            else f"{PREFIX}{name} is {list(tensor.shape)}, in the model {list(state[name].shape)}"
+            for name, tensor in self.tensors.items()
+            if name not in state or state[name].shape != tensor.shape
+        ]
+        if wrong:
+            more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            raise UserError(
+                f"--checkpoint={self.path}: does not fit the run's model: {wrong[0]}{more}; give "
+                "a checkpoint of this run"
+            )
+
+    def _copy_to(self, state: Mapping[str, Tensor]) -> None:
+        if self.path.is_dir():
+            with warnings.catch_warnings():
+                # That there is no process group.
+                warnings.simplefilter("ignore")
+                load(
+                    {f"{self.prefix}{name}": tensor for name, tensor in state.items()},
+                    storage_reader=FileSystemReader(self.path),
+                    no_dist=True,
+                )
+        else:
+            for name, tensor in state.items():
+                tensor.copy_(self.tensors[name])
+
+
+class _IndexUnpickler(pickle.Unpickler):
+    """Reads the index of shards, in which nothing but plain records has a place."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if module_name in (
+            "torch",
+            "torch.distributed.checkpoint.filesystem",
+            "torch.distributed.checkpoint.metadata",
+        ):
+            found = getattr(sys.modules[module_name], global_name)
+            if is_dataclass(found) or isinstance(found, (EnumMeta, torch.dtype)):
+                return found
+        if (module_name, global_name) in (
+            ("torch", "Size"),
+            ("torch.serialization", "_get_layout"),
+            ("pathlib", "PosixPath"),
+        ):
+            return super().find_class(module_name, global_name)
+        raise pickle.UnpicklingError(f"{module_name}.{global_name} in an index of shards")
