@@ -51,6 +51,9 @@ def check(config: DictConfig) -> None:
         raise UserError(f"save_policy={config.save_policy}: give merged, adapter or null")
     if config.save_policy == "adapter" and config.model.get("adapter") is None:
         raise UserError("save_policy=adapter: there is no adapter; add model/adapter=lora")
+    strategy = OmegaConf.select(config, "trainer.strategy._target_") or ""
+    if config.save_policy == "adapter" and strategy.endswith("FullyShardedStrategy"):
+        raise UserError("save_policy=adapter: of a sharded policy give merged or null")
     threshold = OmegaConf.select(config, "mining.threshold")
     if isinstance(threshold, int) and threshold > data.group_size:
         raise UserError(

@@ -6,14 +6,17 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities import grad_norm
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
+from p2o.distributed import maximum
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy, disable_dropout, response_mask
+from p2o.sharding import is_sharded, shard_policy
+from p2o_callbacks.collapse import gradient_norm
 
 
 class P2OModule(LightningModule):
@@ -60,9 +63,17 @@ class P2OModule(LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.score_batch_size = score_batch_size
 
+    def configure_model(self) -> None:
+        """Shard the policy, once, where the strategy is to."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy) and not is_sharded(self.policy):
+            self.policy.check_head()
+            mesh: Any = self.device_mesh
+            shard_policy(self.policy, mesh["data_parallel"])
+
     def on_fit_start(self) -> None:
         """Make sure that log-probabilities are the model's own."""
-        self.policy.check_head()
+        if not is_sharded(self.policy):
+            self.policy.check_head()
 
     def training_step(self, batch: MiniBatch, batch_index: int) -> Tensor:
         """The loss of one micro-batch, scaled so that gradients add up to those of the whole step.
@@ -116,8 +127,7 @@ class P2OModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient's norm before clipping."""
-        norms = grad_norm(self.policy, norm_type=2)
-        self.log("train/grad_norm", norms["grad_2.0_norm_total"], batch_size=1)
+        self.log("train/grad_norm", gradient_norm(self), batch_size=1)
 
     def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
@@ -154,8 +164,10 @@ class P2OModule(LightningModule):
         training = policy.training
         policy.eval()
         scored: list[Tensor] = []
-        for start in range(0, len(pairs), self.score_batch_size):
-            part = pairs[start : start + self.score_batch_size]
+        # Every rank goes through the network as often as the one with the most to score.
+        passes = maximum(-(-len(pairs) // self.score_batch_size))
+        for start in range(0, passes * self.score_batch_size, self.score_batch_size):
+            part = pairs[start : start + self.score_batch_size] or [((0,), (0,))]
             lengths = [
                 torch.tensor([len(ids) for ids in column]) for column in zip(*part, strict=True)
             ]
@@ -170,7 +182,7 @@ class P2OModule(LightningModule):
                 for row, length in zip(log_probs.cpu(), lengths[1].tolist(), strict=True)
             ]
         policy.train(training)
-        return scored
+        return scored[: len(pairs)]
 
     def _precision(self) -> AbstractContextManager[None]:
         if self._trainer is None:

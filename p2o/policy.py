@@ -91,21 +91,20 @@ class CausalPolicy(nn.Module):
                 applying the head alone leaves out, such as soft-capping.
         """
         ids = torch.arange(2, 10, device=self.model.device)[None]
-        own = (self.model(ids).logits.float() / self.temperature).log_softmax(-1)
+        logits = self.model(ids).logits
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
+        own = logits.log_softmax(-1)
         expected = own[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
         lengths = torch.tensor([1], device=ids.device), torch.tensor([7], device=ids.device)
         found, _ = self(ids, *lengths)
-        tolerance = 1e-3 if own.dtype == torch.float32 and _is_float32(self.model) else 0.1
+        exact = next(self.model.parameters()).dtype in (torch.float32, torch.float64)
+        tolerance = 1e-3 if exact else 0.1
         if not torch.allclose(found, expected, atol=tolerance):
             raise UserError(
                 f"model: {type(self.model).__name__} transforms its logits after the output head "
                 f"(log-probabilities differ by {(found - expected).abs().max():.3g}); p2o applies "
                 "the head alone and would train on wrong probabilities"
             )
-
-
-def _is_float32(model: nn.Module) -> bool:
-    return next(model.parameters()).dtype == torch.float32
 
 
 def response_mask(response_lengths: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ from p2o.report import print_report, write_summary
 from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
+from p2o.rollout.weights import whole_copy
+from p2o.sharding import is_sharded
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
 
@@ -168,9 +170,12 @@ def train(config: DictConfig) -> float:
     except TrainingCollapsed as error:
         collapse = error
     summary = write_summary(run_directory, config, data, callbacks, collapse)
+    if config.save_policy is not None and collapse is None:
+        # Putting shards together takes all ranks.
+        whole = whole_copy(model) if is_sharded(model) else model
+        if trainer.is_global_zero:
+            save_policy(whole, tokenizer, run_directory / "policy", config.save_policy == "merged")
     if trainer.is_global_zero:
-        if config.save_policy is not None and collapse is None:
-            save_policy(model, tokenizer, run_directory / "policy", config.save_policy == "merged")
         print_report(summary, run_directory)
     if collapse is not None:
         raise collapse

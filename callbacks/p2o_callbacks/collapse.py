@@ -40,7 +40,7 @@ class FiniteUpdates(Callback):
         loss_finite = self._finite is None or bool(self._finite)
         self._finite = None
         if getattr(trainer.precision_plugin, "scaler", None) is None:
-            norm = _gradient_norm(pl_module)
+            norm = gradient_norm(pl_module)
         else:
             norm = 0.0
         finite = loss_finite and norm - norm == 0
@@ -170,7 +170,8 @@ def _check_patience(patience: int) -> None:
         raise ConfigurationError(f"patience={patience}: give at least 1")
 
 
-def _gradient_norm(module: LightningModule) -> float:
+def gradient_norm(module: LightningModule) -> float:
+    """Norm of all gradients, also of sharded ones."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
     norm: Any = torch.nn.utils.get_total_norm(gradients)
     # Of sharded gradients it is a DTensor, whose parts are still to be added up.

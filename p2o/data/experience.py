@@ -12,7 +12,7 @@ from p2o.data.minibatch import MiniBatch, Row, collate
 from p2o.data.prompt import Context
 from p2o.data.sizes import BatchSizes
 from p2o.distillation.strategy import DistillationStrategy
-from p2o.distributed import gather, gather_shards, rank, world_size
+from p2o.distributed import gather, gather_shards, maximum, rank, world_size
 from p2o.ledger import Ledger
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.rollout.runner import Rollout
@@ -185,7 +185,7 @@ class ExperienceBuilder:
         self, score: ScoreResponses, contexts: Sequence[tuple[Rollout, Context]]
     ) -> list[Tensor]:
         pairs: list[Any] = [(r.ids(context), r.completion.token_ids) for r, context in contexts]
-        if not pairs:
+        if not maximum(len(pairs)):
             return []
         with self.ledger.phase("mask"):
             self.ledger.add(scored_tokens=sum(len(context) + len(ids) for context, ids in pairs))

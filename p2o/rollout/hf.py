@@ -18,6 +18,8 @@ from transformers import (
 
 from p2o.errors import UserError
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
+from p2o.rollout.weights import copy_weights, fingerprint, whole_copy
+from p2o.sharding import is_sharded
 
 
 class HFEngine:
@@ -36,6 +38,7 @@ class HFEngine:
         self.max_batch_size = max_batch_size
         self.max_length = int(self.model.config.max_position_embeddings)
         self.end_ids = end_ids(self.model)
+        self._version = ""
 
     def generate(
         self,
@@ -59,7 +62,14 @@ class HFEngine:
         return [completions[index] for index in range(len(prompts))]
 
     def update_weights(self, policy: nn.Module) -> None:
-        """Nothing to do: the model is the policy."""
+        """Nothing to do while the model is the policy; a whole copy follows a sharded one."""
+        if not is_sharded(policy) or fingerprint(policy) == self._version:
+            return
+        self._version = fingerprint(policy)
+        if self.model is policy:
+            self.model = whole_copy(policy)
+        else:
+            copy_weights(policy, self.model)
 
     def frozen_copy(self) -> Self:
         """An engine on a copy of the model."""

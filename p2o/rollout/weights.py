@@ -47,6 +47,27 @@ def plain_weights(policy: nn.Module) -> Iterator[tuple[str, Tensor]]:
         yield name.removeprefix(PEFT_PREFIX).replace(".base_layer.", "."), full
 
 
+def whole_copy(policy: Any) -> Any:
+    """A transformers model of its own with the policy's weights, whole and with LoRA merged.
+
+    Collective for a sharded policy.
+    """
+    plain = policy.get_base_model() if hasattr(policy, "get_base_model") else policy
+    copied = type(plain)._from_config(plain.config, dtype=plain.dtype)
+    copied.generation_config = plain.generation_config
+    copied = copied.to(plain.device).requires_grad_(False)
+    copy_weights(policy, copied)
+    return copied
+
+
+@torch.no_grad()
+def copy_weights(policy: nn.Module, target: nn.Module) -> None:
+    """Overwrite the weights of a whole model with those of a policy of the same architecture."""
+    state = target.state_dict()
+    for name, weight in plain_weights(policy):
+        state[name].copy_(weight)
+
+
 def _delta(module: Any) -> Tensor:
     deltas = [module.get_delta_weight(adapter) for adapter in module.active_adapters]
     return torch.stack(deltas).sum(0)

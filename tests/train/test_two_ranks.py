@@ -1,40 +1,93 @@
-"""Two CPU ranks over gloo do what one does."""
+"""Two CPU ranks over gloo do what one does, with whole policies and with shards."""
 
 import json
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 SMALL = (
     "data.source.train=24",
     "data.source.held_out=8",
     "data.batch=8",
     "data.mini_batch=4",
+    "trainer.max_epochs=2",
+    # AdamW makes steps of equal size of gradients that are nothing but rounding.
+    "model.dtype=float64",
+)
+SEARCH = (
     "evolution.evolver.budget=120",
     "evolution.evolver.dev_size=6",
     "evolution.evolver.minimum=4",
-    "trainer.max_epochs=2",
 )
+TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
+
+pytestmark = [pytest.mark.slow, pytest.mark.multirank]
 
 
-@pytest.mark.slow
-@pytest.mark.multirank
-def test_two_ranks_give_the_pool_ledger_and_weights_of_one(p2o_train, tmp_path):
-    checkpoints, summaries = [], []
-    for name, more in (("one", []), ("two", ["trainer.devices=2", "+trainer.strategy=ddp"])):
-        folder = tmp_path / name
-        result = p2o_train(*SMALL, *more, f"hydra.run.dir={folder}")
-        assert result.returncode == 0, result.stderr
-        checkpoints.append(
-            torch.load(folder / "checkpoints" / "epoch_0001.ckpt", weights_only=True)
-        )
-        summaries.append(json.loads((folder / "summary.json").read_text()))
-    one, two = checkpoints
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Run once for each set of settings; returns the final checkpoint and the summary."""
+    runs = {}
+
+    def trained(p2o_train, name, *more):
+        folder = tmp_path_factory.getbasetemp() / f"ranks_{name}"
+        if name not in runs:
+            result = p2o_train(*SMALL, *SEARCH, *more, f"hydra.run.dir={folder}")
+            assert result.returncode == 0, result.stderr
+            runs[name] = folder
+        final = torch.load(folder / "checkpoints" / "epoch_0001.ckpt", weights_only=True)
+        return folder, final, json.loads((folder / "summary.json").read_text())
+
+    return trained
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_ranks_give_the_pool_ledger_and_weights_of_one(p2o_train, trained, strategy):
+    _, one, summary = trained(p2o_train, "one")
+    folder, two, other = trained(p2o_train, strategy, f"trainer={strategy}", *TWO)
     for name, value in one["state_dict"].items():
-        torch.testing.assert_close(two["state_dict"][name], value, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(two["state_dict"][name], value, atol=1e-9, rtol=1e-9)
     for key, state in one["callbacks"].items():
         if key.startswith(("HardSampleMiner", "PromptEvolution")):
             assert two["callbacks"][key] == state
-    for phase, counts in summaries[0]["ledger"].items():
+    for phase, counts in summary["ledger"].items():
         for counter in ("rollouts", "generated_tokens", "metric_calls", "reflection_calls"):
-            assert summaries[1]["ledger"][phase][counter] == counts[counter], (phase, counter)
+            assert other["ledger"][phase][counter] == counts[counter], (phase, counter)
+    saved = AutoModelForCausalLM.from_pretrained(folder / "policy").state_dict()
+    for name, value in saved.items():
+        assert torch.equal(value, two["state_dict"][f"policy.model.{name}"]), name
+
+
+SHARES = """
+import json
+from lightning.pytorch import Callback
+
+def held_and_whole(tensors):
+    local = [getattr(tensor, "_local_tensor", tensor).numel() for tensor in tensors]
+    return sum(local), sum(tensor.numel() for tensor in tensors)
+
+class Report(Callback):
+    def on_train_end(self, trainer, pl_module):
+        states = trainer.optimizers[0].state.values()
+        moments = [value for state in states for value in state.values() if value.ndim]
+        shares = {
+            "parameters": held_and_whole(list(pl_module.parameters())),
+            "state": held_and_whole(moments),
+        }
+        with open(f"shares_{trainer.global_rank}.json", "w") as file:
+            json.dump(shares, file)
+"""
+
+
+def test_with_shards_a_rank_holds_half_of_parameters_and_optimiser_state(p2o_train, tmp_path):
+    (tmp_path / "shares.py").write_text(SHARES)
+    report = "+callbacks.report._target_=shares.Report"
+    result = p2o_train(
+        *SMALL, "evolution=none", "trainer=fsdp2", *TWO, report, f"hydra.run.dir={tmp_path}/run"
+    )
+    assert result.returncode == 0, result.stderr
+    for rank in (0, 1):
+        shares = json.loads((tmp_path / f"shares_{rank}.json").read_text())
+        for held, whole in shares.values():
+            assert 0.45 * whole < held < 0.55 * whole
