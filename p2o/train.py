@@ -23,7 +23,6 @@ from p2o.data.datamodule import RolloutDataModule
 from p2o.data.experience import ExperienceBuilder
 from p2o.data.selection import fit_to_budget
 from p2o.data.sizes import BatchSizes
-from p2o.distributed import rank
 from p2o.errors import EngineError, UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
@@ -76,7 +75,7 @@ def train(config: DictConfig) -> float:
     verifier = call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
     runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
     # A search has a record of its own, from which it goes on when it is killed.
-    journal = Journal(run_directory / "evolution" / f"journal_{rank()}.jsonl")
+    journal = Journal(run_directory / "evolution")
     search_engine = MeteredEngine(JournaledEngine(sampler, journal), ledger)
     search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = fit_to_budget(

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,25 +30,33 @@ class Journal:
     new one is written. A last line that was cut off by a kill is ignored.
 
     Args:
-        path: The file; every rank needs its own.
+        folder: Where; each rank has a file of its own there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.version = ""
-        self._kept_version, self._results = self._read()
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.version = self._kept_version = ""
+        self._results: dict[str, Any] = {}
+        self._read = self._cut_off = False
+
+    @cached_property
+    def path(self) -> Path:
+        """The file; found at first use, when ranks know which they are."""
+        return self.folder / f"journal_{rank()}.jsonl"
 
     def get(self, key: str) -> Any:
         """The result, or None."""
+        self._read_once()
         return self._results.get(key) if self.version == self._kept_version else None
 
     def put(self, key: str, result: Any) -> None:
         """Keep a result."""
+        self._read_once()
         mode = "a"
         if self.version != self._kept_version:
             self._kept_version, self._results, mode = self.version, {}, "w"
         self._results[key] = result
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"version": self.version, "key": key, "result": result})
         with self.path.open(mode, encoding="utf-8") as file:
             file.write(f"\n{line}\n" if self._cut_off else f"{line}\n")
@@ -55,18 +64,19 @@ class Journal:
             os.fsync(file.fileno())
         self._cut_off = False
 
-    def _read(self) -> tuple[str, dict[str, Any]]:
-        version, results = "", {}
+    def _read_once(self) -> None:
+        if self._read:
+            return
+        self._read = True
         text = self.path.read_text(errors="replace") if self.path.is_file() else ""
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            version = entry["version"]
-            results[entry["key"]] = entry["result"]
+            self._kept_version = entry["version"]
+            self._results[entry["key"]] = entry["result"]
         self._cut_off = bool(text) and not text.endswith("\n")
-        return version, results
 
 
 class JournaledEngine:

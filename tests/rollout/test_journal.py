@@ -50,11 +50,11 @@ class Teacher:
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "deep" / "journal.jsonl"
+    return tmp_path / "deep" / "journal_0.jsonl"
 
 
 def engine_at(path, policy) -> Any:
-    engine: Any = JournaledEngine(Counting(), Journal(path))
+    engine: Any = JournaledEngine(Counting(), Journal(path.parent))
     engine.update_weights(policy)
     return engine
 
@@ -128,10 +128,10 @@ def test_a_line_cut_off_is_asked_for_again_and_the_others_stay(path, lost):
 
 def test_a_teacher_is_not_asked_again_and_its_tokens_are_counted(path):
     requests = [ReflectionRequest("parent", [{"Inputs": "q", "score": 0.0}], s) for s in (1, 2)]
-    first = JournaledReflection(Teacher(), Journal(path))
+    first = JournaledReflection(Teacher(), Journal(path.parent))
     templates = first.reflect(requests)
     assert templates == [None, "template 2"]
-    again = JournaledReflection(Teacher(), Journal(path))
+    again = JournaledReflection(Teacher(), Journal(path.parent))
     assert again.reflect(requests) == templates
     assert (again.reflection.tokens, again.tokens) == (0, 20)
     assert again.reflect(requests[:1]) == [None]
