@@ -132,6 +132,11 @@ class MeteredEngine:
             self.ledger.add(rollouts=len(completions), generated_tokens=tokens)
         return completions
 
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of a prompt and its completion together; None where the engine does not say."""
+        return getattr(self.engine, "max_length", None)
+
     def update_weights(self, policy: nn.Module) -> None:
         """See `RolloutEngine.update_weights`."""
         self.engine.update_weights(policy)

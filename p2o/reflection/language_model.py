@@ -39,6 +39,11 @@ class PolicyReflection:
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Take the engine, whose weights follow the training, and the renderer."""
         self.engine, self.renderer = engine, renderer
+        # What the engine has no room for is left out like what the setting leaves out.
+        room = getattr(engine, "max_length", None)
+        if room is not None:
+            longest = room - self.sampling.max_new_tokens
+            self.max_prompt_tokens = min(self.max_prompt_tokens or longest, longest)
 
     def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
         """Write one template for each request, in one engine call; see `Reflection.reflect`.

@@ -107,6 +107,11 @@ class JournaledEngine:
         self.journal.put(key, [astuple(completion) for completion in completions])
         return completions
 
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of a prompt and its completion together; None where the engine does not say."""
+        return getattr(self.engine, "max_length", None)
+
     def update_weights(self, policy: nn.Module) -> None:
         """Results of other weights no longer count; see `RolloutEngine.update_weights`."""
         self.journal.version = fingerprint(policy)

@@ -91,6 +91,11 @@ class PushedEngine:
         self._push(prompts)
         return self.backend.sample(prompts, sampling, seeds) if prompts else []
 
+    @property
+    def max_length(self) -> int:
+        """Tokens of a prompt and its completion together."""
+        return self.backend.max_length
+
     def update_weights(self, policy: nn.Module) -> None:
         """Follow `policy`; its weights go over with the next generation, if they have changed."""
         self.policy = policy

@@ -50,8 +50,9 @@ def options() -> list[Any]:
             id=f"{path.parent.as_posix()}={path.stem}",
         )
         for path in found
-        # With a real engine and a model that it can run: tests/engines/test_training.py.
-        if not path.stem.startswith("vllm")
+        # With a real engine and a model that it can run: tests/engines/test_training.py. With
+        # ranks, whose process group would stay: test_two_ranks.py.
+        if not path.stem.startswith("vllm") and path.stem not in ("ddp", "fsdp2")
     ]
 
 
