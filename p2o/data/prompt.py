@@ -29,19 +29,32 @@ class Prompt:
         gold: The right answer, as text.
         id: A hash of the content, so that hard sets and assignments outlive a reordered file.
         meta: Whatever else the row had that a verifier or a report may want.
+        alternatives: Other answers that are right as well.
     """
 
     messages: tuple[Message, ...]
     gold: str
     id: str
     meta: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: tuple[str, ...] = ()
 
     @classmethod
-    def create(cls, messages: Sequence[Message], gold: str, **meta: Any) -> "Prompt":
-        """Make a prompt whose id is derived from `messages` and `gold`."""
-        content = json.dumps([[dict(m) for m in messages], gold], sort_keys=True)
+    def create(
+        cls,
+        messages: Sequence[Message],
+        gold: str,
+        alternatives: Sequence[str] = (),
+        **meta: Any,
+    ) -> "Prompt":
+        """Make a prompt whose id is derived from its messages and answers."""
+        content = json.dumps([[dict(m) for m in messages], gold, *alternatives], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-        return cls(tuple(messages), gold, digest, meta)
+        return cls(tuple(messages), gold, digest, meta, tuple(alternatives))
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """Every answer that is right; one of them is enough."""
+        return (self.gold, *self.alternatives)
 
     @property
     def question(self) -> str:
