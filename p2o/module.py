@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from p2o.data.evaluation import EvaluationBatch
@@ -15,7 +14,7 @@ from p2o.distributed import maximum
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy, disable_dropout, response_mask
-from p2o.sharding import is_sharded, shard_policy
+from p2o.sharding import FullyShardedStrategy, is_sharded
 from p2o_callbacks.collapse import gradient_norm
 
 
@@ -36,6 +35,8 @@ class P2OModule(LightningModule):
         entropy_coefficient: Weight of the policy's entropy, which the loss then rewards.
         chunk_tokens: Response tokens whose logits are held at a time.
         score_batch_size: Rows in one forward pass without gradient.
+        compile_backend: Of ``torch.compile`` for the layers in training, such as ``inductor``; None
+            leaves them as they are. Sampling is not touched.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class P2OModule(LightningModule):
         entropy_coefficient: float = 0.0,
         chunk_tokens: int = 4096,
         score_batch_size: int = 64,
+        compile_backend: str | None = None,
     ) -> None:
         super().__init__()
         self.policy = CausalPolicy(
@@ -56,6 +58,7 @@ class P2OModule(LightningModule):
             temperature,
             chunk_tokens,
             entropy_gradient=entropy_coefficient != 0,
+            compile_backend=compile_backend,
         ).train()
         self.policy_loss, self.kl = policy_loss, kl or KLPenalty()
         self.entropy_coefficient = entropy_coefficient
@@ -65,10 +68,10 @@ class P2OModule(LightningModule):
 
     def configure_model(self) -> None:
         """Shard the policy, once, where the strategy is to."""
-        if isinstance(self.trainer.strategy, ModelParallelStrategy) and not is_sharded(self.policy):
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FullyShardedStrategy) and not is_sharded(self.policy):
             self.policy.check_head()
-            mesh: Any = self.device_mesh
-            shard_policy(self.policy, mesh["data_parallel"])
+            strategy.shard(self.policy)
 
     def on_fit_start(self) -> None:
         """Make sure that log-probabilities are the model's own."""

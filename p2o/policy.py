@@ -25,6 +25,10 @@ class CausalPolicy(nn.Module):
         temperature: Divides the logits: the temperature the tokens were sampled at, 1 for greedy.
         chunk_tokens: Response tokens whose logits are held at a time.
         entropy_gradient: Whether entropies carry gradient, which a bonus needs.
+        compile_backend: Of ``torch.compile`` for the layers; None leaves them as they are.
+
+    Raises:
+        UserError: There is no such backend.
     """
 
     def __init__(
@@ -33,9 +37,20 @@ class CausalPolicy(nn.Module):
         temperature: float,
         chunk_tokens: int = 4096,
         entropy_gradient: bool = False,
+        compile_backend: str | None = None,
     ) -> None:
         super().__init__()
         self.model: Any = model
+        if compile_backend is not None:
+            known = torch.compiler.list_backends(exclude_tags=())
+            if compile_backend not in known:
+                raise UserError(
+                    f"module.compile_backend={compile_backend}: torch has {', '.join(known)}"
+                )
+            # Of the function, not of the module: an engine may sample with the same module.
+            self._run_layers = torch.compile(
+                self._run_layers, dynamic=True, backend=compile_backend
+            )
         self.temperature = temperature or 1.0
         self.chunk_tokens, self.entropy_gradient = chunk_tokens, entropy_gradient
 
@@ -51,9 +66,7 @@ class CausalPolicy(nn.Module):
         """
         places = torch.arange(input_ids.shape[1], device=input_ids.device)
         ends = (prompt_lengths + response_lengths)[:, None]
-        hidden = self.model.get_decoder()(
-            input_ids=input_ids, attention_mask=(places < ends).long(), use_cache=False
-        ).last_hidden_state
+        hidden = self._run_layers(input_ids, (places < ends).long())
         # The hidden state at one place predicts the token at the next.
         predicts = (places >= prompt_lengths[:, None] - 1) & (places < ends - 1)
         targets = input_ids.roll(-1, dims=1)[predicts]
@@ -61,6 +74,12 @@ class CausalPolicy(nn.Module):
         mask = response_mask(response_lengths)
         empty = log_probs.new_zeros(mask.shape)
         return empty.masked_scatter(mask, log_probs), empty.masked_scatter(mask, entropies)
+
+    def _run_layers(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        output = self.model.get_decoder()(
+            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
+        )
+        return output.last_hidden_state
 
     def _score(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if len(hidden) <= self.chunk_tokens:

@@ -16,7 +16,15 @@ from omegaconf import DictConfig
 from p2o.adapters import save_policy
 from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint
 from p2o.checks import check
-from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
+from p2o.config import (
+    CONFIG_NAME,
+    USER_ERRORS,
+    build,
+    build_all,
+    call,
+    check_overrides,
+    conf_directory,
+)
 from p2o.console import quieten_libraries
 from p2o.data.credit import CreditAssignment
 from p2o.data.datamodule import RolloutDataModule
@@ -27,6 +35,7 @@ from p2o.errors import EngineError, UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
+from p2o.planning import plan_from_config, print_plan
 from p2o.preemption import Preempted, StopWhenPreempted, install_handler
 from p2o.reflection.base import RemoteReflection
 from p2o.report import print_report, write_summary
@@ -55,6 +64,9 @@ def train(config: DictConfig) -> float:
     # What could be wrong is found out before anything is spent.
     run_directory = Path(HydraConfig.get().runtime.output_dir)
     check(config)
+    if config.plan:
+        print_plan(plan_from_config(config))
+        return math.nan
     ckpt_path = config.ckpt_path
     if config.resume is not None:
         ckpt_path = newest_checkpoint(run_directory / "checkpoints")
@@ -148,7 +160,7 @@ def train(config: DictConfig) -> float:
             config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
         )
         callbacks.append(build(config.evolution.callback, "evolution.callback", evolver=evolver))
-    callbacks += [build(node, f"callbacks.{name}") for name, node in config.callbacks.items()]
+    callbacks += build_all(config.callbacks, "callbacks")
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=run_directory / "checkpoints"))
 
     # Train, and say what came of it.
@@ -156,7 +168,7 @@ def train(config: DictConfig) -> float:
         config.trainer,
         "trainer",
         callbacks=callbacks,
-        logger=[build(node, f"logger.{name}") for name, node in config.logger.items()],
+        logger=build_all(config.logger, "logger"),
         default_root_dir=run_directory,
         plugins=[AtomicCheckpointIO()],
     )

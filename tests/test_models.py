@@ -57,6 +57,22 @@ def test_options_reach_transformers():
     assert model.config._attn_implementation == "eager"
 
 
+def test_the_kind_of_attention_reaches_the_model():
+    model, _ = load_policy("embedded:digits", attention="eager")
+    assert model.config._attn_implementation == "eager"
+
+
+def test_attention_that_cannot_be_had_is_refused_in_one_line():
+    with pytest.raises(UserError, match=r"^model.path=embedded:digits: cannot be loaded \(") as no:
+        load_policy("embedded:digits", attention="flash_attention_2")
+    assert "\n" not in str(no.value)
+
+
+def test_checkpointing_reaches_the_layers():
+    model, _ = load_policy("embedded:digits", gradient_checkpointing=True)
+    assert model.is_gradient_checkpointing
+
+
 @pytest.mark.parametrize("dtype", ["float33", "tensor", "nn", ""])
 def test_a_type_that_torch_does_not_have_is_refused(dtype):
     with pytest.raises(UserError, match=f"^model.dtype={dtype}: give a torch type"):

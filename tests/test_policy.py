@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -79,3 +81,40 @@ def test_dropout_is_off_so_that_the_ratio_of_an_unchanged_policy_is_one(tiny_mod
         layer.self_attn.attention_dropout = 0.5
     policy = CausalPolicy(disable_dropout(tiny_model), 1.0).train()
     torch.testing.assert_close(policy(*batch())[0], policy(*batch())[0])
+
+
+def layer_passes(model):
+    """A list that grows by one with each pass through the first layer."""
+    passes = []
+    model.get_decoder().layers[0].self_attn.register_forward_hook(lambda *_: passes.append(1))
+    return passes
+
+
+def test_checkpointed_layers_run_again_and_give_the_same_gradient(tiny_model):
+    gradients = []
+    for checkpointed in (False, True):
+        model = copy.deepcopy(tiny_model).double()
+        if checkpointed:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        passes = layer_passes(model)
+        CausalPolicy(model, 1.0).train()(*batch())[0].sum().backward()
+        assert len(passes) == 1 + checkpointed
+        gradients.append([p.grad for p in model.parameters()])
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(again, plain)
+
+
+def test_compiled_layers_give_the_same_log_probs_and_gradients(tiny_model):
+    results = []
+    for backend in (None, "aot_eager"):
+        model = copy.deepcopy(tiny_model).double()
+        log_probs, _ = CausalPolicy(model, 1.0, compile_backend=backend)(*batch())
+        log_probs.sum().backward()
+        results.append([log_probs, *(p.grad for p in model.parameters())])
+    for plain, compiled in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, plain)
+
+
+def test_a_backend_that_torch_does_not_have_is_refused(tiny_model):
+    with pytest.raises(UserError, match="^module.compile_backend=fast: torch has .*inductor"):
+        CausalPolicy(tiny_model, 1.0, compile_backend="fast")

@@ -42,10 +42,24 @@ def trained(tmp_path_factory):
     return trained
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-def test_two_ranks_give_the_pool_ledger_and_weights_of_one(p2o_train, trained, strategy):
-    _, one, summary = trained(p2o_train, "one")
-    folder, two, other = trained(p2o_train, strategy, f"trainer={strategy}", *TWO)
+LORA = ("model/adapter=lora", "optimizer.lr=1e-3")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "alone", "together"),
+    [
+        ("ddp", (), ()),
+        ("fsdp2", (), ()),
+        ("fsdp2", LORA, (*LORA, "model.gradient_checkpointing=true")),
+    ],
+    ids=["ddp", "fsdp2", "fsdp2 lora checkpointed"],
+)
+def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
+    p2o_train, trained, strategy, alone, together
+):
+    _, one, summary = trained(p2o_train, f"one{len(alone)}", *alone)
+    name = f"{strategy}{len(together)}"
+    folder, two, other = trained(p2o_train, name, f"trainer={strategy}", *TWO, *together)
     for name, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][name], value, atol=1e-9, rtol=1e-9)
     for key, state in one["callbacks"].items():
@@ -55,7 +69,7 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(p2o_train, trained, s
         for counter in ("rollouts", "generated_tokens", "metric_calls", "reflection_calls"):
             assert other["ledger"][phase][counter] == counts[counter], (phase, counter)
     saved = AutoModelForCausalLM.from_pretrained(folder / "policy").state_dict()
-    for name, value in saved.items():
+    for name, value in saved.items() if not alone else ():
         assert torch.equal(value, two["state_dict"][f"policy.model.{name}"]), name
 
 
@@ -91,3 +105,38 @@ def test_with_shards_a_rank_holds_half_of_parameters_and_optimiser_state(p2o_tra
         shares = json.loads((tmp_path / f"shares_{rank}.json").read_text())
         for held, whole in shares.values():
             assert 0.45 * whole < held < 0.55 * whole
+
+
+PRECISION = """
+import json
+from lightning.pytorch import Callback
+
+class Report(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        self.seen = set()
+        layer = pl_module.policy.model.get_decoder().layers[0].self_attn.q_proj
+        layer.register_forward_hook(lambda part, given, made: self.seen.add(str(made.dtype)))
+
+    def on_train_end(self, trainer, pl_module):
+        kept = {str(p.dtype) for p in pl_module.parameters()}
+        state = {str(s["exp_avg"].dtype) for s in trainer.optimizers[0].state.values()}
+        with open(f"types_{trainer.global_rank}.json", "w") as file:
+            json.dump([sorted(self.seen), sorted(kept), sorted(state)], file)
+"""
+
+
+def test_shards_stay_in_float32_while_layers_work_in_bfloat16(p2o_train, tmp_path):
+    (tmp_path / "types_of_numbers.py").write_text(PRECISION)
+    result = p2o_train(
+        *SMALL[:-1],
+        "evolution=none",
+        "trainer=fsdp2",
+        "trainer.strategy.compute_dtype=bfloat16",
+        *TWO,
+        "+callbacks.report._target_=types_of_numbers.Report",
+        f"hydra.run.dir={tmp_path}/run",
+    )
+    assert result.returncode == 0, result.stderr
+    for rank in (0, 1):
+        types = json.loads((tmp_path / f"types_{rank}.json").read_text())
+        assert types == [["torch.bfloat16"], ["torch.float32"], ["torch.float32"]]
