@@ -4,18 +4,23 @@ import logging
 import os
 import pickle
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from p2o.errors import UserError
+from p2o.errors import EngineError, PeerError, UserError
+from p2o.preemption import Preempted
+from p2o_callbacks import TrainingCollapsed
 
 logger = logging.getLogger(__name__)
 
+SHARED = (UserError, EngineError, PeerError, TrainingCollapsed, Preempted)
+"""What all ranks raise together, so that they can save together."""
 UNFINISHED = ".part"
 """Suffix of a checkpoint that is being written."""
 
@@ -53,10 +58,14 @@ class StepCheckpoint(ModelCheckpoint):
         if not _epoch_is_ending(trainer):
             super().on_train_batch_end(trainer, *arguments, **named)
 
-    def on_exception(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
-        """Save as Lightning would, but not after the last update."""
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save as Lightning would, but not after the last update, nor when other ranks go on."""
+        if trainer.world_size > 1 and not isinstance(exception, SHARED):
+            return
         if not _epoch_is_ending(trainer):
-            super().on_exception(trainer, *arguments, **named)
+            super().on_exception(trainer, pl_module, exception)
 
 
 def _epoch_is_ending(trainer: Trainer) -> bool:
@@ -105,6 +114,23 @@ def read_header(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "RolloutDataModule" not in content:
         raise UserError(f"ckpt_path={path}: not a checkpoint of p2o-train")
     return content
+
+
+def replace_folder(unfinished: Path, target: Path) -> None:
+    """Let a finished folder take the place of another, or of a file, once it is on the disk."""
+    for path in unfinished.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(unfinished)
+    former = target.with_name(target.name + ".former")
+    shutil.rmtree(former, ignore_errors=True)
+    if target.is_dir():
+        target.rename(former)
+    else:
+        target.unlink(missing_ok=True)
+    unfinished.rename(target)
+    _sync_folder(target.parent)
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,8 +1,14 @@
 """The few collective operations that p2o needs; each is the identity in a single process."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch.distributed as dist
+
+from p2o.errors import EngineError, PeerError, UserError
+
+logger = logging.getLogger(__name__)
 
 
 def world_size() -> int:
@@ -26,11 +32,34 @@ def gather(value: Any) -> list[Any]:
 
 def gather_shards(shard: list[Any]) -> list[Any]:
     """Undo ``items[rank::world_size]``: every rank gets all items in their first order."""
-    shards = gather(shard)
-    items: list[Any] = [None] * sum(map(len, shards))
-    for index, part in enumerate(shards):
-        items[index :: len(shards)] = part
-    return items
+    return _interleave(gather(shard))
+
+
+def gather_work(work: Callable[[], list[Any]]) -> list[Any]:
+    """Like `gather_shards`, of what `work` returns; when it fails on one rank, all ranks fail.
+
+    Raises:
+        PeerError: On every rank; what a user is shown in one line keeps its type. The rank that
+            failed logs where.
+    """
+    if world_size() == 1:
+        return work()
+    outcomes = gather(_attempt(work))
+    _raise_first([failure for _, failure in outcomes])
+    return _interleave([share for share, _ in outcomes])
+
+
+def on_rank_zero(work: Callable[[], Any]) -> Any:
+    """What `work` returns on rank 0, where alone it is called; when it fails, all ranks fail.
+
+    Raises:
+        PeerError: See `gather_work`.
+    """
+    if world_size() == 1:
+        return work()
+    result, failure = from_rank_zero(_attempt(work) if rank() == 0 else None)
+    _raise_first([failure])
+    return result
 
 
 def maximum(value: int) -> int:
@@ -45,3 +74,28 @@ def from_rank_zero(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def _interleave(shards: list[list[Any]]) -> list[Any]:
+    items: list[Any] = [None] * sum(map(len, shards))
+    for index, part in enumerate(shards):
+        items[index :: len(shards)] = part
+    return items
+
+
+def _attempt(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """What work returns, and why it failed in a form that can be sent."""
+    try:
+        return work(), None
+    except (UserError, EngineError) as error:
+        return None, type(error)(f"{error} (on rank {rank()})")
+    except Exception as error:  # Raised on all ranks, once all know.
+        logger.exception("rank %d failed", rank())
+        lines = str(error).splitlines() or [""]
+        return None, PeerError(f"rank {rank()} failed: {type(error).__name__}: {lines[0]}")
+
+
+def _raise_first(failures: list[Exception | None]) -> None:
+    for failure in failures:
+        if failure is not None:
+            raise failure

@@ -8,6 +8,10 @@ class UserError(Exception):
     """
 
 
+class PeerError(Exception):
+    """Another rank failed at work that all ranks share; carries what it said."""
+
+
 class EngineError(Exception):
     """A rollout engine died, or does not have the weights it was given; the run cannot go on.
 

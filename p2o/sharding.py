@@ -1,12 +1,17 @@
 """Parameters, gradients and optimiser state shared out over data-parallel ranks (FSDP2)."""
 
+import shutil
+import signal
+from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from p2o.checkpointing import UNFINISHED, replace_folder
 from p2o.errors import UserError
 
 
@@ -53,6 +58,24 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
 
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any | None = None
+    ) -> None:
+        """Save; a folder of shards is written aside and renamed when all ranks have done so."""
+        if not self._save_distributed_checkpoint:
+            super().save_checkpoint(checkpoint, filepath, storage_options)
+            return
+        target = Path(self.broadcast(filepath))
+        unfinished = target.with_name(target.name + UNFINISHED)
+        if self.global_rank == 0:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.barrier()
+        super().save_checkpoint(checkpoint, unfinished, storage_options)
+        self.barrier()
+        if self.global_rank == 0:
+            replace_folder(unfinished, target)
+        self.barrier()
+
     def shard(self, policy: nn.Module) -> None:
         """Shard layer by layer; what is left, embeddings and head, belongs to the policy itself.
 
@@ -68,3 +91,13 @@ class FullyShardedStrategy(ModelParallelStrategy):
 def is_sharded(module: nn.Module) -> bool:
     """Whether a module's parameters are shards."""
     return any(hasattr(parameter, "full_tensor") for parameter in module.parameters())
+
+
+def stop_other_ranks(trainer: Trainer) -> None:
+    """End the ranks that this one has started; they may wait for it in a collective operation.
+
+    Ranks that torchrun or SLURM has started are ended by these.
+    """
+    launcher: Any = trainer.strategy.launcher
+    if hasattr(launcher, "kill"):
+        launcher.kill(signal.SIGKILL)

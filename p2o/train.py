@@ -31,7 +31,7 @@ from p2o.data.datamodule import RolloutDataModule
 from p2o.data.experience import ExperienceBuilder
 from p2o.data.selection import fit_to_budget
 from p2o.data.sizes import BatchSizes
-from p2o.errors import EngineError, UserError
+from p2o.errors import EngineError, PeerError, UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
@@ -43,7 +43,7 @@ from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
-from p2o.sharding import is_sharded
+from p2o.sharding import is_sharded, stop_other_ranks
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
 
@@ -180,6 +180,9 @@ def train(config: DictConfig) -> float:
             trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     except TrainingCollapsed as error:
         collapse = error
+    except Exception:
+        stop_other_ranks(trainer)
+        raise
     summary = write_summary(run_directory, config, data, callbacks, collapse)
     if config.save_policy is not None and collapse is None:
         # Putting shards together takes all ranks.
@@ -212,6 +215,9 @@ def _run(config: DictConfig) -> float:
         sys.exit(status)
     except EngineError as error:
         status = _fail(error, 4)
+        sys.exit(status)
+    except PeerError as error:
+        status = _fail(error, 1)
         sys.exit(status)
     except Preempted:
         status = 0

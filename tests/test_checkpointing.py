@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint, read_header
+from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint, read_header, replace_folder
 from p2o.errors import UserError
 
 
@@ -88,3 +88,18 @@ AtomicCheckpointIO().save_checkpoint({{"global_step": 4, "RolloutDataModule": {{
     assert done.returncode == -signal.SIGKILL
     assert newest_checkpoint(tmp_path) == path
     assert read_header(path)["global_step"] == 3
+
+
+@pytest.mark.parametrize("before", ["nothing", "file", "folder"])
+def test_a_finished_folder_takes_the_place_of_what_was_there(tmp_path, before):
+    target, unfinished = tmp_path / "last.ckpt", tmp_path / "last.ckpt.part"
+    if before == "file":
+        target.write_text("old")
+    elif before == "folder":
+        target.mkdir()
+        (target / "old").touch()
+    unfinished.mkdir()
+    (unfinished / "new").touch()
+    replace_folder(unfinished, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    assert [path.name for path in target.iterdir()] == ["new"]

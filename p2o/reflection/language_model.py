@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from p2o.distributed import gather_shards, rank, world_size
+from p2o.distributed import gather_work, rank, world_size
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import RolloutEngine, SamplingParameters
@@ -50,7 +50,7 @@ class PolicyReflection:
 
         Collective: every rank passes the same requests, does its share and gets all templates.
         """
-        return gather_shards(self._reflect(requests[rank() :: world_size()]))
+        return gather_work(lambda: self._reflect(requests[rank() :: world_size()]))
 
     def _reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
         prompts = [self._render(request) for request in requests]

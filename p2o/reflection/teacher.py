@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from p2o.distributed import from_rank_zero, rank
+from p2o.distributed import on_rank_zero
 from p2o.errors import UserError
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
@@ -106,7 +106,7 @@ class TeacherReflection:
 
         Collective: rank 0 calls the server and every rank gets its templates.
         """
-        return from_rank_zero(self._reflect(requests) if rank() == 0 else None)
+        return on_rank_zero(lambda: self._reflect(requests))
 
     def _reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
         with self._client(self.seconds) as client, ThreadPoolExecutor(self.concurrency) as executor:

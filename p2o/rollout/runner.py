@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2o.data.prompt import Context, Prompt
-from p2o.distributed import gather_shards, rank, world_size
+from p2o.distributed import gather_work, rank, world_size
 from p2o.errors import UserError
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
@@ -94,7 +94,8 @@ class RolloutRunner:
         """
         mine = range(len(pairs))[rank() :: world_size()]
         seeds = [derive_seed(seed, index) for index in mine]
-        return gather_shards(self._run([pairs[index] for index in mine], sampling, seeds, context))
+        mine_alone = [pairs[index] for index in mine]
+        return gather_work(lambda: self._run(mine_alone, sampling, seeds, context))
 
     def _run(
         self,

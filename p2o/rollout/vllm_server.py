@@ -13,6 +13,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from p2o.distributed import from_rank_zero, rank
+from p2o.distributed import on_rank_zero
 from p2o.errors import EngineError, UserError
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
@@ -87,22 +88,23 @@ class VLLMServers:
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """See `Backend`; rank 0 writes and tells the servers, and all ranks wait for it."""
-        parts = _parts(weights)
-        if rank() == 0:
-            self._each(lambda server: _post(server, "/start_weight_update"))
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for number, part in enumerate(parts):
-                path = self.folder / f"part_{number}.safetensors"
-                save_file(part, path)
-                update = {"update_info": {"path": str(path)}}
-                self._each(lambda server, update=update: _post(server, "/update_weights", update))
-                path.unlink()
-            self._each(lambda server: _post(server, "/finish_weight_update"))
-            self._each(lambda server: _post(server, "/reset_prefix_cache"))
-        else:
-            for _ in parts:
-                pass
-        from_rank_zero(True)
+        on_rank_zero(lambda: self._each(lambda server: _post(server, "/start_weight_update")))
+        # Every rank goes through all parts: shards are put together on the way.
+        for number, part in enumerate(_parts(weights)):
+            on_rank_zero(partial(self._load_part, number, part))
+        on_rank_zero(self._finish)
+
+    def _load_part(self, number: int, part: dict[str, Tensor]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"part_{number}.safetensors"
+        save_file(part, path)
+        update = {"update_info": {"path": str(path)}}
+        self._each(lambda server: _post(server, "/update_weights", update))
+        path.unlink()
+
+    def _finish(self) -> None:
+        for path in ("/finish_weight_update", "/reset_prefix_cache"):
+            self._each(lambda server, path=path: _post(server, path))
 
     def sample(
         self,
