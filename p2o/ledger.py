@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from torch import nn
-
 from p2o.distributed import gather_shards, rank
+from p2o.policy import CausalPolicy
 from p2o.preemption import interruptible
 from p2o.reflection.base import Reflection, ReflectionRequest, RemoteReflection
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
@@ -137,7 +136,7 @@ class MeteredEngine:
         """Tokens of a prompt and its completion together; None where the engine does not say."""
         return getattr(self.engine, "max_length", None)
 
-    def update_weights(self, policy: nn.Module) -> None:
+    def update_weights(self, policy: CausalPolicy) -> None:
         """See `RolloutEngine.update_weights`."""
         self.engine.update_weights(policy)
 

@@ -1,5 +1,6 @@
 """The LightningModule: owns the policy and the policy loss, and nothing about mining or prompts."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.nn.utils import clip_grads_with_norm_
 
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
-from p2o.distributed import maximum
+from p2o.distributed import gather, maximum
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy, disable_dropout, response_mask
-from p2o.sharding import FullyShardedStrategy, is_sharded
+from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o_callbacks.collapse import gradient_norm
 
 
@@ -53,7 +56,7 @@ class P2OModule(LightningModule):
         compile_backend: str | None = None,
     ) -> None:
         super().__init__()
-        self.policy = CausalPolicy(
+        self.policy: Any = CausalPolicy(
             disable_dropout(model),
             temperature,
             chunk_tokens,
@@ -69,9 +72,10 @@ class P2OModule(LightningModule):
     def configure_model(self) -> None:
         """Shard the policy, once, where the strategy is to."""
         strategy = self.trainer.strategy
-        if isinstance(strategy, FullyShardedStrategy) and not is_sharded(self.policy):
+        shards = isinstance(strategy, FullyShardedStrategy | FlatShardedStrategy)
+        if shards and not is_sharded(self.policy):
             self.policy.check_head()
-            strategy.shard(self.policy)
+            self.policy = strategy.shard(self.policy)
 
     def on_fit_start(self) -> None:
         """Make sure that log-probabilities are the model's own."""
@@ -130,7 +134,26 @@ class P2OModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient's norm before clipping."""
-        self.log("train/grad_norm", gradient_norm(self), batch_size=1)
+        self.log("train/grad_norm", self._gradient_norm(), batch_size=1)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, but of flat shards the norm of the whole."""
+        if not isinstance(self.policy, FullyShardedDataParallel):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            norm = torch.tensor(self._gradient_norm(), device=self.device)
+            clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+
+    def _gradient_norm(self) -> float:
+        norm = gradient_norm(self)
+        if isinstance(self.policy, FullyShardedDataParallel):
+            norm = math.sqrt(sum(part**2 for part in gather(norm)))
+        return norm
 
     def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
@@ -163,9 +186,9 @@ class P2OModule(LightningModule):
             pairs: Token ids of contexts and responses.
             policy: Whose; the one being trained when left out.
         """
-        policy = self.policy if policy is None else policy.to(self.device)
-        training = policy.training
-        policy.eval()
+        scorer: Any = self.policy if policy is None else policy.to(self.device)
+        training = scorer.training
+        scorer.eval()
         scored: list[Tensor] = []
         # Every rank goes through the network as often as the one with the most to score.
         passes = maximum(-(-len(pairs) // self.score_batch_size))
@@ -176,7 +199,7 @@ class P2OModule(LightningModule):
             ]
             # The same precision as in training, or the ratio of an unchanged policy is not one.
             with self._precision():
-                log_probs, _ = policy(
+                log_probs, _ = scorer(
                     pad_sequences([prompt + response for prompt, response in part]).to(self.device),
                     *(length.to(self.device) for length in lengths),
                 )
@@ -184,7 +207,7 @@ class P2OModule(LightningModule):
                 row[:length]
                 for row, length in zip(log_probs.cpu(), lengths[1].tolist(), strict=True)
             ]
-        policy.train(training)
+        scorer.train(training)
         return scored[: len(pairs)]
 
     def _precision(self) -> AbstractContextManager[None]:

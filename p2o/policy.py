@@ -4,6 +4,8 @@ Shapes: N rows, L tokens in a row (prompt, then response, then padding), T the l
 M response tokens of all rows, V vocabulary.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -74,6 +76,15 @@ class CausalPolicy(nn.Module):
         mask = response_mask(response_lengths)
         empty = log_probs.new_zeros(mask.shape)
         return empty.masked_scatter(mask, log_probs), empty.masked_scatter(mask, entropies)
+
+    @contextmanager
+    def at_temperature(self, temperature: float) -> Iterator[None]:
+        """Another temperature for a while."""
+        usual, self.temperature = self.temperature, temperature
+        try:
+            yield
+        finally:
+            self.temperature = usual
 
     def _run_layers(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         output = self.model.get_decoder()(

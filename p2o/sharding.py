@@ -1,15 +1,25 @@
-"""Parameters, gradients and optimiser state shared out over data-parallel ranks (FSDP2)."""
+"""Parameters, gradients and optimiser state shared out over data-parallel ranks."""
 
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import nn
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import (
+    FullStateDictConfig,
+    FullyShardedDataParallel,
+    MixedPrecision,
+    MixedPrecisionPolicy,
+    StateDictType,
+    fully_shard,
+)
+from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
 from p2o.checkpointing import UNFINISHED, replace_folder
 from p2o.errors import UserError
@@ -36,21 +46,12 @@ class FullyShardedStrategy(ModelParallelStrategy):
         save_distributed_checkpoint: bool = False,
         process_group_backend: str | None = None,
     ) -> None:
-        kind = None if compute_dtype is None else getattr(torch, compute_dtype, compute_dtype)
-        if kind is not None and not isinstance(kind, torch.dtype):
-            raise UserError(
-                f"trainer.strategy.compute_dtype={compute_dtype}: give a torch type such as "
-                "bfloat16"
-            )
+        self.compute_dtype = _read_dtype(compute_dtype)
         super().__init__(
             data_parallel_size=1,
             tensor_parallel_size=1,
             save_distributed_checkpoint=save_distributed_checkpoint,
             process_group_backend=process_group_backend,
-        )
-        # Sums of many ranks' gradients need float32.
-        self.mixed_precision = MixedPrecisionPolicy(
-            param_dtype=kind, reduce_dtype=None if kind is None else torch.float32
         )
 
     def setup_environment(self) -> None:
@@ -76,21 +77,95 @@ class FullyShardedStrategy(ModelParallelStrategy):
             replace_folder(unfinished, target)
         self.barrier()
 
-    def shard(self, policy: nn.Module) -> None:
+    def shard(self, policy: Any) -> Any:
         """Shard layer by layer; what is left, embeddings and head, belongs to the policy itself.
 
         Args:
             policy: A `CausalPolicy`, whose forward pass is the only way in from now on.
+
+        Returns:
+            The same policy.
         """
-        model: Any = policy
         mesh: Any = self.device_mesh
-        for part in [*model.model.get_decoder().layers, policy]:
-            fully_shard(part, mesh=mesh["data_parallel"], mp_policy=self.mixed_precision)
+        # Sums of many ranks' gradients need float32.
+        precision = MixedPrecisionPolicy(
+            param_dtype=self.compute_dtype, reduce_dtype=self.compute_dtype and torch.float32
+        )
+        for part in [*policy.model.get_decoder().layers, policy]:
+            fully_shard(part, mesh=mesh["data_parallel"], mp_policy=precision)
+        return policy
+
+
+class FlatShardedStrategy(FSDPStrategy):
+    """Lightning's FSDP1, which shards the parameters of a layer as one flat vector.
+
+    For comparison with other code; FSDP2 needs less memory, and takes optimisers that look at
+    whole matrices. Checkpoints are single files.
+
+    Args:
+        compute_dtype: See `FullyShardedStrategy`.
+        process_group_backend: None for the usual one of the device.
+    """
+
+    def __init__(
+        self, compute_dtype: str | None = None, process_group_backend: str | None = None
+    ) -> None:
+        self.compute_dtype = _read_dtype(compute_dtype)
+        super().__init__(process_group_backend=process_group_backend)
+
+    def setup(self, trainer: Trainer) -> None:
+        """Set up as Lightning does, but leave the weights in their type."""
+        if trainer.precision == "32-true":
+            plugin: Any = self.precision_plugin
+            plugin.convert_module = lambda module: module
+        super().setup(trainer)
+
+    def shard(self, policy: Any) -> Any:
+        """Shard like `FullyShardedStrategy.shard`.
+
+        Returns:
+            The policy in a wrapper that passes everything on.
+        """
+        layers = {type(layer) for layer in policy.model.get_decoder().layers}
+        precision = MixedPrecision(
+            param_dtype=self.compute_dtype, reduce_dtype=self.compute_dtype and torch.float32
+        )
+        return FullyShardedDataParallel(
+            policy,
+            auto_wrap_policy=ModuleWrapPolicy(layers),
+            mixed_precision=precision,
+            device_id=self.root_device,
+            use_orig_params=True,
+        )
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """As Lightning's. On CPUs torch crashes when it is told to move what it has gathered."""
+        if self.root_device.type != "cpu":
+            return super().lightning_module_state_dict()
+        assert self.model is not None
+        full, settings = StateDictType.FULL_STATE_DICT, FullStateDictConfig(rank0_only=True)
+        with FullyShardedDataParallel.state_dict_type(self.model, full, settings):
+            return {name: value.clone() for name, value in self.model.state_dict().items()}
 
 
 def is_sharded(module: nn.Module) -> bool:
     """Whether a module's parameters are shards."""
-    return any(hasattr(parameter, "full_tensor") for parameter in module.parameters())
+    return any(isinstance(part, FullyShardedDataParallel) for part in module.modules()) or any(
+        hasattr(parameter, "full_tensor") for parameter in module.parameters()
+    )
+
+
+@contextmanager
+def readable_weights(policy: nn.Module) -> Iterator[None]:
+    """Let `plain_weights` read a policy's weights; collective.
+
+    FSDP1 puts all of them together for that, on every rank; FSDP2 one at a time, and needs nothing.
+    """
+    if isinstance(policy, FullyShardedDataParallel):
+        with FullyShardedDataParallel.summon_full_params(policy, writeback=False):
+            yield
+    else:
+        yield
 
 
 def stop_other_ranks(trainer: Trainer) -> None:
@@ -101,3 +176,12 @@ def stop_other_ranks(trainer: Trainer) -> None:
     launcher: Any = trainer.strategy.launcher
     if hasattr(launcher, "kill"):
         launcher.kill(signal.SIGKILL)
+
+
+def _read_dtype(name: str | None) -> torch.dtype | None:
+    kind = None if name is None else getattr(torch, name, name)
+    if kind is not None and not isinstance(kind, torch.dtype):
+        raise UserError(
+            f"trainer.strategy.compute_dtype={name}: give a torch type such as bfloat16"
+        )
+    return kind

@@ -43,7 +43,7 @@ from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
-from p2o.sharding import is_sharded, stop_other_ranks
+from p2o.sharding import is_sharded, readable_weights, stop_other_ranks
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
 
@@ -186,7 +186,8 @@ def train(config: DictConfig) -> float:
     summary = write_summary(run_directory, config, data, callbacks, collapse)
     if config.save_policy is not None and collapse is None:
         # Putting shards together takes all ranks.
-        whole = whole_copy(model) if is_sharded(model) else model
+        with readable_weights(module.policy):
+            whole = whole_copy(model) if is_sharded(model) else model
         if trainer.is_global_zero:
             save_policy(whole, tokenizer, run_directory / "policy", config.save_policy == "merged")
     if trainer.is_global_zero:

@@ -162,7 +162,7 @@ class RolloutDataModule(LightningDataModule):
 
 def _refresh(runner: RolloutRunner, module: P2OModule) -> None:
     """Give the engine the current weights."""
-    runner.engine.update_weights(module.policy.model)
+    runner.engine.update_weights(module.policy)
 
 
 def _trial(rollout: Rollout, template: str) -> TemplateTrial:

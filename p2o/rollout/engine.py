@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
-from torch import nn
-
 from p2o.errors import UserError
+from p2o.policy import CausalPolicy
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class RolloutEngine(Protocol):
         """
         ...
 
-    def update_weights(self, policy: nn.Module) -> None:
+    def update_weights(self, policy: CausalPolicy) -> None:
         """Take the weights of `policy`; called before the first generation after an update."""
         ...
 

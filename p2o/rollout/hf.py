@@ -17,9 +17,10 @@ from transformers import (
 )
 
 from p2o.errors import UserError
+from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.weights import copy_weights, fingerprint, whole_copy
-from p2o.sharding import is_sharded
+from p2o.sharding import is_sharded, readable_weights
 
 
 class HFEngine:
@@ -61,15 +62,16 @@ class HFEngine:
         self.model.train(training)
         return [completions[index] for index in range(len(prompts))]
 
-    def update_weights(self, policy: nn.Module) -> None:
-        """Nothing to do while the model is the policy; a whole copy follows a sharded one."""
+    def update_weights(self, policy: CausalPolicy) -> None:
+        """Nothing to do while the model is the policy's; a whole copy follows a sharded one."""
         if not is_sharded(policy) or fingerprint(policy) == self._version:
             return
         self._version = fingerprint(policy)
-        if self.model is policy:
-            self.model = whole_copy(policy)
-        else:
-            copy_weights(policy, self.model)
+        with readable_weights(policy):
+            if self.model is policy.model:
+                self.model = whole_copy(policy.model)
+            else:
+                copy_weights(policy.model, self.model)
 
     def frozen_copy(self) -> Self:
         """An engine on a copy of the model."""

@@ -14,9 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from torch import nn
-
 from p2o.distributed import from_rank_zero, gather, rank
+from p2o.policy import CausalPolicy
 from p2o.reflection.base import ReflectionRequest, RemoteReflection
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
@@ -112,7 +111,7 @@ class JournaledEngine:
         """Tokens of a prompt and its completion together; None where the engine does not say."""
         return getattr(self.engine, "max_length", None)
 
-    def update_weights(self, policy: nn.Module) -> None:
+    def update_weights(self, policy: CausalPolicy) -> None:
         """Results of other weights no longer count; see `RolloutEngine.update_weights`."""
         self.journal.version = fingerprint(policy)
         self.engine.update_weights(policy)

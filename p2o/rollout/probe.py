@@ -8,9 +8,10 @@ sides give the log-probabilities of a few fixed sequences, which have to agree.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from p2o.errors import EngineError
+from p2o.policy import CausalPolicy
 
 NOISE = 1e-4
 """Mean change of a log-probability that rounding alone can make."""
@@ -58,15 +59,19 @@ class WeightProbe:
 
 
 @torch.no_grad()
-def policy_log_probs(policy: nn.Module, sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Log-probabilities at temperature 1 of all tokens but the first of each sequence, `[T]`."""
+def policy_log_probs(policy: CausalPolicy, sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Log-probabilities at temperature 1 of all tokens but the first of each sequence, `[T]`.
+
+    Collective for a sharded policy.
+    """
     training = policy.training
     policy.eval()
     device = next(policy.parameters()).device
     scored = []
-    for sequence in sequences:
-        ids = torch.tensor([list(sequence)], device=device)
-        logits = policy(input_ids=ids).logits[0, :-1].float()
-        scored.append(logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0].cpu())
+    with policy.at_temperature(1.0):
+        for sequence in sequences:
+            ids = torch.tensor([list(sequence)], device=device)
+            prompt = torch.ones(1, dtype=torch.long, device=device)
+            scored.append(policy(ids, prompt, prompt * (len(sequence) - 1))[0][0].float().cpu())
     policy.train(training)
     return torch.cat(scored)

@@ -6,9 +6,11 @@ from typing import Protocol, Self
 from torch import Tensor, nn
 
 from p2o.distributed import from_rank_zero
+from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.probe import WeightProbe, policy_log_probs
 from p2o.rollout.weights import fingerprint, plain_weights
+from p2o.sharding import readable_weights
 
 PROBES, PROBE_TOKENS = 2, 64
 """Sequences that are compared after a push, and tokens of each."""
@@ -57,7 +59,7 @@ class PushedEngine:
 
     Args:
         backend: Does the work.
-        policy: The model whose weights it has first.
+        model: The transformers model whose weights it has first.
         probe_bound: See `WeightProbe`.
         frozen: Weights that stay, as pairs of name and tensor; None follows the policy.
     """
@@ -65,11 +67,12 @@ class PushedEngine:
     def __init__(
         self,
         backend: Backend,
-        policy: nn.Module,
+        model: nn.Module,
         probe_bound: float,
         frozen: Sequence[tuple[str, Tensor]] | None = None,
     ) -> None:
-        self.backend, self.policy, self.probe_bound = backend, policy, probe_bound
+        self.backend, self.model, self.probe_bound = backend, model, probe_bound
+        self._policy: CausalPolicy | None = None
         self.frozen = frozen
         self._probe = WeightProbe(probe_bound)
         self._probe_ids: list[Sequence[int]] = []
@@ -96,10 +99,10 @@ class PushedEngine:
         """Tokens of a prompt and its completion together."""
         return self.backend.max_length
 
-    def update_weights(self, policy: nn.Module) -> None:
+    def update_weights(self, policy: CausalPolicy) -> None:
         """Follow `policy`; its weights go over with the next generation, if they have changed."""
-        self.policy = policy
-        self._version = fingerprint(policy)
+        self._policy, self.model = policy, policy.model
+        self._version = fingerprint(self.model)
 
     def release(self) -> None:
         """See `RolloutEngine.release`."""
@@ -113,26 +116,31 @@ class PushedEngine:
         They are pushed for each use, and the policy's for the next one after it: a second set of
         weights, but no second engine.
         """
-        weights = [(name, weight.cpu().clone()) for name, weight in plain_weights(self.policy)]
-        return type(self)(self.backend, self.policy, self.probe_bound, weights)
+        with readable_weights(self._policy or self.model):
+            weights = [(name, weight.cpu().clone()) for name, weight in plain_weights(self.model)]
+        return type(self)(self.backend, self.model, self.probe_bound, weights)
 
     def _push(self, prompts: Sequence[Sequence[int]]) -> None:
         """Every rank takes part, whether or not it has prompts: shards are put together."""
         if not self._version:
-            self._version = fingerprint(self.policy)
+            self._version = fingerprint(self.model)
         if self.backend.version == self._version:
             return
-        self.backend.load(plain_weights(self.policy) if self.frozen is None else self.frozen)
-        self.backend.version = self._version
         if self.frozen is None:
-            self._compare(prompts)
+            with readable_weights(self._policy or self.model):
+                self.backend.load(plain_weights(self.model))
+        else:
+            self.backend.load(self.frozen)
+        self.backend.version = self._version
+        if self._policy is not None:
+            self._compare(self._policy, prompts)
 
-    def _compare(self, prompts: Sequence[Sequence[int]]) -> None:
+    def _compare(self, policy: CausalPolicy, prompts: Sequence[Sequence[int]]) -> None:
         # What is asked anyway, so that the text is like the policy's own; the same on all ranks.
         if not self._probe_ids:
             long = [list(p[:PROBE_TOKENS]) for p in prompts if len(p) > 1]
             self._probe_ids = from_rank_zero(long[:PROBES])
         if self._probe_ids:
             self._probe.check(
-                self.backend.score(self._probe_ids), policy_log_probs(self.policy, self._probe_ids)
+                self.backend.score(self._probe_ids), policy_log_probs(policy, self._probe_ids)
             )

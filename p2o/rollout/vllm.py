@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from p2o.distributed import rank, world_size
 from p2o.errors import EngineError, UserError
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
@@ -105,8 +106,11 @@ class VLLMBackend:
     def llm(self) -> Any:
         """The engine."""
         if self._llm is None:
-            if _several_ranks():
+            if world_size() > 1:
                 self._options.setdefault("distributed_executor_backend", "external_launcher")
+                # What torchrun would have set; Lightning's own launcher does not set all.
+                os.environ.update(RANK=str(rank()), WORLD_SIZE=str(world_size()))
+                os.environ.setdefault("LOCAL_RANK", "0")
             with tempfile.TemporaryDirectory() as folder:
                 for config in self._configs:
                     config.save_pretrained(folder)
@@ -214,10 +218,6 @@ def _plain_tensors() -> Iterator[None]:
 
 def _without_adapter(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def _several_ranks() -> bool:
-    return torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 SAMPLED = 8
 """Elements of each parameter that go into a fingerprint; every update changes all of them."""
 PEFT_PREFIX = "base_model.model."
+FSDP_PREFIX = "_fsdp_wrapped_module."
 
 
 def fingerprint(policy: nn.Module) -> str:
@@ -26,16 +27,18 @@ def fingerprint(policy: nn.Module) -> str:
 def plain_weights(policy: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """All weights, one at a time, under the names that transformers gives them.
 
-    Shards are put together, which every rank has to take part in. LoRA is merged into copies: the
+    Shards are put together, which every rank has to take part in; those of FSDP1 have to be in
+    `p2o.sharding.readable_weights`. LoRA is merged into copies: the
     weights below it are not touched, and so do not gather rounding errors.
     """
     deltas = {
-        f"{name}.base_layer.weight": module
+        f"{name.replace(FSDP_PREFIX, '')}.base_layer.weight": module
         for name, module in policy.named_modules()
         if hasattr(module, "get_delta_weight")
     }
     # A head tied to the embeddings comes twice: an engine may keep a repacked copy of it.
-    for name, parameter in policy.named_parameters(remove_duplicate=False):
+    for wrapped_name, parameter in policy.named_parameters(remove_duplicate=False):
+        name = wrapped_name.replace(FSDP_PREFIX, "")
         if ".lora_" in name:
             continue
         weight = parameter.detach()

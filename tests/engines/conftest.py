@@ -25,6 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from p2o.policy import CausalPolicy
 from p2o.rollout.hf import HFEngine
 
 
@@ -64,6 +65,10 @@ class Subject:
     engine: Any
     policy: LlamaForCausalLM = field(default_factory=make_policy)
     other: LlamaForCausalLM = field(default_factory=lambda: make_policy(seed=1))
+
+    def follow(self) -> None:
+        """Let the engine follow the policy."""
+        self.engine.update_weights(CausalPolicy(self.policy, 1.0))
 
 
 def save(policy: LlamaForCausalLM, folder: Path) -> None:
@@ -155,7 +160,7 @@ def started(request):
             return make(policy)
         first = engines.setdefault("first", make(make_policy()))
         engine = type(first)(first.backend, policy, first.probe_bound)
-        engine.update_weights(policy)
+        engine.update_weights(CausalPolicy(policy, 1.0))
         return engine
 
     return engine_for

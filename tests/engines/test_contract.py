@@ -36,7 +36,7 @@ def test_an_end_token_stops_and_is_part_of_the_completion(subject):
     with torch.no_grad():
         # An end token's logit grows with the length of its embedding.
         subject.policy.model.embed_tokens.weight[list(ENDS)] *= 2
-    subject.engine.update_weights(subject.policy)
+    subject.follow()
     completions = subject.engine.generate([[1, 7]] * 200, sampling, range(200))
     stopped = [c for c in completions if c.finish_reason == "stop"]
     assert stopped
@@ -102,7 +102,7 @@ def test_new_weights_are_followed(subject):
     engine = subject.engine
     before = engine.generate(PROMPTS, GREEDY, [0] * 4)
     subject.policy.load_state_dict(subject.other.state_dict())
-    engine.update_weights(subject.policy)
+    subject.follow()
     after = engine.generate(PROMPTS, GREEDY, [0] * 4)
     assert [c.token_ids for c in after] == [reference(subject.policy, p, GREEDY) for p in PROMPTS]
     assert before != after
@@ -113,7 +113,7 @@ def test_a_frozen_copy_stays_what_it_was(subject):
     frozen = engine.frozen_copy()
     before = engine.generate(PROMPTS, GREEDY, [0] * 4)
     subject.policy.load_state_dict(subject.other.state_dict())
-    engine.update_weights(subject.policy)
+    subject.follow()
     for _ in range(2):
         assert frozen.generate(PROMPTS, GREEDY, [0] * 4) == before
         assert engine.generate(PROMPTS, GREEDY, [0] * 4) != before

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from p2o.errors import EngineError, UserError
+from p2o.policy import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.probe import WeightProbe
 from p2o.rollout.vllm_server import vllm_server_engine
@@ -27,7 +28,7 @@ def test_weights_that_do_not_arrive_stop_the_run(subject, monkeypatch):
     engine.generate(PROMPTS, SAMPLING, [0, 1])
     monkeypatch.setattr(engine.backend, "load", lambda weights: None)
     subject.policy.load_state_dict(subject.other.state_dict())
-    engine.update_weights(subject.policy)
+    subject.follow()
     with pytest.raises(EngineError, match="some weights did not arrive"):
         engine.generate(PROMPTS, SAMPLING, [0, 1])
     engine.backend.version = ""
@@ -44,7 +45,7 @@ def test_weights_of_a_single_layer_that_do_not_arrive_stop_the_run(subject, monk
 
     monkeypatch.setattr(engine.backend, "load", forget)
     subject.policy.load_state_dict(subject.other.state_dict())
-    engine.update_weights(subject.policy)
+    subject.follow()
     with pytest.raises(EngineError, match="some weights did not arrive"):
         engine.generate(PROMPTS, SAMPLING, [0, 1])
     engine.backend.version = ""
@@ -75,7 +76,7 @@ def test_the_work_of_a_server_that_dies_goes_to_the_others(tmp_path, server, cap
         again = engine.generate(PROMPTS * 20, SAMPLING, range(40))
         assert [c.token_ids for c in again] == [c.token_ids for c in whole]
         policy.load_state_dict(make_policy(seed=1).state_dict())
-        engine.update_weights(policy)
+        engine.update_weights(CausalPolicy(policy, 1.0))
         assert len(engine.generate(PROMPTS, SAMPLING, [0, 1])) == 2
     assert len(caplog.messages) == 1
 

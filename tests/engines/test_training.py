@@ -85,10 +85,48 @@ def assert_trained(folder: Path) -> None:
     assert any(not torch.equal(first[name], last[name]) for name in first)
 
 
-def test_vllm_in_the_trainer_s_process(train, tmp_path):
-    result = train("rollout=vllm", "+rollout.options.enforce_eager=true", "rollout.max_length=256")
+IN_PROCESS = ("rollout=vllm", "+rollout.options.enforce_eager=true", "rollout.max_length=256")
+
+LOAD = """
+import sys, torch, vllm
+from transformers import AutoModelForCausalLM
+folder, prompt = sys.argv[1], [1, 504, 314, 253]
+options = dict(enforce_eager=True, max_model_len=64, dtype="float32")
+greedy = vllm.SamplingParams(temperature=0, max_tokens=8, ignore_eos=True)
+[output] = vllm.LLM(folder, **options).generate([{"prompt_token_ids": prompt}], greedy)
+model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+expected = model.generate(
+    torch.tensor([prompt]), do_sample=False, max_new_tokens=8, min_new_tokens=8
+)[0, 4:].tolist()
+assert list(output.outputs[0].token_ids) == expected, (output, expected)
+"""
+
+
+def test_vllm_in_the_trainer_s_process_and_with_what_was_exported(train, tmp_path):
+    result = train(*IN_PROCESS)
     assert result.returncode == 0, result.stderr[-3000:]
     assert_trained(tmp_path)
+    for command in (
+        ["-m", "p2o.export", "run", "--output", "exported"],
+        ["-c", LOAD, "exported"],
+    ):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.multirank
+def test_vllm_on_each_of_two_ranks_takes_weights_from_shards(train, tmp_path):
+    result = train(
+        *IN_PROCESS,
+        *("trainer=fsdp2", "trainer.accelerator=cpu", "trainer.devices=2"),
+        *("data.source.train=4", "data.source.held_out=2", "data.batch=2"),
+        *("data.mini_batch=2", "trainer.max_epochs=1"),
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    # A probe has compared engine and policy after each push.
+    assert len(rows(tmp_path, "train/loss")) == 2
 
 
 def test_vllm_in_processes_of_its_own(train, tmp_path):

@@ -50,9 +50,10 @@ LORA = ("model/adapter=lora", "optimizer.lr=1e-3")
     [
         ("ddp", (), ()),
         ("fsdp2", (), ()),
+        ("fsdp", (), ()),
         ("fsdp2", LORA, (*LORA, "model.gradient_checkpointing=true")),
     ],
-    ids=["ddp", "fsdp2", "fsdp2 lora checkpointed"],
+    ids=["ddp", "fsdp2", "fsdp", "fsdp2 lora checkpointed"],
 )
 def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
     p2o_train, trained, strategy, alone, together
