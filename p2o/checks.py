@@ -51,9 +51,7 @@ def check(config: DictConfig) -> None:
         raise UserError(f"save_policy={config.save_policy}: give merged, adapter or null")
     if config.save_policy == "adapter" and config.model.get("adapter") is None:
         raise UserError("save_policy=adapter: there is no adapter; add model/adapter=lora")
-    strategy = OmegaConf.select(config, "trainer.strategy._target_") or ""
-    if config.save_policy == "adapter" and strategy.endswith("FullyShardedStrategy"):
-        raise UserError("save_policy=adapter: of a sharded policy give merged or null")
+    _check_shards(config)
     threshold = OmegaConf.select(config, "mining.threshold")
     if isinstance(threshold, int) and threshold > data.group_size:
         raise UserError(
@@ -67,6 +65,19 @@ def check(config: DictConfig) -> None:
             f"trainer.devices={devices} with --multirun: every rank would run the whole sweep; "
             "sweep with devices=1, or start each job with torchrun or SLURM"
         )
+
+
+def _check_shards(config: DictConfig) -> None:
+    strategy = OmegaConf.select(config, "trainer.strategy._target_") or ""
+    optimizer = OmegaConf.select(config, "optimizer._target_") or ""
+    if not strategy.endswith("ShardedStrategy"):
+        return
+    if config.save_policy == "adapter":
+        raise UserError("save_policy=adapter: of a sharded policy give merged or null")
+    if optimizer.endswith("adamw_8bit"):
+        raise UserError("optimizer=adamw_8bit: its state cannot be sharded; use trainer=ddp")
+    if optimizer.endswith("muon") and strategy.endswith("FlatShardedStrategy"):
+        raise UserError("optimizer=muon: needs whole matrices, not flat shards; use trainer=fsdp2")
 
 
 def _check_resume(config: DictConfig) -> None:

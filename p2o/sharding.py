@@ -12,10 +12,12 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.distributed.fsdp import (
+    FullOptimStateDictConfig,
     FullStateDictConfig,
     FullyShardedDataParallel,
     MixedPrecision,
     MixedPrecisionPolicy,
+    OptimStateKeyType,
     StateDictType,
     fully_shard,
 )
@@ -139,13 +141,34 @@ class FlatShardedStrategy(FSDPStrategy):
         )
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """As Lightning's. On CPUs torch crashes when it is told to move what it has gathered."""
-        if self.root_device.type != "cpu":
-            return super().lightning_module_state_dict()
+        """As Lightning's, on CPUs too."""
         assert self.model is not None
-        full, settings = StateDictType.FULL_STATE_DICT, FullStateDictConfig(rank0_only=True)
-        with FullyShardedDataParallel.state_dict_type(self.model, full, settings):
+        with self._whole_state():
             return {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def optimizer_state(self, optimizer: Any) -> dict[str, Any]:
+        """As Lightning's, on CPUs too."""
+        optimizer = getattr(optimizer, "optimizer", optimizer)
+        assert self.model is not None
+        with self._whole_state():
+            state = FullyShardedDataParallel.optim_state_dict(self.model, optimizer)
+        if self.global_rank != 0:
+            return state
+        return FullyShardedDataParallel.rekey_optim_state_dict(
+            state, OptimStateKeyType.PARAM_ID, self.model
+        )
+
+    def _whole_state(self) -> Any:
+        # Moved from a CPU to a CPU, what torch has put together shares its memory with other
+        # parts, or has none.
+        moved = self.root_device.type != "cpu"
+        assert self.model is not None
+        return FullyShardedDataParallel.state_dict_type(
+            self.model,
+            StateDictType.FULL_STATE_DICT,
+            FullStateDictConfig(offload_to_cpu=moved, rank0_only=True),
+            FullOptimStateDictConfig(offload_to_cpu=moved, rank0_only=True),
+        )
 
 
 def is_sharded(module: nn.Module) -> bool:

@@ -11,7 +11,6 @@ SMALL = (
     "data.source.held_out=8",
     "data.batch=8",
     "data.mini_batch=4",
-    "trainer.max_epochs=2",
     # AdamW makes steps of equal size of gradients that are nothing but rounding.
     "model.dtype=float64",
 )
@@ -30,12 +29,14 @@ def trained(tmp_path_factory):
     """Run once for each set of settings; returns the final checkpoint and the summary."""
     runs = {}
 
-    def trained(p2o_train, name, *more):
+    def trained(p2o_train, name, *more, stops=(2,)):
         folder = tmp_path_factory.getbasetemp() / f"ranks_{name}"
-        if name not in runs:
-            result = p2o_train(*SMALL, *SEARCH, *more, f"hydra.run.dir={folder}")
+        for epochs in stops if name not in runs else ():
+            last = f"trainer.max_epochs={epochs}"
+            where = f"hydra.run.dir={folder}"
+            result = p2o_train(*SMALL, *SEARCH, *more, last, "resume=auto", where)
             assert result.returncode == 0, result.stderr
-            runs[name] = folder
+        runs[name] = folder
         final = torch.load(folder / "checkpoints" / "epoch_0001.ckpt", weights_only=True)
         return folder, final, json.loads((folder / "summary.json").read_text())
 
@@ -60,7 +61,9 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
 ):
     _, one, summary = trained(p2o_train, f"one{len(alone)}", *alone)
     name = f"{strategy}{len(together)}"
-    folder, two, other = trained(p2o_train, name, f"trainer={strategy}", *TWO, *together)
+    settings = f"trainer={strategy}", *TWO, *together
+    # Stopped after an epoch, and started again.
+    folder, two, other = trained(p2o_train, name, *settings, stops=(1, 2))
     for name, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][name], value, atol=1e-9, rtol=1e-9)
     for key, state in one["callbacks"].items():
@@ -99,7 +102,13 @@ def test_with_shards_a_rank_holds_half_of_parameters_and_optimiser_state(p2o_tra
     (tmp_path / "shares.py").write_text(SHARES)
     report = "+callbacks.report._target_=shares.Report"
     result = p2o_train(
-        *SMALL, "evolution=none", "trainer=fsdp2", *TWO, report, f"hydra.run.dir={tmp_path}/run"
+        *SMALL,
+        "trainer.max_epochs=2",
+        "evolution=none",
+        "trainer=fsdp2",
+        *TWO,
+        report,
+        f"hydra.run.dir={tmp_path}/run",
     )
     assert result.returncode == 0, result.stderr
     for rank in (0, 1):
@@ -130,6 +139,7 @@ def test_shards_stay_in_float32_while_layers_work_in_bfloat16(p2o_train, tmp_pat
     (tmp_path / "types_of_numbers.py").write_text(PRECISION)
     result = p2o_train(
         *SMALL[:-1],
+        "trainer.max_epochs=2",
         "evolution=none",
         "trainer=fsdp2",
         "trainer.strategy.compute_dtype=bfloat16",
