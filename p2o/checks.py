@@ -8,6 +8,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from p2o.checkpointing import read_header
+from p2o.distributed import launched_from_outside
 from p2o.errors import UserError
 
 
@@ -59,12 +60,30 @@ def check(config: DictConfig) -> None:
             f"sample would be hard; give at most {data.group_size}"
         )
     _check_resume(config)
+    _check_ranks(config)
+
+
+def _check_ranks(config: DictConfig) -> None:
     devices = config.trainer.get("devices", 1)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and devices not in (1, "1", "auto"):
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and devices not in (1, "1") and not launched_from_outside():
         raise UserError(
             f"trainer.devices={devices} with --multirun: every rank would run the whole sweep; "
-            "sweep with devices=1, or start each job with torchrun or SLURM"
+            "sweep with trainer.devices=1, or see docs/clusters.md"
         )
+    if launched_from_outside() and "${now:" in _run_directory():
+        raise UserError(
+            "ranks that are started from outside would each make a folder of its own; add "
+            f"hydra.{'sweep' if sweeping else 'run'}.dir=runs/NAME"
+        )
+
+
+def _run_directory() -> str:
+    """Where this run, or its sweep, is kept, before times are filled in."""
+    hydra = HydraConfig.get()
+    key = "sweep" if hydra.mode == RunMode.MULTIRUN else "run"
+    folder: Any = OmegaConf.to_container(getattr(hydra, key), resolve=False)
+    return folder["dir"]
 
 
 def _check_shards(config: DictConfig) -> None:
@@ -89,10 +108,8 @@ def _check_resume(config: DictConfig) -> None:
         raise UserError(f"resume={config.resume}: give auto or null")
     if config.ckpt_path is not None:
         raise UserError("resume=auto finds the checkpoint itself; leave ckpt_path out")
-    hydra = HydraConfig.get()
-    key = "sweep" if hydra.mode == RunMode.MULTIRUN else "run"
-    folder: Any = OmegaConf.to_container(getattr(hydra, key), resolve=False)
-    if "${now:" in folder["dir"]:
+    if "${now:" in _run_directory():
+        key = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
         raise UserError(
             "resume=auto needs a folder that is the same at every start; add "
             f"hydra.{key}.dir=runs/NAME"

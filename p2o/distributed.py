@@ -1,6 +1,7 @@
 """The few collective operations that p2o needs; each is the identity in a single process."""
 
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,12 @@ def world_size() -> int:
 def rank() -> int:
     """This process's rank."""
     return dist.get_rank() if world_size() > 1 else 0
+
+
+def launched_from_outside() -> bool:
+    """Whether torchrun or SLURM has started one process for each of several ranks."""
+    torchrun = "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1
+    return torchrun or int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in os.environ
 
 
 def gather(value: Any) -> list[Any]:

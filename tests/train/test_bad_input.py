@@ -120,7 +120,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["model.path=embedded:letters"], "model.path=embedded:letters: the embedded models are"),
         (["model.dtype=float33"], "model.dtype=float33: give a torch type"),
         (["reflection=teacher"], "reflection.base_url: "),
-        (["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"], "save_policy=adapter: of a"),
+        (
+            ["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"],
+            "save_policy=adapter: of a",
+        ),
         (["trainer=fsdp2", "optimizer=adamw_8bit"], "optimizer=adamw_8bit: its state cannot be sh"),
         (["trainer=fsdp", "optimizer=muon"], "optimizer=muon: needs whole matrices, not flat"),
         (["module.compile_backend=fast"], "module.compile_backend=fast: torch has "),
