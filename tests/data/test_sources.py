@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from p2o.data.sources import DigitLists, TableSource
+from p2o.data.table import Table
 from p2o.errors import UserError
 
 ROWS = [
@@ -106,20 +107,102 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_a_row_without_a_value_is_named(tmp_path, suffix):
+def test_rows_that_cannot_be_used_are_named(tmp_path, suffix):
     rows: list[dict[str, Any]] = [{"q": f"question {n}", "a": str(n)} for n in range(5)]
     rows[3]["a"] = None
     path = write(tmp_path / f"rows{suffix}", rows)
-    message = refused(table(path, question="{q}", answer="a", held_out=1))
-    assert message == f"data.source: row 3 of {path} has no 'a'"
+    source = table(path, question="{q}", answer="a", held_out=1)
+    with pytest.raises(UserError) as caught:
+        source.load(0)
+    first, named, way_out = str(caught.value).splitlines()
+    assert first == f"data.source: {path}: 1 of 5 rows cannot be used"
+    assert named == "  row 3: no 'a'"
+    assert way_out.endswith("raise data.source.max_rejected_share")
 
 
-def test_a_row_that_does_not_match_the_pattern_is_named(tmp_path):
+def test_a_few_rows_that_cannot_be_used_are_left_out_with_a_warning(tmp_path, caplog):
     rows = [dict(row) for row in ROWS]
     rows[7]["answer"] = "thirty-two"
-    message = refused(table(write(tmp_path / "rows.json", rows), answer_pattern="#### (.+)"))
-    assert message.startswith("data.source.answer_pattern: row 7 of ")
-    assert "'thirty-two'" in message
+    path = write(tmp_path / "rows.json", rows)
+    source = table(path, answer_pattern="#### (.+)", max_rejected_share=0.1)
+    split = source.load(0)
+    assert len(split.train) + len(split.held_out) == len(ROWS) - 1
+    [warning] = caplog.messages
+    assert "1 of 12 rows cannot be used" in warning
+    assert "row 7: 'thirty-two' does not match #### (.+)" in warning
+
+
+def test_ten_rows_are_named_and_all_are_counted(tmp_path):
+    rows = [{"q": f"question {n}", "a": ""} for n in range(30)]
+    source = table(write(tmp_path / "rows.json", rows), question="{q}", answer="a", held_out=1)
+    with pytest.raises(UserError, match="30 of 30 rows cannot be used") as caught:
+        source.load(0)
+    assert str(caught.value).count("\n  row ") == 10
+
+
+def test_the_same_question_with_another_answer_does_not_straddle_the_split(tmp_path, caplog):
+    rows = [{"q": f"question {n % 10}", "a": str(n)} for n in range(20)]
+    path = write(tmp_path / "rows.json", rows)
+    split = table(path, question="{q}", answer="a", held_out=5).load(0)
+    asked = {prompt.question for prompt in split.held_out}
+    assert not asked & {prompt.question for prompt in split.train}
+    assert "10 questions have different answers in different rows" in caplog.text
+
+
+def test_with_a_split_seed_fewer_rows_are_some_of_more(tmp_path):
+    path = write(tmp_path / "rows.json", [{"q": f"question {n}", "a": "1"} for n in range(60)])
+    few, more = (
+        table(path, question="{q}", answer="a", held_out=10, split_seed=3, train=size).load(seed)
+        for size, seed in ((20, 0), (40, 7))
+    )
+    assert {p.id for p in few.train} < {p.id for p in more.train}
+    assert few.held_out == more.held_out
+
+
+def test_a_list_of_answers_gives_alternatives(tmp_path):
+    rows = [{"q": f"question {n}", "a": [str(n), f"{n}.0"]} for n in range(4)]
+    path = write(tmp_path / "rows.json", rows)
+    prompts = Table(str(path), "{q}", "a").prompts()
+    assert [prompt.golds for prompt in prompts] == [(str(n), f"{n}.0") for n in range(4)]
+
+
+def test_a_conversation_is_taken_as_it_is(tmp_path):
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "{x} plus 1?"},
+    ]
+    rows = [
+        {"chat": turns, "a": "2", "error": "0.1"},
+        {"chat": [*turns, {"role": "assistant", "content": "2"}], "a": "2", "error": None},
+    ]
+    path = write(tmp_path / "rows.json", rows)
+    source = Table(str(path), messages="chat", answer="a", tolerance="error")
+    [prompt], [rejected] = source.read()
+    assert [dict(message) for message in prompt.messages] == turns
+    assert prompt.meta["tolerance"] == 0.1
+    assert rejected.reason == "'chat' is no conversation that ends with the user"
+
+
+def test_a_folder_is_read_file_by_file(tmp_path):
+    write(tmp_path / "b.jsonl", ROWS[6:])
+    write(tmp_path / "a.jsonl", ROWS[:6])
+    prompts = Table(str(tmp_path), "{body} {ask}").prompts()
+    assert [prompt.question for prompt in prompts] == [f"{r['body']} {r['ask']}" for r in ROWS]
+
+
+def test_a_local_copy_serves_in_place_of_the_hub(tmp_path):
+    write(tmp_path / "copy.json", ROWS)
+    copied = Table("some/set", "{body} {ask}", root=str(tmp_path), file="copy.json")
+    assert len(copied.prompts()) == len(ROWS)
+
+
+def test_without_a_hub_the_local_copy_that_would_serve_is_named(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
+    with pytest.raises(UserError, match="some/set: no file, and not to be had") as caught:
+        Table("some/set", "{q}", file="sets/some.json").prompts()
+    assert "data_root=FOLDER with FOLDER/sets/some.json in it" in str(caught.value)
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(("train", "held_out"), [(None, 12), (9, 4), (1, 1000)])
