@@ -113,8 +113,12 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def check_overrides(arguments: Sequence[str]) -> None:
+def check_overrides(arguments: Sequence[str], name: str = CONFIG_NAME) -> None:
     """Compose the configuration as Hydra would, to say in one line what is wrong with it.
+
+    Args:
+        arguments: Of the command line.
+        name: Of the primary configuration.
 
     Raises:
         UserError: A key, a group or one of its options does not exist.
@@ -124,13 +128,13 @@ def check_overrides(arguments: Sequence[str]) -> None:
         raise UserError(f"'{bare[0]}' is no setting; write key=value, for example seed=1")
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-            compose(CONFIG_NAME, overrides=list(arguments), return_hydra_config=True)
+            compose(name, overrides=list(arguments), return_hydra_config=True)
     except MissingConfigException as error:
         raise UserError(_missing_option(error)) from error
     except OverrideParseException as error:
         raise UserError(f"cannot read '{error.override}': write key=value") from error
     except ConfigCompositionException as error:
-        raise UserError(_bad_key(str(error), arguments)) from error
+        raise UserError(_bad_key(str(error), arguments, name)) from error
     # Hydra's own, for a group that is given something other than a name.
     except ValueError as error:
         raise UserError(f"{' '.join(arguments)}: {error}") from error
@@ -144,19 +148,19 @@ def _missing_option(error: MissingConfigException) -> str:
     return f"{group}={option}: no such option; there are {', '.join(options)}"
 
 
-def _bad_key(message: str, overrides: Sequence[str]) -> str:
+def _bad_key(message: str, overrides: Sequence[str], name: str) -> str:
     first = message.splitlines()[0]
     bad = next((o for o in overrides if f"'{o.partition('=')[0].lstrip('+~')}'" in first), None)
     if bad is None:
         return first
     key = bad.partition("=")[0].lstrip("+~")
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-        known = list(_keys(compose(CONFIG_NAME)))
+        known = list(_keys(compose(name)))
     groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
     leaf = key.rpartition(".")[2]
     elsewhere = [name for name in known if name.rpartition(".")[2] == leaf]
     close = elsewhere[:3] or difflib.get_close_matches(key, sorted({*known, *groups}))
-    hint = f"did you mean {', '.join(close)}?" if close else "see p2o-train --cfg job"
+    hint = f"did you mean {', '.join(close)}?" if close else "see --cfg job"
     return f"{key}: no such key; {hint}"
 
 

@@ -1,6 +1,7 @@
 """Where prompts come from: the embedded world, local files, or the hub."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -104,26 +105,48 @@ class TableSource(Table):
 
     def load(self, seed: int) -> Split:
         """See `PromptSource.load`."""
-        prompts = self.choose(self.prompts(), seed)
-        needed = self.held_out + (1 if self.train is None else self.train)
         # Ids are hashes, so their order is as good as random.
-        prompts.sort(key=lambda prompt: prompt.id)
-        held_out = prompts[: self.held_out]
+        prompts = sorted(self.prompts(), key=lambda prompt: prompt.id)
+        held_out = self.arrange(prompts)[: self.held_out]
         # The same question with another answer would be known from training.
         asked = {prompt.question for prompt in held_out}
-        rest = [prompt for prompt in prompts[self.held_out :] if prompt.question not in asked]
-        if len(held_out) + len(rest) < needed:
-            raise UserError(
-                f"data.source: {len(prompts)} distinct rows in {self.location}, but held_out="
-                f"{self.held_out} and train={self.train} need {needed}; lower one of them"
-            )
+        rest = [prompt for prompt in prompts if prompt.question not in asked]
         drawn = seed if self.split_seed is None else self.split_seed
         random.Random(derive_seed(drawn, "train")).shuffle(rest)
-        return Split(rest[: self.train], held_out)
+        train = self.arrange(rest)
+        wanted = 1 if self.train is None else self.train
+        if len(held_out) < self.held_out or len(train) < wanted:
+            raise UserError(
+                f"data.source: {len(held_out) + len(train)} distinct rows in {self.location}, but "
+                f"held_out={self.held_out} and train={self.train} need {self.held_out + wanted}; "
+                "lower one of them"
+            )
+        return Split(train[: self.train], held_out)
 
-    def choose(self, prompts: list[Prompt], seed: int) -> list[Prompt]:
-        """Which prompts are drawn from; all of them, unless a subclass says otherwise."""
-        return prompts
+    def arrange(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """Put prompts into the order in which they are taken; leave out what is not wanted.
+
+        Args:
+            prompts: In random order, which is the one to keep unless a subclass says otherwise.
+        """
+        return list(prompts)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out prompts of a source, as a table for evaluation.
+
+    Attributes:
+        source: Where they come from.
+        seed: For sources whose held-out prompts depend on it.
+    """
+
+    source: PromptSource
+    seed: int = 0
+
+    def prompts(self) -> list[Prompt]:
+        """All of them."""
+        return self.source.load(self.seed).held_out
 
 
 def _check_sizes(train: int | None, held_out: int) -> None:

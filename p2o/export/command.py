@@ -10,21 +10,18 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from p2o.adapters import save_policy
-from p2o.config import USER_ERRORS, build, call
+from p2o.config import USER_ERRORS
 from p2o.console import quieten_libraries
 from p2o.errors import UserError
 from p2o.export.card import model_card
-from p2o.export.run_directory import hydra_as, locate_model, read_config, read_hydra
+from p2o.export.checkpoint import find_checkpoint, load_model
+from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
-from p2o.models import load_policy
 
 STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
 """What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
@@ -53,14 +50,11 @@ def export(
         UserError: An argument is wrong, or the checkpoint is damaged or of another model.
     """
     config, output = read_config(run), output or run / "export"
-    path, kind = _find_checkpoint(run, checkpoint), _read_dtype(dtype)
+    path, kind = find_checkpoint(run, checkpoint), _read_dtype(dtype)
     _check_output(output, overwrite)
     weights = CheckpointWeights.open(path)
     hydra = read_hydra(run)
-    model, tokenizer = _load_model(config, hydra)
-    weights.load_into(model)
-    # Merged in the type of training, rounded afterwards.
-    model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    model, tokenizer = load_model(config, hydra, weights)
     model = model if kind is None else model.to(kind)
     card = model_card(run, config, hydra, weights, model, output.resolve().name)
     try:
@@ -81,15 +75,6 @@ def export(
     return output
 
 
-def _find_checkpoint(run: Path, name: str) -> Path:
-    folder = run / "checkpoints"
-    for path in (folder / name, Path(name)):
-        if path.exists():
-            return path
-    there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt") if path.exists()))
-    raise UserError(f"--checkpoint={name}: no such checkpoint; there are {there or 'none'}")
-
-
 def _read_dtype(name: str | None) -> torch.dtype | None:
     if name is None:
         return None
@@ -104,16 +89,6 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"--output={output}: is a file; give a folder")
     if not overwrite and output.is_dir() and any(output.iterdir()):
         raise UserError(f"--output={output}: is not empty; add --overwrite or give another folder")
-
-
-def _load_model(config: DictConfig, hydra: DictConfig) -> tuple[Any, Any]:
-    with hydra_as(hydra):
-        try:
-            settings = {**config.model, "path": locate_model(config, hydra)}
-        except OmegaConfBaseException as error:
-            raise UserError(f"model: {str(error).splitlines()[0]}") from error
-        settings["adapter"] = build(config.model.get("adapter"), "model.adapter")
-        return call(load_policy, "model", **settings)
 
 
 def _move_files(source: Path, target: Path) -> None:

@@ -92,16 +92,25 @@ class RolloutRunner:
             seed: Of the draws.
             context: Whether to sample after the template or without it.
         """
-        mine = range(len(pairs))[rank() :: world_size()]
-        seeds = [derive_seed(seed, index) for index in mine]
-        mine_alone = [pairs[index] for index in mine]
-        return gather_work(lambda: self._run(mine_alone, sampling, seeds, context))
+        seeds = [derive_seed(seed, index) for index in range(len(pairs))]
+        return self.run_seeded(pairs, sampling, seeds, context)
+
+    def run_seeded(
+        self,
+        pairs: Sequence[tuple[Prompt, str]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+        context: Context = Context.TEMPLATED,
+    ) -> list[Rollout]:
+        """Like `run`, with a seed of its own for each pair."""
+        share = slice(rank(), None, world_size())
+        return gather_work(lambda: self._run(pairs[share], sampling, seeds[share], context))
 
     def _run(
         self,
         pairs: Sequence[tuple[Prompt, str]],
         sampling: SamplingParameters,
-        seeds: list[int],
+        seeds: Sequence[int],
         context: Context,
     ) -> list[Rollout]:
         contexts = [self._context(prompt, template) for prompt, template in pairs]

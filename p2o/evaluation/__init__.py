@@ -1,0 +1,1 @@
+"""Evaluation on benchmarks: every completion kept, intervals, templates at inference time."""

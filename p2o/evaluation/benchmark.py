@@ -1,0 +1,60 @@
+"""A benchmark: questions, and how they are asked."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from p2o.config import build
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.rollout.engine import SamplingParameters
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Questions and their protocol.
+
+    Attributes:
+        name: As in the configuration.
+        prompts: The questions.
+        samples: Answers to each.
+        sampling: How they are drawn.
+    """
+
+    name: str
+    prompts: Sequence[Prompt]
+    samples: int
+    sampling: SamplingParameters
+
+
+def load_benchmarks(config: DictConfig) -> tuple[list[Benchmark], dict[str, str]]:
+    """The benchmarks of a configuration, and why some cannot be had.
+
+    Raises:
+        UserError: None can be had.
+    """
+    found: list[Benchmark] = []
+    missing: dict[str, str] = {}
+    for name, node in config.benchmarks.items():
+        key = f"benchmarks.{name}"
+        if not isinstance(node.samples, int) or node.samples < 1:
+            raise UserError(f"{key}.samples={node.samples}: give a whole number of at least 1")
+        if node.samples > 1 and node.temperature == 0:
+            raise UserError(f"{key}.samples={node.samples}: at temperature 0 all are the same")
+        sampling = SamplingParameters(node.temperature, max_new_tokens=config.max_new_tokens)
+        table = build(node.table, f"{key}.table")
+        try:
+            prompts = table.prompts()[: config.limit]
+        except UserError as error:
+            missing[str(name)] = str(error).replace("data.source", f"{key}.table")
+            continue
+        found.append(Benchmark(str(name), prompts, node.samples, sampling))
+    if not found:
+        raise UserError("no benchmark can be had\n" + "\n".join(missing.values()))
+    for name, reason in missing.items():
+        logger.warning("%s is left out: %s", name, reason)
+    return found, missing

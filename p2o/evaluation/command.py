@@ -1,0 +1,161 @@
+"""``p2o-eval``: sample benchmarks with a policy, verify, report; goes on where it was stopped."""
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import seed_everything
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from p2o.config import USER_ERRORS, build, call, check_overrides, conf_directory
+from p2o.console import quieten_libraries
+from p2o.errors import EngineError, UserError
+from p2o.evaluation.benchmark import Benchmark, load_benchmarks
+from p2o.evaluation.completions import Completions, read_completions
+from p2o.evaluation.rescore import differences_table, rescore
+from p2o.evaluation.sampling import check_lengths, sample
+from p2o.evaluation.summary import summarise, summary_table
+from p2o.evaluation.templates import read_templates
+from p2o.export.checkpoint import find_checkpoint, load_model
+from p2o.export.run_directory import read_config, read_hydra
+from p2o.export.weights import CheckpointWeights
+from p2o.models import limit_threads, load_policy
+from p2o.rollout.rendering import ChatRenderer
+from p2o.rollout.runner import RolloutRunner
+from p2o.verifiers import GuardedVerifier
+
+CONFIG_NAME = "eval"
+IDENTITY = ("model", "verifier", "renderer", "benchmarks", "checkpoint", "run", "template")
+IDENTITY += ("template_mode", "limit", "chunk", "seed", "max_prompt_tokens", "max_new_tokens")
+"""What results follow from; an engine is free to change between two starts."""
+SHOWN = 10
+"""Differences between two verifiers that are printed; all are in the file."""
+
+
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """Run one evaluation as configured.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        UserError: Something cannot work; as far as can be known, before anything is sampled.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    for key in ("chunk", "max_prompt_tokens", "max_new_tokens"):
+        if not isinstance(config[key], int) or config[key] < 1:
+            raise UserError(f"{key}={config[key]}: give a whole number of at least 1")
+    seed_everything(config.seed, verbose=False)
+    benchmarks, missing = load_benchmarks(config)
+    templates = read_templates(config.template, config.template_mode, config.seed)
+    verifier = build(config.verifier, "verifier")
+    _check_golds(verifier, benchmarks)
+    guarded = call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    completions = Completions(folder, {key: settings[key] for key in IDENTITY})
+    model, tokenizer = _load_policy(config)
+    limit_threads(model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device).eval()
+    engine = build(config.rollout, "rollout", model=model)
+    renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
+    runner = RolloutRunner(engine, renderer, guarded, config.max_prompt_tokens)
+    check_lengths(benchmarks, runner)
+    sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
+    results = {
+        "benchmarks": summarise(read_completions(folder)),
+        "not_evaluated": missing,
+        "templates_too_long": runner.overflows,
+        "configuration": settings,
+        "versions": {name: version(name) for name in ("p2o-rl", "torch", "transformers")},
+    }
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    console = Console(width=80)
+    console.print(summary_table(results["benchmarks"], missing))
+    console.print(f"completions and results: {folder}", soft_wrap=True, highlight=False)
+    return results
+
+
+def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
+    check = getattr(verifier, "check_gold", None)
+    if check is None:
+        return
+    for benchmark in benchmarks:
+        reasons = check(benchmark.prompts)
+        bad = [(p, r) for p, r in zip(benchmark.prompts, reasons, strict=True) if r]
+        if len(bad) == len(benchmark.prompts):
+            raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
+        for prompt, reason in bad[:SHOWN]:
+            print(f"{benchmark.name}: question {prompt.id}: {reason}", file=sys.stderr)
+
+
+def _load_policy(config: DictConfig) -> tuple[Any, Any]:
+    if config.run is None:
+        adapter = build(config.model.get("adapter"), "model.adapter")
+        return call(load_policy, "model", **{**config.model, "adapter": adapter})
+    run = Path(config.run)
+    own = read_config(run)
+    weights = CheckpointWeights.open(find_checkpoint(run, config.checkpoint))
+    return load_model(own, read_hydra(run), weights)
+
+
+def compare(config: DictConfig) -> None:
+    """Score the completions of an evaluation again, and show what differs."""
+    folder = Path(config.rescore)
+    counts, differences = rescore(folder, build(config.verifier, "verifier"))
+    console = Console(width=80)
+    console.print(differences_table(counts, differences))
+    listed = [
+        {
+            "benchmark": d.row["benchmark"],
+            "prompt_id": d.row["prompt_id"],
+            "sample": d.row["sample"],
+            "golds": d.row["golds"],
+            "before": [d.row["reward"], d.row["status"], d.row["answer"]],
+            "now": [d.score.reward, d.score.status.value, d.score.answer],
+        }
+        for d in differences
+    ]
+    for one in listed[:SHOWN]:
+        console.print(json.dumps(one), highlight=False, markup=False)
+    output = Path(HydraConfig.get().runtime.output_dir) / "differences.json"
+    output.write_text(json.dumps(listed, indent=2) + "\n")
+    console.print(f"all {len(listed)} differences: {output}", soft_wrap=True, highlight=False)
+
+
+def _run(config: DictConfig) -> None:
+    quieten_libraries()
+    try:
+        if config.rescore is None:
+            evaluate(config)
+        else:
+            compare(config)
+    except USER_ERRORS as error:
+        _fail(error, 2)
+    except EngineError as error:
+        _fail(error, 4)
+
+
+def _fail(error: Exception, status: int) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(status)
+
+
+def main() -> None:
+    """Entry point of ``p2o-eval``."""
+    arguments = sys.argv[1:]
+    if not any(argument.startswith("-") for argument in arguments):
+        try:
+            check_overrides(arguments, CONFIG_NAME)
+        except UserError as error:
+            _fail(error, 2)
+    hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=CONFIG_NAME)(
+        _run
+    )()

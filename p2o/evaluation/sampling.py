@@ -1,0 +1,93 @@
+"""Ask all questions, chunk by chunk."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.progress import Progress
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.evaluation.benchmark import Benchmark
+from p2o.evaluation.completions import Completions
+from p2o.evaluation.templates import TemplateUse
+from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.seeds import derive_seed
+
+
+def check_lengths(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> None:
+    """Nothing is cut and nothing left out: a question that is too long is refused.
+
+    Raises:
+        UserError: Names the longest.
+    """
+    for benchmark in benchmarks:
+        excess = {prompt.id: runner.check_length(prompt) for prompt in benchmark.prompts}
+        worst = max(excess, key=lambda prompt_id: excess[prompt_id])
+        if excess[worst]:
+            raise UserError(
+                f"max_prompt_tokens={runner.max_prompt_tokens}: question {worst} of "
+                f"{benchmark.name} is longer by {excess[worst]} tokens; raise it"
+            )
+
+
+def sample(
+    benchmarks: Sequence[Benchmark],
+    runner: RolloutRunner,
+    templates: TemplateUse,
+    completions: Completions,
+    chunk: int,
+    seed: int,
+) -> None:
+    """Sample, verify and keep what is not there yet, with a bar.
+
+    What a sample gets depends on the seed, its benchmark, question and number alone.
+    """
+    with Progress(transient=True) as progress:
+        for benchmark in benchmarks:
+            wanted = [(p, n) for p in benchmark.prompts for n in range(benchmark.samples)]
+            task = progress.add_task(benchmark.name, total=len(wanted))
+            for number, start in enumerate(range(0, len(wanted), chunk)):
+                part = wanted[start : start + chunk]
+                if not completions.has(benchmark.name, number):
+                    rows = list(_rows(benchmark, part, runner, templates, seed))
+                    completions.write(benchmark.name, number, rows)
+                progress.advance(task, len(part))
+
+
+def _rows(
+    benchmark: Benchmark,
+    part: Sequence[tuple[Prompt, int]],
+    runner: RolloutRunner,
+    templates: TemplateUse,
+    seed: int,
+) -> Iterator[dict[str, Any]]:
+    asked = [
+        (prompt, number, template, derive_seed(seed, f"{benchmark.name}/{prompt.id}/{number}/{i}"))
+        for prompt, number in part
+        for i, template in enumerate(templates.texts(prompt, number))
+    ]
+    pairs = [(prompt, template) for prompt, _, template, _ in asked]
+    rollouts = runner.run_seeded(pairs, benchmark.sampling, [seed for *_, seed in asked])
+    for (_, number, _, own_seed), rollout in zip(asked, rollouts, strict=True):
+        yield {"benchmark": benchmark.name, "sample": number, "seed": own_seed} | _row(
+            rollout, runner
+        )
+
+
+def _row(rollout: Rollout, runner: RolloutRunner) -> dict[str, Any]:
+    score = rollout.score
+    return {
+        "prompt_id": rollout.prompt.id,
+        "template": rollout.template,
+        "prompt": runner.renderer.tokenizer.decode(list(rollout.ids(rollout.sampled_after))),
+        "response": rollout.response,
+        "tokens": len(rollout.completion.token_ids),
+        "finish_reason": rollout.completion.finish_reason,
+        "reward": score.reward,
+        "status": score.status.value,
+        "answer": score.answer,
+        "detail": score.detail,
+        "golds": list(rollout.prompt.golds),
+        "meta": json.dumps(rollout.prompt.meta, default=str),
+    }

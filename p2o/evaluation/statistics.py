@@ -1,0 +1,50 @@
+"""What a few samples say of a policy."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+RESAMPLES = 10_000
+
+
+def pass_at_k(samples: int, right: int, k: int) -> float:
+    """Probability that one of `k` samples is right, estimated without bias from more of them.
+
+    ``1 - C(n - c, k) / C(n, k)``, https://arxiv.org/abs/2107.03374, equation 1.
+
+    Args:
+        samples: n, drawn for a question.
+        right: c, of these.
+        k: At most `samples`.
+
+    Raises:
+        ValueError: There are fewer samples than `k`.
+    """
+    if not 1 <= k <= samples:
+        raise ValueError(f"pass@{k} cannot be estimated from {samples} samples")
+    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
+
+
+def bootstrap_interval(
+    values: Sequence[float], seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean, with questions as the units that are drawn.
+
+    Samples of one question are not independent, so each question's mean is one value.
+
+    Args:
+        values: A mean for each question.
+        seed: Of the draws.
+        level: Share of resamples inside.
+    """
+    data = torch.tensor(values, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    means = torch.empty(RESAMPLES, dtype=torch.float64)
+    # In parts, as thousands of questions times all resamples would fill the memory.
+    for part in means.split(500):
+        drawn = torch.randint(len(data), (len(part), len(data)), generator=generator)
+        part.copy_(data[drawn].mean(dim=1))
+    tail = (1 - level) / 2
+    low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return low, high

@@ -1,0 +1,89 @@
+"""From completions to numbers, and to a table that fits a terminal."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from p2o.evaluation.statistics import bootstrap_interval, pass_at_k
+from p2o.evaluation.templates import vote
+from p2o.verifiers.base import Status
+
+KS = (1, 4, 16)
+"""Of pass@k, where there are so many samples."""
+Row = Mapping[str, Any]
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Numbers of each benchmark.
+
+    ``accuracy`` is the mean reward over questions, ``interval`` its 95 % bootstrap interval,
+    ``pass_at`` counts rewards of 1, ``tokens`` is the mean length of a response, ``cut_off`` and
+    ``no_answer`` are shares of responses. Where several templates have voted on a sample, the
+    majority's reward counts.
+    """
+    benchmarks: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        benchmarks[row["benchmark"]].append(row)
+    return {name: _summarise_one(own) for name, own in benchmarks.items()}
+
+
+def _summarise_one(rows: Sequence[Row]) -> dict[str, Any]:
+    voters: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        voters[row["prompt_id"], row["sample"]].append(row)
+    rewards: dict[str, list[float]] = defaultdict(list)
+    for (prompt_id, _), group in voters.items():
+        rewards[prompt_id].append(group[vote([row["answer"] for row in group])]["reward"])
+    means = [sum(own) / len(own) for own in rewards.values()]
+    samples = min(map(len, rewards.values()))
+    right = [sum(reward >= 1 for reward in own) for own in rewards.values()]
+    responses = len(rows)
+    return {
+        "questions": len(rewards),
+        "samples": samples,
+        "accuracy": sum(means) / len(means),
+        "interval": list(bootstrap_interval(means)),
+        "pass_at": {
+            k: sum(pass_at_k(samples, count, k) for count in right) / len(right)
+            for k in KS
+            if k <= samples
+        },
+        "responses": responses,
+        "tokens": sum(row["tokens"] for row in rows) / responses,
+        "cut_off": sum(row["finish_reason"] == "length" for row in rows) / responses,
+        "no_answer": sum(row["status"] == Status.NO_ANSWER for row in rows) / responses,
+        "statuses": {s: sum(row["status"] == s for row in rows) for s in map(str, Status)},
+    }
+
+
+def summary_table(results: Mapping[str, Mapping[str, Any]], missing: Mapping[str, str]) -> Table:
+    """The results; percentages but for tokens."""
+    table = Table(title="Accuracy and pass@k, %")
+    table.add_column("")
+    for name in ("asked", "mean", "95 %", "@4", "@16", "tokens", "cut", "no answer"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, result in results.items():
+        low, high = result["interval"]
+        passes = [
+            f"{100 * result['pass_at'][k]:.1f}" if k in result["pass_at"] else "" for k in KS[1:]
+        ]
+        table.add_row(
+            name,
+            f"{result['questions']} x {result['samples']}",
+            f"{100 * result['accuracy']:.1f}",
+            f"{100 * low:.1f}-{100 * high:.1f}",
+            *passes,
+            f"{result['tokens']:.0f}",
+            f"{100 * result['cut_off']:.1f}",
+            f"{100 * result['no_answer']:.1f}",
+        )
+    for name in missing:
+        table.add_row(name, "left out")
+    if len(results) + len(missing) > 1:
+        table.add_section()
+        mean = sum(result["accuracy"] for result in results.values()) / len(results)
+        of = f"{len(results)} of {len(results) + len(missing)}"
+        table.add_row("mean", of, f"{100 * mean:.1f}")
+    return table

@@ -1,0 +1,121 @@
+"""Which templates stand in front of a question at inference time."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.seeds import derive_seed
+from p2o_callbacks.pool import PromptPool
+
+
+class TemplateUse(Protocol):
+    """Says which templates each sample of a question is asked with."""
+
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
+        """Template texts; with several, the sample is the answer that most of them agree on."""
+        ...
+
+
+class OneTemplate:
+    """The same text, or none, for all.
+
+    Args:
+        text: Empty for none.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
+        """See `TemplateUse.texts`."""
+        return [self.text]
+
+
+class Majority:
+    """A vote of all templates in use.
+
+    Args:
+        pool: A run's pool.
+    """
+
+    def __init__(self, pool: PromptPool) -> None:
+        self.used = [pool.templates[index].text for index in pool.cover]
+
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
+        """See `TemplateUse.texts`."""
+        return self.used
+
+
+class Assigned:
+    """As in training: a hard sample's own templates; else one of those in use, drawn by score.
+
+    Args:
+        pool: A run's pool.
+        seed: Of the draws.
+    """
+
+    def __init__(self, pool: PromptPool, seed: int) -> None:
+        self.pool, self.seed = pool, seed
+        self.scores = [max(pool.templates[i].score or 0.0, 1e-6) for i in pool.cover]
+
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
+        """See `TemplateUse.texts`."""
+        assigned = self.pool.assignment.get(prompt.id)
+        if assigned:
+            return [self.pool.text_for(prompt.id, sample % len(assigned))]
+        draw = random.Random(derive_seed(self.seed, f"template/{prompt.id}/{sample}"))
+        [index] = draw.choices(self.pool.cover, self.scores)
+        return [self.pool.templates[index].text]
+
+
+def read_templates(template: str | None, mode: str, seed: int) -> TemplateUse:
+    """What a configuration says of templates.
+
+    Args:
+        template: A text, the path of a pool, or None.
+        mode: ``best``, ``majority`` or ``assigned``; counts for pools.
+        seed: See `Assigned`.
+
+    Raises:
+        UserError: The file is no pool, or has no template in use.
+    """
+    if mode not in ("best", "majority", "assigned"):
+        raise UserError(f"template_mode={mode}: give best, majority or assigned")
+    if template is None or not template.endswith(".json"):
+        return OneTemplate(template or "")
+    try:
+        pool = PromptPool.from_state_dict(json.loads(Path(template).read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"template={template}: not a pool of p2o-train ({error!r})") from error
+    if not pool.cover:
+        raise UserError(f"template={template}: no template is in use; take a later epoch's pool")
+    if mode == "best":
+        best = max(pool.cover, key=lambda index: pool.templates[index].score or 0.0)
+        return OneTemplate(pool.templates[best].text)
+    return Majority(pool) if mode == "majority" else Assigned(pool, seed)
+
+
+def vote(answers: Sequence[str | None]) -> int:
+    """Index of the first answer that most agree on, white space and letter case apart.
+
+    No answer is no vote; without any, the first index.
+
+    Example::
+
+        >>> vote(["7", None, "12", " 12 "])
+        2
+    """
+    votes = Counter(_fold(answer) for answer in answers if answer is not None)
+    if not votes:
+        return 0
+    most = votes.most_common(1)[0][0]
+    return next(i for i, a in enumerate(answers) if a is not None and _fold(a) == most)
+
+
+def _fold(answer: str) -> str:
+    return "".join(answer.split()).casefold()

@@ -1,0 +1,164 @@
+"""``p2o-eval`` from end to end, on the embedded world and on real benchmarks."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from p2o.errors import UserError
+from p2o.evaluation.completions import Completions, read_completions
+
+DIGITS = (
+    *("model=digits", "suite=digits", "verifier=numeric", "renderer.suffix="),
+    *("max_new_tokens=24", "max_prompt_tokens=160", "limit=24", "chunk=4"),
+)
+
+
+def start(folder, *arguments, run="out"):
+    return subprocess.Popen(
+        [sys.executable, "-m", "p2o.evaluation", *arguments, f"hydra.run.dir={folder}/{run}"],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def evaluate(folder, *arguments, run="out"):
+    process = start(folder, *arguments, run=run)
+    output, errors = process.communicate(timeout=300)
+    return process.returncode, output, errors
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())["benchmarks"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    several = ("benchmarks.digits.samples=4", "benchmarks.digits.temperature=1.0")
+    status, output, errors = evaluate(folder, *DIGITS, *several)
+    assert status == 0, errors
+    return folder, several, output
+
+
+def test_the_table_fits_a_terminal_and_every_completion_is_kept(whole):
+    folder, _, output = whole
+    assert max(map(len, output.splitlines()[:8])) <= 80
+    rows = read_completions(folder / "out")
+    assert len(rows) == 24 * 4
+    assert {row["status"] for row in rows} <= {"ok", "no_answer", "parse_error"}
+    assert len({row["seed"] for row in rows}) == 24 * 4
+    result = results(folder / "out")["digits"]
+    assert result["accuracy"] == pytest.approx(sum(row["reward"] for row in rows) / len(rows))
+    assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
+    assert result["pass_at"]["1"] == pytest.approx(result["accuracy"])
+    assert result["pass_at"]["4"] >= result["pass_at"]["1"]
+
+
+def test_a_killed_evaluation_goes_on_and_ends_the_same(whole, tmp_path):
+    folder, several, _ = whole
+    process = start(tmp_path, *DIGITS, *several)
+    parts = tmp_path / "out" / "completions"
+    while len(list(parts.glob("*.parquet"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = {path: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
+    assert len(done) < 24
+    assert not (tmp_path / "out" / "results.json").exists()
+    status, _, errors = evaluate(tmp_path, *DIGITS, *several)
+    assert status == 0, errors
+    # What was there has not been sampled again.
+    assert all(path.stat().st_mtime_ns == written for path, written in done.items())
+    assert read_completions(tmp_path / "out") == read_completions(folder / "out")
+    assert results(tmp_path / "out") == results(folder / "out")
+
+
+def test_other_settings_in_the_same_folder_are_refused(whole):
+    folder, several, _ = whole
+    status, _, errors = evaluate(folder, *DIGITS, *several, "seed=1")
+    assert status == 2
+    assert "holds completions of other settings (seed: 0, now 1)" in errors
+
+
+def test_a_limit_gives_the_same_answers_to_fewer_questions(whole, tmp_path):
+    folder, several, _ = whole
+    status, _, errors = evaluate(tmp_path, *DIGITS, *several, "limit=5", "chunk=7")
+    assert status == 0, errors
+    assert read_completions(tmp_path / "out") == read_completions(folder / "out")[:20]
+
+
+def test_saved_completions_are_scored_again_by_another_verifier(whole):
+    folder, _, _ = whole
+    arguments = (f"rescore={folder}/out", "verifier=exact", "suite=digits")
+    status, output, errors = evaluate(folder, *arguments, run="again")
+    assert status == 0, errors
+    rows = read_completions(folder / "out")
+    differences = json.loads((folder / "again" / "differences.json").read_text())
+    assert f"│ {len(rows)} " in output or f" {len(rows)} │" in output
+    # The embedded policy writes nothing but the number behind the mark.
+    assert differences == []
+
+
+@pytest.mark.slow
+def test_a_run_s_checkpoint_is_evaluated_with_and_without_its_templates(p2o_train, tmp_path):
+    small = ("data.source.train=48", "trainer.max_epochs=2", "evolution.evolver.budget=400")
+    assert p2o_train(*small, f"hydra.run.dir={tmp_path}/run").returncode == 0
+    (pool,) = (tmp_path / "run" / "evolution").glob("*.json")
+    accuracies = {}
+    modes = ("best", "majority", "assigned")
+    for name, more in {
+        "bare": (),
+        **{mode: (f"template={pool}", f"template_mode={mode}") for mode in modes},
+    }.items():
+        # Before what the templates unlock has moved into the weights.
+        own = (f"run={tmp_path}/run", "checkpoint=epoch_0000.ckpt")
+        status, _, errors = evaluate(tmp_path, *DIGITS, *own, *more, run=name)
+        assert status == 0, errors
+        accuracies[name] = results(tmp_path / name)["digits"]["accuracy"]
+    assert accuracies["best"] > accuracies["bare"]
+    templates = {row["template"] for row in read_completions(tmp_path / "majority")}
+    assert templates
+    assert "" not in templates
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["chunk=0"], "chunk=0: give a whole number"),
+        (["suit=aime24"], "suit: no such key"),
+        (["suite=aime2"], "suite=aime2: no such option"),
+        (["max_prompt_tokens=10"], "max_prompt_tokens=10: question "),
+        (["benchmarks.digits.samples=4"], "benchmarks.digits.samples=4: at temperature 0 all are"),
+        (["template_mode=all"], "template_mode=all: give best, majority or assigned"),
+        (["run=nowhere"], "nowhere: not a run directory of p2o-train"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(tmp_path, arguments, said):
+    status, _, errors = evaluate(tmp_path, *DIGITS, *arguments)
+    assert status == 2
+    assert errors.splitlines()[-1].startswith(f"error: {said}")
+
+
+def test_a_full_disk_is_said_in_one_line_and_what_is_there_stays(tmp_path, monkeypatch):
+    completions = Completions(tmp_path, {"seed": 0})
+    row = {"benchmark": "b", "prompt_id": "a", "sample": 0, "golds": ["1"]}
+    completions.write("b", 0, [row])
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device.* what is there is kept"):
+        completions.write("b", 1, [row])
+    assert not completions.has("b", 1)
+    assert len(read_completions(tmp_path)) == 1

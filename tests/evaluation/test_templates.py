@@ -1,0 +1,93 @@
+"""Templates at inference time."""
+
+import json
+
+import pytest
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.evaluation.summary import summarise
+from p2o.evaluation.templates import Assigned, Majority, OneTemplate, read_templates
+from p2o_callbacks.pool import PromptPool, Template
+
+HARD = Prompt.create([{"role": "user", "content": "hard"}], "1")
+OTHER = Prompt.create([{"role": "user", "content": "other"}], "1")
+POOL = PromptPool(
+    templates=tuple(Template(t, score=s) for t, s in (("", 0.1), ("slow", 0.4), ("careful", 0.8))),
+    cover=(1, 2),
+    assignment={HARD.id: (1, 2, None)},
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "pool.json"
+    file.write_text(json.dumps(POOL.state_dict()))
+    return str(file)
+
+
+def test_without_a_template_nothing_is_added():
+    assert read_templates(None, "best", 0).texts(HARD, 0) == [""]
+
+
+def test_a_text_is_for_all():
+    assert read_templates("Take care.", "best", 0).texts(OTHER, 3) == ["Take care."]
+
+
+def test_the_best_of_a_pool_is_the_one_with_the_highest_score(path):
+    use = read_templates(path, "best", 0)
+    assert isinstance(use, OneTemplate)
+    assert use.text == "careful"
+
+
+def test_all_in_use_vote(path):
+    use = read_templates(path, "majority", 0)
+    assert isinstance(use, Majority)
+    assert use.texts(OTHER, 0) == ["slow", "careful"]
+
+
+def test_a_hard_sample_has_its_own_and_others_draw_by_score(path):
+    use = read_templates(path, "assigned", 0)
+    assert isinstance(use, Assigned)
+    assert [use.texts(HARD, n)[0] for n in range(6)] == ["slow", "careful", ""] * 2
+    drawn = [use.texts(OTHER, n)[0] for n in range(600)]
+    assert set(drawn) == {"slow", "careful"}
+    # In the ratio of 0.8 to 0.4.
+    assert 340 < drawn.count("careful") < 460
+    assert drawn == [use.texts(OTHER, n)[0] for n in range(600)]
+
+
+def test_a_pool_without_a_template_in_use_is_refused(tmp_path):
+    (tmp_path / "empty.json").write_text(json.dumps(PromptPool().state_dict()))
+    with pytest.raises(UserError, match="empty.json: no template is in use"):
+        read_templates(str(tmp_path / "empty.json"), "best", 0)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"templates": 3}'])
+def test_a_file_that_is_no_pool_is_refused(tmp_path, content):
+    (tmp_path / "broken.json").write_text(content)
+    with pytest.raises(UserError, match="broken.json: not a pool of p2o-train"):
+        read_templates(str(tmp_path / "broken.json"), "best", 0)
+
+
+def row(answer, reward, template):
+    return {
+        "benchmark": "one",
+        "prompt_id": "a",
+        "sample": 0,
+        "template": template,
+        "answer": answer,
+        "reward": reward,
+        "tokens": 5,
+        "finish_reason": "stop",
+        "status": "ok" if answer else "no_answer",
+    }
+
+
+def test_the_majority_s_reward_counts():
+    rows = [row("7", 1.0, "a"), row("8", 0.0, "b"), row(" 8", 0.0, "c"), row(None, 0.0, "d")]
+    assert summarise(rows)["one"]["accuracy"] == 0.0
+    rows[2] = row("7 ", 1.0, "c")
+    result = summarise(rows)["one"]
+    assert result["accuracy"] == 1.0
+    assert (result["samples"], result["responses"], result["no_answer"]) == (1, 4, 0.25)
