@@ -1,0 +1,104 @@
+"""The paper's experiments as configurations: its settings, and every part of them can be made."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
+
+from p2o.checks import check
+from p2o.config import CONFIG_NAME, build, build_all, call, conf_directory
+from p2o.module import P2OModule
+from p2o.planning import plan_from_config
+from p2o.planning.examples import configurations
+from p2o.planning.shape import meta_model
+from p2o.sharding import FullyShardedStrategy
+
+EXPERIMENTS = [
+    f"paper/{data}_{size}_{reflection}"
+    for data in ("deepscaler", "deepmath")
+    for size in ("5k", "10k")
+    for reflection in ("self", "teacher")
+]
+TEACHER = ["reflection.base_url=http://127.0.0.1:9/v1", "reflection.model=teacher"]
+
+
+def test_every_experiment_of_the_paper_is_here():
+    there = {path.stem for path in (conf_directory() / "experiment" / "paper").glob("*.yaml")}
+    assert there == {name.removeprefix("paper/") for name in EXPERIMENTS} | {"published"}
+
+
+@pytest.fixture(params=EXPERIMENTS)
+def config(request, tmp_path):
+    """A composed experiment, with a folder that has Qwen3-4B's architecture and no weights."""
+    folder: Path = tmp_path / "Qwen3-4B"
+    configurations()["Qwen3-4B"].save_pretrained(folder)
+    overrides = [f"experiment={request.param}", f"hydra.runtime.output_dir={tmp_path}"]
+    overrides += TEACHER if request.param.endswith("teacher") else []
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+        composed = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(composed)
+    with open_dict(composed):
+        del composed["hydra"]
+    assert composed.model.path == "Qwen/Qwen3-4B"
+    composed.model.path = str(folder)
+    yield composed
+    HydraConfig.instance().cfg = None
+
+
+def test_the_settings_are_the_paper_s_and_every_part_is_made_on_the_meta_device(
+    config, monkeypatch, request
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    check(config)
+    size = {"5k": 5000, "10k": 10_000}[request.node.callspec.params["config"].split("_")[1]]
+    assert (config.data.source.train, config.data.source.held_out) == (size, 500)
+    data = config.data
+    assert (data.batch, data.mini_batch, data.group_size) == (128, 64, 6)
+    assert (data.max_prompt_tokens, config.sampling.train.max_new_tokens) == (4096, 12288)
+    assert (config.sampling.train.temperature, config.optimizer.lr) == (0.6, 1e-6)
+    assert (config.mining.threshold, config.scheduler.warmup) == (2, 0.05)
+    assert (config.algorithm.kl.coefficient, config.algorithm.entropy_coefficient) == (0, 0)
+    assert (config.trainer.max_epochs, config.trainer.devices) == (10, 8)
+    evolver = config.evolution.evolver
+    assert (evolver.budget, evolver.width, evolver.minibatch_size) == ("heavy_4", 16, 3)
+    assert (evolver.dev_size, evolver.minimum) == (300, 100)
+    # 64 prompts with 6 rollouts each, over 8 ranks and their micro-batches, one row at a time.
+    rows = data.mini_batch * data.group_size
+    assert rows == config.trainer.devices * config.trainer.accumulate_grad_batches
+
+    model = meta_model(configurations()["Qwen3-4B"], getattr(torch, config.model.dtype))
+    sampling = build(config.sampling.train, "sampling.train")
+    module: P2OModule = call(
+        P2OModule,
+        "module",
+        model=model,
+        policy_loss=build(config.algorithm.loss, "algorithm.loss"),
+        optimizer=build(config.optimizer, "optimizer"),
+        temperature=sampling.temperature,
+        kl=build(config.algorithm.kl, "algorithm.kl"),
+        **config.module,
+    )
+    optimizer = module.make_optimizer(module.parameters())
+    scheduler = build(config.scheduler, "scheduler")(optimizer, num_training_steps=790)
+    for _ in range(40):
+        scheduler.step()
+    assert scheduler.get_last_lr() == [1e-6]
+    assert isinstance(build(config.trainer.strategy, "trainer.strategy"), FullyShardedStrategy)
+    for key in ("verifier", "mining", "assignment", "baseline", "distillation"):
+        assert build(config[key], key) is not None
+    assert build(config.data.source, "data.source").train == size
+    reflection = build(config.reflection, "reflection")
+    made = build(evolver, "evolver", reflection=reflection, assigner=build(config.assignment, "a"))
+    assert build(config.evolution.callback, "evolution.callback", evolver=made)
+    assert len(build_all(config.callbacks, "callbacks")) == len(config.callbacks)
+    OmegaConf.resolve(config.rollout)
+
+
+def test_it_fits_on_paper(config):
+    plan = plan_from_config(config)
+    assert plan.setup.training.ranks == plan.setup.training.sharding == 8
+    assert plan.setup.device.name == "H100 SXM 80 GB"
+    assert plan.fits
