@@ -24,6 +24,7 @@ def rollout_metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
         "response/cut": mean([r.completion.finish_reason == "length" for r in rollouts]),
         "response/no_answer": mean([status == Status.NO_ANSWER for status in statuses]),
         "verifier/failed": mean([s in (Status.TIMEOUT, Status.ERROR) for s in statuses]),
+        **{f"verifier/{status}": float(statuses.count(status)) for status in Status},
     }
     templated = [r for group in groups if any(r.templated for r in group) for r in group]
     if templated:
