@@ -98,6 +98,20 @@ def pretrained_source(path: str) -> dict[str, str]:
     return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
 
 
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a ``model.path`` alone.
+
+    Raises:
+        UserError: It cannot be had.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(**pretrained_source(path))
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(
+            f"model.path={path}: no tokenizer to be had ({str(error).splitlines()[0]})"
+        ) from error
+
+
 def _load(
     path: str, dtype: str, options: dict[str, Any]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -29,7 +29,7 @@ from p2o.console import quieten_libraries
 from p2o.data.credit import CreditAssignment
 from p2o.data.datamodule import RolloutDataModule
 from p2o.data.experience import ExperienceBuilder
-from p2o.data.selection import fit_to_budget
+from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
 from p2o.errors import EngineError, PeerError, UserError
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
@@ -83,16 +83,14 @@ def train(config: DictConfig) -> float:
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
 
     # Prompts, and how they become scored groups.
-    verifier = build(config.verifier, "verifier")
-    verifier = call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
+    judge = build(config.verifier, "verifier")
+    verifier = call(GuardedVerifier, "verifier_guard", verifier=judge, **config.verifier_guard)
     runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
     # A search has a record of its own, from which it goes on when it is killed.
     journal = Journal(run_directory / "evolution")
     search_engine = MeteredEngine(JournaledEngine(sampler, journal), ledger)
     search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
-    prompts = fit_to_budget(
-        build(config.data.source, "data.source").load(config.seed), runner, config.data.overlong
-    )
+    prompts = prepare(config, renderer, judge)
     sampling = build(config.sampling.train, "sampling.train")
     module: P2OModule = call(
         P2OModule,

@@ -1,6 +1,5 @@
 """DeepMath as the paper takes it: hard problems, kinds of answers in balance."""
 
-import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import TypeVar
 
 from p2o.data.prompt import Prompt
 from p2o.data.sources import TableSource
-from p2o.seeds import derive_seed
+from p2o.errors import UserError
 
 Item = TypeVar("Item")
 
@@ -33,17 +32,22 @@ class DeepMath(TableSource):
     least_difficulty: float = 7.0
     yes_no_share: float = 0.05
 
-    def choose(self, prompts: list[Prompt], seed: int) -> list[Prompt]:
-        """See `TableSource.choose`."""
-        hard = [p for p in prompts if _number(p.meta[self.difficulty]) >= self.least_difficulty]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.difficulty not in self.keep:
+            raise UserError(
+                f"data.source.keep: has no {self.difficulty!r}, which data.source.difficulty names"
+            )
+        if not 0 <= self.yes_no_share <= 1:
+            raise UserError(f"data.source.yes_no_share={self.yes_no_share}: give 0 to 1")
+
+    def arrange(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """See `TableSource.arrange`: any number of prompts from the front is in balance."""
         kinds: dict[str, list[Prompt]] = defaultdict(list)
-        for prompt in sorted(hard, key=lambda prompt: prompt.id):
-            kinds[answer_kind(prompt.gold)].append(prompt)
-        drawn = seed if self.split_seed is None else self.split_seed
-        for kind, group in kinds.items():
-            random.Random(derive_seed(drawn, kind)).shuffle(group)
-        wanted = len(hard) if self.train is None else self.train + self.held_out
-        return balanced(kinds, wanted, {"yes or no": self.yes_no_share})
+        for prompt in prompts:
+            if _number(prompt.meta[self.difficulty]) >= self.least_difficulty:
+                kinds[answer_kind(prompt.gold)].append(prompt)
+        return balanced(kinds, {"yes or no": self.yes_no_share})
 
 
 def answer_kind(gold: str) -> str:
@@ -60,29 +64,27 @@ def answer_kind(gold: str) -> str:
     return "number" if NUMBER.fullmatch(text) else "expression"
 
 
-def balanced(
-    groups: Mapping[str, Sequence[Item]], wanted: int, caps: Mapping[str, float]
-) -> list[Item]:
-    """Items of all groups, as evenly as they go, at most `wanted`.
+def balanced(groups: Mapping[str, Sequence[Item]], caps: Mapping[str, float]) -> list[Item]:
+    """Items of all groups in turn: any number from the front is as even as it can be.
 
     Args:
         groups: Items by kind, in the order in which they are to be taken.
-        wanted: How many; fewer when there are no more.
-        caps: Highest share of a kind among what is taken.
+        caps: Highest share of a kind, also in any number from the front. What it leaves no room for
+            is left out.
     """
-    counts = dict.fromkeys(groups, 0)
-    total = 0
-    while total < wanted:
+    counts = dict.fromkeys(sorted(groups), 0)
+    taken: list[Item] = []
+    while True:
         open_kinds = [
             kind
-            for kind, items in groups.items()
-            if counts[kind] < len(items) and counts[kind] + 1 <= caps.get(kind, 1.0) * (total + 1)
+            for kind, count in counts.items()
+            if count < len(groups[kind]) and count + 1 <= caps.get(kind, 1.0) * (len(taken) + 1)
         ]
         if not open_kinds:
-            break
-        counts[min(open_kinds, key=lambda kind: (counts[kind], kind))] += 1
-        total += 1
-    return [item for kind, items in groups.items() for item in items[: counts[kind]]]
+            return taken
+        kind = min(open_kinds, key=counts.__getitem__)
+        taken.append(groups[kind][counts[kind]])
+        counts[kind] += 1
 
 
 def _number(value: object) -> float:

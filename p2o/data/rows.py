@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def read_hub(path: str, name: str | None, split: str) -> Sequence[Mapping[str, A
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        with _cached_if_unreachable():
+        with cached_if_unreachable():
             return datasets.load_dataset(path, name, split=split).to_list()
     except (OSError, DatasetGenerationError, ValueError, RuntimeError) as error:
         raise UserError(
@@ -80,22 +81,27 @@ def read_hub(path: str, name: str | None, split: str) -> Sequence[Mapping[str, A
 
 
 @contextmanager
-def _cached_if_unreachable() -> Iterator[None]:
-    """Ask once whether the hub answers; libraries would try five times, with pauses.
+def cached_if_unreachable() -> Iterator[None]:
+    """Ask once in a process whether the hub answers; libraries would try five times, with pauses.
 
     What has been downloaded before is there without it.
     """
     import huggingface_hub.constants as constants
     from datasets import config
 
+    before = constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE
+    offline = any(before) or not _answers(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE = offline
     try:
-        httpx.head(constants.ENDPOINT, timeout=SECONDS)
-    except httpx.TransportError:
-        before = constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE
-        constants.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE = True
-        try:
-            yield
-        finally:
-            constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE = before
-    else:
         yield
+    finally:
+        constants.HF_HUB_OFFLINE, config.HF_HUB_OFFLINE = before
+
+
+@cache
+def _answers(endpoint: str) -> bool:
+    try:
+        httpx.head(endpoint, timeout=SECONDS)
+    except httpx.TransportError:
+        return False
+    return True

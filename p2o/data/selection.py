@@ -1,20 +1,60 @@
-"""Which prompts fit the prompt budget."""
+"""Which prompts are used: those with a gold answer that can be checked, within the budget."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
+from p2o.data.prompt import Prompt
+from p2o.data.rejected import Rejected, leave_out
 from p2o.data.sources import Split
 from p2o.errors import UserError
-from p2o.rollout.runner import RolloutRunner
+from p2o.rollout.rendering import ChatRenderer
+from p2o.verifiers.base import Verifier
 
 logger = logging.getLogger(__name__)
 
 
-def fit_to_budget(split: Split, runner: RolloutRunner, overlong: str) -> Split:
+def unusable_golds(prompts: Sequence[Prompt], verifier: Verifier) -> list[tuple[Prompt, str]]:
+    """Prompts whose gold answer a verifier cannot use, whatever is answered, and why.
+
+    None if the verifier is no `GoldChecker`.
+    """
+    check = getattr(verifier, "check_gold", None)
+    if check is None:
+        return []
+    reasons: Sequence[str | None] = check(prompts)
+    return [(p, reason) for p, reason in zip(prompts, reasons, strict=True) if reason is not None]
+
+
+def with_usable_golds(split: Split, verifier: Verifier, most: float) -> Split:
+    """Drop prompts whose gold answer the verifier cannot use.
+
+    Args:
+        split: All prompts.
+        verifier: Says which.
+        most: Highest share of them; ``data.max_unusable_golds``.
+
+    Raises:
+        UserError: There are more; ten of them are named.
+    """
+    prompts = [*split.train, *split.held_out]
+    reasons = {prompt.id: reason for prompt, reason in unusable_golds(prompts, verifier)}
+    leave_out(
+        [Rejected(_row_name(p), reasons[p.id]) for p in prompts if p.id in reasons],
+        len(prompts),
+        most,
+        "data: gold answers that the verifier cannot use",
+        "data.max_unusable_golds",
+    )
+    return _without(split, reasons)
+
+
+def within_budget(split: Split, renderer: ChatRenderer, most: int, overlong: str) -> Split:
     """Drop or refuse prompts that are over the prompt budget without any template; never cut one.
 
     Args:
         split: All prompts.
-        runner: Knows the budget.
+        renderer: Makes tokens of them.
+        most: Tokens of the budget; ``data.max_prompt_tokens``.
         overlong: ``drop`` or ``refuse``.
 
     Raises:
@@ -22,16 +62,15 @@ def fit_to_budget(split: Split, runner: RolloutRunner, overlong: str) -> Split:
     """
     if overlong not in ("drop", "refuse"):
         raise UserError(f"data.overlong={overlong}: give drop or refuse")
-    kept = {}
+    excess: dict[str, int] = {}
     for name, prompts in (("train", split.train), ("held_out", split.held_out)):
-        excess = {prompt.id: runner.check_length(prompt) for prompt in prompts}
-        over = [prompt for prompt in prompts if excess[prompt.id]]
+        lengths = {prompt.id: len(renderer.render(prompt.messages)) for prompt in prompts}
+        over = {key: length - most for key, length in lengths.items() if length > most}
         if over and overlong == "refuse":
-            worst = max(over, key=lambda prompt: excess[prompt.id])
+            worst = max(over, key=over.__getitem__)
             raise UserError(
-                f"data.max_prompt_tokens={runner.max_prompt_tokens}: {len(over)} of {len(prompts)} "
-                f"{name} prompts are longer, {worst.id} by {excess[worst.id]} tokens; raise it or "
-                "set data.overlong=drop"
+                f"data.max_prompt_tokens={most}: {len(over)} of {len(prompts)} {name} prompts are "
+                f"longer, {worst} by {over[worst]} tokens; raise it or set data.overlong=drop"
             )
         if over:
             logger.warning(
@@ -39,9 +78,23 @@ def fit_to_budget(split: Split, runner: RolloutRunner, overlong: str) -> Split:
                 len(over),
                 len(prompts),
                 name,
-                runner.max_prompt_tokens,
+                most,
             )
-        kept[name] = [prompt for prompt in prompts if not excess[prompt.id]]
-        if not kept[name]:
+        excess |= over
+    return _without(split, excess)
+
+
+def _without(split: Split, ids: Mapping[str, object]) -> Split:
+    kept = {
+        "train": [prompt for prompt in split.train if prompt.id not in ids],
+        "held_out": [prompt for prompt in split.held_out if prompt.id not in ids],
+    }
+    for name, prompts in kept.items():
+        if not prompts:
             raise UserError(f"data: no {name} prompts are left; check data.source and its sizes")
     return Split(**kept)
+
+
+def _row_name(prompt: Prompt) -> str:
+    row = prompt.meta.get("row")
+    return f"prompt {prompt.id}" if row is None else f"row {row}"

@@ -10,26 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from p2o.data.prompt import Prompt
+from p2o.data.rejected import Rejected, leave_out
 from p2o.data.rows import read_file, read_hub
 from p2o.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-SHOWN = 10
-"""Rejected rows that are named."""
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that cannot be used.
-
-    Attributes:
-        row: Its place, from 0.
-        reason: One line.
-    """
-
-    row: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -96,15 +81,13 @@ class Table:
             UserError: There are none, or too many rows cannot be used; ten of them are named.
         """
         prompts, rejected = self.read()
-        total = len(prompts) + len(rejected)
-        if rejected:
-            shown = "".join(f"\n  row {r.row}: {r.reason}" for r in rejected[:SHOWN])
-            said = f"{self.location}: {len(rejected)} of {total} rows cannot be used{shown}"
-            if len(rejected) > self.max_rejected_share * total:
-                raise UserError(
-                    f"data.source: {said}\nmend them or raise data.source.max_rejected_share"
-                )
-            logger.warning("%s", said)
+        leave_out(
+            rejected,
+            len(prompts) + len(rejected),
+            self.max_rejected_share,
+            f"data.source: rows of {self.location} that cannot be used",
+            "data.source.max_rejected_share",
+        )
         unique = list({prompt.id: prompt for prompt in prompts}.values())
         if len(unique) < len(prompts):
             logger.warning(
@@ -129,7 +112,10 @@ class Table:
         rejected: list[Rejected] = []
         for index, row in enumerate(rows):
             made = self._prompt(index, row)
-            (prompts if isinstance(made, Prompt) else rejected).append(made)  # type: ignore[arg-type]
+            if isinstance(made, Prompt):
+                prompts.append(made)
+            else:
+                rejected.append(Rejected(f"row {index}", made))
         return prompts, rejected
 
     @property
@@ -153,8 +139,10 @@ class Table:
         except UserError as error:
             if self.file is None:
                 raise
-            where = f"data_root=FOLDER with FOLDER/{self.file} in it" if copy is None else str(copy)
-            raise UserError(f"{error}; or give a local copy, {where}") from error
+            way = (
+                f"data_root=FOLDER with FOLDER/{self.file}" if copy is None else f"put it at {copy}"
+            )
+            raise UserError(f"{error}, or {way}") from error
 
     def _columns(self) -> list[tuple[str, str]]:
         """Keys of this class, and the columns that they name."""
@@ -171,28 +159,29 @@ class Table:
                     f"it has {', '.join(sorted(row))}"
                 )
 
-    def _prompt(self, index: int, row: Mapping[str, Any]) -> Prompt | Rejected:
+    def _prompt(self, index: int, row: Mapping[str, Any]) -> Prompt | str:
+        """A prompt, or why the row is none."""
         for key, column in self._columns():
             if key in ("question", "answer", "messages") and row.get(column) in (None, "", []):
-                return Rejected(index, f"no '{column}'")
+                return f"no '{column}'"
         golds = []
         for value in _as_list(row[self.answer]):
             gold = self._gold(str(value))
             if gold is None:
-                return Rejected(index, f"{str(value)[-60:]!r} does not match {self.answer_pattern}")
+                return f"{str(value)[-60:]!r} does not match {self.answer_pattern}"
             if gold:
                 golds.append(gold)
         if not golds:
-            return Rejected(index, f"'{self.answer}' is empty")
+            return f"'{self.answer}' is empty"
         conversation = self._conversation(row)
         if conversation is None:
-            return Rejected(index, f"'{self.messages}' is no conversation that ends with the user")
+            return f"'{self.messages}' is no conversation that ends with the user"
         meta = {column: row.get(column) for column in self.keep}
-        if self.tolerance is not None and row[self.tolerance] not in (None, ""):
+        if self.tolerance is not None and row.get(self.tolerance) not in (None, ""):
             try:
                 meta["tolerance"] = float(row[self.tolerance])
             except (TypeError, ValueError):
-                return Rejected(index, f"'{self.tolerance}' is no number")
+                return f"'{self.tolerance}' is no number"
         return Prompt.create(conversation, golds[0], golds[1:], **meta, row=index)
 
     def _gold(self, text: str) -> str | None:
@@ -205,12 +194,7 @@ class Table:
         if self.messages is None:
             fields = {field: row[field] for field in _fields(self.question or "")}
             return [{"role": "user", "content": str(self.question).format(**fields)}]
-        messages = row[self.messages]
-        if isinstance(messages, str):
-            messages = json.loads(messages) if messages.startswith("[") else None
-        if not isinstance(messages, Sequence) or messages[-1].get("role") != "user":
-            return None
-        return [{"role": str(m["role"]), "content": str(m["content"])} for m in messages]
+        return _read_conversation(row[self.messages])
 
 
 def _renamed(row: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
@@ -219,6 +203,20 @@ def _renamed(row: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, A
 
 def _as_list(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
+
+
+def _read_conversation(value: Any) -> list[dict[str, str]] | None:
+    """A column's conversation, there as a list or as its JSON; None when it is none."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            return None
+    try:
+        messages = [{"role": str(m["role"]), "content": str(m["content"])} for m in value]
+    except (TypeError, KeyError):
+        return None
+    return messages if messages and messages[-1]["role"] == "user" else None
 
 
 def _fields(text: str) -> list[str]:

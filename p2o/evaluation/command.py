@@ -15,6 +15,7 @@ from rich.console import Console
 
 from p2o.config import USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
+from p2o.data.selection import unusable_golds
 from p2o.errors import EngineError, UserError
 from p2o.evaluation.benchmark import Benchmark, load_benchmarks
 from p2o.evaluation.completions import Completions, read_completions
@@ -84,12 +85,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 
 def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
-    check = getattr(verifier, "check_gold", None)
-    if check is None:
-        return
     for benchmark in benchmarks:
-        reasons = check(benchmark.prompts)
-        bad = [(p, r) for p, r in zip(benchmark.prompts, reasons, strict=True) if r]
+        bad = unusable_golds(benchmark.prompts, verifier)
         if len(bad) == len(benchmark.prompts):
             raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
         for prompt, reason in bad[:SHOWN]:

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from p2o.config import CONFIG_NAME, build, conf_directory
-from p2o.data.deepmath import answer_kind, balanced
+from p2o.data.deepmath import DeepMath, answer_kind, balanced
+from p2o.errors import UserError
 
 ROOT = Path(__file__).parents[3] / "shared" / "data"
 on_real_files = pytest.mark.skipif(not ROOT.is_dir(), reason=f"real data are not in {ROOT}")
@@ -82,7 +84,42 @@ def test_deepmath_is_hard_and_balanced(tmp_path):
     assert all(prompt.meta["difficulty"] >= 7 for prompt in prompts)
     kinds = Counter(answer_kind(prompt.gold) for prompt in prompts)
     assert 0 < kinds["yes or no"] <= 0.05 * 800
-    assert abs(kinds["number"] - kinds["expression"]) <= 1
+    for part in (split.train, split.held_out):
+        own = Counter(answer_kind(prompt.gold) for prompt in part)
+        assert abs(own["number"] - own["expression"]) <= 1
+    fewer = source("data=deepmath", f"data_root={tmp_path}", "data.source.held_out=100")
+    few = replace(fewer, train=300).load(5)
+    assert few.held_out == split.held_out
+    assert few.train == split.train[:300]
+
+
+@on_real_files
+def test_hard_problems_of_math_are_taken_in_balance():
+    problems = DeepMath(
+        path=str(ROOT / "deepscaler" / "train_math.json"),
+        question="{problem}",
+        keep=("difficulty", "type"),
+        least_difficulty=5.0,
+        train=600,
+        held_out=100,
+    )
+    split = problems.load(0)
+    assert (len(split.train), len(split.held_out)) == (600, 100)
+    assert all(float(p.meta["difficulty"]) >= 5 and p.meta["type"] for p in split.train)
+    kinds = Counter(answer_kind(prompt.gold) for prompt in split.train)
+    assert kinds == {"number": 300, "expression": 300}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"keep": ()}, "data.source.keep: has no 'difficulty'"),
+        ({"keep": ("difficulty",), "yes_no_share": 2}, "data.source.yes_no_share=2: give 0 to 1"),
+    ],
+)
+def test_settings_of_deepmath_that_cannot_work_are_refused(settings, said):
+    with pytest.raises(UserError, match=said):
+        DeepMath(path="nowhere.json", question="{q}", **settings)
 
 
 @given(
@@ -90,18 +127,15 @@ def test_deepmath_is_hard_and_balanced(tmp_path):
     wanted=st.integers(0, 100),
     cap=st.floats(0, 1),
 )
-def test_a_balanced_choice_keeps_caps_and_is_as_even_as_it_can_be(sizes, wanted, cap):
+def test_any_number_from_the_front_keeps_caps_and_is_as_even_as_it_can_be(sizes, wanted, cap):
     groups = {kind: [f"{kind}{n}" for n in range(size)] for kind, size in sizes.items()}
-    if wanted == 0:
-        assert balanced(groups, wanted, {}) == []
-        return
-    chosen = balanced(groups, wanted, {"a": cap})
+    chosen = balanced(groups, {"a": cap})[:wanted]
     counts = Counter(item[0] for item in chosen)
     assert len(chosen) <= wanted
     assert counts["a"] <= cap * len(chosen) + 1e-9
     for kind, size in sizes.items():
         if kind != "a" and counts[kind] < size:
             # It was not used up, so no other got two more.
-            assert max(counts.values()) <= counts[kind] + 1
+            assert max(counts.values(), default=0) <= counts[kind] + 1
     if "a" not in sizes:
         assert len(chosen) == min(wanted, sum(sizes.values()))

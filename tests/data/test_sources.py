@@ -115,9 +115,9 @@ def test_rows_that_cannot_be_used_are_named(tmp_path, suffix):
     with pytest.raises(UserError) as caught:
         source.load(0)
     first, named, way_out = str(caught.value).splitlines()
-    assert first == f"data.source: {path}: 1 of 5 rows cannot be used"
+    assert first == f"data.source: rows of {path} that cannot be used: 1 of 5 (20.00%)"
     assert named == "  row 3: no 'a'"
-    assert way_out.endswith("raise data.source.max_rejected_share")
+    assert way_out == "mend them or raise data.source.max_rejected_share=0.05"
 
 
 def test_a_few_rows_that_cannot_be_used_are_left_out_with_a_warning(tmp_path, caplog):
@@ -128,14 +128,14 @@ def test_a_few_rows_that_cannot_be_used_are_left_out_with_a_warning(tmp_path, ca
     split = source.load(0)
     assert len(split.train) + len(split.held_out) == len(ROWS) - 1
     [warning] = caplog.messages
-    assert "1 of 12 rows cannot be used" in warning
+    assert "cannot be used: 1 of 12 (8.33%)" in warning
     assert "row 7: 'thirty-two' does not match #### (.+)" in warning
 
 
 def test_ten_rows_are_named_and_all_are_counted(tmp_path):
     rows = [{"q": f"question {n}", "a": ""} for n in range(30)]
     source = table(write(tmp_path / "rows.json", rows), question="{q}", answer="a", held_out=1)
-    with pytest.raises(UserError, match="30 of 30 rows cannot be used") as caught:
+    with pytest.raises(UserError, match="cannot be used: 30 of 30") as caught:
         source.load(0)
     assert str(caught.value).count("\n  row ") == 10
 
@@ -180,7 +180,23 @@ def test_a_conversation_is_taken_as_it_is(tmp_path):
     [prompt], [rejected] = source.read()
     assert [dict(message) for message in prompt.messages] == turns
     assert prompt.meta["tolerance"] == 0.1
+    assert rejected.row == "row 1"
     assert rejected.reason == "'chat' is no conversation that ends with the user"
+
+
+def test_a_conversation_may_be_there_as_json_and_what_is_none_is_rejected(tmp_path):
+    good = json.dumps([{"role": "user", "content": "1?"}])
+    bad = ["[", "user: 1?", "[1]", '[{"role": "user"}]', "{}", "7", '[{"role": "system"}]']
+    rows = [{"chat": chat, "a": "1"} for chat in (good, *bad)]
+    source = Table(write(tmp_path / "rows.jsonl", rows), messages="chat", answer="a")
+    [prompt], rejected = source.read()
+    assert prompt.question == "1?"
+    assert [each.row for each in rejected] == [f"row {n}" for n in range(1, 8)]
+
+
+def test_numbers_and_texts_in_one_column_of_answers_are_both_read(tmp_path):
+    path = write(tmp_path / "rows.json", [{"q": "a", "a": 1}, {"q": "b", "a": "two"}])
+    assert [p.gold for p in Table(path, "{q}", "a").prompts()] == ["1", "two"]
 
 
 def test_a_folder_is_read_file_by_file(tmp_path):
@@ -201,7 +217,7 @@ def test_without_a_hub_the_local_copy_that_would_serve_is_named(monkeypatch):
     started = time.monotonic()
     with pytest.raises(UserError, match="some/set: no file, and not to be had") as caught:
         Table("some/set", "{q}", file="sets/some.json").prompts()
-    assert "data_root=FOLDER with FOLDER/sets/some.json in it" in str(caught.value)
+    assert str(caught.value).endswith(", or data_root=FOLDER with FOLDER/sets/some.json")
     assert time.monotonic() - started < 10
 
 

@@ -1,0 +1,52 @@
+"""What docs/data.md says works: its files are written as they stand there, and run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from p2o.data.command import main
+from p2o.data.sources import DigitLists
+
+PAGE = Path(__file__).parents[2] / "docs" / "data.md"
+SMALL = ("evolution=none", "trainer.max_epochs=1", "hydra.run.dir=run")
+
+
+@pytest.mark.slow
+def test_a_source_from_another_package(tmp_path, monkeypatch, capsys):
+    text = PAGE.read_text()
+    files = dict(re.findall(r"`(my_\S+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL))
+    assert len(files) == 2
+    for name, body in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body)
+    problems = DigitLists(24, 8).load(0)
+    lines = tmp_path / "lines.txt"
+    lines.write_text(
+        "".join(f"{p.question}\t{p.gold}\n" for p in problems.train + problems.held_out)
+    )
+    commands = dict(re.findall(r"^p2o-(\w+) (.*--config-dir .*)$", text, re.MULTILINE))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["p2o-data", *commands["data"].split()])
+    main()
+    assert "│ train    │      24 │" in capsys.readouterr().out
+    result = subprocess.run(
+        [sys.executable, "-m", "p2o.train", *commands["train"].split(), *SMALL],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "summary.json").is_file()
+
+    lines.write_text("Add the digits: 1 2 = 3\n")
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == "error: data.source.path=lines.txt: no tab in line 1\n"
