@@ -160,7 +160,7 @@ def _bad_key(message: str, overrides: Sequence[str], name: str) -> str:
     leaf = key.rpartition(".")[2]
     elsewhere = [name for name in known if name.rpartition(".")[2] == leaf]
     close = elsewhere[:3] or difflib.get_close_matches(key, sorted({*known, *groups}))
-    hint = f"did you mean {', '.join(close)}?" if close else "see --cfg job"
+    hint = f"did you mean {', '.join(close)}?" if close else f"see p2o-{name} --cfg job"
     return f"{key}: no such key; {hint}"
 
 

@@ -20,11 +20,20 @@ from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers import GuardedVerifier
 
 FILES = sorted(path for path in conf_directory().rglob("*.yaml"))
-OPTIONS = [
-    (path.parent.relative_to(conf_directory()).as_posix(), path.stem)
-    for path in FILES
-    if path.parent != conf_directory()
-]
+
+
+def option(path: Path) -> tuple[str, str]:
+    """Group and option of a file; the paper's experiments have a folder of their own."""
+    group = path.parent.relative_to(conf_directory()).as_posix()
+    return (
+        ("experiment", f"paper/{path.stem}") if path.parent.name == "paper" else (group, path.stem)
+    )
+
+
+ALL_OPTIONS = [option(path) for path in FILES if path.parent != conf_directory()]
+# Suites are groups of p2o-eval's primary configuration.
+OPTIONS = [(group, name) for group, name in ALL_OPTIONS if group != "suite"]
+SUITES = [name for group, name in ALL_OPTIONS if group == "suite"]
 GROUPS = sorted({group for group, _ in OPTIONS})
 EXPANDED = {
     "model": load_policy,
@@ -96,6 +105,18 @@ def test_every_option_composes_and_each_key_is_an_argument_of_its_target(compose
         assert not unknown_arguments(callee, set(config[name])), name
 
 
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_suite_composes_and_each_key_is_an_argument_of_its_target(suite):
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+        config: Any = OmegaConf.to_container(compose("eval", overrides=[f"suite={suite}"]))
+    assert config["benchmarks"]
+    for name, benchmark in config["benchmarks"].items():
+        assert set(benchmark) == {"table", "samples", "temperature"}, name
+    for path, node in targets(config["benchmarks"]):
+        arguments = {key for key in node if not key.startswith("_")}
+        assert not unknown_arguments(get_object(node["_target_"]), arguments), path
+
+
 @pytest.mark.parametrize(
     ("group", "option"),
     [(g, o) for g, o in OPTIONS if g in ("evolution", "reflection", "data", "optimizer")],
@@ -123,8 +144,12 @@ def test_every_file_opens_with_the_command_that_uses_it(file: Path):
         "experiment",
         "default",
     )
-    group = file.parent.relative_to(conf_directory()).as_posix()
-    command = "p2o-train" if default else f"p2o-train {group}={file.stem}"
+    if file.stem == "published":
+        # What experiments share is none itself.
+        return
+    group, name = option(file)
+    program = "p2o-eval" if group == "suite" or file.stem == "eval" else "p2o-train"
+    command = program if default else f"{program} {group}={name}"
     words = [line.lstrip("# ").partition(":")[0] for line in comments]
     assert any(line == command or line.startswith(f"{command} ") for line in words)
 
