@@ -49,3 +49,14 @@ class Verifier(Protocol):
         Never raises for a single bad response: that is what `Status` is for.
         """
         ...
+
+
+class GoldChecker(Protocol):
+    """What a verifier may offer besides: a look at gold answers before anything is spent."""
+
+    def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
+        """For each prompt one line that says why its gold answer cannot be used, or None.
+
+        Of several right answers one that can be used is enough.
+        """
+        ...

@@ -1,4 +1,4 @@
-"""Exact match: the answer's text against the gold text."""
+"""Exact match: the answer's text against the gold texts."""
 
 import re
 from collections.abc import Sequence
@@ -26,11 +26,19 @@ class ExactMatch:
         """See `Verifier.score`."""
         return [self._score(text, prompt) for text, prompt in zip(responses, prompts, strict=True)]
 
+    def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
+        """See `GoldChecker.check_gold`: an empty text can never be an answer."""
+        return [
+            None if any(map(_fold, prompt.golds)) else "the gold answer is empty"
+            for prompt in prompts
+        ]
+
     def _score(self, response: str, prompt: Prompt) -> Score:
         answer = response if self.pattern is None else last_match(self.pattern, response)
         if answer is None or not answer.strip():
             return Score(0.0, Status.NO_ANSWER)
-        return Score(float(_fold(answer) == _fold(prompt.gold)), Status.OK, answer.strip())
+        equal = _fold(answer) in map(_fold, prompt.golds)
+        return Score(float(equal), Status.OK, answer.strip())
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

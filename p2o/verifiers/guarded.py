@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
+from p2o.errors import EngineError, UserError
 from p2o.verifiers.base import Score, Status, Verifier
 
 logger = logging.getLogger(__name__)
 
 FAILED = (Status.ERROR, Status.TIMEOUT)
+STOPPING = (UserError, EngineError)
+"""What a verifier throws when it cannot work at all, whatever the response."""
 FEWEST = 20
 """Failures below this number stop nothing, so that one bad answer early on does not end a run."""
 SHOWN = 10
@@ -48,6 +50,7 @@ class GuardedVerifier:
 
         Raises:
             UserError: Too many scores were errors or timeouts, or the verifier cannot work.
+            EngineError: A service that the verifier needs does not answer any more.
         """
         scores = self._score_all(responses, prompts)
         for score, response, prompt in zip(scores, responses, prompts, strict=True):
@@ -61,7 +64,7 @@ class GuardedVerifier:
     def _score_all(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         try:
             scores = self.verifier.score(responses, prompts)
-        except UserError:
+        except STOPPING:
             raise
         # A verifier may be anybody's code and throw anything; the batch is tried one by one.
         except Exception:  # The second try names the culprit.
@@ -80,7 +83,7 @@ class GuardedVerifier:
         fail = partial(Score, 0.0, Status.ERROR, None)
         try:
             [score] = self.verifier.score([response], [prompt])
-        except UserError:
+        except STOPPING:
             raise
         except Exception as error:  # See above.
             detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -1,5 +1,6 @@
-"""Numeric match: the number on the answer line against the gold number."""
+"""Numeric match: the number on the answer line against a gold number."""
 
+import math
 import re
 from collections.abc import Sequence
 from decimal import Context
@@ -24,6 +25,7 @@ NUMBER = re.compile(
         (?P<exponent>[-+]?\d+)                  # 1e3, 1 x 10^3
     )?
     (?:\s*/\s*(?P<denominator>\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?))?  # 3/4
+    (?P<percent>\s*\\?%|\s+per\s?cent\b)?
     """,
     re.VERBOSE,
 )
@@ -37,18 +39,19 @@ LONGEST = 400
 
 
 class Numeric:
-    """Compares the first number after the answer mark with the gold number.
+    """Compares the first number after the answer mark with the gold numbers.
 
     Currency signs in front, thousands separators, fractions, units and words behind are understood.
-    A percent sign is a unit: 50% equals 50, not 0.5.
 
     Args:
         pattern: Regular expression whose first group holds the answer; the last match counts.
-        absolute_tolerance: Difference that still counts as equal.
+        absolute_tolerance: Difference that still counts as equal. A prompt's own,
+            ``prompt.meta["tolerance"]``, takes its place.
         relative_tolerance: The same, as a share of the larger number.
+        percent_as_hundredth: Whether 50% equals 0.5; else the sign is a unit and 50% equals 50.
 
     Raises:
-        UserError: The pattern is no regular expression, or has no group.
+        UserError: The pattern is no regular expression or has no group, or a tolerance is negative.
     """
 
     def __init__(
@@ -56,38 +59,61 @@ class Numeric:
         pattern: str = r"Answer:\s*(.+)",
         absolute_tolerance: float = 1e-6,
         relative_tolerance: float = 0.0,
+        percent_as_hundredth: bool = False,
     ) -> None:
         self.pattern = compile_pattern(pattern)
+        for name, value in (
+            ("absolute_tolerance", absolute_tolerance),
+            ("relative_tolerance", relative_tolerance),
+        ):
+            if not 0 <= value < math.inf:
+                raise UserError(f"verifier.{name}={value}: give 0 or a positive number")
         self.absolute_tolerance, self.relative_tolerance = absolute_tolerance, relative_tolerance
+        self.percent_as_hundredth = percent_as_hundredth
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
-        """See `Verifier.score`.
-
-        Raises:
-            UserError: A gold answer has no number.
-        """
+        """See `Verifier.score`."""
         return [self._score(text, prompt) for text, prompt in zip(responses, prompts, strict=True)]
 
+    def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
+        """See `GoldChecker.check_gold`: one of the gold answers must have a number."""
+        return [
+            None
+            if self._golds(prompt)
+            else f"the gold answer has no number: {prompt.gold[:80]!r}; use verifier=exact or "
+            "verifier=math, or leave the row out"
+            for prompt in prompts
+        ]
+
     def _score(self, response: str, prompt: Prompt) -> Score:
-        gold = read_number(prompt.gold)
-        if gold is None:
-            raise UserError(
-                f"verifier: the gold answer of prompt {prompt.id} has no number: {prompt.gold!r}; "
-                "use verifier=exact or verifier=boxed_math, or leave the row out"
-            )
+        golds = self._golds(prompt)
+        if not golds:
+            return Score(0.0, Status.ERROR, detail=f"no number in gold {prompt.gold[:80]!r}")
         answer = last_match(self.pattern, response)
         if answer is None:
-            return Score(0.0, Status.NO_ANSWER)
-        number = read_number(answer)
+            return Score(0.0, Status.NO_ANSWER, detail="nothing matches verifier.pattern")
+        number = read_number(answer, self.percent_as_hundredth)
         if number is None:
             return Score(0.0, Status.PARSE_ERROR, answer.strip()[:LONGEST], "no number in it")
-        larger = max(abs(number), abs(gold))
-        tolerance = max(self.absolute_tolerance, Fraction(self.relative_tolerance) * larger)
-        equal = abs(number - gold) <= tolerance
+        tolerance = prompt.meta.get("tolerance", self.absolute_tolerance)
+        equal = any(self._is_near(gold, number, tolerance) for gold in golds)
         return Score(float(equal), Status.OK, answer.strip()[:LONGEST])
 
+    def _golds(self, prompt: Prompt) -> list[Fraction]:
+        numbers = (read_number(gold, self.percent_as_hundredth) for gold in prompt.golds)
+        return [number for number in numbers if number is not None]
 
-def read_number(text: str) -> Fraction | None:
+    def _is_near(self, gold: Fraction, number: Fraction, tolerance: float) -> bool:
+        relative = _decimal(self.relative_tolerance) * max(abs(number), abs(gold))
+        return abs(number - gold) <= max(_decimal(tolerance), relative)
+
+
+def _decimal(number: float) -> Fraction:
+    """What was written: 0.1, and not the nearest binary number."""
+    return Fraction(str(number))
+
+
+def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | None:
     """The first number in a text; None when there is none that is finite.
 
     Example::
@@ -104,6 +130,8 @@ def read_number(text: str) -> Fraction | None:
     if value is None or not denominator:
         return None
     value = value / denominator + int(match["whole"] or 0)
+    if percent_as_hundredth and match["percent"]:
+        value /= 100
     return -value if match["sign"] == "-" else value
 
 

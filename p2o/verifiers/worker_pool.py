@@ -3,6 +3,7 @@
 import importlib
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -52,10 +53,13 @@ class KillablePool:
         function: ``module:name`` of what is called with one item; imported by the workers alone.
         workers: Processes.
         recycle: Items after which a worker is replaced, against leaks.
+        memory: Bytes of address space that a worker may have; None for no bound.
     """
 
-    def __init__(self, function: str, workers: int = 1, recycle: int = 5000) -> None:
-        self.function, self.count, self.recycle = function, workers, recycle
+    def __init__(
+        self, function: str, workers: int = 1, recycle: int = 5000, memory: int | None = None
+    ) -> None:
+        self.function, self.count, self.recycle, self.memory = function, workers, recycle, memory
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
@@ -106,7 +110,9 @@ class KillablePool:
 
     def _start(self) -> _Worker:
         pipe, end = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(self.function, end), daemon=True)
+        process = self._context.Process(
+            target=_work, args=(self.function, end, self.memory), daemon=True
+        )
         with _no_main_module():
             process.start()
         end.close()
@@ -178,7 +184,10 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _work(function: str, pipe: Connection) -> None:
+def _work(function: str, pipe: Connection, memory: int | None) -> None:
+    if memory is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, most))
     # Ctrl-C is for the main process, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A killed main process cannot end a worker that hangs.

@@ -295,7 +295,10 @@ def test_a_response_without_an_answer_scores_nothing_and_says_so(tokenizer, prom
 
 
 class Broken:
-    """A verifier that cannot score anything."""
+    """A verifier that cannot score anything. It stands in another one's place in the config."""
+
+    def __init__(self, **options: Any) -> None:
+        pass
 
     def score(self, responses: Any, prompts: Any) -> list[Score]:
         raise RuntimeError("out of order")

@@ -51,8 +51,11 @@ def options() -> list[Any]:
         )
         for path in found
         # With a real engine and a model that it can run: tests/engines/test_training.py. With
-        # ranks, whose process group would stay: test_two_ranks.py.
-        if not path.stem.startswith("vllm") and path.stem not in ("ddp", "fsdp2")
+        # ranks, whose process group would stay: test_two_ranks.py. p2o-eval's: tests/evaluation.
+        # Too large to be trained: tests/test_paper_experiments.py.
+        if not path.stem.startswith("vllm")
+        and path.stem not in ("ddp", "fsdp", "fsdp2")
+        and path.parent.name not in ("suite", "paper")
     ]
 
 
@@ -86,15 +89,18 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def teacher():
-    """The address of an endpoint that always writes the same template."""
+def service():
+    """The address of an endpoint that writes the same template and gives the same reward always."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.answer({"data": []})
 
         def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/score":
+                self.answer({"scores": [1 / 2] * len(asked["responses"])})
+                return
             message = {"role": "assistant", "content": "```\nwork slowly\n```"}
             self.answer({"choices": [{"message": message, "finish_reason": "stop"}], "usage": {}})
 
@@ -110,28 +116,52 @@ def teacher():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
-def needs(tmp_path, teacher):
+def needs(tmp_path, service, monkeypatch):
     """What an option needs besides its name: a local file for a hub's, an endpoint, a model."""
     rows = [
-        {"Body": f"Add {n} 4.", "Question": "?", "question": f"Add {n} 4.", "Answer": n + 4}
+        {
+            **dict.fromkeys(("Body", "problem", "question"), f"Add {n} 4."),
+            "Question": "?",
+            **dict.fromkeys(("Answer", "answer", "final_answer"), str(n % 6 + 4)),
+            "tests": f"assert f({n}) == {n + 4}",
+            "marked": f"Four more. #### {n + 4}",
+            **{"difficulty": 8.0, "topic": "sums", "type": "sums"},
+        }
         for n in range(16)
     ]
     table = tmp_path / "rows.jsonl"
-    table.write_text("\n".join(json.dumps({**r, "answer": f"#### {r['Answer']}"}) for r in rows))
+    table.write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "rewards.py").write_text(
+        "def score(responses, prompts): return [0.5] * len(prompts)"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     # Sentences are many unknown words to the embedded policy, and any of its answers will do.
     table_of_rows = [f"data.source.path={table}", "evolution=none"]
+    made = ["data=reasoning_gym", "verifier=reasoning_gym", "evolution=none"]
     return {
+        ("data", "deepmath"): table_of_rows,
+        ("data", "deepscaler"): table_of_rows,
+        ("data", "gsm8k"): [*table_of_rows, "data.source.name=null", "data.source.answer=marked"],
+        ("data", "math"): table_of_rows,
+        ("data", "reasoning_gym"): made,
         ("data", "svamp"): table_of_rows,
-        ("data", "gsm8k"): [*table_of_rows, "data.source.name=null"],
+        ("verifier", "external"): ["verifier.function=rewards:score"],
+        ("verifier", "http_service"): [f"verifier.url={service}/score"],
+        ("verifier", "multiple_choice"): [
+            *("data=svamp", *table_of_rows, "verifier.first_index=4", "verifier.choices=6")
+        ],
+        ("verifier", "python_tests"): ["data=svamp", *table_of_rows, "data.source.answer=tests"],
+        ("verifier", "reasoning_gym"): made,
+        ("model", "qwen3_4b"): [DIGITS],
         ("model", "smollm2_135m"): [DIGITS],
         ("experiment", "smollm2_svamp"): [DIGITS, *table_of_rows],
-        ("reflection", "teacher"): [f"reflection.base_url={teacher}", "reflection.model=any"],
+        ("reflection", "teacher"): [f"reflection.base_url={service}/v1", "reflection.model=any"],
         ("reflection", "self"): ["reflection.max_new_tokens=8"],
         ("reflection", "policy"): ["reflection.max_new_tokens=8"],
         ("reference", "initial"): ["algorithm.kl.coefficient=0.01"],

@@ -25,3 +25,11 @@ def test_scores(pattern, response, reward, status):
 def test_a_bad_pattern_is_refused():
     with pytest.raises(UserError, match="verifier.pattern"):
         ExactMatch("[")
+
+
+def test_any_of_several_golds_is_enough_and_an_empty_one_is_named():
+    prompt = Prompt.create([{"role": "user", "content": "?"}], "car", ["automobile"])
+    [score] = ExactMatch().score(["Automobile"], [prompt])
+    assert score.reward == 1.0
+    empty = Prompt.create([{"role": "user", "content": "?"}], " ")
+    assert ExactMatch().check_gold([prompt, empty]) == [None, "the gold answer is empty"]

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
+from p2o.errors import EngineError, UserError
 from p2o.verifiers import GuardedVerifier, Score, Status
 
 PROMPTS = [Prompt.create([{"role": "user", "content": str(n)}], str(n)) for n in range(30)]
@@ -56,10 +56,16 @@ def test_a_verifier_with_the_wrong_number_of_scores_is_named():
         GuardedVerifier(Short()).score(["1", "2"], PROMPTS[:2])
 
 
-def test_an_error_meant_for_the_user_passes():
+@pytest.mark.parametrize("kind", [UserError, EngineError])
+def test_what_ends_a_run_passes_and_nothing_is_asked_again(kind):
     class Refusing:
-        def score(self, responses, prompts):
-            raise UserError("gold answer of row 3")
+        asked = 0
 
-    with pytest.raises(UserError, match="row 3"):
-        GuardedVerifier(Refusing()).score(["1"], PROMPTS[:1])
+        def score(self, responses, prompts):
+            self.asked += 1
+            raise kind("gold answer of row 3")
+
+    refusing = Refusing()
+    with pytest.raises(kind, match="row 3"):
+        GuardedVerifier(refusing).score(["1", "2"], PROMPTS[:2])
+    assert refusing.asked == 1

@@ -96,9 +96,45 @@ def test_tolerances():
     assert score("Answer: 101", "100", relative_tolerance=0.02).reward == 1.0
 
 
+def test_a_tolerance_of_the_prompt_takes_the_place_of_the_verifier_s():
+    prompt = Prompt.create([{"role": "user", "content": "?"}], "4.2", tolerance=0.1)
+    scores = Numeric().score(["Answer: 4.3", "Answer: 4.31"], [prompt] * 2)
+    assert [score.reward for score in scores] == [1.0, 0.0]
+
+
+def test_percent_is_a_unit_or_a_hundredth():
+    for answer, gold, unit, hundredth in (
+        ("50%", "50", 1.0, 0.0),
+        ("50 \\%", "0.5", 0.0, 1.0),
+        ("50 percent", "1/2", 0.0, 1.0),
+        ("0.5", "50%", 0.0, 1.0),
+        ("12.5%", "12.5%", 1.0, 1.0),
+    ):
+        assert score(f"Answer: {answer}", gold).reward == unit
+        assert score(f"Answer: {answer}", gold, percent_as_hundredth=True).reward == hundredth
+
+
+def test_any_of_several_golds_is_enough():
+    prompt = Prompt.create([{"role": "user", "content": "?"}], "Monday", ["7", "8"])
+    [right] = Numeric().score(["Answer: 8"], [prompt])
+    assert right.reward == 1.0
+    assert Numeric().check_gold([prompt]) == [None]
+
+
 def test_a_gold_answer_without_a_number_is_named():
-    with pytest.raises(UserError, match=prompt("Monday").id):
-        score("Answer: 4", "Monday")
+    bad = prompt("Monday")
+    [reason] = Numeric().check_gold([bad])
+    assert reason is not None
+    assert "'Monday'" in reason
+    [verdict] = Numeric().score(["Answer: 4"], [bad])
+    assert (verdict.reward, verdict.status) == (0.0, Status.ERROR)
+
+
+@pytest.mark.parametrize("name", ["absolute_tolerance", "relative_tolerance"])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_a_tolerance_that_makes_no_sense_is_refused(name, value):
+    with pytest.raises(UserError, match=f"verifier.{name}"):
+        Numeric(**{name: value})
 
 
 @pytest.mark.parametrize("pattern", ["(", "Answer"])

@@ -12,8 +12,7 @@ from p2o.verifiers.worker_pool import Failure, KillablePool
 
 
 @pytest.fixture
-def make_pool(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+def make_pool():
     pools = []
 
     def make(**options):
@@ -56,6 +55,13 @@ def test_payloads_larger_than_a_pipe_pass(make_pool):
 def test_workers_are_replaced_after_their_share_of_items(make_pool):
     pids = make_pool(recycle=2).map([("pid", None)] * 6, seconds=10)
     assert len(set(pids)) == 3
+
+
+def test_a_worker_that_wants_too_much_memory_loses_its_item_only(make_pool):
+    pool = make_pool(memory=2**28)
+    greedy, modest = pool.map([("allocate", 2**30), ("allocate", 2**20)], seconds=10)
+    assert "MemoryError" in greedy.reason
+    assert modest == 2**20
 
 
 def test_works_outside_the_main_thread(make_pool):

@@ -1,0 +1,116 @@
+"""Several verifiers as one: a weighted mean of their rewards, behind a gate."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.verifiers.base import Score, Status, Verifier
+
+BAD_TO_GOOD = (
+    Status.ERROR,
+    Status.TIMEOUT,
+    Status.PARSE_ERROR,
+    Status.NO_ANSWER,
+    Status.OK,
+)
+
+
+class Composite:
+    """The weighted mean of several rewards, from 0 to 1; 0 for a response that the gate keeps out.
+
+    The status is the worst of the parts', the answer that of the first part that found one.
+
+    Args:
+        parts: By name, ``{verifier: ..., weight: ...}``; weights are relative to each other.
+        gate: What a response must pass to be scored at all: a verifier, whose reward must be 1, or
+            a regular expression that must be found in it.
+
+    Raises:
+        UserError: There is no part, a weight is not positive, or the gate is no regular expression.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, Mapping[str, Any]], gate: Verifier | str | None = None
+    ) -> None:
+        if not parts:
+            raise UserError("verifier.parts: give at least one verifier")
+        self.verifiers: dict[str, Verifier] = {}
+        weights: dict[str, float] = {}
+        for name, part in parts.items():
+            if set(part) != {"verifier", "weight"}:
+                raise UserError(f"verifier.parts.{name}: give verifier and weight, nothing else")
+            if not part["weight"] > 0:
+                raise UserError(f"verifier.parts.{name}.weight={part['weight']}: give more than 0")
+            self.verifiers[name], weights[name] = part["verifier"], part["weight"]
+        self.shares = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+        self.gate = Found(gate) if isinstance(gate, str) else gate
+
+    def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
+        """See `Verifier.score`."""
+        scores: dict[int, Score] = {}
+        if self.gate is not None:
+            gates = enumerate(self.gate.score(responses, prompts))
+            scores = {index: _kept_out(gate) for index, gate in gates if gate.reward != 1}
+        let_in = [index for index in range(len(responses)) if index not in scores]
+        some_responses = [responses[index] for index in let_in]
+        some_prompts = [prompts[index] for index in let_in]
+        columns = [v.score(some_responses, some_prompts) for v in self.verifiers.values()]
+        for index, *row in zip(let_in, *columns, strict=True):
+            scores[index] = self._combine(dict(zip(self.verifiers, row, strict=True)))
+        return [scores[index] for index in range(len(responses))]
+
+    def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
+        """For each prompt the first part's reason why its gold answer cannot be used, or None."""
+        reasons: list[str | None] = [None] * len(prompts)
+        for name, verifier in self.verifiers.items():
+            check = getattr(verifier, "check_gold", None)
+            if check is not None:
+                found = [why and f"{name}: {why}" for why in check(prompts)]
+                reasons = [old or new for old, new in zip(reasons, found, strict=True)]
+        return reasons
+
+    def _combine(self, scores: Mapping[str, Score]) -> Score:
+        outside = [name for name, score in scores.items() if not 0 <= score.reward <= 1]
+        if outside:
+            name = outside[0]
+            detail = f"{name} gave {scores[name].reward}, which is not from 0 to 1"
+            return Score(0.0, Status.ERROR, scores[name].answer, detail)
+        # Rounding must not make a response that is right in everything less than right.
+        mean = sum(self.shares[name] * score.reward for name, score in scores.items())
+        right = all(score.reward == 1 for score in scores.values())
+        return Score(
+            1.0 if right else min(mean, 1.0),
+            min((score.status for score in scores.values()), key=BAD_TO_GOOD.index),
+            next((s.answer for s in scores.values() if s.answer is not None), None),
+            ", ".join(_describe(name, score) for name, score in scores.items()),
+        )
+
+
+class Found:
+    """1 when a regular expression is found in the response."""
+
+    def __init__(self, pattern: str) -> None:
+        try:
+            self.pattern = re.compile(pattern, re.DOTALL)
+        except re.error as error:
+            raise UserError(f"verifier.gate={pattern!r}: {error}") from error
+
+    def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
+        """See `Verifier.score`."""
+        return [
+            Score(1.0, Status.OK)
+            if self.pattern.search(response)
+            else Score(0.0, Status.NO_ANSWER, detail=f"no match of {self.pattern.pattern}")
+            for response in responses
+        ]
+
+
+def _kept_out(gate: Score) -> Score:
+    return Score(0.0, gate.status, gate.answer, f"gate closed: {gate.detail}".removesuffix(": "))
+
+
+def _describe(name: str, score: Score) -> str:
+    said = "" if score.status == Status.OK else f" ({score.status}: {score.detail})"
+    return f"{name} {score.reward:.2f}{said}".replace(": )", ")")

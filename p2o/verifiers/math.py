@@ -1,0 +1,104 @@
+r"""Mathematics wherever the answer stands in the response, compared by math-verify."""
+
+from collections.abc import Sequence
+
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.verifiers.answers import find_answer, find_boxes
+from p2o.verifiers.base import Score, Status
+from p2o.verifiers.math_compare import Comparison, Verdict, compare_at_once, read_at_once
+from p2o.verifiers.worker_pool import Failure, KillablePool
+
+LONGEST = 2000
+"""Characters of an answer that are compared; a longer one is a parse error."""
+MEMORY = 2 * 2**30
+"""Bytes of address space of a worker; sympy is content with a tenth of it."""
+STATUSES = {
+    Verdict.EQUAL: Status.OK,
+    Verdict.UNEQUAL: Status.OK,
+    Verdict.BAD_ANSWER: Status.PARSE_ERROR,
+    Verdict.BAD_GOLD: Status.ERROR,
+}
+
+
+class Math:
+    r"""1 when the answer equals a gold answer, by the rules of ``docs/math-answers.md``.
+
+    The answer is the last \boxed{}, else what follows "the answer is", else the last formula, else
+    the last number. ``prompt.meta["tolerance"]``, where there, is the absolute error of a number
+    that is still right.
+
+    Args:
+        seconds: Deadline of one comparison; a worker that misses it is killed.
+        workers: Worker processes.
+
+    Raises:
+        UserError: `seconds` or `workers` is not positive.
+    """
+
+    def __init__(self, seconds: float = 5.0, workers: int = 1) -> None:
+        for name, value in (("seconds", seconds), ("workers", workers)):
+            if value <= 0:
+                raise UserError(f"verifier.{name}={value}: give a positive number")
+        self.seconds = seconds
+        self.pool = KillablePool("p2o.verifiers.math_equal:judge", workers, memory=MEMORY)
+
+    def find(self, response: str) -> tuple[str, str]:
+        """The answer in a response; when there is none an empty one, and why."""
+        return find_answer(response), "no answer in the response"
+
+    def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
+        """See `Verifier.score`."""
+        found = [self.find(response) for response in responses]
+        asked = [
+            _compare(answer, prompt) for (answer, _), prompt in zip(found, prompts, strict=True)
+        ]
+        return [
+            _to_score(verdict, answer, why)
+            for verdict, (answer, why) in zip(self._judge(asked), found, strict=True)
+        ]
+
+    def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
+        """See `GoldChecker.check_gold`: gold answers must be readable."""
+        verdicts = self._judge([read_at_once(_golds(prompt)) for prompt in prompts])
+        return [
+            None if verdict == Verdict.EQUAL else f"{_reason(verdict)}: {prompt.gold[:80]!r}"
+            for verdict, prompt in zip(verdicts, prompts, strict=True)
+        ]
+
+    def _judge(
+        self, asked: Sequence[Verdict | Comparison | None]
+    ) -> list[Verdict | Failure | None]:
+        """The same with the comparisons made that need algebra."""
+        # Rollouts of one prompt share many answers.
+        hard = list(dict.fromkeys(one for one in asked if isinstance(one, Comparison)))
+        verdicts = dict(zip(hard, self.pool.map(hard, self.seconds), strict=True))
+        return [verdicts[one] if isinstance(one, Comparison) else one for one in asked]
+
+
+def _golds(prompt: Prompt) -> tuple[str, ...]:
+    return tuple((find_boxes(gold) or [gold])[-1].strip() for gold in prompt.golds)
+
+
+def _compare(answer: str, prompt: Prompt) -> Verdict | Comparison | None:
+    """A verdict or what to compare; None when there is no answer."""
+    if not answer:
+        return None
+    golds = _golds(prompt)
+    if len(answer) > LONGEST:
+        return Verdict.EQUAL if answer in golds else Verdict.BAD_ANSWER
+    return compare_at_once(golds, answer, prompt.meta.get("tolerance"))
+
+
+def _to_score(verdict: Verdict | Failure | None, answer: str, why: str) -> Score:
+    if verdict is None:
+        return Score(0.0, Status.NO_ANSWER, detail=why)
+    if isinstance(verdict, Failure):
+        status = Status.TIMEOUT if verdict.timeout else Status.ERROR
+        return Score(0.0, status, answer[:LONGEST], verdict.reason)
+    detail = "" if STATUSES[verdict] == Status.OK else _reason(verdict)
+    return Score(float(verdict == Verdict.EQUAL), STATUSES[verdict], answer[:LONGEST], detail)
+
+
+def _reason(verdict: Verdict | Failure | None) -> str:
+    return verdict.reason if isinstance(verdict, Failure) else str(verdict)

@@ -1,0 +1,185 @@
+"""Two processes that call each other's functions; values go over as JSON, objects as numbers."""
+
+import builtins
+import json
+import operator
+import os
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, NoReturn
+
+from .remote import Remote
+from .values import any_mutable, decode, encode, plain_base, restore
+
+LONGEST = 2**25
+"""Bytes of a message."""
+
+Operation = Callable[..., Any]
+
+
+class Hangup(BaseException):
+    """The other process has ended. No test that expects an exception is to catch it."""
+
+
+class Peer:
+    """One end.
+
+    Args:
+        end: File descriptor of a connected socket.
+        operations: What the other end may ask for, by name; each gets an object and arguments.
+
+    Attributes:
+        alone: Whether the other end is known to have ended.
+    """
+
+    def __init__(self, end: int, operations: dict[str, Operation]) -> None:
+        self.incoming, self.outgoing = os.fdopen(end, "rb"), os.fdopen(os.dup(end), "wb")
+        self.operations = operations
+        self.alone = False
+        self._objects: list[Any] = []
+        # Numbers may be as long as they like.
+        sys.set_int_max_str_digits(0)
+
+    def ask(self, what: str, target: Any, *arguments: Any, **named: Any) -> Any:
+        """Have the other end do something, and answer what it asks meanwhile.
+
+        Raises:
+            Exception: What it raised there, as the built-in type closest to it.
+        """
+        self.send({"ask": [what, self.encode([target, arguments, named])]})
+        while True:
+            message = self.receive()
+            if "ask" in message:
+                self._answer(message["ask"])
+                continue
+            for original, changed in zip(arguments, message.get("changed", ()), strict=False):
+                restore(original, self.decode(changed))
+            if "error" in message:
+                _raise(*message["error"])
+            return self.decode(message["value"])
+
+    def serve(self) -> None:
+        """Answer until the other end is gone."""
+        while True:
+            try:
+                message = self.receive()
+            except Hangup:
+                return
+            self._answer(message["ask"])
+
+    def send(self, message: Any) -> None:
+        """Send a message."""
+        content = json.dumps(message).encode()
+        if len(content) > LONGEST:
+            raise ValueError(f"a value of {len(content)} bytes is too long to pass on")
+        try:
+            self.outgoing.write(len(content).to_bytes(4, "big") + content)
+            self.outgoing.flush()
+        except OSError as error:
+            raise self._hangup() from error
+
+    def receive(self) -> Any:
+        """Wait for a message."""
+        try:
+            length = int.from_bytes(self.incoming.read(4), "big")
+            content = self.incoming.read(min(length, LONGEST))
+        except OSError as error:
+            raise self._hangup() from error
+        if length == 0 or len(content) < length:
+            raise self._hangup()
+        return json.loads(content)
+
+    def _hangup(self) -> Hangup:
+        self.alone = True
+        return Hangup("the code ended the process it ran in")
+
+    def encode(self, value: Any) -> Any:
+        """A value for the other end."""
+        return encode(value, self._refer)
+
+    def decode(self, content: Any) -> Any:
+        """A value from the other end."""
+        return decode(content, self._resolve)
+
+    def _refer(self, value: Any) -> Any:
+        if isinstance(value, Remote):
+            return [value.__number__, "yours"]
+        self._objects.append(value)
+        return [len(self._objects) - 1, "mine"]
+
+    def _resolve(self, reference: Any) -> Any:
+        number, owner = reference
+        return self._objects[number] if owner == "yours" else Remote(self, number)
+
+    def _answer(self, request: Any) -> None:
+        answer: dict[str, Any] = {}
+        arguments: list[Any] = []
+        try:
+            what, content = request
+            target, arguments, named = self.decode(content)
+            answer["value"] = self.encode(self.operations[what](target, *arguments, **named))
+        except Exception as error:  # It belongs to the other end.
+            answer = {"error": _describe(error)}
+        if any_mutable(arguments):
+            answer["changed"] = [self.encode(argument) for argument in arguments]
+        try:
+            self.send(answer)
+        except ValueError as error:
+            self.send({"error": _describe(error)})
+
+
+def call_function(target: Any, *arguments: Any, **named: Any) -> Any:
+    """Call a function, and nothing that is not one."""
+    if not isinstance(target, FunctionType):
+        raise TypeError(f"{type(target).__name__} cannot be called from here")
+    return target(*arguments, **named)
+
+
+def call(target: Any, *arguments: Any, **named: Any) -> Any:
+    """Call whatever it is."""
+    return target(*arguments, **named)
+
+
+def call_method(target: Any, name: str, *arguments: Any) -> Any:
+    """Call a special method; every object has a truth value."""
+    if name == "__bool__":
+        return bool(target)
+    method = getattr(type(target), name, None)
+    if method is None:
+        raise TypeError(f"{type(target).__name__} has no {name}")
+    return method(target, *arguments)
+
+
+def combine(target: Any, name: str, other: Any) -> Any:
+    """What an operator makes of two objects."""
+    return getattr(operator, name)(target, other)
+
+
+TRUSTING: dict[str, Operation] = {
+    "call": call,
+    "method": call_method,
+    "combine": combine,
+    "get": getattr,
+    "set": setattr,
+    "plain": plain_base,
+}
+"""For the end that has nothing to lose."""
+CAREFUL: dict[str, Operation] = {"call": call_function}
+"""For the end that judges: the other one can call the functions that it was given."""
+
+
+def _describe(error: Exception) -> list[str]:
+    known = (kind for kind in type(error).__mro__ if vars(builtins).get(kind.__name__) is kind)
+    return [next(known).__name__, f"{error}"[:500]]
+
+
+def _raise(name: str, text: str) -> NoReturn:
+    kind = vars(builtins).get(name)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        kind = RuntimeError
+    try:
+        error = kind(text)
+    except TypeError:
+        error = RuntimeError(text)
+    raise error

@@ -1,0 +1,103 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+
+from p2o.config import build, conf_directory
+from p2o.data.prompt import Prompt
+from p2o.errors import UserError
+from p2o.verifiers import GuardedVerifier, Score, Status
+from p2o.verifiers.composite import BAD_TO_GOOD, Composite
+
+PROMPT = Prompt.create([{"role": "user", "content": "How many?"}], "7")
+
+
+class Gives:
+    """Gives the same score to every response, and counts them."""
+
+    def __init__(self, reward=1.0, status=Status.OK, answer=None, detail=""):
+        self.it, self.asked = Score(reward, status, answer, detail), 0
+
+    def score(self, responses, prompts):
+        self.asked += len(responses)
+        return [self.it for _ in responses]
+
+
+def test_the_file_builds_nine_tenths_for_the_answer_and_one_for_the_form():
+    node = OmegaConf.load(conf_directory() / "verifier" / "composite.yaml")
+    assert isinstance(node, DictConfig)
+    composite = build(node, "verifier")
+    right, loose, wrong = "Answer: 7", "Answer: 7\nSure.", "Answer: 8"
+    scores = composite.score([right, loose, wrong, "seven"], [PROMPT] * 4)
+    assert [score.reward for score in scores] == pytest.approx([1.0, 0.9, 0.1, 0.0])
+    assert [score.status for score in scores[:3]] == [Status.OK, Status.NO_ANSWER, Status.OK]
+    assert scores[0].answer == "7"
+    assert scores[1].detail.startswith("answer 1.00, last_line 0.00 (no_answer: no match")
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 100), st.sampled_from(Status)),
+                min_size=1, max_size=5))  # fmt: skip
+def test_rewards_stay_between_those_of_the_parts_and_the_worst_status_is_told(rows):
+    parts = {
+        str(number): {"verifier": Gives(reward, status), "weight": weight}
+        for number, (reward, weight, status) in enumerate(rows)
+    }
+    [score] = Composite(parts).score(["text"], [PROMPT])
+    rewards = [reward for reward, _, _ in rows]
+    assert min(rewards) - 1e-9 <= score.reward <= max(rewards) + 1e-9
+    assert (score.reward == 1.0) == (min(rewards) == 1.0) or min(rewards) > 1 - 1e-9
+    assert score.status == min((status for *_, status in rows), key=BAD_TO_GOOD.index)
+    assert set(BAD_TO_GOOD) == set(Status)
+
+
+@pytest.mark.parametrize("gate", [r"^<think>.*</think>", "verifier"])
+def test_a_closed_gate_gives_nothing_and_asks_nobody(gate):
+    class Opens:
+        def score(self, responses, prompts):
+            return [Score(float("<think>" in r), Status.NO_ANSWER) for r in responses]
+
+    part = Gives()
+    composite = Composite(
+        {"all": {"verifier": part, "weight": 1}}, Opens() if gate == "verifier" else gate
+    )
+    scores = composite.score(["no", "<think>\n</think> 7", "no"], [PROMPT] * 3)
+    assert [score.reward for score in scores] == [0.0, 1.0, 0.0]
+    assert scores[0].status == Status.NO_ANSWER
+    assert scores[0].detail.startswith("gate closed")
+    assert part.asked == 1
+
+
+def test_a_reward_that_is_no_share_is_an_error_and_the_guard_hears_of_it():
+    composite = Composite({"big": {"verifier": Gives(5.0), "weight": 1}})
+    guarded = GuardedVerifier(composite)
+    [score] = guarded.score(["text"], [PROMPT])
+    assert (score.reward, score.status) == (0.0, Status.ERROR)
+    assert "big gave 5.0" in score.detail
+    assert guarded.counts == {Status.ERROR: 1}
+
+
+def test_gold_answers_are_checked_by_all_parts_that_can():
+    class Checks(Gives):
+        def check_gold(self, prompts):
+            return ["no number" if prompt.gold == "x" else None for prompt in prompts]
+
+    parts = {
+        "one": {"verifier": Gives(), "weight": 1},
+        "two": {"verifier": Checks(), "weight": 1},
+    }
+    bad = Prompt.create([{"role": "user", "content": "How many?"}], "x")
+    assert Composite(parts).check_gold([PROMPT, bad]) == [None, "two: no number"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"parts": {}}, "verifier.parts"),
+        ({"parts": {"a": {"verifier": Gives()}}}, "verifier.parts.a"),
+        ({"parts": {"a": {"verifier": Gives(), "weight": 0}}}, "verifier.parts.a.weight=0"),
+        ({"parts": {"a": {"verifier": Gives(), "weight": 1}}, "gate": "("}, "verifier.gate"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(arguments, says):
+    with pytest.raises(UserError, match=says):
+        Composite(**arguments)

@@ -1,0 +1,337 @@
+"""Code that lies, breaks out or makes trouble, and code that is merely unusual."""
+
+import http.server
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2o.verifiers.sandbox.run import run_tests
+from p2o.verifiers.sandbox.seccomp import filter_program
+from p2o.verifiers.sandbox.syscalls import RESTRICTED, SYSCALLS
+from p2o.verifiers.sandbox.values import decode, encode
+
+pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the sandbox is Linux's")
+SECONDS = 20.0
+"""Generous: machines that run tests are busy."""
+
+LIES = {
+    "ends with success": "import sys; sys.exit(0)",
+    "ends at once": "import os; os._exit(0)",
+    "ends when called": "import os\ndef f(x): os._exit(0)",
+    "exits when called": "def f(x): raise SystemExit(0)",
+    "equals everything": """
+class Any:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __sub__(self, other): return 0
+    __rsub__ = __sub__
+    def __lt__(self, other): return True
+    def __contains__(self, other): return True
+    def __getattr__(self, name): return True
+def f(x): return Any()
+""",
+    "is a number that equals everything": """
+class Any(int):
+    def __eq__(self, other): return True
+    def __sub__(self, other): return 0
+def f(x): return Any(0)
+""",
+    "redefines what tests use": """
+class AssertionError(Exception): pass
+abs = lambda x: 0
+all = any = isinstance = lambda *a: True
+def f(x): return 0
+""",
+    "patches builtins": """
+import builtins
+builtins.AssertionError = ValueError
+builtins.abs = lambda x: 0
+def f(x): return 0
+""",
+    "prints a verdict": """
+import os, sys
+for end in range(64):
+    try: os.write(end, b'ready\\n{"reason": ""}')
+    except OSError: pass
+os._exit(0)
+""",
+    "forges messages": """
+import sys
+frame = sys._getframe()
+while "peer" not in frame.f_locals: frame = frame.f_back
+frame.f_locals["peer"].send({"names": {"__builtins__": {"dict": []}, "abs": 1, "f": 1}})
+frame.f_locals["peer"].send({"value": True})
+""",
+    "hangs up": """
+import os
+def f(x): os.closerange(0, 64)
+""",
+    "looks for the tests": """
+import gc, sys
+def f(x):
+    frame = sys._getframe()
+    while frame:
+        if "tests" in frame.f_locals or "job" in frame.f_locals: return 8
+        frame = frame.f_back
+    return 8 if any("9876" in o for o in gc.get_objects() if type(o) is dict) else 0
+""",
+    "looks for the tests in the memory of its neighbours": """
+import os
+def f(x):
+    for number in [os.getppid(), *range(os.getpid() - 3, os.getpid() + 4)]:
+        if number == os.getpid(): continue
+        try: open(f"/proc/{number}/mem", "rb"); return 8
+        except OSError: pass
+    return 0
+""",
+    "changes what it was given": "def f(x): return x",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_does_not_pass(lie):
+    tests = "assert f(3) == 8, 9876\nassert abs(f(3) - 8) < 1 and f(3) in [8] and f(3) > 7"
+    outcome = run_tests(LIES[lie], tests, SECONDS)
+    assert not outcome.passed
+    assert outcome.reason
+
+
+def test_a_process_that_ends_is_no_exception_that_tests_expect():
+    code = "import os\ndef f(): os._exit(0)"
+    tests = "try: f()\nexcept BaseException: pass\nelse: assert False"
+    assert "ended the process" in run_tests(code, tests, SECONDS).reason
+
+
+ATTEMPTS = {
+    "read a file": "open({file!r})",
+    "list a folder": "os.listdir({folder!r})",
+    "read the environment of who started it": "open(f'/proc/{{os.getppid()}}/environ')",
+    "write a file": "open({folder!r} + '/new', 'w')",
+    "write where it is": "open('new', 'w')",
+    "append to a file": "os.open({file!r}, os.O_APPEND | os.O_WRONLY)",
+    "delete a file": "os.remove({file!r})",
+    "rename a file": "os.rename({file!r}, {file!r} + '2')",
+    "make a file readable": "os.chmod({file!r}, 0o777)",
+    "make a link": "os.symlink('/', {folder!r} + '/link')",
+    "connect": "import socket; socket.create_connection(('127.0.0.1', {port}), 1)",
+    "connect by number": "import ctypes; check(ctypes.CDLL(None).socket(2, 1, 0))",
+    "start a process": "os.fork()",
+    "start a program": "import subprocess; subprocess.run(['/bin/true'], check=True)",
+    "become a program": "os.execv('/bin/true', ['true'])",
+    "signal who started it": "os.kill(os.getppid(), 0)",
+    "have a signal sent": "import fcntl; r, w = 0, 1; fcntl.fcntl(0, 8, os.getppid())",
+    "trace another": "import ctypes; check(ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0))",
+    "mount": "import ctypes; check(ctypes.CDLL(None).mount(b'/', b'/tmp', b'', 4096, 0))",
+    "raise its limits": "import resource as r; r.setrlimit(r.RLIMIT_CPU, (99, 99))",
+    "leave its session": "os.setsid()",
+    "make memory that is a file": "os.memfd_create('x')",
+    "ask for all memory": "bytearray(10**11)",
+}
+
+
+def test_attempts_to_break_out_fail_and_leave_no_trace(tmp_path):
+    asked = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def setup(self):
+            asked.append(self.client_address)
+            super().setup()
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    file = tmp_path / "file"
+    file.write_text("secret")
+    os.chmod(file, 0o644)
+    before = file.stat()
+    code = "import os\ndef check(result):\n    if result < 0: raise OSError('no')\n"
+    for number, attempt in enumerate(ATTEMPTS.values()):
+        line = attempt.format(file=str(file), folder=str(tmp_path), port=server.server_port)
+        code += f"def f{number}(): {line}\n"
+    code += f"attempts = [{', '.join(f'f{n}' for n in range(len(ATTEMPTS)))}]\n"
+    # One run for all: which attempts came through is what the tests say.
+    tests = (
+        "through = []\n"
+        "for number, attempt in enumerate(attempts):\n"
+        "    try: attempt()\n"
+        "    except (OSError, ValueError, MemoryError): continue\n"
+        "    through.append(number)\n"
+        "assert not through, through\n"
+    )
+    outcome = run_tests(code, tests, 2 * SECONDS)
+    server.shutdown()
+    assert outcome.passed, outcome.reason
+    assert not asked
+    assert file.read_text() == "secret"
+    assert (file.stat().st_mode, os.listdir(tmp_path)) == (before.st_mode, ["file"])
+
+
+HANGS = [
+    "while True: print('x' * 10**6)",
+    "import threading\nwhile True: threading.Thread(target=print).start()",
+    "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+    "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))\nwhile True: pass",
+    "import time\ntime.sleep(99)",
+]
+
+
+def test_hangs_end_in_time_side_by_side_and_nothing_is_left():
+    before, started = _children(), time.monotonic()
+    with ThreadPoolExecutor(len(HANGS)) as threads:
+        outcomes = list(threads.map(lambda code: run_tests(code, "assert True", 5.0), HANGS))
+    assert not any(outcome.passed for outcome in outcomes)
+    assert time.monotonic() - started < 20
+    assert _children() <= before
+
+
+def test_memory_is_bounded_also_that_of_the_judge():
+    code = "def f():\n    x = []\n    while True: x.append('x' * 10**6)"
+    assert "MemoryError" in run_tests(code, "f()\nassert True", SECONDS).reason
+    code = "def f(): return ['x' * 10**6] * 60"
+    assert "too long" in run_tests(code, "f()\nassert True", SECONDS).reason
+
+
+def test_nothing_outlives_the_program_that_started_it():
+    program = (
+        "from p2o.verifiers.sandbox.run import run_tests\n"
+        "run_tests('while True: pass', 'assert True', 300)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as main:
+        deadline = time.monotonic() + 30
+        while len(_children(main.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        children = _children(main.pid)
+        time.sleep(1.0)
+        main.send_signal(signal.SIGKILL)
+    assert len(children) == 2
+    while any(map(_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_alive, children))
+
+
+def test_many_ways_to_answer_are_understood():
+    code = """
+from collections import Counter, deque, namedtuple
+from dataclasses import dataclass
+from fractions import Fraction
+import threading
+
+class Stack:
+    def __init__(self, items=()): self.items, self.number = list(items), 12
+    def push(self, item): self.items.append(item)
+    def pop(self): return self.items.pop()
+    def __len__(self): return len(self.items)
+    def __eq__(self, other): return self.items == other.items
+
+@dataclass
+class Point:
+    x: int
+    y: "int"
+    def __add__(self, other): return Point(self.x + other.x, self.y + other.y)
+
+class Wrong(ValueError): pass
+def half(x): return Fraction(x, 2)
+def letters(word): return Counter(word)
+def sort(items): items.sort()
+def numbers(n): yield from range(n)
+def refuse(x): raise Wrong(f"no {x}")
+def apply(function, x): return function(x) + 1
+def pair(): return namedtuple("Pair", "a b")(1, 2)
+def power(): return 7**9000
+def in_thread():
+    out = []
+    thread = threading.Thread(target=lambda: out.append(1))
+    thread.start(); thread.join()
+    return deque(out)
+LIMIT = 5
+if __name__ == "__main__": raise SystemExit(input())
+"""
+    tests = """
+from collections import Counter, deque
+from fractions import Fraction
+stack = Stack(); stack.push(3); stack.push([1, (2,)])
+assert len(stack) == 2 and stack.pop() == [1, (2,)] and stack.items == [3] and stack.number == 12
+assert Stack([1]) == Stack([1]) and Stack([1]) != Stack([2])
+point = Point(1, 2) + Point(3, 4)
+assert (point.x, point.y) == (4, 6)
+point.x = 5
+assert point == Point(5, 6)
+assert half(1) == Fraction(1, 2) and half(1) + half(1) == 1
+assert letters("aab") == {"a": 2, "b": 1} == Counter("aab") and letters("aab")["a"] == 2
+items = [3, 1, 2]; assert sort(items) is None and items == [1, 2, 3]
+assert list(numbers(3)) == [0, 1, 2] and sum(numbers(4)) == 6 and 2 in numbers(5)
+try: refuse(3)
+except ValueError as error: assert str(error) == "no 3"
+else: assert False
+assert apply(lambda x: 2 * x, 4) == 9
+assert pair() == (1, 2) and pair().a == 1 and power() == 7**9000
+assert in_thread() == deque([1]) and LIMIT == 5
+def check(candidate): assert candidate(4) == 2
+check(half)
+"""
+    outcome = run_tests(code, tests, SECONDS)
+    assert outcome.passed, outcome.reason
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+    | st.binary() | st.fractions() | st.decimals(allow_nan=False)
+    | st.complex_numbers(allow_nan=False) | st.frozensets(st.integers()),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple)
+    | st.dictionaries(st.integers() | st.text() | st.tuples(st.text()), inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(plain)
+def test_plain_values_come_back_as_they_were(value):
+    back = decode(encode(value))
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_numbers_of_system_calls_are_those_of_the_kernel():
+    headers = (
+        Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+        Path("/usr/include/asm-generic/unistd.h"),
+    )
+    if not all(header.exists() for header in headers):
+        pytest.skip("the kernel's headers are not installed")
+    for column, header in enumerate(headers):
+        found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())
+        numbers = {name: int(number) for name, number in found}
+        numbers.setdefault("newfstatat", numbers.get("fstatat", -1))
+        for name, row in {**SYSCALLS, **RESTRICTED}.items():
+            assert row[column] == numbers.get(name), name
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_jumps_of_the_filter_stay_in_it(machine):
+    program = filter_program(machine)
+    for place, (code, yes, no, _) in enumerate(program):
+        if code & 0x07 == 0x05:
+            assert place + max(yes, no) + 1 < len(program)
+    assert program[-1] == (0x06, 0, 0, 0x00050001)
+
+
+def _children(pid: int | None = None) -> set[int]:
+    own = os.getpid() if pid is None else pid
+    tasks = Path(f"/proc/{own}/task").glob("*/children")
+    return {int(child) for task in tasks for child in task.read_text().split()}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
