@@ -54,7 +54,7 @@ class Math:
             _compare(answer, prompt) for (answer, _), prompt in zip(found, prompts, strict=True)
         ]
         return [
-            _to_score(verdict, answer, why)
+            to_score(verdict, answer, why)
             for verdict, (answer, why) in zip(self._judge(asked), found, strict=True)
         ]
 
@@ -90,7 +90,8 @@ def _compare(answer: str, prompt: Prompt) -> Verdict | Comparison | None:
     return compare_at_once(golds, answer, prompt.meta.get("tolerance"))
 
 
-def _to_score(verdict: Verdict | Failure | None, answer: str, why: str) -> Score:
+def to_score(verdict: Verdict | Failure | None, answer: str, why: str) -> Score:
+    """The score for a verdict on an answer; without a verdict for none, and why there is none."""
     if verdict is None:
         return Score(0.0, Status.NO_ANSWER, detail=why)
     if isinstance(verdict, Failure):

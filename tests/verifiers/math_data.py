@@ -71,6 +71,8 @@ def read_golds(name: str) -> list[Prompt]:
         rows = (DATA / "gsm8k/test.jsonl").read_text().splitlines()
         answers = [json.loads(row)["answer"].rpartition("####")[2] for row in rows]
     else:
-        answers = [row["answer"] for row in json.loads((DATA / f"eval/{name}.json").read_text())]
+        answers = [
+            row["answer"] for row in json.loads((DATA / "eval" / f"{name}.json").read_text())
+        ]
     lists = [answer if isinstance(answer, list) else [answer] for answer in answers]
     return [prompt_of(*(str(text).strip() for text in texts)) for texts in lists]

@@ -8,6 +8,7 @@ from math_data import prompt_of
 from p2o.verifiers import Math, Status
 from p2o.verifiers.answers import find_answer
 from p2o.verifiers.math_text import clean
+from p2o.verifiers.math_verify_alone import MathVerifyAlone
 from p2o.verifiers.plain_number import read_plain
 
 
@@ -75,6 +76,18 @@ def test_statuses():
     ]
     assert "gold answer cannot be parsed" in scores[2].detail
     assert not any(score.reward for score in scores)
+    verifier.pool.close()
+
+
+def test_math_verify_alone_gives_the_same_statuses():
+    verifier = MathVerifyAlone(seconds=30)
+    responses = [r"\boxed{x+1}", r"\boxed{x+2}", "none", r"\boxed{2}"]
+    prompts = [prompt_of("1+x"), prompt_of("x", "2+x"), prompt_of("3"), prompt_of("3")]
+    scores = verifier.score(responses, prompts)
+    assert [score.reward for score in scores] == [1.0, 1.0, 0.0, 0.0]
+    expected = [Status.OK, Status.OK, Status.NO_ANSWER, Status.OK]
+    assert [score.status for score in scores] == expected
+    assert scores[0].answer == "x+1"
     verifier.pool.close()
 
 

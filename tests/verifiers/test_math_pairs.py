@@ -4,7 +4,7 @@ import pytest
 from math_data import read_pairs
 
 from p2o.verifiers import Math, Status
-from p2o.verifiers.worker_pool import KillablePool
+from p2o.verifiers.math_verify_alone import MathVerifyAlone
 
 PAIRS = read_pairs()
 KINDS = list(dict.fromkeys(pair.kind for pair in PAIRS))
@@ -32,14 +32,16 @@ def test_every_pair_is_judged_as_a_teacher_would(kind, scores):
 
 @pytest.mark.slow
 def test_math_verify_alone_differs_where_a_star_says_so(scores):
-    pool = KillablePool("worker_functions:math_verify_alone", workers=2)
+    verifier = MathVerifyAlone(seconds=30, workers=2)
     # It knows of no tolerances.
     pairs = [pair for pair in PAIRS if pair.tolerance is None]
-    alone = pool.map([(pair.gold, pair.answer) for pair in pairs], seconds=30)
-    pool.close()
+    alone = verifier.score(
+        [f"\\boxed{{{pair.answer}}}" for pair in pairs], [pair.prompt for pair in pairs]
+    )
+    verifier.pool.close()
     differing = {
         pair
-        for pair, verdict in zip(pairs, alone, strict=True)
-        if verdict is not bool(scores[pair].reward)
+        for pair, score in zip(pairs, alone, strict=True)
+        if score.reward != scores[pair].reward
     }
     assert differing == {pair for pair in pairs if pair.differs}
