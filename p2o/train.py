@@ -49,6 +49,9 @@ from p2o_callbacks import TrainingCollapsed
 
 logger = logging.getLogger(__name__)
 
+SAMPLED_IN = ("train", "evolution", "held_out")
+"""Keys of ``sampling``."""
+
 
 def train(config: DictConfig) -> float:
     """Run one training as configured.
@@ -91,7 +94,9 @@ def train(config: DictConfig) -> float:
     search_engine = MeteredEngine(JournaledEngine(sampler, journal), ledger)
     search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = prepare(config, renderer, judge)
-    sampling = build(config.sampling.train, "sampling.train")
+    sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
+    for name in SAMPLED_IN:
+        runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
     module: P2OModule = call(
         P2OModule,
         "module",
@@ -99,7 +104,7 @@ def train(config: DictConfig) -> float:
         policy_loss=build(config.algorithm.loss, "algorithm.loss"),
         optimizer=build(config.optimizer, "optimizer"),
         scheduler=build(config.scheduler, "scheduler"),
-        temperature=sampling.temperature,
+        temperature=sampling["train"].temperature,
         kl=build(config.algorithm.kl, "algorithm.kl"),
         entropy_coefficient=config.algorithm.entropy_coefficient,
         **config.module,
@@ -138,9 +143,9 @@ def train(config: DictConfig) -> float:
         builder=builder,
         ledger=ledger,
         sizes=sizes,
-        sampling=sampling,
-        evolution_sampling=build(config.sampling.evolution, "sampling.evolution"),
-        held_out_sampling=build(config.sampling.held_out, "sampling.held_out"),
+        sampling=sampling["train"],
+        evolution_sampling=sampling["evolution"],
+        held_out_sampling=sampling["held_out"],
         held_out_samples=config.data.held_out_samples,
         seed=config.seed,
     )

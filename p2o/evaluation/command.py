@@ -20,7 +20,7 @@ from p2o.errors import EngineError, UserError
 from p2o.evaluation.benchmark import Benchmark, load_benchmarks
 from p2o.evaluation.completions import Completions, read_completions
 from p2o.evaluation.rescore import differences_table, rescore
-from p2o.evaluation.sampling import check_lengths, sample
+from p2o.evaluation.sampling import check_questions, sample
 from p2o.evaluation.summary import summarise, summary_table
 from p2o.evaluation.templates import read_templates
 from p2o.export.checkpoint import find_checkpoint, load_model
@@ -68,7 +68,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     engine = build(config.rollout, "rollout", model=model)
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
     runner = RolloutRunner(engine, renderer, guarded, config.max_prompt_tokens)
-    check_lengths(benchmarks, runner)
+    check_questions(benchmarks, runner)
     sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
     results = {
         "benchmarks": summarise(read_completions(folder)),

@@ -11,16 +11,18 @@ from p2o.errors import UserError
 from p2o.evaluation.benchmark import Benchmark
 from p2o.evaluation.completions import Completions
 from p2o.evaluation.templates import TemplateUse
+from p2o.rollout.engine import check_lengths
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.seeds import derive_seed
 
 
-def check_lengths(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> None:
+def check_questions(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> None:
     """Nothing is cut and nothing left out: a question that is too long is refused.
 
     Raises:
-        UserError: Names the longest.
+        UserError: Names the longest, or what the engine has room for.
     """
+    limit = getattr(runner.engine, "max_length", None)
     for benchmark in benchmarks:
         excess = {prompt.id: runner.check_length(prompt) for prompt in benchmark.prompts}
         worst = max(excess, key=lambda prompt_id: excess[prompt_id])
@@ -29,6 +31,9 @@ def check_lengths(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> Non
                 f"max_prompt_tokens={runner.max_prompt_tokens}: question {worst} of "
                 f"{benchmark.name} is longer by {excess[worst]} tokens; raise it"
             )
+        if limit is not None:
+            rendered = [runner.renderer.render(prompt.messages) for prompt in benchmark.prompts]
+            check_lengths(rendered, benchmark.sampling, limit)
 
 
 def sample(

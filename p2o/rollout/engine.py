@@ -82,6 +82,6 @@ def check_lengths(
     if longest + sampling.max_new_tokens > limit:
         raise UserError(
             f"a prompt of {longest} tokens and {sampling.max_new_tokens} new ones do not fit into "
-            f"the engine's {limit}; lower data.max_prompt_tokens or max_new_tokens, or raise "
-            "rollout.max_length"
+            f"the engine's {limit}; lower max_prompt_tokens or max_new_tokens, or raise "
+            "rollout.max_length where that is what limits it"
         )

@@ -125,6 +125,24 @@ class RolloutRunner:
             )
         ]
 
+    def check_room(self, max_new_tokens: int, key: str) -> None:
+        """Refuse lengths that the engine has no room for, before it gets a prompt that shows it.
+
+        Args:
+            max_new_tokens: Of a response.
+            key: Where that is set.
+
+        Raises:
+            UserError: Names both settings and the engine's limit.
+        """
+        limit = getattr(self.engine, "max_length", None)
+        if limit is not None and self.max_prompt_tokens + max_new_tokens > limit:
+            raise UserError(
+                f"{key}={max_new_tokens} and max_prompt_tokens={self.max_prompt_tokens} are more "
+                f"than the {limit} tokens that the engine takes; lower one of them, or raise "
+                "rollout.max_length where that is what limits it"
+            )
+
     def check_length(self, prompt: Prompt) -> int:
         """Tokens by which the bare prompt is over the budget; 0 when it fits."""
         return max(0, len(self.renderer.render(prompt.messages)) - self.max_prompt_tokens)

@@ -141,6 +141,10 @@ def test_a_run_s_checkpoint_is_evaluated_with_and_without_its_templates(p2o_trai
         (["suit=aime24"], "suit: no such key"),
         (["suite=aime2"], "suite=aime2: no such option"),
         (["max_prompt_tokens=10"], "max_prompt_tokens=10: question "),
+        (
+            ["max_new_tokens=250"],
+            "a prompt of 13 tokens and 250 new ones do not fit into the engine's 256; lower",
+        ),
         (["benchmarks.digits.samples=4"], "benchmarks.digits.samples=4: at temperature 0 all are"),
         (["template_mode=all"], "template_mode=all: give best, majority or assigned"),
         (["run=nowhere"], "nowhere: not a run directory of p2o-train"),

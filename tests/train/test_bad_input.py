@@ -380,3 +380,11 @@ def test_a_verifier_that_stops_working_ends_the_run_and_leaves_a_checkpoint(
     latest = max(checkpoints, key=lambda checkpoint: checkpoint["global_step"])
     assert latest["global_step"] == 3
     assert latest["RolloutDataModule"]["ledger"]["train"]["rollouts"] >= 3 * 8 * 6
+
+
+def test_lengths_that_the_policy_has_no_room_for_are_refused_at_the_start(in_process):
+    status, stderr = in_process(*SMALL, "sampling.train.max_new_tokens=200")
+    assert status == 2
+    assert (
+        "sampling.train.max_new_tokens=200 and max_prompt_tokens=96 are more than the 256" in stderr
+    )
