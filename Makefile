@@ -20,7 +20,7 @@ test: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 # vLLM's CPU build binds threads to cores and takes 4 GiB for its cache unless told otherwise.
 test-engines: $(ENGINES_MADE)

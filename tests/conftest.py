@@ -1,5 +1,6 @@
 """Shared pieces: a tiny random policy, the embedded one, and a way to run `p2o-train`."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +11,14 @@ import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from p2o.models import load_policy
+
+# The environment for engines goes without it.
+if importlib.util.find_spec("hypothesis"):
+    from hypothesis import settings
+
+    # Speed is measured in benchmarks; tests run on busy machines.
+    settings.register_profile("p2o", deadline=None)
+    settings.load_profile("p2o")
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def parts(settings):
     return dev, 2 * dev + 2 * settings["minibatch_size"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.fixed_dictionaries(
         {

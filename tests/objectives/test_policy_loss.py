@@ -112,7 +112,7 @@ def test_gradient_agrees_with_finite_differences(loss: PolicyLoss) -> None:
 
 
 @each_loss
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from([1, 2, 3, 6]))
 def test_gradients_do_not_depend_on_micro_batches(loss: PolicyLoss, seed: int, size: int) -> None:
     batch = random_batch(6, 5, seed)
@@ -127,7 +127,7 @@ def test_gradients_do_not_depend_on_micro_batches(loss: PolicyLoss, seed: int, s
 
 
 @each_loss
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.permutations(range(6)))
 def test_gradients_follow_a_permutation_of_rows(
     loss: PolicyLoss, seed: int, order: list[int]

@@ -136,9 +136,7 @@ def test_a_model_without_an_end_token_is_refused(tiny_model):
         HFEngine(tiny_model)
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6))
 def test_order_is_kept_for_any_lengths(tiny_model, lengths):
     prompts = [[4 + index] * length for index, length in enumerate(lengths)]
