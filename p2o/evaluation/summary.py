@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from p2o.evaluation.statistics import bootstrap_interval, pass_at_k
@@ -60,9 +61,11 @@ def _summarise_one(rows: Sequence[Row]) -> dict[str, Any]:
 
 def summary_table(results: Mapping[str, Mapping[str, Any]], missing: Mapping[str, str]) -> Table:
     """The results; percentages but for tokens."""
-    table = Table(title="Accuracy and pass@k, %")
-    table.add_column("")
-    for name in ("asked", "mean", "95 %", "@4", "@16", "tokens", "cut", "no answer"):
+    table = Table(
+        title="Accuracy and pass@k, %", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("", no_wrap=True)
+    for name in ("asked", "mean", "95 %", "@4", "@16", "tokens", "cut", "no\nanswer"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, result in results.items():
         low, high = result["interval"]

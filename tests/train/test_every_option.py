@@ -26,6 +26,7 @@ SMALL = (
     "data.mini_batch=8",
     "data.group_size=3",
     "trainer.max_epochs=2",
+    "data.max_prompt_tokens=240",
     "sampling.train.max_new_tokens=16",
 )
 # One step an epoch; the long problems are hard, so that there is a search.
