@@ -108,6 +108,7 @@ def published(shape: ModelShape, ranks: int) -> Setup:
             EPOCHS,
             held_out=Draws(HELD_OUT, HELD_OUT, NEW_TOKENS, mean),
             search=Draws(resolve_budget(SEARCH, DEV_SIZE), DEV_SIZE, NEW_TOKENS, mean),
+            checkpoints=EPOCHS + 1,
         ),
         DEVICES["h100"],
     )

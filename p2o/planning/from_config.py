@@ -197,7 +197,16 @@ def _schedule(reader: Reader, batch: Batch) -> Schedule:
         held_out=_draws(reader, "held_out", batch, held_out, held_out),
         search=_search(reader, batch, int(prompts)),
         search_every=int(reader.get("evolution.callback.every_n_epochs", 1)),
+        checkpoints=_checkpoints(reader, epochs),
     )
+
+
+def _checkpoints(reader: Reader, epochs: int) -> int:
+    """That are there at the end: those of epochs that are kept, the most recent one, the best."""
+    most = int(reader.get("checkpoint.save_top_k", 1))
+    others = [node for node in reader.get("callbacks", {}).values() if node is not None]
+    others = [node for node in others if str(node.get("_target_")).endswith("Checkpoint")]
+    return (epochs if most < 0 else min(most, epochs)) + len(others)
 
 
 def _search(reader: Reader, batch: Batch, prompts: int) -> Draws:

@@ -54,6 +54,11 @@ class Training:
         """Of all parameters."""
         return self.frozen_bytes + self.trained * self.trained_bytes
 
+    @property
+    def checkpoint_bytes(self) -> float:
+        """Of one checkpoint, in one file or in shards: all weights and the optimiser's state."""
+        return self.weight_bytes + self.trained * (self.optimizer_bytes + self.master_bytes)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -157,6 +162,7 @@ class Schedule:
         held_out: One evaluation; there is one before training and one each epoch.
         search: The metric calls of one template search.
         search_every: Epochs from one search to the next.
+        checkpoints: On the disk when the run ends.
     """
 
     prompts: int
@@ -164,6 +170,7 @@ class Schedule:
     held_out: Draws = field(default_factory=Draws)
     search: Draws = field(default_factory=Draws)
     search_every: int = 1
+    checkpoints: int = 1
 
     @property
     def searches(self) -> int:

@@ -23,6 +23,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         console.print(line, highlight=False)
     console.print(_time_table(plan))
     console.print(_run_line(plan), highlight=False)
+    console.print(_disk_line(plan), highlight=False)
     console.print("An estimate on paper; docs/scaling.md has the formulas. Assumed:")
     for assumption in plan.assumptions:
         console.print(f"- {assumption}", highlight=False)
@@ -119,6 +120,15 @@ def _time_table(plan: Plan) -> Table:
     table.add_section()
     table.add_row("all", duration(plan.step_seconds), duration(plan.epoch_seconds))
     return table
+
+
+def _disk_line(plan: Plan) -> str:
+    size, number = plan.setup.training.checkpoint_bytes, plan.setup.schedule.checkpoints
+    line = (
+        f"{number} checkpoints of {gigabytes(size)} GB take {gigabytes(size * number)} GB of disk"
+    )
+    several = number > 3 and plan.setup.schedule.epochs > 1
+    return line + "; checkpoint.save_top_k=1 keeps the last epoch's alone" * several
 
 
 def _run_line(plan: Plan) -> str:
