@@ -158,7 +158,7 @@ def _bad_key(message: str, overrides: Sequence[str], name: str) -> str:
         known = list(_keys(compose(name)))
     groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
     leaf = key.rpartition(".")[2]
-    elsewhere = [name for name in known if name.rpartition(".")[2] == leaf]
+    elsewhere = [other for other in known if other.rpartition(".")[2] == leaf]
     close = elsewhere[:3] or difflib.get_close_matches(key, sorted({*known, *groups}))
     hint = f"did you mean {', '.join(close)}?" if close else f"see p2o-{name} --cfg job"
     return f"{key}: no such key; {hint}"

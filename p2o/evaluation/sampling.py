@@ -24,16 +24,16 @@ def check_questions(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> N
     """
     limit = getattr(runner.engine, "max_length", None)
     for benchmark in benchmarks:
-        excess = {prompt.id: runner.check_length(prompt) for prompt in benchmark.prompts}
-        worst = max(excess, key=lambda prompt_id: excess[prompt_id])
-        if excess[worst]:
+        rendered = {p.id: runner.renderer.render(p.messages) for p in benchmark.prompts}
+        worst = max(rendered, key=lambda prompt_id: len(rendered[prompt_id]))
+        excess = len(rendered[worst]) - runner.max_prompt_tokens
+        if excess > 0:
             raise UserError(
                 f"max_prompt_tokens={runner.max_prompt_tokens}: question {worst} of "
-                f"{benchmark.name} is longer by {excess[worst]} tokens; raise it"
+                f"{benchmark.name} is longer by {excess} tokens; raise it"
             )
         if limit is not None:
-            rendered = [runner.renderer.render(prompt.messages) for prompt in benchmark.prompts]
-            check_lengths(rendered, benchmark.sampling, limit)
+            check_lengths([rendered[worst]], benchmark.sampling, limit)
 
 
 def sample(

@@ -143,10 +143,6 @@ class RolloutRunner:
                 "rollout.max_length where that is what limits it"
             )
 
-    def check_length(self, prompt: Prompt) -> int:
-        """Tokens by which the bare prompt is over the budget; 0 when it fits."""
-        return max(0, len(self.renderer.render(prompt.messages)) - self.max_prompt_tokens)
-
     def _context(
         self, prompt: Prompt, template: str
     ) -> tuple[str, tuple[int, ...], tuple[int, ...]]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from p2o.data.prompt import Prompt
+from p2o.errors import UserError
 
 
 class Status(StrEnum):
@@ -49,6 +50,17 @@ class Verifier(Protocol):
         Never raises for a single bad response: that is what `Status` is for.
         """
         ...
+
+
+def check_positive(**settings: float) -> None:
+    """Refuse settings of a verifier, given by their keys, that are not positive.
+
+    Raises:
+        UserError: Names the first.
+    """
+    for name, value in settings.items():
+        if value <= 0:
+            raise UserError(f"verifier.{name}={value}: give a positive number")
 
 
 class GoldChecker(Protocol):

@@ -10,7 +10,7 @@ import httpx
 
 from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.external import to_score
 
 LONGEST_PAUSE = 30.0
@@ -47,10 +47,8 @@ class HttpService:
         pause: float = 0.5,
         headers: dict[str, str] | None = None,
     ) -> None:
-        numbers = {"batch": batch, "concurrency": concurrency, "seconds": seconds, "pause": pause}
-        for name, value in {**numbers, "attempts": attempts}.items():
-            if value <= 0:
-                raise UserError(f"verifier.{name}={value}: give a positive number")
+        check_positive(batch=batch, concurrency=concurrency, seconds=seconds)
+        check_positive(attempts=attempts, pause=pause)
         self.url, self.batch, self.concurrency = url, batch, concurrency
         self.attempts, self.pause = attempts, pause
         limits = httpx.Limits(max_connections=concurrency)

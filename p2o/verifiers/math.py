@@ -3,9 +3,8 @@ r"""Mathematics wherever the answer stands in the response, compared by math-ver
 from collections.abc import Sequence
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
 from p2o.verifiers.answers import find_answer, find_boxes
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.math_compare import Comparison, Verdict, compare_at_once, read_at_once
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
@@ -37,9 +36,7 @@ class Math:
     """
 
     def __init__(self, seconds: float = 5.0, workers: int = 1) -> None:
-        for name, value in (("seconds", seconds), ("workers", workers)):
-            if value <= 0:
-                raise UserError(f"verifier.{name}={value}: give a positive number")
+        check_positive(seconds=seconds, workers=workers)
         self.seconds = seconds
         self.pool = KillablePool("p2o.verifiers.math_equal:judge", workers, memory=MEMORY)
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from p2o.data.prompt import Prompt
-from p2o.verifiers.base import Score
+from p2o.verifiers.base import Score, check_positive
 from p2o.verifiers.math import MEMORY, to_score
 from p2o.verifiers.math_compare import Verdict
 from p2o.verifiers.worker_pool import Failure, KillablePool
@@ -22,9 +22,13 @@ class MathVerifyAlone:
     Args:
         seconds: Deadline of one response; a worker that misses it is killed.
         workers: Worker processes.
+
+    Raises:
+        UserError: `seconds` or `workers` is not positive.
     """
 
     def __init__(self, seconds: float = 5.0, workers: int = 1) -> None:
+        check_positive(seconds=seconds, workers=workers)
         self.seconds = seconds
         self.pool = KillablePool("p2o.verifiers.math_verify_alone:judge", workers, memory=MEMORY)
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.sandbox.run import Outcome, SandboxError, run_tests
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,7 @@ class PythonTests:
         workers: int = 1,
         strict: bool = True,
     ) -> None:
-        for name, value in (("seconds", seconds), ("megabytes", megabytes), ("workers", workers)):
-            if value <= 0:
-                raise UserError(f"verifier.{name}={value}: give a positive number")
+        check_positive(seconds=seconds, megabytes=megabytes, workers=workers)
         self.workers = workers
         self.run = partial(run_tests, seconds=seconds, megabytes=megabytes, strict=strict)
         self._check_sandbox()

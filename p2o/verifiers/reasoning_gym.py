@@ -9,8 +9,7 @@ from typing import Any
 
 from p2o.data.prompt import Prompt
 from p2o.data.reasoning_gym_tasks import Task, import_factory, unpack
-from p2o.errors import UserError
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.exact import compile_pattern, last_match
 from p2o.verifiers.sandbox.confine import close_off
 from p2o.verifiers.worker_pool import Failure, KillablePool
@@ -43,9 +42,7 @@ class ReasoningGymScorer:
         seconds: float = 10.0,
         workers: int = 1,
     ) -> None:
-        for name, value in (("seconds", seconds), ("workers", workers)):
-            if value <= 0:
-                raise UserError(f"verifier.{name}={value}: give a positive number")
+        check_positive(seconds=seconds, workers=workers)
         import_factory()
         self.pattern, self.partial, self.seconds = compile_pattern(pattern), partial, seconds
         name = "p2o.verifiers.reasoning_gym:score_answer"

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.exact import compile_pattern, last_match
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
@@ -39,9 +38,7 @@ class RegexMatch:
         workers: int = 1,
     ) -> None:
         self.pattern = None if pattern is None else compile_pattern(pattern)
-        for name, value in (("seconds", seconds), ("workers", workers)):
-            if value <= 0:
-                raise UserError(f"verifier.{name}={value}: give a positive number")
+        check_positive(seconds=seconds, workers=workers)
         self.flags, self.seconds = re.IGNORECASE if ignore_case else re.NOFLAG, seconds
         self.pool = KillablePool("p2o.verifiers.regex:matches", workers)
 

@@ -1,8 +1,6 @@
 """What docs/data.md says works: its files are written as they stand there, and run."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 from p2o.data.command import main
 from p2o.data.sources import DigitLists
+from tests.pages import run_example, write_examples
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 SMALL = ("evolution=none", "trainer.max_epochs=1", "hydra.run.dir=run")
@@ -18,12 +17,7 @@ SMALL = ("evolution=none", "trainer.max_epochs=1", "hydra.run.dir=run")
 @pytest.mark.slow
 def test_a_source_from_another_package(tmp_path, monkeypatch, capsys):
     text = PAGE.read_text()
-    files = dict(re.findall(r"`(my_\S+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL))
-    assert len(files) == 2
-    for name, body in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(body)
+    assert write_examples(PAGE, tmp_path) == 2
     problems = DigitLists(24, 8).load(0)
     lines = tmp_path / "lines.txt"
     lines.write_text(
@@ -36,14 +30,7 @@ def test_a_source_from_another_package(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["p2o-data", *commands["data"].split()])
     main()
     assert "│ train    │      24 │" in capsys.readouterr().out
-    result = subprocess.run(
-        [sys.executable, "-m", "p2o.train", *commands["train"].split(), *SMALL],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
+    run_example(commands["train"], tmp_path, *SMALL)
     assert (tmp_path / "run" / "summary.json").is_file()
 
     lines.write_text("Add the digits: 1 2 = 3\n")

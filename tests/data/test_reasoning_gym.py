@@ -4,9 +4,6 @@ import json
 import sys
 
 import pytest
-
-pytest.importorskip("reasoning_gym")
-
 from reasoning_gym.factory import DATASETS, create_dataset
 
 from p2o.data.prompt import Prompt

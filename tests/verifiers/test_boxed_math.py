@@ -8,6 +8,7 @@ from math_data import prompt_of
 from p2o.errors import UserError
 from p2o.verifiers import BoxedMath, Status
 from p2o.verifiers.answers import find_boxes
+from p2o.verifiers.math_verify_alone import MathVerifyAlone
 
 
 def test_equal_and_unequal_answers():
@@ -55,7 +56,8 @@ def test_many_unclosed_boxes_take_no_time(tail):
     assert time.monotonic() - started < 1.0
 
 
+@pytest.mark.parametrize("verifier", [BoxedMath, MathVerifyAlone])
 @pytest.mark.parametrize("bad", [{"seconds": 0.0}, {"workers": 0}])
-def test_a_deadline_and_workers_must_be_positive(bad):
+def test_a_deadline_and_workers_must_be_positive(verifier, bad):
     with pytest.raises(UserError, match=f"verifier.{next(iter(bad))}"):
-        BoxedMath(**bad)
+        verifier(**bad)

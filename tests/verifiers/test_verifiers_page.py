@@ -1,13 +1,12 @@
 """What docs/verifiers.md says works: its files are written as they stand there, and run."""
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.pages import run_example, write_examples
 
 PAGE = Path(__file__).parents[2] / "docs" / "verifiers.md"
 
@@ -15,26 +14,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "verifiers.md"
 @pytest.mark.slow
 def test_a_verifier_of_your_own(tmp_path):
     text = PAGE.read_text()
-    files = dict(re.findall(r"`(my_\S+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL))
-    assert len(files) == 2
-    for name, body in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(body)
+    assert write_examples(PAGE, tmp_path) == 2
     [command] = re.findall(r"^p2o-train (--config-dir .*)$", text, re.MULTILINE)
     small = (
         "data.source.train=12 data.source.held_out=4 data.batch=6 data.mini_batch=6 "
         "trainer.max_epochs=1 evolution=none hydra.run.dir=run"
     )
-    result = subprocess.run(
-        [sys.executable, "-m", "p2o.train", *command.split(), *small.split()],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
+    run_example(command, tmp_path, *small.split())
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     rewards = [float(row["reward/mean"]) * 36 * 5 for row in rows if row["reward/mean"]]
     # 36 rollouts, paid in fifths.

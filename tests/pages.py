@@ -1,0 +1,32 @@
+"""Pages of docs whose examples tests write down and run."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_examples(page: Path, folder: Path, more: Mapping[str, str] | None = None) -> int:
+    """Write the files that a page shows, each below its name in backquotes; returns how many."""
+    shown = dict(re.findall(r"`(my_\S+)`:\n\n```\w+\n(.*?)```", page.read_text(), re.DOTALL))
+    files = {**shown, **(more or {})}
+    for name, body in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body)
+    return len(files)
+
+
+def run_example(command: str, folder: Path, *more: str) -> None:
+    """Run `p2o-train` with a page's arguments and some more; the folder's packages are there."""
+    result = subprocess.run(
+        [sys.executable, "-m", "p2o.train", *command.split(), *more],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
