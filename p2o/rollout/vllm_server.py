@@ -85,6 +85,7 @@ class VLLMServers:
             server: model["id"] for server, model in zip(self.servers, models, strict=True)
         }
         self.max_length = min(model["max_model_len"] for model in models)
+        self.lost: list[str] = []
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """See `Backend`; rank 0 writes and tells the servers, and all ranks wait for it."""
@@ -182,8 +183,7 @@ class VLLMServers:
                 thread.join()
         if refused:
             raise refused[0]
-        if not self.servers:
-            raise EngineError("rollout: no server of rollout.urls answers any more")
+        self._check_left()
         return [answers[index] for index in range(len(requests))]
 
     def _ask(self, server: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
@@ -197,18 +197,24 @@ class VLLMServers:
                 call(server)
             except httpx.TransportError as error:
                 self._drop(server, error)
-        if not self.servers:
-            raise EngineError("rollout: no server of rollout.urls answers any more")
+        self._check_left()
 
     def _drop(self, server: httpx.Client, error: Exception) -> None:
         if server in self.servers:
             self.servers.remove(server)
+            cause = f"{type(error).__name__}: {error}"
+            self.lost.append(f"{server.base_url} ({cause})")
             logger.warning(
                 "rollout.urls: %s does not answer (%s); going on with %d other servers",
                 server.base_url,
-                type(error).__name__,
+                cause,
                 len(self.servers),
             )
+
+    def _check_left(self) -> None:
+        if not self.servers:
+            lost = ", ".join(self.lost)
+            raise EngineError(f"rollout: no server of rollout.urls answers any more: {lost}")
 
 
 def _parts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
@@ -245,7 +251,13 @@ def _preflight(server: httpx.Client) -> dict[str, Any]:
 
 
 def _post(server: httpx.Client, path: str, content: dict[str, Any] | None = None) -> httpx.Response:
-    response = server.post(path, json=content)
+    request = server.build_request("POST", path, json=content)
+    try:
+        response = server.send(request)
+    except (httpx.NetworkError, httpx.RemoteProtocolError):
+        # A server may close an idle connection just when it is used again: a new one tells.
+        with httpx.Client(timeout=server.timeout) as fresh:
+            response = fresh.send(request)
     if response.is_error:
         text = " ".join(response.text.split())[:300]
         raise EngineError(f"rollout: {server.base_url} answered {response.status_code}: {text}")
