@@ -1,10 +1,8 @@
 """Checkpoints that are whole or not there, and the one to go on from."""
 
 import logging
-import os
 import pickle
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from p2o.errors import EngineError, PeerError, UserError
+from p2o.files import written_whole
 from p2o.preemption import Preempted
 from p2o_callbacks import TrainingCollapsed
 
@@ -21,8 +20,6 @@ logger = logging.getLogger(__name__)
 
 SHARED = (UserError, EngineError, PeerError, TrainingCollapsed, Preempted)
 """What all ranks raise together, so that they can save together."""
-UNFINISHED = ".part"
-"""Suffix of a checkpoint that is being written."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -37,13 +34,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(target.name + UNFINISHED)
-        with unfinished.open("wb") as file:
+        with written_whole(target) as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-        _sync_folder(target.parent)
 
 
 class StepCheckpoint(ModelCheckpoint):
@@ -114,28 +106,3 @@ def read_header(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "RolloutDataModule" not in content:
         raise UserError(f"ckpt_path={path}: not a checkpoint of p2o-train")
     return content
-
-
-def replace_folder(unfinished: Path, target: Path) -> None:
-    """Let a finished folder take the place of another, or of a file, once it is on the disk."""
-    for path in unfinished.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync_folder(unfinished)
-    former = target.with_name(target.name + ".former")
-    shutil.rmtree(former, ignore_errors=True)
-    if target.is_dir():
-        target.rename(former)
-    else:
-        target.unlink(missing_ok=True)
-    unfinished.rename(target)
-    _sync_folder(target.parent)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

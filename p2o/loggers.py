@@ -1,7 +1,6 @@
 """``metrics.csv``, with one history however often a run was stopped."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
+
+from p2o.files import written_whole
 
 
 class MetricsTable(CSVLogger):
@@ -52,9 +53,7 @@ class _Writer(ExperimentWriter):
             self.metrics_keys = []
             path.unlink()
             return
-        unfinished = path.with_name(f"{path.name}.part")
-        with unfinished.open("w", newline="") as file:
+        with written_whole(path, "w", newline="") as file:
             writer = csv.DictWriter(file, self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(unfinished, path)

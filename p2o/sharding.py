@@ -23,8 +23,8 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
-from p2o.checkpointing import UNFINISHED, replace_folder
 from p2o.errors import UserError
+from p2o.files import UNFINISHED, replace_folder
 
 
 class FullyShardedStrategy(ModelParallelStrategy):

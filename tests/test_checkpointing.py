@@ -8,8 +8,9 @@ import sys
 import pytest
 import torch
 
-from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint, read_header, replace_folder
+from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint, read_header
 from p2o.errors import UserError
+from p2o.files import replace_folder
 
 
 def write(path, step, **more):

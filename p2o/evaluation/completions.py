@@ -1,7 +1,6 @@
 """Completions on the disk: whole parts, from which a broken evaluation goes on."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pyarrow
 import pyarrow.parquet
 
 from p2o.errors import UserError
+from p2o.files import written_whole
 
 SCHEMA = pyarrow.schema(
     {
@@ -50,7 +50,7 @@ class Completions:
         kept = self.folder / "settings.json"
         text = json.dumps(settings, indent=2, sort_keys=True, default=str)
         if not kept.exists():
-            _write_whole(kept, text.encode())
+            _write(kept, text.encode())
         elif kept.read_text() != text:
             before = json.loads(kept.read_text())
             now = json.loads(text)
@@ -72,7 +72,7 @@ class Completions:
         """
         sink = pyarrow.BufferOutputStream()
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), SCHEMA), sink)
-        _write_whole(self._path(benchmark, chunk), sink.getvalue().to_pybytes())
+        _write(self._path(benchmark, chunk), sink.getvalue().to_pybytes())
 
     def _path(self, benchmark: str, chunk: int) -> Path:
         return self.folder / f"{benchmark}-{chunk:05d}.parquet"
@@ -90,16 +90,11 @@ def read_completions(folder: Path) -> list[dict[str, Any]]:
     return [row for part in parts for row in pyarrow.parquet.read_table(part).to_pylist()]
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(path.name + ".part")
+def _write(path: Path, content: bytes) -> None:
     try:
-        with unfinished.open("wb") as file:
+        with written_whole(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); make room and start again with the "
             "same hydra.run.dir, what is there is kept"

@@ -2,17 +2,15 @@
 
 import logging
 import os
-import random
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
 import httpx
 
+from p2o import retries
 from p2o.distributed import on_rank_zero
 from p2o.errors import UserError
 from p2o.reflection.base import ReflectionRequest
@@ -23,9 +21,8 @@ from p2o.rollout.rendering import ChatRenderer
 logger = logging.getLogger(__name__)
 
 PREFLIGHT_SECONDS = 10.0
-FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
-"""Seconds between attempts: the first pause, doubled each time, and where doubling ends."""
-TRANSIENT = {408, 409, 429}
+FIRST_PAUSE = 0.5
+"""Seconds before a second attempt."""
 SEED_RANGE = 2**31
 """Some servers take 32-bit seeds only."""
 
@@ -67,8 +64,6 @@ class TeacherReflection:
         self.base_url, self.model, self.api_key_variable = base_url, model, api_key_variable
         self.temperature, self.max_tokens = temperature, max_tokens
         self.seconds, self.attempts, self.concurrency = seconds, attempts, concurrency
-        # Its own generator: training must not depend on how often a server fails.
-        self._jitter = random.Random()
         self._failed_batches = 0
         self.tokens, self._lock = 0, threading.Lock()
 
@@ -132,33 +127,24 @@ class TeacherReflection:
             "max_tokens": self.max_tokens,
             "seed": request.seed % SEED_RANGE,
         }
-        attempt = 1
-        while True:
-            try:
-                response = self._post(client, payload)
-                self._count(response)
-                return self._read(response)
-            except _Failure as failure:
-                if not failure.transient or attempt == self.attempts:
-                    logger.warning("reflection failed at attempt %d: %s", attempt, failure)
-                    return None
-                time.sleep(self._pause(attempt, failure.asked))
-            attempt += 1
+        try:
+            response = self._post(client, payload)
+            self._count(response)
+            return self._read(response)
+        except _Failure as failure:
+            logger.warning("reflection failed: %s", failure)
+            return None
 
     def _post(self, client: httpx.Client, payload: dict[str, Any]) -> httpx.Response:
         try:
-            response = client.post("/chat/completions", json=payload)
+            response = retries.post(
+                client, "/chat/completions", self.attempts, FIRST_PAUSE, json=payload
+            )
         except httpx.HTTPError as error:
-            transient = isinstance(error, httpx.TransportError)
-            raise _Failure(f"{type(error).__name__}: {error}", transient) from error
-        if response.is_success:
-            return response
-        status = response.status_code
-        raise _Failure(
-            f"status {status}: {self._excerpt(response)}",
-            transient=status in TRANSIENT or status >= 500,
-            asked=_retry_after(response.headers.get("Retry-After")),
-        )
+            raise _Failure(f"{type(error).__name__}: {error}") from error
+        if not response.is_success:
+            raise _Failure(f"status {response.status_code}: {self._excerpt(response)}")
+        return response
 
     def _count(self, response: httpx.Response) -> None:
         """Note the tokens of an answer, whether or not it is of use; some servers do not tell."""
@@ -179,10 +165,6 @@ class TeacherReflection:
         if template is None:
             raise _Failure(f"no template in the answer: {self._excerpt(response)}")
         return template
-
-    def _pause(self, attempt: int, asked: float) -> float:
-        backoff = min(FIRST_DELAY * 2 ** (attempt - 1), LONGEST_DELAY)
-        return min(asked, self.seconds) + backoff * self._jitter.uniform(0.5, 1.0)
 
     def _client(self, seconds: float) -> httpx.Client:
         key = self._key()
@@ -210,20 +192,4 @@ class TeacherReflection:
 
 
 class _Failure(Exception):
-    """A call without a template: why, whether another may do better, and the pause asked for."""
-
-    def __init__(self, reason: str, transient: bool = False, asked: float = 0.0) -> None:
-        super().__init__(reason)
-        self.transient, self.asked = transient, asked
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds that a Retry-After header asks for, given as a number or a date; 0 when neither."""
-    if value is None:
-        return 0.0
-    try:
-        if value.isdigit():
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0
+    """A call without a template, and why."""

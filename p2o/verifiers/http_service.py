@@ -1,20 +1,17 @@
 """A service that gives rewards over HTTP."""
 
 import json
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
+from p2o import retries
 from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.external import to_score
-
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts."""
 
 
 class HttpService:
@@ -52,7 +49,10 @@ class HttpService:
         self.url, self.batch, self.concurrency = url, batch, concurrency
         self.attempts, self.pause = attempts, pause
         limits = httpx.Limits(max_connections=concurrency)
-        self.client = httpx.Client(timeout=seconds, limits=limits, headers=headers)
+        json_content = {"Content-Type": "application/json"}
+        self.client = httpx.Client(
+            timeout=seconds, limits=limits, headers={**json_content, **(headers or {})}
+        )
         self._check_service()
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
@@ -81,27 +81,19 @@ class HttpService:
             {"responses": list(responses), "prompts": [_describe(prompt) for prompt in prompts]},
             default=str,
         )
-        failure, reason = Status.ERROR, ""
-        for attempt in range(self.attempts):
-            if attempt:
-                time.sleep(min(self.pause * 2 ** (attempt - 1), LONGEST_PAUSE))
-            try:
-                reply = self.client.post(
-                    self.url, content=content, headers={"Content-Type": "application/json"}
-                )
-            except httpx.ReadTimeout:
-                failure, reason = Status.TIMEOUT, "the service took too long"
-            except (httpx.TransportError, httpx.UnsupportedProtocol) as error:
-                failure, reason = None, f"{type(error).__name__}: {error}"
-            else:
-                if reply.is_success:
-                    return self._read(reply, len(responses))
-                failure, reason = Status.ERROR, f"the service answers {reply.status_code}"
-                if reply.status_code < 500 and reply.status_code not in (408, 425, 429):
-                    raise UserError(f"verifier.url={self.url}: {reason} {reply.text[:200]!r}")
-        if failure is None:
-            raise EngineError(f"the service at {self.url} cannot be reached ({reason})")
-        return [Score(0.0, failure, detail=reason)] * max(1, len(responses))
+        try:
+            reply = retries.post(self.client, self.url, self.attempts, self.pause, content=content)
+        except httpx.ReadTimeout:
+            return _failures(Status.TIMEOUT, "the service took too long", responses)
+        except httpx.HTTPError as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise EngineError(f"the service at {self.url} cannot be reached ({reason})") from error
+        if reply.is_success:
+            return self._read(reply, len(responses))
+        reason = f"the service answers {reply.status_code}"
+        if reply.status_code < 500 and reply.status_code not in retries.BUSY:
+            raise UserError(f"verifier.url={self.url}: {reason} {reply.text[:200]!r}")
+        return _failures(Status.ERROR, reason, responses)
 
     def _read(self, reply: httpx.Response, expected: int) -> list[Score]:
         try:
@@ -118,6 +110,10 @@ class HttpService:
                 "give one for each, in order"
             )
         return [to_score(score) for score in scores]
+
+
+def _failures(status: Status, reason: str, responses: Sequence[str]) -> list[Score]:
+    return [Score(0.0, status, detail=reason)] * max(1, len(responses))
 
 
 def _describe(prompt: Prompt) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def server():
 def _environment(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(teacher, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(teacher, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture
