@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from p2o.errors import UserError
 
@@ -46,7 +47,8 @@ def load_policy(
 
     Args:
         path: ``embedded:NAME``; a folder or hub id; a ``.gguf`` file; or ``package:NAME``, an
-            installed Python package that carries one GGUF file.
+            installed Python package that carries one GGUF file. An adapter of peft's is merged
+            into its model, weights rounded to `dtype`.
         dtype: Of the weights, a torch name.
         attention: An ``attn_implementation`` of transformers, such as ``sdpa`` or
             ``flash_attention_2``; None for its own choice.
@@ -120,15 +122,32 @@ def _load(
         raise UserError(f"model.dtype={dtype}: give a torch type such as float32 or bfloat16")
     source = pretrained_source(path)
     try:
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
         if "gguf_file" in source:
+            model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
             model = _without_quantization(model, source, kind)
+        elif find_adapter_config_file(source["pretrained_model_name_or_path"]):
+            model = _merged(path, kind, options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
         return model, AutoTokenizer.from_pretrained(**source)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
             f"model.path={path}: cannot be loaded ({str(error).splitlines()[0]}); give a folder, a "
             "hub id, a .gguf file or embedded:digits"
         ) from error
+
+
+def _merged(path: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTrainedModel:
+    """The model that an adapter belongs to, with the adapter merged in: transformers freezes it."""
+    try:
+        from peft import AutoPeftModelForCausalLM
+    except ImportError as error:
+        raise UserError(
+            f"model.path={path}: an adapter, which needs peft; 'pip install p2o-rl[lora]'"
+        ) from error
+    adapted: Any = AutoPeftModelForCausalLM.from_pretrained(path, dtype=dtype, **options)
+    # Peft leaves the model frozen.
+    return adapted.merge_and_unload().requires_grad_(True)
 
 
 def _without_quantization(

@@ -230,11 +230,15 @@ def test_the_adapter_alone_is_a_folder_of_peft(tmp_path, lora, tokenizer):
     assert AutoTokenizer.from_pretrained(tmp_path).chat_template == tokenizer.chat_template
 
 
-def test_a_saved_adapter_can_be_loaded_as_a_policy_where_its_model_is(tmp_path, tokenizer):
+def test_a_saved_adapter_is_merged_into_its_model_and_trains_on(tmp_path, tokenizer):
     model, _ = load_policy("embedded:digits", adapter=add_lora)
     save_policy(perturbed(model), tokenizer, tmp_path, merged=False)
     loaded, _ = load_policy(str(tmp_path))
-    assert torch.equal(logits(loaded), logits(model))
+    torch.testing.assert_close(logits(loaded), logits(model), atol=1e-4, rtol=1e-4)
+    assert type(loaded).__name__ == "LlamaForCausalLM"
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+    again, _ = load_policy(str(tmp_path), adapter=add_lora)
+    assert all("lora_" in name for name, p in again.named_parameters() if p.requires_grad)
 
 
 @pytest.mark.parametrize("merged", [True, False])
@@ -256,6 +260,13 @@ def test_a_missing_peft_is_named(monkeypatch):
     with pytest.raises(UserError) as caught:
         load_policy("embedded:digits", adapter=add_lora)
     assert str(caught.value) == said
+
+
+def test_a_missing_peft_is_named_for_a_saved_adapter_too(tmp_path, lora, tokenizer, monkeypatch):
+    save_policy(lora, tokenizer, tmp_path, merged=False)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UserError, match="an adapter, which needs peft"):
+        load_policy(str(tmp_path))
 
 
 def test_layers_that_the_model_lacks_are_named_in_one_line():
