@@ -1,5 +1,6 @@
 """Files and folders that are whole or not there."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from torch.distributed.checkpoint.api import CheckpointException
+
 UNFINISHED = ".part"
 """Suffix of a file or folder that is being written."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -50,6 +54,20 @@ def replace_folder(unfinished: Path, target: Path) -> None:
     unfinished.rename(target)
     _sync_folder(target.parent)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error comes from a disk that takes no more, by itself or through torch."""
+    if isinstance(error, CheckpointException):
+        return any(is_disk_full(failure) for failure, _ in error.failures.values())
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        # On its way from one rank to another torch's error loses where it comes from.
+        if isinstance(error, RuntimeError) and "unexpected pos" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig
+from torch.distributed.checkpoint.api import CheckpointException
 
 from p2o.adapters import save_policy
 from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint
@@ -32,6 +33,7 @@ from p2o.data.experience import ExperienceBuilder
 from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
 from p2o.errors import EngineError, PeerError, UserError
+from p2o.files import is_disk_full
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
@@ -222,6 +224,13 @@ def _run(config: DictConfig) -> float:
         sys.exit(status)
     except PeerError as error:
         status = _fail(error, 1)
+        sys.exit(status)
+    except (OSError, RuntimeError, CheckpointException) as error:
+        if not is_disk_full(error):
+            raise
+        folder = HydraConfig.get().runtime.output_dir
+        advice = f"make room, and resume=auto hydra.run.dir={folder} goes on"
+        status = _fail(UserError(f"{folder}: no room left on the disk; {advice}"))
         sys.exit(status)
     except Preempted:
         status = 0
