@@ -14,12 +14,14 @@ class Template:
         parents: Indices into the pool of the templates it was derived from.
         score: Mean score on the dev samples; None for a template that was not tried.
         dev_scores: Score on each dev sample, by sample id.
+        solved: Ids of the dev samples that it solves.
     """
 
     text: str
     parents: tuple[int, ...] = ()
     score: float | None = 0.0
     dev_scores: Mapping[str, float] = field(default_factory=dict)
+    solved: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class PromptPool:
                     "parents": list(template.parents),
                     "score": None if template.score is None else float(template.score),
                     "dev_scores": {key: float(v) for key, v in template.dev_scores.items()},
+                    "solved": sorted(template.solved),
                 }
                 for template in self.templates
             ],
@@ -64,7 +67,13 @@ class PromptPool:
         """Rebuild what `state_dict` wrote."""
         return cls(
             templates=tuple(
-                Template(t["text"], tuple(t["parents"]), t["score"], dict(t["dev_scores"]))
+                Template(
+                    t["text"],
+                    tuple(t["parents"]),
+                    t["score"],
+                    dict(t["dev_scores"]),
+                    frozenset(t["solved"]),
+                )
                 for t in state["templates"]
             ),
             cover=tuple(state["cover"]),

@@ -15,15 +15,18 @@ from p2o_callbacks.pool import PromptPool
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """The rewards of all rollouts of one sample, gathered over ranks.
+    """How all rollouts of one sample fared, gathered over ranks.
 
     Attributes:
         sample_id: Stable identity of the sample.
         rewards: One reward for each rollout.
+        solved: Whether each rollout solved the sample; None where the verifier failed or timed out,
+            which is no evidence either way.
     """
 
     sample_id: str
     rewards: tuple[float, ...]
+    solved: tuple[bool | None, ...]
 
 
 GroupObserver = Callable[[Sequence[GroupOutcome]], None]
@@ -55,13 +58,15 @@ class TemplateTrial:
     """How one template fared on one sample.
 
     Attributes:
-        score: Higher is better; 1.0 solves the sample.
+        score: Higher is better.
+        solved: Whether the response solves the sample; False also where the verifier failed.
         question: The sample's text.
         response: What the policy answered.
         feedback: What a reflection model should know of it.
     """
 
     score: float
+    solved: bool
     question: str
     response: str
     feedback: str

@@ -47,5 +47,5 @@ class CreditAssignment:
         """Whether a rollout is part of the loss and its denominator."""
         if self.overlong.mask and rollout.completion.finish_reason == "length":
             return False
-        failed = rollout.templated and rollout.score.reward < 1.0
+        failed = rollout.templated and not rollout.score.solved
         return not (self.drop_failed_templated and failed)

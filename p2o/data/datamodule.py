@@ -170,8 +170,10 @@ def _trial(rollout: Rollout, template: str) -> TemplateTrial:
     prompt, score = rollout.prompt, rollout.score
     if template.strip() and not rollout.templated:
         feedback = "The instruction is too long for the prompt budget; write a much shorter one."
-        return TemplateTrial(0.0, prompt.question, rollout.response, feedback)
-    if score.reward >= 1.0:
+        return TemplateTrial(0.0, False, prompt.question, rollout.response, feedback)
+    if score.failed:
+        feedback = f"The answer could not be checked. The correct answer is {prompt.gold}."
+    elif score.solved:
         feedback = f"Correct. The answer is {prompt.gold}."
     elif score.answer is None:
         feedback = f"No answer was found in the response. The correct answer is {prompt.gold}."
@@ -179,4 +181,4 @@ def _trial(rollout: Rollout, template: str) -> TemplateTrial:
         feedback = f"Wrong: the answer given was {score.answer}, the correct one is {prompt.gold}."
     if score.detail:
         feedback += f" ({score.detail})"
-    return TemplateTrial(score.reward, prompt.question, rollout.response, feedback)
+    return TemplateTrial(score.reward, bool(score.solved), prompt.question, rollout.response, feedback)

@@ -143,7 +143,10 @@ class RolloutLoader:
             context = self.builder.strategy.rollout_context
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
         groups = [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
-        outcomes = [GroupOutcome(group[0].prompt.id, _rewards(group)) for group in groups]
+        outcomes = [
+            GroupOutcome(group[0].prompt.id, _rewards(group), tuple(r.score.solved for r in group))
+            for group in groups
+        ]
         for observer in self.observers:
             observer(outcomes)
         return groups

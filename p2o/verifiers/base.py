@@ -24,6 +24,10 @@ class Status(StrEnum):
     """The verifier itself failed."""
 
 
+FAILED = (Status.TIMEOUT, Status.ERROR)
+"""The verifier gave no verdict: the score is no evidence that a response is right or wrong."""
+
+
 @dataclass(frozen=True)
 class Score:
     """The verdict on one response.
@@ -33,12 +37,27 @@ class Score:
         status: How the reward came about.
         answer: The answer as found in the response, if one was.
         detail: One line for a person: why an answer was not found, or what failed.
+        solved: Whether the response counts as right: a reward of 1.0, unless the verifier or the
+            guard around it says otherwise. None where the verifier failed or timed out. Everything
+            that asks what a success is asks this.
     """
 
     reward: float
     status: Status
     answer: str | None = None
     detail: str = ""
+    solved: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.failed:
+            object.__setattr__(self, "solved", None)
+        elif self.solved is None:
+            object.__setattr__(self, "solved", self.reward >= 1.0)
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no verdict, because the verifier failed or timed out."""
+        return self.status in FAILED
 
 
 class Verifier(Protocol):
