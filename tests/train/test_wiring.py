@@ -35,7 +35,7 @@ def test_the_training_pass_gives_each_token_the_probability_it_was_sampled_with(
         return build(self, groups)
 
     monkeypatch.setattr(ExperienceBuilder, "build", compared)
-    train_here(f"distillation={strategy}", *SMALL)
+    train_here(f"distillation={strategy}", "callbacks.accuracy_floor=null", *SMALL)
     # Of all batches, those after updates included: the engine had the weights of that moment.
     assert len(gaps) == 3 * 8 * 4
     assert max(gaps) < 1e-3
