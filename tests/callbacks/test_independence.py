@@ -83,9 +83,10 @@ def used_miner():
 
 def used_evolution():
     evolution = PromptEvolution(NoSearch())
-    templates = (Template(""), Template("Think.", (0,), 0.5, {"a": 1.0}))
+    templates = (Template(""), Template("Think.", (0,), 0.5, {"a": 1.0}, frozenset("a")))
     evolution.pool = PromptPool(templates, (1,), {"a": (1, None)})
     evolution.evolved_epoch = 3
+    evolution._searched = {"b": (1, 1)}
     return evolution
 
 

@@ -14,7 +14,9 @@ class World:
 
     def evaluate(self, pairs):
         self.asked.append(list(pairs))
-        return [TemplateTrial(0.0, f"question {s}", f"reply {s}", f"not {s}") for s, _ in pairs]
+        return [
+            TemplateTrial(0.0, False, f"question {s}", f"reply {s}", f"not {s}") for s, _ in pairs
+        ]
 
 
 class Writer:
