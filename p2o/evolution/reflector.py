@@ -12,8 +12,11 @@ from p2o.prompts.template import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest
 from p2o.seeds import derive_seed
 
-MOST_TRIES = 3
-"""Minibatches on which a template is tried that gains on none of them."""
+MOST_TRIES = 10
+"""Minibatches on which a template is tried that gains on none of them.
+
+One that solves a tenth of the samples gains on one of ten minibatches of 3 in 96 % of cases.
+"""
 
 Job = tuple[dict[str, str], Mapping[str, Sequence[Mapping[str, Any]]], list[str]]
 
