@@ -26,6 +26,8 @@ def quieten_libraries() -> None:
         # The run directory holds Hydra's files before the logger's.
         ".*Experiment logs directory.*",
         ".*Checkpoint directory .* exists and is not empty.*",
+        # A step without any gradient is handed out as None.
+        ".*train_dataloader yielded None.*",
         # What is logged is the same on all ranks.
         ".*It is recommended to use `self.log.*",
         # Internal to Lightning and torch.

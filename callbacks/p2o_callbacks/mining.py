@@ -69,7 +69,7 @@ class HardSampleMiner(Callback):
         for group in groups:
             known = [solved for solved in group.solved if solved is not None]
             self._groups += 1
-            self._dead += len(set(group.rewards)) == 1
+            self._dead += len(set(_with_verdict(group))) <= 1
             if not known:
                 continue
             possible = len(group.solved) - known.count(False)
@@ -112,3 +112,11 @@ class HardSampleMiner(Callback):
         self._ever_hard = set(state_dict["ever_hard"])
         self._seen = dict(state_dict["seen"])
         self._groups, self._dead = state_dict["groups"], state_dict["dead"]
+
+
+def _with_verdict(group: GroupOutcome) -> list[float]:
+    return [
+        reward
+        for reward, solved in zip(group.rewards, group.solved, strict=True)
+        if solved is not None
+    ]

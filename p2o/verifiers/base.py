@@ -24,6 +24,12 @@ class Status(StrEnum):
     """The verifier itself failed."""
 
 
+SOLVED_REWARD = 1.0
+"""Reward from which a response counts as right, unless the guard is given another."""
+
+ROUNDING = 1e-6
+"""By which a sum of partial rewards may miss the one it stands for."""
+
 FAILED = (Status.TIMEOUT, Status.ERROR)
 """The verifier gave no verdict: the score is no evidence that a response is right or wrong."""
 
@@ -52,12 +58,17 @@ class Score:
         if self.failed:
             object.__setattr__(self, "solved", None)
         elif self.solved is None:
-            object.__setattr__(self, "solved", self.reward >= 1.0)
+            object.__setattr__(self, "solved", reaches(self.reward, SOLVED_REWARD))
 
     @property
     def failed(self) -> bool:
         """Whether there is no verdict, because the verifier failed or timed out."""
         return self.status in FAILED
+
+
+def reaches(reward: float, threshold: float) -> bool:
+    """Whether a reward is at least a threshold, rounding forgiven: 0.6 + 0.3 + 0.1 reaches 1."""
+    return reward >= threshold - ROUNDING
 
 
 class Verifier(Protocol):
