@@ -77,7 +77,9 @@ class NoSearch:
 
 def used_miner():
     miner = HardSampleMiner()
-    miner.observe([GroupOutcome("a", (0.0, 0.0)), GroupOutcome("b", (1.0, 1.0))])
+    miner.observe(
+        [GroupOutcome("a", (0.0, 0.0), (False,) * 2), GroupOutcome("b", (1.0, 1.0), (True,) * 2)]
+    )
     return miner
 
 

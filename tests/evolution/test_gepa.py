@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2o.errors import UserError
+from p2o.evolution.gepa import GepaEvolution
 from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import (
     AffordableImprovements,
     ParetoBeam,
     draw_without_replacement,
 )
+from p2o.prompts.assignment import DiverseAssignment
 from p2o_callbacks import Evolution, EvolutionProgress, PromptPool
 from tests.evolution import world as world_file
 from tests.evolution.world import HARD, WORDS, World, Writer, has_word, search
@@ -32,6 +34,24 @@ def test_finds_a_template_for_every_family_and_deals_them_out():
     assert {"red", "green", "blue"} <= words
     assert set(pool.assignment) == set(HARD)
     assert {len(drawn) for drawn in pool.assignment.values()} == {6}
+
+
+def test_what_was_found_is_dealt_out_to_later_hard_samples():
+    world = World()
+    evolver = GepaEvolution(
+        Writer(world), DiverseAssignment(), budget=400, width=4, dev_size=18, minimum=4
+    )
+    pool = evolver.evolve(
+        HARD, world.evaluate, group_size=6, seed=3, report=lambda progress: None
+    ).pool
+    assert evolver.deal(pool, HARD, group_size=6, seed=3) == pool.assignment
+    later = [*HARD[::2], *(f"new-{number}" for number in range(60))]
+    dealt = evolver.deal(pool, later, group_size=6, seed=3)
+    assert set(dealt) == set(later)
+    assert all(dealt[sample] == pool.assignment[sample] for sample in HARD[::2])
+    drawn = {index for sample in later[-60:] for index in dealt[sample]}
+    assert drawn == set(pool.cover)
+    assert evolver.deal(pool, [], group_size=6, seed=3) == {}
 
 
 def parts(settings):
