@@ -142,7 +142,7 @@ def test_state_taken_is_not_changed_by_what_comes_later(kind):
     state = callback.state_dict()
     before = repr(state)
     if isinstance(callback, HardSampleMiner):
-        callback.observe([GroupOutcome("later", (0.0, 0.0))])
+        callback.observe([GroupOutcome("later", (0.0, 0.0), (False,) * 2)])
     if isinstance(callback, PromptEvolution):
         callback.pool = PromptPool()
     assert repr(state) == before
