@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -199,7 +200,8 @@ def test_a_step_without_gradient_is_no_step_for_anything(tiny_model, accumulate)
         assert torch.equal(rested.state_dict()[name], value), name
     for module in (working, rested):
         assert module.trainer.global_step == 2
-        assert module.lr_schedulers().last_epoch == 2
+        scheduler: Any = module.lr_schedulers()
+        assert scheduler.last_epoch == 2
 
 
 def filler(row):

@@ -171,12 +171,9 @@ def test_the_strategy_says_what_responses_are_sampled_after(strategy):
 
 def test_templates_that_had_no_room_are_counted_for_each_batch():
     class NoRoom(FakeRunner):
-        def run(self, pairs, *arguments):
-            bare = [
-                (prompt, "") if template == "Long." else (prompt, template)
-                for prompt, template in pairs
-            ]
-            return super().run(bare, *arguments)
+        def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
+            fitting = [(prompt, "" if text == "Long." else text) for prompt, text in pairs]
+            return super().run(fitting, sampling, seed, context)
 
     logged: list = []
     loader = make_loader(NoRoom(), logged=logged, batch=10)
