@@ -6,9 +6,13 @@ import warnings
 import datasets
 from transformers.utils import logging as transformers_logging
 
+from p2o.terminal import PlainFormatter
+
 
 def quieten_libraries() -> None:
-    """Silence notices of libraries about things that p2o has settled."""
+    """Silence notices of libraries about things that p2o has settled; logs become plain text."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PlainFormatter(handler.formatter or logging.Formatter()))
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

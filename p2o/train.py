@@ -46,6 +46,7 @@ from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
 from p2o.sharding import is_sharded, readable_weights, stop_other_ranks
+from p2o.terminal import print_error
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
 
@@ -249,7 +250,7 @@ def _finish_wandb(status: int) -> None:
 
 
 def _fail(error: Exception, status: int = 2) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print_error(error)
     return status
 
 

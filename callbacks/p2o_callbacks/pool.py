@@ -30,7 +30,7 @@ class PromptPool:
 
     Attributes:
         templates: All templates found, in order of discovery.
-        cover: Indices of those chosen for use.
+        cover: Indices of those chosen for use; the empty one can be among them.
         assignment: Hard sample id to one template index for each of its rollouts; None leaves that
             rollout bare.
     """
@@ -38,6 +38,11 @@ class PromptPool:
     templates: tuple[Template, ...] = ()
     cover: tuple[int, ...] = ()
     assignment: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+
+    @property
+    def in_use(self) -> tuple[int, ...]:
+        """The cover without the empty template, which is what a bare rollout has."""
+        return tuple(index for index in self.cover if self.templates[index].text.strip())
 
     def text_for(self, sample_id: str, rollout: int) -> str:
         """The template text for one rollout of a sample; empty when it is rolled out bare."""

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from rich.console import Console
 
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
@@ -28,6 +27,7 @@ from p2o.data.rows import cached_if_unreachable
 from p2o.errors import UserError
 from p2o.models import load_tokenizer
 from p2o.rollout.rendering import ChatRenderer
+from p2o.terminal import Terminal, print_error
 
 HELP = {
     "inspect": "how many prompts, how long, what is left out and why, and three as they are read",
@@ -35,7 +35,7 @@ HELP = {
 }
 
 
-def inspect(config: DictConfig, console: Console) -> None:
+def inspect(config: DictConfig, console: Terminal) -> None:
     """Show the prompts of a run.
 
     Raises:
@@ -48,7 +48,7 @@ def inspect(config: DictConfig, console: Console) -> None:
     print_inspection(split, renderer, console)
 
 
-def contamination(config: DictConfig, console: Console, output: Path | None = None) -> None:
+def contamination(config: DictConfig, console: Terminal, output: Path | None = None) -> None:
     """Show which training questions are in a benchmark.
 
     Args:
@@ -122,9 +122,9 @@ def main() -> None:
         if name == "contamination":
             command.add_argument("--output", type=Path, help="write all of them, as JSON lines")
     arguments = parser.parse_args()
-    quieten_libraries()
-    console = Console(width=WIDTH)
+    console = Terminal(width=WIDTH)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    quieten_libraries()
     try:
         config = read_config(arguments.overrides, arguments.config_dir)
         if arguments.command == "inspect":
@@ -132,7 +132,7 @@ def main() -> None:
         else:
             contamination(config, console, arguments.output)
     except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)
 
 

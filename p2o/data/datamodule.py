@@ -1,6 +1,7 @@
 """The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -133,7 +134,11 @@ class RolloutDataModule(LightningDataModule):
                 self.evolution_sampling,
                 seed,
             )
-        return [_trial(rollout, pair[1]) for rollout, pair in zip(rollouts, pairs, strict=True)]
+        greedy = self.evolution_sampling.temperature == 0
+        return [
+            replace(_trial(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
+            for rollout, pair in zip(rollouts, pairs, strict=True)
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """Ledger, place in the epoch, and what was measured; order and seeds follow from these."""

@@ -11,7 +11,6 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from p2o.config import USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
@@ -29,6 +28,7 @@ from p2o.export.weights import CheckpointWeights
 from p2o.models import limit_threads, load_policy
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
+from p2o.terminal import Terminal, plain, print_error
 from p2o.verifiers import GuardedVerifier
 
 CONFIG_NAME = "eval"
@@ -78,9 +78,9 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("p2o-rl", "torch", "transformers")},
     }
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    console = Console(width=80)
+    console = Terminal(width=80)
     console.print(summary_table(results["benchmarks"], missing))
-    console.print(f"completions and results: {folder}", soft_wrap=True, highlight=False)
+    console.print(f"completions and results: {folder}", soft_wrap=True)
     return results
 
 
@@ -90,7 +90,8 @@ def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
         if len(bad) == len(benchmark.prompts):
             raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
         for prompt, reason in bad[:SHOWN]:
-            print(f"{benchmark.name}: question {prompt.id}: {reason}", file=sys.stderr)
+            line = plain(f"{benchmark.name}: question {prompt.id}: {reason}")
+            print(line, file=sys.stderr)
 
 
 def _load_policy(config: DictConfig) -> tuple[Any, Any]:
@@ -107,7 +108,7 @@ def compare(config: DictConfig) -> None:
     """Score the completions of an evaluation again, and show what differs."""
     folder = Path(config.rescore)
     counts, differences = rescore(folder, build(config.verifier, "verifier"))
-    console = Console(width=80)
+    console = Terminal(width=80)
     console.print(differences_table(counts, differences))
     listed = [
         {
@@ -121,10 +122,10 @@ def compare(config: DictConfig) -> None:
         for d in differences
     ]
     for one in listed[:SHOWN]:
-        console.print(json.dumps(one), highlight=False, markup=False)
+        console.print(json.dumps(one))
     output = Path(HydraConfig.get().runtime.output_dir) / "differences.json"
     output.write_text(json.dumps(listed, indent=2) + "\n")
-    console.print(f"all {len(listed)} differences: {output}", soft_wrap=True, highlight=False)
+    console.print(f"all {len(listed)} differences: {output}", soft_wrap=True)
 
 
 def _run(config: DictConfig) -> None:
@@ -141,7 +142,7 @@ def _run(config: DictConfig) -> None:
 
 
 def _fail(error: Exception, status: int) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    print_error(error)
     sys.exit(status)
 
 

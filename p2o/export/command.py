@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from p2o.adapters import save_policy
 from p2o.config import USER_ERRORS
@@ -22,6 +21,7 @@ from p2o.export.card import model_card
 from p2o.export.checkpoint import find_checkpoint, load_model
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
+from p2o.terminal import Terminal, print_error
 
 STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
 """What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
@@ -66,11 +66,9 @@ def export(
     except OSError as error:
         raise UserError(f"--output={output}: cannot be written ({error})") from error
     size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
-    Console().print(
+    Terminal().print(
         f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, {size:,.1f} MB",
         soft_wrap=True,
-        highlight=False,
-        markup=False,
     )
     return output
 
@@ -125,5 +123,5 @@ def main() -> None:
     try:
         export(**arguments)
     except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)

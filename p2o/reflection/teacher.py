@@ -158,10 +158,11 @@ class TeacherReflection:
 
     def _read(self, response: httpx.Response) -> str:
         try:
-            text = response.json()["choices"][0]["message"]["content"]
+            choice = response.json()["choices"][0]
+            text, cut_off = choice["message"]["content"], choice.get("finish_reason") == "length"
         except (ValueError, LookupError, TypeError) as error:
             raise _Failure(f"not a chat completion: {self._excerpt(response)}") from error
-        template = extract_template(text) if isinstance(text, str) else None
+        template = extract_template(text, cut_off) if isinstance(text, str) else None
         if template is None:
             raise _Failure(f"no template in the answer: {self._excerpt(response)}")
         return template

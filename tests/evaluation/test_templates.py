@@ -1,6 +1,7 @@
 """Templates at inference time."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,16 @@ def test_a_hard_sample_has_its_own_and_others_draw_by_score(path):
     # In the ratio of 0.8 to 0.4.
     assert 340 < drawn.count("careful") < 460
     assert drawn == [use.texts(OTHER, n)[0] for n in range(600)]
+
+
+def test_the_bare_prompt_in_a_cover_is_no_template_and_is_drawn_as_in_training(tmp_path):
+    pool = replace(POOL, templates=(Template("", score=0.9), *POOL.templates[1:]), cover=(0, 1, 2))
+    path = tmp_path / "pool.json"
+    path.write_text(json.dumps(pool.state_dict()))
+    assert read_templates(str(path), "best", 0).texts(OTHER, 0) == ["careful"]
+    assert read_templates(str(path), "majority", 0).texts(OTHER, 0) == ["slow", "careful"]
+    use = read_templates(str(path), "assigned", 0)
+    assert {use.texts(OTHER, n)[0] for n in range(100)} == {"", "slow", "careful"}
 
 
 def test_a_pool_without_a_template_in_use_is_refused(tmp_path):

@@ -235,6 +235,8 @@ def test_a_lasting_failure_is_none_at_once(server, warnings_of, status):
         completion(None),
         completion("<think>out of tokens"),
         completion("```\n```"),
+        completion("```\nGo slowly, and"),
+        (200, {}, {"choices": [{"message": {"content": "Go"}, "finish_reason": "length"}]}),
         (200, {}, {"error": "no"}),
         (200, {}, {"choices": []}),
         (200, {}, [1]),
