@@ -34,6 +34,13 @@ NORMALIZATION = NormalizationConfig(basic_latex=True, malformed_operators=True, 
 # R and r differ.
 CONVERSION = ConversionConfig(lowercase_symbols=False)
 
+MISREAD = re.compile(
+    # Numbers side by side, which the parser adds: 3 4, {3}{4}, 3{4}.
+    r"(?<![\\a-zA-Z^_\d.])\d+(?:\.\d+)? \d(?!\d*\s?/\s?\d)"
+    r"|(?:^|[-+=(, ])(?:\d+\s?\{\d|\{\d+\}\s?[\d{])"
+    # Indices of numbers, which it drops; roots of one digit out of two; factorials of factorials.
+    r"|\d\s?_\s?\{?\s?[a-zA-Z\\]|\d\s?\^\s?(?:\d|\{\d+\})\s?_|\\sqrt\s?\d\d|!\s?!"
+)
 APPROXIMATELY = re.compile(r"\\(?:approx|simeq|doteq)(?![a-zA-Z])")
 Equal = Callable[[Any, Any], bool]
 
@@ -41,7 +48,7 @@ Equal = Callable[[Any, Any], bool]
 @lru_cache(maxsize=2000)
 def read(text: str) -> Any:
     """The value of a cleaned answer, a sympy object; None when it cannot be read."""
-    if not text or is_prose(text):
+    if not text or is_prose(text) or MISREAD.search(text):
         return None
     # The parser drops what stands behind a sign that it does not know.
     text = APPROXIMATELY.sub("=", text)
@@ -90,7 +97,7 @@ def _without_name(value: Any, other: Any) -> Any:
     if not parts or not all(isinstance(part, sympy.Eq) for part in parts):
         return value
     name, content = parts[0].lhs, parts[-1].rhs
-    named = is_expr_of_only_symbols(name) or not name.free_symbols
+    named = is_expr_of_only_symbols(name) or (not name.free_symbols and as_number(name) is None)
     wanted = not any(isinstance(part, sympy.Eq) for part in others)
     return content if named and wanted and (not others or isinstance(content, sympy.Set)) else value
 

@@ -31,6 +31,12 @@ def members(text: str) -> list[str]:
     return [member for member in split(text, EQUAL_SIGN) if member] or [text]
 
 
+def without_name(text: str) -> str:
+    """What x = even says of x."""
+    chain = members(text)
+    return chain[1] if len(chain) == 2 and _is_name(chain[0]) else text
+
+
 def chains_agree(gold: str, answer: str, equal: Equal) -> bool | None:
     """Whether a chain says what another one does, or a value; None where that takes algebra.
 

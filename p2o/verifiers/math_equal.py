@@ -3,7 +3,7 @@ r"""Equality of mathematical answers, part by part; imported in worker processes
 import re
 from functools import lru_cache
 
-from p2o.verifiers.math_chains import chains_agree
+from p2o.verifiers.math_chains import chains_agree, without_name
 from p2o.verifiers.math_compare import Comparison, Verdict
 from p2o.verifiers.math_forms import FORMS
 from p2o.verifiers.math_lists import lists_agree, ratios_agree
@@ -11,7 +11,7 @@ from p2o.verifiers.math_quantities import quantities_agree
 from p2o.verifiers.math_regions import regions_agree
 from p2o.verifiers.math_split import RELATION, elements, outside, split
 from p2o.verifiers.math_text import clean, is_sound, readings, squeeze
-from p2o.verifiers.math_words import fold, is_words, spelled_number, unwrap
+from p2o.verifiers.math_words import fold, is_conditional, is_words, spelled_number, unwrap
 
 RESTATED = re.compile(
     r",?\s?(?:\\(?:text|mathrm)\s?\{\s?,?\s?)?(?<![\w\\])(?:so|i\.e\.|that is|hence|therefore|thus)"
@@ -41,7 +41,8 @@ def judge(comparison: Comparison) -> Verdict:
 def is_readable(text: str) -> bool:
     """Whether an answer can be read as more than text, and so equals itself."""
     cleaned = clean(text)
-    return is_sound(text) and bool(cleaned) and equal(cleaned, cleaned)
+    stated = is_words(cleaned) or not is_conditional(cleaned)
+    return is_sound(text) and bool(cleaned) and stated and equal(cleaned, cleaned)
 
 
 def equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
@@ -55,6 +56,7 @@ def equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
     if known is not None:
         return known
     if is_words(gold) or is_words(answer):
+        gold, answer = (without_name(text) for text in (gold, answer))
         return fold(gold) == fold(answer) or _same_words(gold, answer)
     return any(
         _values_equal(one, other, tolerance) for one in readings(gold) for other in readings(answer)

@@ -31,7 +31,7 @@ def labels_agree(gold: str, answer: str) -> bool | None:
 
 def _labels(text: str) -> set[str] | None:
     labels = ["".join(filter(None, groups)) for groups in LABEL.findall(text)]
-    rest = re.sub(r"[\s,;]|and|[和与]", "", LABEL.sub("", text))
+    rest = re.sub(r"[\s,;]|and|[和与]|\\cdot(?![a-zA-Z])", "", LABEL.sub("", text))
     many = len(labels) > 1 or (labels and "circled" in text)
     return set(labels) if many and not rest else None
 
@@ -50,7 +50,7 @@ def times_agree(gold: str, answer: str) -> bool | None:
 
 def _time(text: str) -> tuple[tuple[int, int, int], str | None, bool] | None:
     """Hour on a clock, minute and second; half of the day; whether that is said in words."""
-    match = TIME.fullmatch(without_groups(text).casefold().strip(STOPS))
+    match = TIME.fullmatch(" ".join(without_groups(text).casefold().split()).strip(STOPS))
     if match is None or not (match["minute"] or match["half"] or match["name"]):
         return None
     hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))

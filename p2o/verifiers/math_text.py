@@ -56,6 +56,17 @@ def _inward(match: re.Match[str]) -> str:
     return f"{'(' if left == ']' else '['}{content}{')' if right == '[' else ']'}"
 
 
+def _choice(match: re.Match[str]) -> str:
+    """Ways to choose some of many, C, or to put some of many in order, A or P."""
+    many = int(match["n"] or match["below"] or match["n2"] or match["below2"])
+    some = int(match["k"] or match["above"] or match["k2"] or match["above2"])
+    if not 0 <= some <= many:
+        return match[0]
+    if (match["name"] or match["bare"]) == "C":
+        return rf"\binom{{{many}}}{{{some}}}"
+    return rf"\frac{{{many}!}}{{{many - some}!}}"
+
+
 TABLE: Sequence[Rule] = (
     # Delimiters, sizes and spaces. A row of a matrix ends with two backslashes.
     (r"\\\$\s?(?=[-+]?[\d.])", "USD "),
@@ -66,6 +77,8 @@ TABLE: Sequence[Rule] = (
     (r"\\(?:tiny|small|normalsize|large|Large|LARGE|huge|Huge|bf|rm|it|checkmark)(?![a-zA-Z])", ""),
     (r"\\textcolor\s?\{[^{}]*\}|\\color\s?\{[^{}]*\}|\\label\s?\{[^{}]*\}|\\q?qed(?![a-z])", ""),
     (r"(?<!\\)\\[,;: >]|\\q?quad(?![a-zA-Z])|\\n(?![a-zA-Z])|[\s\x00-\x1f]+", " "),
+    (r"\\[hv]?phantom\s?\{[^{}]*\}|^\{\}|\{\}$", ""),
+    (r"\\underline\s?\{([^{}]*)\}", r"\1"),
     (r"^\*\*([^*]*)\*\*$", r"\1"),
     (r"(?<=[\w)}\]])~|~(?=[\w\\])", " "),
     (r"  +", " "),
@@ -122,10 +135,16 @@ TABLE: Sequence[Rule] = (
     (r"\\lg(?![a-zA-Z])", r"\\log_{10}"),
     (r"\\log\s?_\s?(?:e(?![a-zA-Z])|\{\s?e\s?\})", r"\\ln "),
     (
-        r"(?:\\mathrm\s?\{\s?(?P<name>[CAP])\s?\}|(?<![a-zA-Z\\])(?P<bare>[CAP]))"
-        r"\s?_\s?\{?\s?(?P<below>\d+)\s?\}?\s?\^\s?\{?\s?(?P<above>\d+)\s?\}?(?![\d}])",
-        lambda match: _named_choice(match),
+        r"(?:\\(?:mathrm|text)\s?\{\s?(?P<name>[CAP])\s?\}|(?<![a-zA-Z\\])(?P<bare>C))"
+        r"\s?(?:_\s?(?:(?P<n>\d)|\{\s?(?P<below>\d+)\s?\})\s?\^\s?(?:(?P<k>\d)|\{\s?(?P<above>\d+)\s?\})"
+        r"|\^\s?(?:(?P<k2>\d)|\{\s?(?P<above2>\d+)\s?\})\s?_\s?(?:(?P<n2>\d)|\{\s?(?P<below2>\d+)\s?\}))",
+        _choice,
     ),
+    (r"\)\s?(?=\([^,()]{1,200}\))", r")\\cdot "),
+    (r"\\([dtc]?(?:frac|binom))\s?(\d)\s?(\d)", r"\\\1{\2}{\3}"),
+    (r"(?<=\d)\s?(?=\\[dt]?binom)", r"\\cdot "),
+    (r"(\\[dt]?binom\s?\{[^{}]*\}\s?\{[^{}]*\})\s?(?=\d)", r"\1\\cdot "),
+    (r"\)\s?(?=\d|\\(?:d?frac|sqrt|pi|binom)(?![a-zA-Z]))", r")\\cdot "),
     (rf"\\[dtc]?frac\s?({GREEK})\s?(\d|{GREEK})", r"\\frac{\1}{\2}"),
     (rf"\\[dtc]?frac\s?(\d)\s?({GREEK})", r"\\frac{\1}{\2}"),
     (r"\*\*", "^"),
@@ -160,13 +179,6 @@ MIXED = re.compile(r"(-?\d{1,30})\s?and\s?(\\[dt]?frac\s?(?:\d\s?\d|\{\d+\}\s?\{
 DEEPEST = 15
 """Brackets within brackets; the parser's time doubles with each."""
 BRACKET = re.compile(r"(?<!\\)[{}()\[\]]")
-
-
-def _named_choice(match: re.Match[str]) -> str:
-    below, above = match["below"], match["above"]
-    if (match["name"] or match["bare"]) == "C":
-        return rf"\binom{{{below}}}{{{above}}}"
-    return rf"\frac{{{below}!}}{{({below}-{above})!}}"
 
 
 def clean(text: str) -> str:

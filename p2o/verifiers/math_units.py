@@ -186,7 +186,7 @@ def _is_tail(pieces: list[re.Match[str]], index: int, letters: bool) -> bool:
         return False
     before = pieces[index - 1]
     spaced = before.lastgroup == "space" and before[0].isspace()
-    known = word in HARMLESS | TURNING or (len(word) >= 4 and re.search("[aeiouy]", word))
+    known = word in HARMLESS | TURNING or (len(word) >= 3 and re.search("[aeiou]", word))
     return bool(spaced and known)
 
 

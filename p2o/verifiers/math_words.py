@@ -57,6 +57,11 @@ def is_prose(text: str) -> bool:
     return bool(PROSE.search(text) or re.search(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text))
 
 
+def is_conditional(text: str) -> bool:
+    """Whether a sentence says when something holds, or what a letter is."""
+    return bool(re.search(r"(?<![\w\\])(?:where|with|for|if|when|such that)(?!\w)", text))
+
+
 def singular(word: str) -> str:
     """The word without the ending of its plural."""
     if word.endswith("ies") and len(word) > 4:
