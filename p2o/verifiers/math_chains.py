@@ -18,7 +18,7 @@ CALL = re.compile(
     r"\\?[a-zA-Z]+\s?(?:\{[a-zA-Z]+\})?(?:_\w|_\{[^{}]*\}|\^\{[^{}]*\}){0,3}\s?\(.*\)", re.DOTALL
 )
 """A function of something."""
-UNSAID = re.compile(r"[_^]\s?(?:\{[^{}]*\}|\w)|\\(?:text\w*|mathrm)\s?\{[^{}]*\}")
+UNSAID = re.compile(r"_\s?(?:\{[^{}]*\}|\w)|\^\{?-1\}?|\\(?:text\w*|mathrm)\s?\{[^{}]*\}")
 """Indices and text, whose digits are no numbers."""
 GRAPH = re.compile(r"[a-zA-Z]\s?\(\s?x\s?\)|y")
 DECIMAL = re.compile(r"-?\d*(?:\.(\d+))?")
@@ -78,12 +78,13 @@ def _both_agree(
     if not numbers or not others:
         return None
     names, called = (
-        {_bare(member) for member in chain if member not in found}
+        {_bare(member) for member in chain if member not in found and _is_name(member)}
         for chain, found in ((known, numbers), (given, others))
     )
-    if not names and not called:
+    plain = len(numbers) == len(known), len(others) == len(given)
+    if all(plain):
         return _bare(known[0]) == _bare(given[0]) and equal(known[-1], given[-1])
-    if names and called and not names & called:
+    if not (names & called or (plain[0] and called) or (names and plain[1])):
         return None
     return any(equal(number, other) for number in numbers for other in others)
 

@@ -28,9 +28,10 @@ def judge(comparison: Comparison) -> Verdict:
     text = squeeze(answer)
     if any(text and text == squeeze(gold) for gold in golds):
         return Verdict.EQUAL
-    if not is_sound(answer):
+    cleaned = clean(answer)
+    if not cleaned or not is_sound(answer):
         return Verdict.BAD_ANSWER
-    if any(equal(clean(gold), clean(answer), comparison.tolerance) for gold in golds):
+    if any(_is_equal(clean(gold), cleaned, comparison.tolerance) for gold in golds):
         return Verdict.EQUAL
     if not any(map(is_readable, golds)):
         return Verdict.BAD_GOLD
@@ -42,7 +43,15 @@ def is_readable(text: str) -> bool:
     """Whether an answer can be read as more than text, and so equals itself."""
     cleaned = clean(text)
     stated = is_words(cleaned) or not is_conditional(cleaned)
-    return is_sound(text) and bool(cleaned) and stated and equal(cleaned, cleaned)
+    return is_sound(text) and bool(cleaned) and stated and _is_equal(cleaned, cleaned)
+
+
+def _is_equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
+    try:
+        return equal(gold, answer, tolerance)
+    except RecursionError:
+        # Nested deeper than Python's stack, so nobody's answer.
+        return False
 
 
 def equal(gold: str, answer: str, tolerance: float | None = None) -> bool:

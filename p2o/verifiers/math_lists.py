@@ -21,6 +21,8 @@ OR = re.compile(r"(?<![\w\\])or(?!\w)")
 SEMICOLON = re.compile(";")
 COMMA = re.compile(r"[,;]")
 COLON = re.compile(":")
+MOST_REPEATS = 4
+"""How often an answer may say all there is to say."""
 NAMED = re.compile(r"([a-zA-Z]{1,3}(?:_\w|_\{\w{1,9}\})?|\\[a-z]+)\s*=\s*([^=]+)")
 
 
@@ -54,7 +56,7 @@ def read_parts(text: str) -> Parts:
             return Parts(tuple(items), ordered=True)
     content = inside(text) if opening == r"\{" else text
     items = [sign for item in _divided(content) for sign in both_signs(item)]
-    return Parts(tuple(items), braced=opening == r"\{")
+    return Parts(tuple(items) or (text,), braced=opening == r"\{")
 
 
 def _divided(text: str) -> list[str]:
@@ -137,6 +139,8 @@ def _same_elements(golds: Sequence[str], answers: Sequence[str], equal: Equal) -
     An answer may say an element twice unless the gold answer does.
     """
     left = list(answers)
+    if len(left) > MOST_REPEATS * len(golds):
+        return False
     if len(left) > len(golds) and not _has_repeats(golds, equal):
         left = [one for at, one in enumerate(left) if not any(equal(two, one) for two in left[:at])]
     if len(golds) != len(left):
@@ -164,6 +168,6 @@ def ratios_agree(gold: str, answer: str, equal: Equal) -> bool | None:
     if len(known) != len(given) or not all((*known, *given)):
         return False
     return all(
-        equal(f"({one})\\cdot ({given[0]})", f"({other})\\cdot ({known[0]})")
+        equal(rf"\frac{{{one}}}{{{known[0]}}}", rf"\frac{{{other}}}{{{given[0]}}}")
         for one, other in zip(known, given, strict=True)
     )

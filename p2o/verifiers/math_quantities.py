@@ -16,6 +16,7 @@ def quantities_agree(gold: str, answer: str, tolerance: float | None) -> bool:
     """Whether two values are equal in their units; a unit on one side alone is the other's too."""
     known = read_quantity(gold)
     given = read_quantity(answer, letters=not LETTER.search(known.core))
+    known, given = _in_radians(known, given), _in_radians(given, known)
     (known, gold_percent), (given, percent) = _percent(known), _percent(given)
     ratio = ratio_of_units(known.words, given.words)
     if ratio is None:
@@ -32,6 +33,14 @@ def quantities_agree(gold: str, answer: str, tolerance: float | None) -> bool:
     return _equal(one, other, factor / 100, tolerance) or (
         not _is_fraction(one) and _equal(one, other, factor, tolerance)
     )
+
+
+def _in_radians(angle: Quantity, other: Quantity) -> Quantity:
+    r"""An angle in degrees as one in radians, where the other is a multiple of ``\pi``."""
+    turned = r"\pi" in other.core and not other.words and r"\pi" not in angle.core
+    if not turned or angle.words != ("degree",):
+        return angle
+    return Quantity(rf"\frac{{{angle.core}}}{{180}}\pi")
 
 
 def _percent(quantity: Quantity) -> tuple[Quantity, bool]:

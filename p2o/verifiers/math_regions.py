@@ -119,5 +119,9 @@ def _solved(text: str) -> Region | None:
 
 def _plain_set(text: str) -> Region | None:
     value = read(text)
-    numbers = isinstance(value, sympy.Set) and not value.free_symbols
-    return (None, exact(value)) if numbers else None
+    if not isinstance(value, sympy.Set) or value.free_symbols:
+        return None
+    points = [point for part in value.atoms(sympy.FiniteSet) for point in part.args]
+    if not all(isinstance(point, sympy.Expr) for point in points):
+        return None
+    return None, exact(value)

@@ -71,8 +71,8 @@ LETTERS = frozenset("mgshlLJWNVKA")
 TURNING = {
     *"not no non never none neither nor or and but also if unless except only without".split(),
     *"than more less fewer greater larger smaller least most over under above below about".split(),
-    *"around nearly almost minus plus times negative positive wrong incorrect false untrue".split(),
-    *"invalid is are was were isn't aren't be does doesn't cannot can't can to from between".split(),
+    *"around nearly almost minus plus times negative wrong incorrect false untrue".split(),
+    *"invalid is are was were isn't aren't be does doesn't cannot can't can".split(),
     *"either maybe perhaps possibly probably half squared cubed factorial mod modulo".split(),
     *"remainder rem base root power log impossible reject rejected extraneous error".split(),
     *"instead rather actually unknown undefined mistake guess i we it because since".split(),
@@ -89,10 +89,10 @@ FRACTION = re.compile(
 PIECE = re.compile(
     rf"(?P<group>{GROUP.pattern})(?P<power>{POWER}?)"
     r"|(?P<brackets>\(\s*[a-zA-Z][a-zA-Z ]{2,60}\))"
-    r"|(?P<command>\\[a-zA-Z]+)"
+    r"|(?P<space>[\s./*~-]|\\cdot(?![a-zA-Z]))|(?P<command>\\[a-zA-Z]+)"
     rf"|(?P<word>[a-zA-Z]+(?:\.(?=\s|$))?)(?P<exponent>{POWER}?)"
     r"|(?P<sign>[¢€£¥₹])|(?P<foreign>[^\W\d_a-zA-Z]+)"
-    r"|(?P<space>[\s./*~-]|\\cdot(?![a-zA-Z]))|(?P<other>.)",
+    r"|(?P<other>.)",
     re.DOTALL,
 )
 PREFIX = re.compile(r"^([-+]?)\s*(?:\\text\{\s*)?(?:(US|Rs|[¢€£¥₹])(?:\.|\\?\$|\})?)\s*(?=[-\d.])")
@@ -262,6 +262,6 @@ def _turns(words: tuple[str, ...]) -> bool:
         word.casefold() in TURNING
         or word.casefold() in SMALL
         or word in SCALES
-        or singular(word.casefold()) in PARTS
+        or {word.casefold(), singular(word.casefold())} & PARTS.keys()
         for word in words
     )
