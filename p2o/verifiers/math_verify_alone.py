@@ -30,7 +30,8 @@ class MathVerifyAlone:
     def __init__(self, seconds: float = 5.0, workers: int = 1) -> None:
         check_positive(seconds=seconds, workers=workers)
         self.seconds = seconds
-        self.pool = KillablePool("p2o.verifiers.math_verify_alone:judge", workers, memory=MEMORY)
+        name = "p2o.verifiers.math_verify_alone:judge"
+        self.pool = KillablePool(name, workers, memory=MEMORY, warm_up="warm_up")
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
@@ -38,6 +39,11 @@ class MathVerifyAlone:
         different = list(dict.fromkeys(asked))
         results = dict(zip(different, self.pool.map(different, self.seconds), strict=True))
         return [_to_score(results[item]) for item in asked]
+
+
+def warm_up() -> None:
+    """Import the library, and have it build its tables, before the first deadline begins."""
+    judge((("x+x",), "\\boxed{2x}"))
 
 
 def judge(item: tuple[Sequence[str], str]) -> Judged:

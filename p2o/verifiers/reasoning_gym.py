@@ -4,7 +4,7 @@ import json
 import math
 import site
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -51,14 +51,22 @@ class ReasoningGymScorer:
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
-        answers = self.pattern.find(responses)
+        found = self.pattern.find(responses)
+        answers = ["" if isinstance(one, Failure) else (one or "").strip() for one in found]
         items = [
-            (answer.strip(), _task(prompt), prompt.meta["entry"])
+            (answer, _task(prompt), prompt.meta["entry"])
             for answer, prompt in zip(answers, prompts, strict=True)
-            if isinstance(answer, str) and answer.strip()
+            if answer
         ]
         verdicts = iter(self.pool.map(items, self.seconds))
-        return [self._to_score(answer, verdicts) for answer in answers]
+        return [
+            failed(one)
+            if isinstance(one, Failure)
+            else self._to_score(answer, next(verdicts))
+            if answer
+            else Score(0.0, Status.NO_ANSWER)
+            for one, answer in zip(found, answers, strict=True)
+        ]
 
     def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
         """See `GoldChecker.check_gold`: a task's own answer, where it names one, must be right."""
@@ -77,15 +85,7 @@ class ReasoningGymScorer:
                 reasons[index] = f"{prompts[index].meta['task']} gives its own answer {verdict}"
         return reasons
 
-    def _to_score(
-        self, answer: str | Failure | None, verdicts: Iterator[float | str | Failure]
-    ) -> Score:
-        if isinstance(answer, Failure):
-            return failed(answer)
-        answer = (answer or "").strip()
-        if not answer:
-            return Score(0.0, Status.NO_ANSWER)
-        verdict = next(verdicts)
+    def _to_score(self, answer: str, verdict: float | str | Failure) -> Score:
         if isinstance(verdict, Failure):
             return failed(verdict, answer)
         if isinstance(verdict, str):

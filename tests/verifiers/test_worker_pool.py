@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from math_data import prompt_of
 
 from p2o.errors import UserError
+from p2o.verifiers import Status
+from p2o.verifiers.math_verify_alone import MathVerifyAlone
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
 
@@ -148,10 +151,18 @@ def test_a_worker_that_does_not_start_says_why(function, warm_up, why):
 def test_warming_up_counts_against_no_deadline_also_after_a_kill():
     pool = KillablePool("worker_functions:act", warm_up="load")
     items = [("loaded", None), ("work", 60), ("loaded", None)]
-    first, killed, again = pool.map(items, seconds=0.3)
+    first, killed, again = pool.map(items, seconds=0.2)
     pool.close()
     assert (first, again) == (1, 1)
     assert killed.timeout
+
+
+def test_a_library_is_there_before_the_first_deadline_begins():
+    # Importing it takes seconds of processor time.
+    verifier = MathVerifyAlone(seconds=0.4)
+    [score] = verifier.score(["\\boxed{x + x}"], [prompt_of("2x")])
+    verifier.pool.close()
+    assert (score.reward, score.status) == (1.0, Status.OK)
 
 
 @pytest.fixture

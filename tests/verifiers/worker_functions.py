@@ -36,7 +36,7 @@ loads = []
 
 
 def load():
-    until(time.process_time() + 1.0, pause=0)
+    until(time.process_time() + 0.5, pause=0)
     loads.append(1)
 
 
