@@ -126,6 +126,12 @@ class Row(list):
     __getitem__ = other
 class Falls(int):
     __le__ = __lt__ = __ge__ = __gt__ = __eq__ = lambda self, other: True
+class Many:
+    __iter__ = lambda self: iter([other(), other()][::2])
+class Pair(tuple):
+    __le__ = __lt__ = lambda self, other: True
+def many(x): return Many()
+def pairs(items): return [Pair(item) for item in items]
 def number(x): return Number(8)
 def whole(x): return Whole(8)
 def holds(x): return Holds()
@@ -146,6 +152,9 @@ QUESTIONS = (
     "r = holds(3); assert float(r) > 7 and float(r) < 9",
     "r = row(3); assert r > [7]; assert r < [9]",
     "r = row(3); assert r[0] > 7; assert r[0] < 9",
+    "r = many(3); assert all(v > 7 for v in r); assert all(v < 9 for v in r)",
+    "r = row(3); assert min(r) > 7 and len(r) == 1; assert max(r) < 9",
+    "r = pairs([(3, 1), (1, 2)]); assert r[0] <= r[1] and r[0] == (3, 1)",
     "r = sort([3, 1, 2]); assert all(a <= b for a, b in zip(r, r[1:])) and sum(r) == 6",
 )
 
@@ -167,6 +176,14 @@ class Counter:
         for _ in range(2): self.more(); call(self)
     def __getitem__(self, i): return self.n + i
 class Items(list): pass
+class Bag:
+    def __init__(self): self.items = []
+    def add(self, item): self.items.append(item)
+    def __iter__(self): yield from self.items
+    def __len__(self): return len(self.items)
+def drain(bag):
+    while bag.items: yield bag.items.pop(0)
+def numbers(): yield from range(2)
 class Color(enum.IntEnum): RED = 2; BLUE = 3
 class Name(str, enum.Enum): ANN = "ann"
 class Celsius(float):
@@ -185,6 +202,12 @@ seen = []; c.each(lambda counter: seen.append(counter.n)); assert seen == [2, 3]
 r = get(); assert r == [1]; grow(); assert r == [1, 2] and len(r) == 2
 assert red() == 2 and red() < Color.BLUE and red().name == "RED" and int(red()) == 2
 assert red() == red() and red() in [2]
+g = numbers(); assert list(g) == [0, 1] and list(g) == []
+b = Bag(); b.add(3); b.add(4); assert list(b) == [3, 4] and list(b) == [3, 4] and 4 in b
+assert [(x, y) for x in b for y in b] == [(3, 3), (3, 4), (4, 3), (4, 4)]
+b.add(5); assert max(b) == 5 and sorted(b) == [3, 4, 5]
+d = drain(b)
+for x in d: assert len(b) == 5 - x
 assert ann() == "ann" and ann().value == "ann"
 assert 31.9 < warm(0).fahrenheit() < 32.1 and warm(3) > warm(2) and warm(float("nan")) != 1
 """

@@ -5,7 +5,8 @@ import json
 import operator
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from types import FunctionType
 from typing import Any, NoReturn
 
@@ -20,6 +21,24 @@ Operation = Callable[..., Any]
 
 class Hangup(BaseException):
     """The other process has ended. No test that expects an exception is to catch it."""
+
+
+class Replay:
+    """Goes through an iterator as often as one likes; it gives each item once."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self.source = source
+        self.items: list[Any] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        """From the start."""
+        for place in count():
+            if place == len(self.items):
+                try:
+                    self.items.append(next(self.source))
+                except StopIteration:
+                    return
+            yield self.items[place]
 
 
 class Peer:
@@ -40,6 +59,7 @@ class Peer:
         self._objects: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._answers: dict[str, Any] = {}
+        self._iterations: dict[int, Replay] = {}
         self._fixed: dict[int, Any] = {}
         # Numbers may be as long as they like.
         sys.set_int_max_str_digits(0)
@@ -53,8 +73,7 @@ class Peer:
         try:
             message = self._exchange(what, self.encode([target, arguments, named]))
         finally:
-            # What has been done may have changed any object.
-            self._answers.clear()
+            self._forget()
         for original, changed in zip(arguments, message.get("changed", ()), strict=False):
             restore(original, self.decode(changed))
         return self._value(message)
@@ -71,6 +90,24 @@ class Peer:
             self._answers[question] = self._exchange(what, content)
         return self._value(self._answers[question])
 
+    def iterate(self, target: Remote) -> Iterator[Any]:
+        """What an object gives when it is gone through: the same again until something is done."""
+        number = target.__number__
+        if number not in self._iterations:
+            source = self.step(target, "__iter__")
+            if not isinstance(source, Remote) or source.__number__ == number:
+                # It can be gone through once.
+                return source
+            self._iterations[number] = Replay(source)
+        return iter(self._iterations[number])
+
+    def step(self, target: Remote, name: str) -> Any:
+        """Begin to go through an object, or go on: other objects may change, but no other way."""
+        try:
+            return self._value(self._exchange("method", self.encode([target, [name], {}])))
+        finally:
+            self._answers.clear()
+
     def plain(self, target: Remote) -> Any:
         """An object as plain data. What cannot change is asked once, and stays.
 
@@ -85,6 +122,11 @@ class Peer:
                 return value
             self._fixed[number] = value
         return self._fixed[number]
+
+    def _forget(self) -> None:
+        """What has been done may have changed any object."""
+        self._answers.clear()
+        self._iterations.clear()
 
     def _exchange(self, what: str, content: Any) -> Any:
         self.send({"ask": [what, content]})
@@ -158,8 +200,8 @@ class Peer:
     def _answer(self, request: Any) -> None:
         answer: dict[str, Any] = {}
         arguments: list[Any] = []
-        # The other end is at work, and its objects may have changed.
-        self._answers.clear()
+        # The other end is at work.
+        self._forget()
         try:
             what, content = request
             target, arguments, named = self.decode(content)

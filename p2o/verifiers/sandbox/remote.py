@@ -1,15 +1,13 @@
 """An object that lives in the other process."""
 
 import operator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .peer import Peer
 
-ACTIONS = (
-    *("__iter__", "__next__", "__setitem__", "__delitem__"),
-    *("__enter__", "__exit__"),
-)
+ACTIONS = ("__setitem__", "__delitem__", "__enter__", "__exit__")
 LOOKS = ("__len__", "__getitem__", "__str__", "__repr__")
 CONVERSIONS = {"__bool__": bool, "__int__": int, "__float__": float, "__index__": operator.index}
 """What the object is asked to do itself. None of it tells the object what would be right."""
@@ -23,10 +21,10 @@ OPERATORS = (
 class Remote:
     """Stands for an object of the code under test.
 
-    Two of them are compared and added by their own methods, but for numbers and text, which are
-    what they are. With a value of the tests one is compared by what it is as plain data, never by a
-    method of its own, which might say anything. What it says of itself is taken to hold until
-    something is done, so that it cannot be another thing for each question.
+    One that derives from a plain type is compared by what it is as plain data, never by a method
+    of its own, which might say anything. Two others are compared by their own methods, and any two
+    are added by them. What it says of itself is taken to hold until something is done, so that it
+    cannot be another thing for each question.
 
     Args:
         peer: The way to the other process.
@@ -51,6 +49,14 @@ class Remote:
         """Set it there."""
         self.__peer__.ask("set", self, name, value)
 
+    def __iter__(self) -> Iterator[Any]:
+        """What it gives there."""
+        return self.__peer__.iterate(self)
+
+    def __next__(self) -> Any:
+        """What it gives next there."""
+        return self.__peer__.step(self, "__next__")
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Remote) and self.__number__ == other.__number__:
             return True
@@ -63,25 +69,20 @@ class Remote:
         return hash(self.__number__)
 
 
-def _scalar(value: Any) -> Any:
-    """An object of the code that is a number or text as such; None for any other."""
+def _has_plain(value: Remote) -> bool:
     try:
-        plain = value.__peer__.plain(value)
+        value.__peer__.plain(value)
     except TypeError:
-        return None
-    return plain if isinstance(plain, int | float | str | bytes) else None
+        return False
+    return True
 
 
 def _combine(name: str, left: Any, right: Any) -> Any:
-    if not isinstance(right, Remote):
-        left = left.__peer__.plain(left)
-    elif not isinstance(left, Remote):
-        right = right.__peer__.plain(right)
-    elif name not in COMPARISONS or None in (pair := (_scalar(left), _scalar(right))):
+    both = isinstance(left, Remote) and isinstance(right, Remote)
+    if both and not (name in COMPARISONS and _has_plain(left) and _has_plain(right)):
         return left.__peer__.look("combine", left, name, right)
-    else:
-        left, right = pair
-    return getattr(operator, name)(left, right)
+    pair = (one.__peer__.plain(one) if isinstance(one, Remote) else one for one in (left, right))
+    return getattr(operator, name)(*pair)
 
 
 def _action(name: str) -> Any:
@@ -94,7 +95,7 @@ def _look(name: str) -> Any:
 
 def _conversion(name: str) -> Any:
     def convert(self: Remote) -> Any:
-        plain = _scalar(self)
+        plain = self.__peer__.plain(self) if _has_plain(self) else None
         if isinstance(plain, int | float):
             return CONVERSIONS[name](plain)
         return self.__peer__.look("method", self, name)
