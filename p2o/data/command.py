@@ -22,9 +22,9 @@ from rich.console import Console
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
+from p2o.data.hub import cached_if_unreachable
 from p2o.data.inspect import WIDTH, print_inspection, print_overlaps
 from p2o.data.preparation import prepare
-from p2o.data.rows import cached_if_unreachable
 from p2o.errors import UserError
 from p2o.models import load_tokenizer
 from p2o.rollout.rendering import ChatRenderer
