@@ -23,15 +23,6 @@ def asked(prompt: Prompt) -> str:
     return "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cf")
 
 
-def distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Prompts that ask something else or have other answers, in order; the smallest id stays."""
-    found: dict[tuple[str, tuple[str, ...]], Prompt] = {}
-    for prompt in prompts:
-        key = asked(prompt), prompt.golds
-        found[key] = min(found.get(key, prompt), prompt, key=lambda each: each.id)
-    return list(found.values())
-
-
 def warn_of_contradictions(location: str, prompts: Sequence[Prompt]) -> None:
     """Warn of a question with different answers in different rows."""
     golds: dict[str, set[str]] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from p2o.data.cells import NotText, cell_text, fields, fill, look_up, plain
-from p2o.data.duplicates import distinct, warn_of_contradictions
+from p2o.data.duplicates import warn_of_contradictions
 from p2o.data.files import NOT_JSON, Row, parse_json, read_file
 from p2o.data.hub import read_hub
 from p2o.data.prompt import Prompt, as_text
@@ -91,7 +91,7 @@ class Table:
             f"data.source: rows of {self.location} that cannot be used",
             "data.source.max_rejected_share",
         )
-        unique = distinct(prompts)
+        unique = list({prompt.id: prompt for prompt in prompts}.values())
         if len(unique) < len(prompts):
             logger.warning(
                 "%s: %d rows are there more than once and count once",

@@ -374,16 +374,6 @@ def test_questions_that_differ_in_white_space_alone_are_on_one_side(tmp_path, sp
     assert "10 questions have different answers" in caplog.text
 
 
-def test_rows_that_differ_in_white_space_alone_count_once_whatever_their_order(tmp_path):
-    rows = [{"q": text, "a": "2"} for text in ("1 + 1?", "1 +  1?", "1+1?\n")]
-    found = [
-        Table(write(tmp_path / f"{n}.jsonl", order), "{q}", "a").prompts()
-        for n, order in enumerate((rows, rows[::-1]))
-    ]
-    assert len(found[0]) == 1
-    assert found[0][0].id == found[1][0].id
-
-
 def test_the_text_of_a_conversation_s_parts_is_taken_and_an_image_is_none(tmp_path):
     parts = [{"type": "text", "text": "1 "}, {"type": "text", "text": "+ 1?"}]
     image = [{"type": "image", "url": "cat.png"}]
