@@ -42,7 +42,7 @@ def inspect(config: DictConfig, console: Console) -> None:
         UserError: ``p2o-train`` would refuse them, too.
     """
     with cached_if_unreachable():
-        tokenizer = load_tokenizer(config.model.path)
+        tokenizer = load_tokenizer(config.model.path, config.model.get("options"))
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
     split = prepare(config, renderer, build(config.verifier, "verifier"))
     print_inspection(split, renderer, console)
