@@ -37,14 +37,14 @@ def template_source(tokenizer: PreTrainedTokenizerBase) -> str:
     name = tokenizer.name_or_path
     if not tokenizer.chat_template:
         raise UserError(
-            f"model: the tokenizer of '{name}' has no chat template; "
+            f"the tokenizer of '{name}' has no chat template; "
             "use an instruction-tuned model or set `tokenizer.chat_template` and save it"
         )
     try:
         return str(tokenizer.get_chat_template())
     except ValueError as error:
         raise UserError(
-            f"model: the tokenizer of '{name}' has several chat templates and none named default; "
+            f"the tokenizer of '{name}' has several chat templates and none named default; "
             "set `tokenizer.chat_template` to one of them and save it"
         ) from error
 
@@ -78,7 +78,7 @@ def render_chat(
         roles = ", ".join(message["role"] for message in messages)
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"model: the chat template of '{tokenizer.name_or_path}' cannot render the turns "
+            f"the chat template of '{tokenizer.name_or_path}' cannot render the turns "
             f"{roles} ({reason}); check renderer.options, put a system prompt into renderer.prefix "
             "instead, or merge turns of the data"
         ) from error

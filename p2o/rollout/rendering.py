@@ -44,7 +44,7 @@ class ChatRenderer:
         try:
             self._today = datetime.fromisoformat(str(date))
         except ValueError as error:
-            raise UserError(f"renderer.date={date}: give a date such as 2026-01-01") from error
+            raise UserError(f"date={date}: give a date such as 2026-01-01") from error
         self._marks = Marks(tokenizer, template_source(tokenizer))
         self.tokenizer = tokenizer
         self.system_prompt = system_prompt

@@ -219,7 +219,7 @@ def test_a_template_that_writes_the_date_is_told_the_one_of_the_configuration(te
     assert first == same
     assert templated.decode(other).startswith("24 Dec 2031")
     assert date.today().isoformat() != "2031-12-24"
-    with pytest.raises(UserError, match=r"renderer\.date=soon: give a date such as 2026-01-01"):
+    with pytest.raises(UserError, match=r"date=soon: give a date such as 2026-01-01"):
         ChatRenderer(templated, date="soon")
 
 
