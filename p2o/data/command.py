@@ -21,9 +21,9 @@ from omegaconf import DictConfig
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import quieten_libraries
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
+from p2o.data.hub import cached_if_unreachable
 from p2o.data.inspect import WIDTH, print_inspection, print_overlaps
 from p2o.data.preparation import prepare
-from p2o.data.rows import cached_if_unreachable
 from p2o.errors import UserError
 from p2o.models import load_tokenizer
 from p2o.rollout.rendering import ChatRenderer
@@ -42,7 +42,7 @@ def inspect(config: DictConfig, console: Terminal) -> None:
         UserError: ``p2o-train`` would refuse them, too.
     """
     with cached_if_unreachable():
-        tokenizer = load_tokenizer(config.model.path)
+        tokenizer = load_tokenizer(config.model.path, config.model.get("options"))
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
     split = prepare(config, renderer, build(config.verifier, "verifier"))
     print_inspection(split, renderer, console)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, tensor
 
 from p2o.data.prompt import Prompt
+from p2o.errors import UserError
 from p2o.ledger import Ledger
 from p2o.preemption import uninterruptible
 from p2o.rollout.engine import SamplingParameters
@@ -39,6 +40,9 @@ class EvaluationLoader:
         ledger: Counts under ``evaluation``.
         refresh_engine: Gives the engine the current weights.
         seed: Of the run; every evaluation of a run uses the same one.
+
+    Raises:
+        UserError: Several samples are asked for where all would be the same.
     """
 
     def __init__(
@@ -51,6 +55,11 @@ class EvaluationLoader:
         refresh_engine: Callable[[], None],
         seed: int,
     ) -> None:
+        if samples > 1 and sampling.temperature == 0:
+            raise UserError(
+                f"data.held_out_samples={samples}: at temperature 0 all are the same; give 1, or "
+                "raise sampling.held_out.temperature"
+            )
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
         self.baseline: Mapping[str, float] = {}

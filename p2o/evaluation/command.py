@@ -17,7 +17,7 @@ from p2o.console import quieten_libraries
 from p2o.data.selection import unusable_golds
 from p2o.errors import EngineError, UserError
 from p2o.evaluation.benchmark import Benchmark, load_benchmarks
-from p2o.evaluation.completions import Completions, read_completions
+from p2o.evaluation.completions import Completions, read_completions, write_file
 from p2o.evaluation.rescore import differences_table, rescore
 from p2o.evaluation.sampling import check_questions, sample
 from p2o.evaluation.summary import summarise, summary_table
@@ -77,7 +77,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         "configuration": settings,
         "versions": {name: version(name) for name in ("p2o-rl", "torch", "transformers")},
     }
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    write_file(folder / "results.json", f"{json.dumps(results, indent=2)}\n".encode())
     console = Terminal(width=80)
     console.print(summary_table(results["benchmarks"], missing))
     console.print(f"completions and results: {folder}", soft_wrap=True)
@@ -124,7 +124,7 @@ def compare(config: DictConfig) -> None:
     for one in listed[:SHOWN]:
         console.print(json.dumps(one))
     output = Path(HydraConfig.get().runtime.output_dir) / "differences.json"
-    output.write_text(json.dumps(listed, indent=2) + "\n")
+    write_file(output, f"{json.dumps(listed, indent=2)}\n".encode())
     console.print(f"all {len(listed)} differences: {output}", soft_wrap=True)
 
 

@@ -92,7 +92,8 @@ def read_templates(template: str | None, mode: str, seed: int) -> TemplateUse:
         return OneTemplate(template or "")
     try:
         pool = PromptPool.from_state_dict(json.loads(Path(template).read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _check(pool)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"template={template}: not a pool of p2o-train ({error!r})") from error
     if not pool.in_use:
         raise UserError(f"template={template}: no template is in use; take a later epoch's pool")
@@ -100,6 +101,16 @@ def read_templates(template: str | None, mode: str, seed: int) -> TemplateUse:
         best = max(pool.in_use, key=lambda index: pool.templates[index].score or 0.0)
         return OneTemplate(pool.templates[best].text)
     return Majority(pool) if mode == "majority" else Assigned(pool, seed)
+
+
+def _check(pool: PromptPool) -> None:
+    """Look at whatever a pool is used for, which raises where it is none."""
+    for template in pool.templates:
+        template.text.strip()
+        float(template.score or 0.0)
+    used = {index for indices in pool.assignment.values() for index in indices} - {None}
+    for index in {*pool.cover, *used}:
+        pool.templates[index]
 
 
 def vote(answers: Sequence[str | None]) -> int:

@@ -74,7 +74,19 @@ def test_a_pool_without_a_template_in_use_is_refused(tmp_path):
         read_templates(str(tmp_path / "empty.json"), "best", 0)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"templates": 3}'])
+POOLS = [
+    {"templates": [], "cover": [0], "assignment": {}},
+    {"templates": [], "cover": [], "assignment": []},
+    {"templates": [], "cover": [], "assignment": {"a": [3]}},
+    POOL.state_dict() | {"templates": [{"text": 1, "parents": [], "score": 1, "dev_scores": {}}]},
+    POOL.state_dict()
+    | {"templates": [{"text": "", "parents": [], "score": "?", "dev_scores": {}}]},
+]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"templates": 3}', "[" * 100_000, *map(json.dumps, POOLS)], ids=str
+)
 def test_a_file_that_is_no_pool_is_refused(tmp_path, content):
     (tmp_path / "broken.json").write_text(content)
     with pytest.raises(UserError, match="broken.json: not a pool of p2o-train"):
