@@ -1,7 +1,5 @@
-"""Checkpoints that are whole or not there, and the one to go on from."""
+"""Checkpoints that are whole or not there, written between two updates."""
 
-import logging
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,11 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from p2o.checkpoint_files import refuse_shards
 from p2o.errors import EngineError, PeerError, UserError
 from p2o.files import written_whole
 from p2o.preemption import Preempted
 from p2o_callbacks import TrainingCollapsed
-
-logger = logging.getLogger(__name__)
 
 SHARED = (UserError, EngineError, PeerError, TrainingCollapsed, Preempted)
 """What all ranks raise together, so that they can save together."""
@@ -37,17 +34,33 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         with written_whole(target) as file:
             torch.save(checkpoint, file)
 
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Load as Lightning does.
+
+        Raises:
+            UserError: It is a folder of shards.
+        """
+        refuse_shards(Path(path))
+        return super().load_checkpoint(path, map_location or "cpu", weights_only)
+
 
 class StepCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, but for the moment between an epoch's last update and its end.
+    """Lightning's ModelCheckpoint, which saves what a run can go on from as if it never stopped.
 
-    Of a checkpoint from there Lightning resumes with the next epoch, and leaves out what belongs to
-    the end of this one: validation, mining. The one written at the epoch's end follows anyway.
+    It does not save within an update: gradients that have been gathered are no part of a
+    checkpoint. What is due then is saved after the update. When an exception breaks an update off,
+    the checkpoint is one of before that update, which is made again.
+
+    Nor does it save between an epoch's last update and its end: of such a checkpoint Lightning
+    resumes with the next epoch, and leaves out validation and mining. The one written at the
+    epoch's end follows anyway.
     """
 
     def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
-        """Save as Lightning would, but not after the last update."""
-        if not _epoch_is_ending(trainer):
+        """Save as Lightning would, but not within an update, nor after an epoch's last one."""
+        if not (trainer.fit_loop._should_accumulate() or _epoch_is_ending(trainer)):
             super().on_train_batch_end(trainer, *arguments, **named)
 
     def on_exception(
@@ -59,50 +72,26 @@ class StepCheckpoint(ModelCheckpoint):
         if not _epoch_is_ending(trainer):
             super().on_exception(trainer, pl_module, exception)
 
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let the trainer's progress end with the last whole update."""
+        loop = checkpoint["loops"]["fit_loop"]
+        progress = loop["epoch_loop.batch_progress"]
+        current = progress["current"]
+        size = trainer.accumulate_grad_batches
+        begun = current["ready"] % size or size
+        # The update that was begun last is whole when its last step has been processed.
+        broken_off = current["processed"] < current["ready"] or begun < size
+        if not current["ready"] or not broken_off or progress["is_last_batch"]:
+            return
+        ahead = {name: value - (current["ready"] - begun) for name, value in current.items()}
+        for counts in (current, progress["total"]):
+            for name in counts:
+                counts[name] -= ahead[name]
+
 
 def _epoch_is_ending(trainer: Trainer) -> bool:
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     last = batches.processed >= trainer.num_training_batches
     return last and batches.completed < batches.processed
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The whole checkpoint with the most updates, or None; damaged ones are passed over."""
-    found: list[tuple[int, int, Path]] = []
-    for path in sorted(folder.glob("*.ckpt")):
-        # Links lead to a file that is there under its own name.
-        if path.is_symlink():
-            continue
-        try:
-            step = read_header(path)["global_step"]
-        except UserError as error:
-            logger.warning("%s; passing it over", error)
-            continue
-        found.append((step, path.stat().st_mtime_ns, path))
-    return max(found)[2] if found else None
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """A checkpoint without its tensors' values: trainer's progress, and the states of parts.
-
-    Args:
-        path: A file, or the folder of a sharded checkpoint.
-
-    Raises:
-        UserError: There is none, it is damaged, or p2o-train has not written it.
-    """
-    if not path.exists():
-        raise UserError(f"ckpt_path={path}: no such checkpoint")
-    file = path
-    if path.is_dir():
-        # Torch writes the index of the shards last.
-        if not (path / ".metadata").is_file():
-            raise UserError(f"ckpt_path={path}: a sharded checkpoint that was not finished")
-        file = path / "meta.pt"
-    try:
-        content = torch.load(file, weights_only=True, mmap=True, map_location="meta")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"ckpt_path={path}: not a checkpoint, or a damaged one") from error
-    if not isinstance(content, dict) or "RolloutDataModule" not in content:
-        raise UserError(f"ckpt_path={path}: not a checkpoint of p2o-train")
-    return content
