@@ -92,6 +92,8 @@ class PromptEvolution(Callback):
         user.publish_pool(self.pool)
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
+        # Counted anew, so that a search that was broken off is made again with the same seeds.
+        self._trials = 0
         hard_set = self._hard_set(trainer)
         directory = (self.directory or Path(trainer.default_root_dir)) / "evolution"
         display = trainer.progress_bar_callback
@@ -154,14 +156,12 @@ class PromptEvolution(Callback):
         return {
             "pool": self.pool.state_dict(),
             "evolved_epoch": self.evolved_epoch,
-            "trials": self._trials,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote; the pool is published when training starts."""
         self.pool = PromptPool.from_state_dict(state_dict["pool"])
         self.evolved_epoch = state_dict["evolved_epoch"]
-        self._trials = state_dict["trials"]
 
 
 def _no_report(progress: EvolutionProgress) -> None:
@@ -187,4 +187,7 @@ def _say(line: str) -> None:
 @rank_zero_only
 def _write_pool(path: Path, pool: PromptPool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(pool.state_dict(), indent=2) + "\n")
+    # Written aside, for a kill must not leave half of it.
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(json.dumps(pool.state_dict(), indent=2) + "\n")
+    aside.replace(path)
