@@ -19,7 +19,7 @@ RECORD = "configuration"
 """Key of a checkpoint under which the settings that made it stand."""
 FREE = (
     *("ckpt_path", "resume", "resume_changed", "plan", "planning", "data_root", "save_policy"),
-    *("logger", "callbacks", "checkpoint", "rollout", "trainer", "verifier_guard"),
+    *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer", "verifier_guard"),
     *("module.chunk_tokens", "module.score_batch_size", "module.compile_backend"),
     *("model.attention", "model.gradient_checkpointing"),
 )

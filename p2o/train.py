@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch import Trainer, seed_everything
 from omegaconf import DictConfig
+from torch.distributed.checkpoint.api import CheckpointException
 
 from p2o.adapters import save_policy
 from p2o.checkpointing import AtomicCheckpointIO
@@ -256,7 +257,8 @@ def _run(config: DictConfig) -> float:
         status = stopped.status
         print(f"{stopped}; {_going_on(folder)}", file=sys.stderr)
         sys.exit(status)
-    except Exception as error:
+    # CheckpointException is no Exception.
+    except (Exception, CheckpointException) as error:
         why = why_not_written(error, folder)
         if why is None:
             raise

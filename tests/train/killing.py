@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback
 
 import p2o.train
 from p2o.checkpointing import AtomicCheckpointIO
@@ -23,6 +24,16 @@ from p2o.module import P2OModule
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.journal import Journal, JournaledEngine
 from p2o_callbacks import HardSampleMiner, PromptEvolution
+
+
+class SaveEverywhere(Callback):
+    """A checkpoint after every step, within updates too: ``step_NN.ckpt``."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        """Save."""
+        if batch_idx + 1 < trainer.num_training_batches:
+            step = trainer.fit_loop.epoch_loop.total_batch_idx
+            trainer.save_checkpoint(f"step_{step:02d}.ckpt")
 
 
 class Child:
@@ -84,6 +95,7 @@ class Child:
     def run(self) -> None:
         self.stop_before(HFEngine, "_generate_batch", "in a rollout")
         self.stop_after(RolloutLoader, "_roll_out", "after a rollout")
+        self.stop_before(P2OModule, "training_step", "within an update")
         self.stop_before(P2OModule, "on_before_optimizer_step", "before an update")
         self.stop_after(P2OModule, "optimizer_step", "after an update")
         self.stop_after(AtomicCheckpointIO, "save_checkpoint", "after a checkpoint")
