@@ -57,15 +57,33 @@ class WholeUpdates(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Let the trainer's progress end with the last whole update."""
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        total, current = progress["total"], progress["current"]
-        size = trainer.accumulate_grad_batches
-        broken_off = current["processed"] < current["ready"]
-        if not broken_off and (progress["is_last_batch"] or current["ready"] % size == 0):
-            return
-        done = (current["ready"] - broken_off) // size * size
-        for name, count in current.items():
-            total[name] -= count - done
-            current[name] = done
-        progress["is_last_batch"] = False
+        """Let the trainer's progress end with the last whole update, or the last whole epoch."""
+        loop = checkpoint["loops"]["fit_loop"]
+        _end_with_whole_epoch(loop["epoch_progress"])
+        _end_with_whole_update(loop["epoch_loop.batch_progress"], trainer.accumulate_grad_batches)
+
+
+def _end_with_whole_epoch(progress: dict[str, dict[str, int]]) -> None:
+    """Between two epochs, where a search is made: as it is when the first one's end is saved."""
+    if progress["current"]["ready"] > progress["current"]["started"] > 0:
+        for counts in (progress["total"], progress["current"]):
+            counts["ready"] -= 1
+            counts["completed"] -= 1
+
+
+def _end_with_whole_update(progress: dict[str, Any], size: int) -> None:
+    """As it was before the first step of an update that has not been made.
+
+    Args:
+        progress: Of the batches, changed in place.
+        size: Steps of an update.
+    """
+    total, current = progress["total"], progress["current"]
+    broken_off = current["processed"] < current["ready"]
+    if not broken_off and (progress["is_last_batch"] or current["ready"] % size == 0):
+        return
+    done = (current["ready"] - broken_off) // size * size
+    for name, count in current.items():
+        total[name] -= count - done
+        current[name] = done
+    progress["is_last_batch"] = False

@@ -12,6 +12,7 @@ import pytest
 
 from p2o.errors import UserError
 from p2o.evaluation.completions import Completions, read_completions
+from tests.patience import HANGS
 
 DIGITS = (
     *("model=digits", "suite=digits", "verifier=numeric", "renderer.suffix="),
@@ -35,7 +36,7 @@ def start(folder, *arguments, run="out"):
 
 def evaluate(folder, *arguments, run="out"):
     process = start(folder, *arguments, run=run)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=HANGS)
     return process.returncode, output, errors
 
 

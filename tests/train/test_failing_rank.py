@@ -50,7 +50,7 @@ def run(p2o_train, tmp_path):
     (tmp_path / "failing.py").write_text(FAILING)
 
     def run(*overrides):
-        return p2o_train(*RUN, *overrides, f"hydra.run.dir={tmp_path}/run", timeout=90)
+        return p2o_train(*RUN, *overrides, f"hydra.run.dir={tmp_path}/run")
 
     return run
 

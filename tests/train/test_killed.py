@@ -90,7 +90,7 @@ def start():
 
     yield start
     stdin.close()
-    server.wait(timeout=30)
+    server.wait()
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +236,36 @@ def test_a_checkpoint_from_within_an_update_loses_no_gradients(start, whole, tmp
         resume = ["resume=null", f"ckpt_path={path}", "checkpoint.save_top_k=-1"]
         assert start(folder, more=[*resume, "trainer.max_epochs=1"])[0] == 0
         assert_same_weights(folder, whole[0], "epoch_0000.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("file_size", "more", "reached"),
+    [
+        (0, [], "at the start"),
+        (6_000, [], "where its settings are written"),
+        (60_000, ["save_policy=merged"], "where the policy is written"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_disk_that_is_full_at_the_end_is_one_line_and_no_loss(
+    start, whole, tmp_path, file_size, more, reached
+):
+    """A run whose last checkpoint is written, in files that may not grow further than so much."""
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "output.txt").unlink()
+    run = tmp_path / "run"
+    status, _ = start(tmp_path, file_size=file_size, more=more)
+    said = (tmp_path / "output.txt").read_text()
+    assert status == 2, said
+    assert [line for line in said.splitlines() if line.startswith("error")] == [
+        f"error: {run}: no room left on the disk; make room, and "
+        f"resume=auto hydra.run.dir={run} goes on"
+    ]
+    assert "Traceback" not in said
+    assert not list(run.glob("**/*.part"))
+    assert start(tmp_path, more=more)[0] == 0
+    assert (run / "policy" / "model.safetensors").is_file() == bool(more)
+    assert_equal(tmp_path, whole[0], kills=0)
 
 
 def assert_same_weights(folder: Path, other: Path, name: str) -> None:
