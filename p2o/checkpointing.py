@@ -71,6 +71,11 @@ class StepCheckpoint(ModelCheckpoint):
         if not _epoch_is_ending(trainer):
             super().on_exception(trainer, pl_module, exception)
 
+    def _should_remove_checkpoint(self, trainer: Trainer, previous: str, current: str) -> bool:
+        """Lightning keeps what a run has gone on from for ever."""
+        assert self.dirpath is not None
+        return previous != current and Path(self.dirpath) in Path(previous).parents
+
 
 def _epoch_is_ending(trainer: Trainer) -> bool:
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from p2o.config import (
     check_overrides,
     conf_directory,
 )
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.credit import CreditAssignment
 from p2o.data.datamodule import RolloutDataModule
 from p2o.data.experience import ExperienceBuilder
@@ -35,7 +34,7 @@ from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
 from p2o.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.errors import EngineError, PeerError, UserError
-from p2o.files import UNFINISHED, replace_folder, why_not_written
+from p2o.files import folder_written_whole, why_not_written
 from p2o.final_evaluation import FinalEvaluation, is_measured
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
@@ -213,10 +212,8 @@ def _train(config: DictConfig, run_directory: Path) -> float:
         with readable_weights(module.policy):
             whole = whole_copy(model) if is_sharded(model) else model
         if trainer.is_global_zero:
-            unfinished = run_directory / f"policy{UNFINISHED}"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            save_policy(whole, tokenizer, unfinished, config.save_policy == "merged")
-            replace_folder(unfinished, run_directory / "policy")
+            with folder_written_whole(run_directory / "policy") as folder:
+                save_policy(whole, tokenizer, folder, config.save_policy == "merged")
     # The last of all: a run that has a summary has ended.
     summary = write_summary(run_directory, config, data, callbacks, collapse)
     if trainer.is_global_zero:
@@ -284,6 +281,7 @@ def _fail(error: Exception, status: int = 2) -> int:
     return status
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-train``."""
     arguments = sys.argv[1:]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from p2o.checkpoint_files import check_whole, newest_checkpoint, read_header
@@ -74,7 +75,7 @@ def test_what_is_written_is_read_back(tmp_path):
         # Torch's own, of modules that an index has to do with.
         (torch.load,),
         (torch.serialization.load,),
-        (torch.distributed.checkpoint.filesystem.FileSystemReader,),
+        (FileSystemReader,),
         (torch.hub.load_state_dict_from_url,),
     ],
     ids=lambda call: call[0].__name__,

@@ -241,7 +241,6 @@ def test_a_checkpoint_from_within_an_update_loses_no_gradients(start, whole, tmp
 @pytest.mark.parametrize(
     ("file_size", "more", "reached"),
     [
-        (0, [], "at the start"),
         (6_000, [], "where its settings are written"),
         (60_000, ["save_policy=merged"], "where the policy is written"),
     ],
