@@ -33,7 +33,8 @@ def rank() -> int:
 def starting_rank() -> int:
     """This process's rank as its starter has told it, before ranks have found each other."""
     known: Any = rank_zero_only
-    return known.rank
+    # Where processes are started on each node by hand, they know their node's number alone.
+    return known.rank or int(os.environ.get("NODE_RANK", 0))
 
 
 def launched_from_outside() -> bool:

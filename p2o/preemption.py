@@ -15,7 +15,7 @@ from types import FrameType
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from p2o.distributed import gather, world_size
+from p2o.distributed import gather, starting_rank, world_size
 
 GRACE_SECONDS = 25.0
 """From the signal to an exit without another checkpoint."""
@@ -116,7 +116,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     timer.start()
     if _state.interruptible:
         raise Preempted(number)
-    if number == signal.SIGINT:
+    if number == signal.SIGINT and starting_rank() == 0:
         # Not by print, in the middle of which the signal may have come.
         line = f"\nstopping after this update, in {GRACE_SECONDS:.0f} seconds at the latest\n"
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line.encode())

@@ -252,7 +252,8 @@ def _run(config: DictConfig) -> float:
         sys.exit(status)
     except Preempted as stopped:
         status = stopped.status
-        print(f"{stopped}; {_going_on(folder)}", file=sys.stderr)
+        if starting_rank() == 0:
+            print(f"{stopped}; {_going_on(folder)}", file=sys.stderr)
         sys.exit(status)
     # CheckpointException is no Exception.
     except (Exception, CheckpointException) as error:
