@@ -23,6 +23,7 @@ from typing import Any
 
 from rich.table import Table
 
+from p2o.console import ended_by_interrupt
 from p2o.errors import UserError
 from p2o.figures import learning_curves
 from p2o.terminal import Terminal, print_error
@@ -129,6 +130,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
 
 
+@ended_by_interrupt
 def main() -> None:
     """Command line of the comparison."""
     try:

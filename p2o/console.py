@@ -1,7 +1,10 @@
 """Keep the terminal for what a user wants to read."""
 
+import functools
 import logging
+import sys
 import warnings
+from collections.abc import Callable
 
 import datasets
 from transformers.utils import logging as transformers_logging
@@ -16,6 +19,8 @@ def quieten_libraries() -> None:
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # A log file on a disk that is full says nothing; the run itself does.
+    logging.raiseExceptions = False
     # What failed in the end is said by p2o's own error.
     logging.getLogger("datasets").setLevel(logging.CRITICAL)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -34,3 +39,17 @@ def quieten_libraries() -> None:
         ".*LeafSpec.*",
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def ended_by_interrupt(main: Callable[[], None]) -> Callable[[], None]:
+    """Let Ctrl-C end a program in one line, with the status that shells expect."""
+
+    @functools.wraps(main)
+    def run() -> None:
+        try:
+            main()
+        except KeyboardInterrupt:
+            print("\nstopped by Ctrl-C", file=sys.stderr)
+            sys.exit(130)
+
+    return run

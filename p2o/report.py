@@ -10,6 +10,7 @@ from rich.table import Table
 
 from p2o.data.datamodule import RolloutDataModule
 from p2o.distributed import rank
+from p2o.files import written_whole
 from p2o.terminal import Terminal
 from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
 
@@ -57,7 +58,8 @@ def write_summary(
         "config": OmegaConf.to_container(config, resolve=True),
     }
     if rank() == 0:
-        (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        with written_whole(directory / "summary.json", "w", encoding="utf-8") as file:
+            file.write(json.dumps(summary, indent=2) + "\n")
     return summary
 
 

@@ -114,6 +114,8 @@ class PromptEvolution(Callback):
         self._write_pool(trainer, epoch)
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
+        # Counted anew, so that a search that was broken off is made again with the same seeds.
+        self._trials = 0
         hard_set = self._hard_set(trainer)
         display = trainer.progress_bar_callback
         report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
@@ -162,7 +164,11 @@ class PromptEvolution(Callback):
         folder = (self.directory or Path(trainer.default_root_dir)) / "evolution"
         folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps(self.pool.state_dict(), indent=2)
-        (folder / f"epoch_{epoch:04d}.json").write_text(content + "\n")
+        path = folder / f"epoch_{epoch:04d}.json"
+        # Written aside, for a kill must not leave half of it.
+        aside = path.with_name(path.name + ".part")
+        aside.write_text(content + "\n")
+        aside.replace(path)
 
     def _derive_seed(self, *place: int | str) -> int:
         """Seeds of one run must not come back in another whose seed is the next number."""
@@ -184,7 +190,6 @@ class PromptEvolution(Callback):
             "pool": self.pool.state_dict(),
             "searched": {key: list(indices) for key, indices in self._searched.items()},
             "evolved_epoch": self.evolved_epoch,
-            "trials": self._trials,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -192,7 +197,6 @@ class PromptEvolution(Callback):
         self.pool = PromptPool.from_state_dict(state_dict["pool"])
         self._searched = {key: tuple(drawn) for key, drawn in state_dict["searched"].items()}
         self.evolved_epoch = state_dict["evolved_epoch"]
-        self._trials = state_dict["trials"]
 
 
 def _no_report(progress: EvolutionProgress) -> None:

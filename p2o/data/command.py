@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
 from p2o.data.hub import cached_if_unreachable
 from p2o.data.inspect import WIDTH, print_inspection, print_overlaps
@@ -107,6 +107,7 @@ def read_config(overrides: Sequence[str], folder: Path | None) -> DictConfig:
         return compose(CONFIG_NAME, overrides=list(overrides))
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-data``."""
     parser = argparse.ArgumentParser(

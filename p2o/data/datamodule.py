@@ -90,6 +90,7 @@ class RolloutDataModule(LightningDataModule):
             held_out_samples,
             ledger,
             refresh_engine,
+            lambda: module.trainer.global_step,
             seed,
         )
 
@@ -126,6 +127,12 @@ class RolloutDataModule(LightningDataModule):
         self, pairs: Sequence[tuple[str, str]], seed: int
     ) -> list[TemplateTrial]:
         """See `p2o_callbacks.TemplateUser`."""
+        unknown = {sample_id for sample_id, _ in pairs} - self._prompts.keys()
+        if unknown:
+            raise UserError(
+                f"ckpt_path: {len(unknown)} of the checkpoint's hard samples are not in this data; "
+                "resume with the data configuration of the first run"
+            )
         with self.ledger.phase("evolution"):
             self._refresh_search()
             self.ledger.add_shared(metric_calls=len(pairs))
@@ -146,12 +153,13 @@ class RolloutDataModule(LightningDataModule):
             "ledger": self.ledger.state_dict(),
             "loader": self.loader.state_dict(),
             "credit": self.loader.builder.credit.baseline.state_dict(),
-            "baseline": dict(self.evaluation.baseline),
+            "evaluation": self.evaluation.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
-        missing = set(self.evaluation.baseline or state_dict["baseline"]) - {
+        baseline = state_dict["evaluation"]["baseline"]
+        missing = set(self.evaluation.baseline or baseline) - {
             prompt.id for prompt in self.evaluation.prompts
         }
         if missing:
@@ -162,7 +170,7 @@ class RolloutDataModule(LightningDataModule):
         self.ledger.load_state_dict(state_dict["ledger"])
         self.loader.load_state_dict(state_dict["loader"])
         self.loader.builder.credit.baseline.load_state_dict(state_dict["credit"])
-        self.evaluation.baseline = dict(state_dict["baseline"])
+        self.evaluation.load_state_dict(state_dict["evaluation"])
 
 
 def _refresh(runner: RolloutRunner, module: P2OModule) -> None:

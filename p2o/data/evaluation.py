@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, tensor
 
@@ -39,7 +40,13 @@ class EvaluationLoader:
         samples: Responses to each prompt.
         ledger: Counts under ``evaluation``.
         refresh_engine: Gives the engine the current weights.
+        updates: Tells how many updates these have had.
         seed: Of the run; every evaluation of a run uses the same one.
+
+    Attributes:
+        baseline: Mean reward by prompt id, of the untrained policy.
+        latest: The same, of the last evaluation.
+        measured_at: The number of updates before that.
 
     Raises:
         UserError: Several samples are asked for where all would be the same.
@@ -53,6 +60,7 @@ class EvaluationLoader:
         samples: int,
         ledger: Ledger,
         refresh_engine: Callable[[], None],
+        updates: Callable[[], int],
         seed: int,
     ) -> None:
         if samples > 1 and sampling.temperature == 0:
@@ -62,8 +70,10 @@ class EvaluationLoader:
             )
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
+        self.updates = updates
         self.baseline: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
+        self.measured_at: int | None = None
 
     def __len__(self) -> int:
         return 1
@@ -72,12 +82,25 @@ class EvaluationLoader:
         results = self.evaluate()
         if not self.baseline:
             self.baseline = results
-        self.latest = results
+        self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
             rewards=tensor(list(results.values())),
             hard=tensor([self.baseline[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured."""
+        return {
+            "baseline": dict(self.baseline),
+            "latest": dict(self.latest),
+            "measured_at": self.measured_at,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        self.baseline, self.latest = dict(state_dict["baseline"]), dict(state_dict["latest"])
+        self.measured_at = state_dict["measured_at"]
 
     def evaluate(self) -> dict[str, float]:
         """Mean reward by prompt id."""

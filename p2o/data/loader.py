@@ -12,6 +12,7 @@ from p2o.data.sizes import BatchSizes
 from p2o.distributed import gather, rank, world_size
 from p2o.errors import UserError
 from p2o.ledger import Ledger
+from p2o.preemption import stop_if_told
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.seeds import derive_seed
@@ -87,21 +88,27 @@ class RolloutLoader:
         random.Random(derive_seed(self.seed, "order", epoch)).shuffle(order)
         yield from self._hand_out(done - self._start)
         while self._cursor < len(order):
-            sampled, groups = [], []
+            stop_if_told()
+            # What is broken off here is done again, so nothing is taken over before all is done.
+            cursor, sampled, groups = self._cursor, [], []
             for _ in range(self.sizes.sampling_rounds):
                 missing = self.sizes.batch - len(groups)
-                prompts = order[self._cursor : self._cursor + missing]
+                prompts = order[cursor : cursor + missing]
                 if not prompts:
                     break
-                seed = derive_seed(self.seed, "rollout", epoch, self._cursor)
+                seed = derive_seed(self.seed, "rollout", epoch, cursor)
                 fresh = self._roll_out(prompts, seed)
-                self._cursor += len(prompts)
+                cursor += len(prompts)
                 sampled += fresh
                 dynamic = self.sizes.sampling_rounds > 1
                 groups += self.builder.with_contrast(fresh) if dynamic else fresh
             self.runner.engine.release()
+            micro_batches = self._learn_from(sampled, groups)
             self._start += len(self._micro_batches)
-            self._micro_batches = self._learn_from(sampled, groups)
+            self._micro_batches, self._cursor = micro_batches, cursor
+            outcomes = [_outcome(group) for group in sampled]
+            for observer in self.observers:
+                observer(outcomes)
             yield from self._hand_out(0)
         for _ in range(self._start + len(self._micro_batches), len(self)):
             self._start += len(self._micro_batches)
@@ -109,16 +116,16 @@ class RolloutLoader:
             yield from self._hand_out(0)
 
     def _hand_out(self, first: int) -> Iterator[MiniBatch | None]:
-        for micro_batch in self._micro_batches[first:]:
-            if micro_batch is not None:
-                with self.ledger.phase("train"):
-                    self.ledger.add(trained_tokens=micro_batch.tokens)
+        for index, micro_batch in enumerate(self._micro_batches[first:], self._start + first):
+            if index % self.sizes.micro_batches == 0:
+                stop_if_told()
             yield micro_batch
 
     def state_dict(self) -> dict[str, Any]:
         """What is left of the batch at hand, of all ranks: a resumed epoch goes on with it."""
-        # One more than is left, for a step that an exception broke off.
-        first = max(0, self.position()[1] - 1 - self._start)
+        # From the last update on, which an exception may have broken off.
+        size = self.sizes.micro_batches
+        first = max(0, (self.position()[1] - 1) // size * size - self._start)
         rest = [batch and vars(batch) for batch in self._micro_batches[first:]]
         return {
             "epoch": self._epoch,
@@ -154,12 +161,6 @@ class RolloutLoader:
         )
         groups = [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
         self.builder.credit.observe(groups)
-        outcomes = [
-            GroupOutcome(group[0].prompt.id, _rewards(group), tuple(r.score.solved for r in group))
-            for group in groups
-        ]
-        for observer in self.observers:
-            observer(outcomes)
         return groups
 
     def _learn_from(self, sampled: Groups, groups: Groups) -> list[MiniBatch | None]:
@@ -177,5 +178,9 @@ class RolloutLoader:
         return micro_batches
 
 
-def _rewards(group: Sequence[Rollout]) -> tuple[float, ...]:
-    return tuple(rollout.score.reward for rollout in group)
+def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
+    return GroupOutcome(
+        group[0].prompt.id,
+        tuple(rollout.score.reward for rollout in group),
+        tuple(rollout.score.solved for rollout in group),
+    )

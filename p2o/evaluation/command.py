@@ -13,7 +13,7 @@ from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
 
 from p2o.config import USER_ERRORS, build, call, check_overrides, conf_directory
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.selection import unusable_golds
 from p2o.errors import EngineError, UserError
 from p2o.evaluation.benchmark import Benchmark, load_benchmarks
@@ -146,6 +146,7 @@ def _fail(error: Exception, status: int) -> None:
     sys.exit(status)
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-eval``."""
     arguments = sys.argv[1:]

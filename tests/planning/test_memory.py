@@ -34,6 +34,7 @@ from p2o.planning.shape import shape_of
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
+from tests.patience import HANGS
 
 FLOAT32, MIXED, BFLOAT16 = "float32", "mixed", "bfloat16"
 PRECISIONS = {
@@ -394,7 +395,7 @@ def two_ranks(what):
         capture_output=True,
         text=True,
         check=True,
-        timeout=180,
+        timeout=HANGS,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     return [int(number) for number in done.stdout.split()]

@@ -12,6 +12,7 @@ import pytest
 from p2o.errors import UserError
 from p2o.ledger import Ledger, MeteredReflection
 from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
+from tests.patience import HANGS
 
 KEY = "sk-very-secret-8731"
 RECORDS = [{"Inputs": "1 + 1 ?", "Generated Outputs": "3", "Feedback": "Wrong.", "score": 0.0}]
@@ -23,7 +24,7 @@ class Server:
     def __init__(self):
         self.models_status = 200
         self.answer: Any = lambda payload: completion(f"```\ntemplate {payload['seed']}\n```")
-        self.payloads, self.times, self.keys = [], [], []
+        self.payloads, self.keys = [], []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -37,7 +38,6 @@ class Server:
             def do_POST(self):
                 payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 assert self.path == "/v1/chat/completions"
-                outer.times.append(time.monotonic())
                 outer.payloads.append(payload)
                 outer.keys.append(self.headers.get("Authorization"))
                 self.send(*outer.answer(payload))
@@ -141,7 +141,7 @@ def test_requests_are_under_way_together(server):
     together = threading.Barrier(8)
 
     def wait(payload):
-        together.wait(timeout=5)
+        together.wait(timeout=HANGS)
         return completion(f"{payload['seed']}")
 
     server.answer = wait
@@ -151,13 +151,15 @@ def test_requests_are_under_way_together(server):
 
 def test_concurrency_is_a_limit(server):
     lock, now, most = threading.Lock(), 0, 0
+    # Every answer waits for another one.
+    pair = threading.Barrier(2)
 
     def count(payload):
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.02)
+        pair.wait(timeout=HANGS)
         with lock:
             now -= 1
         return completion("yes")
@@ -189,22 +191,29 @@ def test_a_passing_failure_is_tried_again(server, warnings_of, status):
     ("value", "pause"),
     [
         ("1", 1.0),
-        (lambda: formatdate(time.time() + 2.5, usegmt=True), 1.0),
+        # Far off: as long as a request may take.
+        (lambda: formatdate(time.time() + 3600, usegmt=True), 600.0),
         ("soon", 0.0),
         ("Mon, 01 Jan 0001 00:00:00 -0000", 0.0),
     ],
 )
-def test_retry_after_is_honoured(server, value, pause):
+def test_retry_after_is_honoured(server, monkeypatch, value, pause):
+    slept: list[float] = []
+    monkeypatch.setattr("p2o.retries.time.sleep", slept.append)
     header = value() if callable(value) else value
     server.script((429, {"Retry-After": header}, b"slow down"), completion("yes"))
-    assert TeacherReflection(server.url, "big").reflect(requests(1)) == ["yes"]
-    first, second = server.times
-    assert pause <= second - first < pause + 2.0
+    reflection = TeacherReflection(server.url, "big", seconds=600.0)
+    assert reflection.reflect(requests(1)) == ["yes"]
+    assert pause <= sum(slept) < pause + 0.02
 
 
-def test_retry_after_is_limited(server):
+def test_retry_after_is_limited(server, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr("p2o.retries.time.sleep", slept.append)
     server.script((429, {"Retry-After": "9" * 400}, b""), completion("yes"))
-    assert TeacherReflection(server.url, "big", seconds=0.3).reflect(requests(1)) == ["yes"]
+    reflection = TeacherReflection(server.url, "big", seconds=600.0)
+    assert reflection.reflect(requests(1)) == ["yes"]
+    assert sum(slept) < 601
 
 
 def test_attempts_are_limited(server, warnings_of):
@@ -253,7 +262,7 @@ def test_a_server_that_hangs_is_given_up(server, warnings_of):
     done = threading.Event()
 
     def hang(payload):
-        done.wait(timeout=5)
+        done.wait(timeout=HANGS)
         return completion("late")
 
     server.answer = hang

@@ -9,6 +9,7 @@ import pytest
 from p2o.errors import EngineError
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.vllm_server import VLLMServers
+from tests.patience import HANGS
 
 ANSWERS = {
     "/v1/models": {"data": [{"id": "policy", "max_model_len": 64}]},
@@ -65,7 +66,7 @@ def server():
 
 def backend(server: Impatient) -> VLLMServers:
     url = f"http://127.0.0.1:{server.server_port}"
-    return VLLMServers(ends=[2], urls=[url], folder=None, concurrency=4, seconds=10.0)
+    return VLLMServers(ends=[2], urls=[url], folder=None, concurrency=4, seconds=HANGS)
 
 
 def test_a_connection_that_closes_just_when_it_is_used_again_loses_no_server(server, caplog):

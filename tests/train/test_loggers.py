@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from p2o.config import conf_directory
+from tests.patience import HANGS
 
 TRAIN, GROUP, EPOCHS, HELD_OUT = 16, 4, 2, 8
 
@@ -49,7 +50,7 @@ def run(tmp_path_factory) -> Path:
         env={k: v for k, v in os.environ.items() if k != "WANDB_MODE"} | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert result.returncode == 0, result.stderr
     return folder / "run"
