@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from p2o.blocks import checkpoint_blocks
 from p2o.errors import UserError
 
 EMBEDDED = "embedded:"
@@ -65,7 +66,7 @@ def load_policy(
         options["attn_implementation"] = attention
     model, tokenizer = _load(path, dtype, options)
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_blocks(model)
     return (model if adapter is None else adapter(model)), tokenizer
 
 

@@ -16,7 +16,7 @@ from p2o.data.minibatch import MiniBatch, pad_sequences
 from p2o.distributed import gather, maximum
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
-from p2o.policy import CausalPolicy, disable_dropout, response_mask
+from p2o.policy import CausalPolicy, response_mask
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o_callbacks.collapse import gradient_norm
 
@@ -57,7 +57,7 @@ class P2OModule(LightningModule):
     ) -> None:
         super().__init__()
         self.policy: Any = CausalPolicy(
-            disable_dropout(model),
+            model,
             temperature,
             chunk_tokens,
             entropy_gradient=entropy_coefficient != 0,
@@ -74,13 +74,13 @@ class P2OModule(LightningModule):
         strategy = self.trainer.strategy
         shards = isinstance(strategy, FullyShardedStrategy | FlatShardedStrategy)
         if shards and not is_sharded(self.policy):
-            self.policy.check_head()
+            self.policy.check_model()
             self.policy = strategy.shard(self.policy)
 
     def on_fit_start(self) -> None:
         """Make sure that log-probabilities are the model's own."""
         if not is_sharded(self.policy):
-            self.policy.check_head()
+            self.policy.check_model()
 
     def training_step(self, batch: MiniBatch, batch_index: int) -> Tensor:
         """The loss of one micro-batch, scaled so that gradients add up to those of the whole step.

@@ -7,6 +7,7 @@ import torch
 
 from p2o.errors import UserError
 from p2o.models import _gguf_of_package, load_policy
+from p2o.policy import CausalPolicy
 from p2o.rollout.rendering import ChatRenderer
 
 EMBEDDED = ("digits", "digits_decisive")
@@ -70,7 +71,11 @@ def test_attention_that_cannot_be_had_is_refused_in_one_line():
 
 def test_checkpointing_reaches_the_layers():
     model, _ = load_policy("embedded:digits", gradient_checkpointing=True)
-    assert model.is_gradient_checkpointing
+    passes = []
+    layer = model.get_decoder().layers[0].mlp
+    layer.register_forward_pre_hook(lambda *_: passes.append(layer))
+    CausalPolicy(model, 1.0)(*map(torch.tensor, ([[4, 5, 6]], [1], [2])))[0].sum().backward()
+    assert len(passes) == 2
 
 
 @pytest.mark.parametrize("dtype", ["float33", "tensor", "nn", ""])
