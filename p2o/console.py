@@ -22,6 +22,8 @@ def quieten_libraries() -> None:
         # The run directory holds Hydra's files before the logger's.
         ".*Experiment logs directory.*",
         ".*Checkpoint directory .* exists and is not empty.*",
+        # The model stays in evaluation mode; see `p2o.policy.CausalPolicy`.
+        ".*in eval mode at the start of training.*",
         # What is logged is the same on all ranks.
         ".*It is recommended to use `self.log.*",
         # Internal to Lightning and torch.

@@ -14,6 +14,7 @@ from torch.nn.utils import clip_grads_with_norm_
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
 from p2o.distributed import gather, maximum
+from p2o.models import warn_of_rounding
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy, response_mask
@@ -167,6 +168,7 @@ class P2OModule(LightningModule):
         """Optimiser, and a scheduler that steps with it."""
         # With names, by which an optimiser can tell embeddings from hidden layers.
         trained: Any = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        warn_of_rounding(parameter for _, parameter in trained)
         optimizer = self.make_optimizer(trained)
         if self.make_scheduler is None:
             return optimizer

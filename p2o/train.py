@@ -41,6 +41,7 @@ from p2o.planning import plan_from_config, print_plan
 from p2o.preemption import Preempted, StopWhenPreempted, install_handler
 from p2o.reflection.base import RemoteReflection
 from p2o.report import print_report, write_summary
+from p2o.rollout.engine import check_training_sampling
 from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
@@ -97,6 +98,7 @@ def train(config: DictConfig) -> float:
     search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = prepare(config, renderer, judge)
     sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
+    check_training_sampling(sampling["train"])
     for name in SAMPLED_IN:
         runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
     module: P2OModule = call(
