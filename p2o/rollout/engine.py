@@ -58,7 +58,8 @@ class RolloutEngine(Protocol):
         """Sample one completion for each prompt, in order.
 
         Each prompt has a seed of its own, so that what it gets does not depend on the prompts
-        around it, nor on how many ranks share the work.
+        around it, nor on how many ranks share the work. Types of 16 bits round a row otherwise in
+        another batch.
         """
         ...
 

@@ -22,12 +22,15 @@ class Backend(Protocol):
     """What a particular engine can do.
 
     Attributes:
-        max_length: Tokens of a prompt and its completion together; None where there is no limit.
         version: Which weights it has; for `PushedEngine` to note.
     """
 
-    max_length: int | None
     version: str
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of a prompt and its completion together; None where there is no limit."""
+        ...
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Take weights under transformers' names, and forget what was computed with others."""

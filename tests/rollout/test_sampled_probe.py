@@ -1,6 +1,7 @@
 """An engine that scores as the policy does and samples otherwise is found out."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ class BentBackend:
         for prompt, seed in zip(prompts, seeds, strict=True):
             generator, tokens, log_probs = torch.Generator().manual_seed(seed), [], []
             while len(tokens) < min(sampling.max_new_tokens, self.limit):
-                ids = torch.tensor([[*prompt, *tokens]])
+                ids: Any = torch.tensor([[*prompt, *tokens]])
                 logits = self.model(ids).logits[:, -1].detach() / (sampling.temperature or 1.0)
                 scores = MinPLogitsWarper(self.min_p)(ids, logits)[0].log_softmax(-1)
                 tokens.append(int(torch.multinomial(scores.exp(), 1, generator=generator)))
@@ -61,7 +62,7 @@ def peaked(tiny_model):
 
 
 def engine(model, **bent):
-    pushed = PushedEngine(BentBackend(model, **bent), model, probe_bound=0.1)
+    pushed: Any = PushedEngine(BentBackend(model, **bent), model, probe_bound=0.1)
     pushed.update_weights(CausalPolicy(model, 1.0))
     return pushed
 
