@@ -33,6 +33,8 @@ def quieten_libraries() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         # A step without any gradient is handed out as None.
         ".*train_dataloader yielded None.*",
+        # The model stays in evaluation mode; see `p2o.policy.CausalPolicy`.
+        ".*in eval mode at the start of training.*",
         # What is logged is the same on all ranks.
         ".*It is recommended to use `self.log.*",
         # Internal to Lightning and torch.

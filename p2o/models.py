@@ -1,22 +1,28 @@
 """Load a policy and its tokenizer: embedded, from a folder or the hub, or from a GGUF file."""
 
 import importlib.util
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from p2o.blocks import checkpoint_blocks
 from p2o.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 EMBEDDED = "embedded:"
 """Prefix of a model that comes with p2o, such as ``embedded:digits``."""
@@ -57,6 +63,10 @@ def load_policy(
         options: Passed on to transformers' ``from_pretrained``.
         adapter: Makes of the loaded model one that trains fewer weights; None trains all.
 
+    Returns:
+        The model and its tokenizer. The model's generation config is one that can be saved, and
+        what the tokenizer ends a text with is among its end tokens.
+
     Raises:
         UserError: There is no such model, or it cannot be had like that.
     """
@@ -66,9 +76,24 @@ def load_policy(
     options.setdefault("trust_remote_code", False)
     model, tokenizer = _load(path, dtype, options)
     _check_vocabulary(path, model, tokenizer)
+    model.generation_config = _savable(model.generation_config, path)
+    _add_end_token(model.generation_config, tokenizer, path)
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_blocks(model)
     return (model if adapter is None else adapter(model)), tokenizer
+
+
+def warn_of_rounding(parameters: Iterable[nn.Parameter]) -> None:
+    """Say so when weights are trained in a type that small updates get lost in."""
+    coarse = {p.dtype for p in parameters if p.is_floating_point() and p.dtype.itemsize < 4}
+    for dtype in sorted(coarse, key=str):
+        logger.warning(
+            "model.dtype: weights are trained in %s, in which an update below %.2g of a weight is "
+            "lost, and at small learning rates most are; model.dtype=float32 with "
+            "trainer.precision=bf16-mixed keeps them",
+            str(dtype).removeprefix("torch."),
+            torch.finfo(dtype).eps / 4,
+        )
 
 
 def pretrained_source(path: str) -> dict[str, str]:
@@ -117,6 +142,46 @@ def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTr
         return AutoTokenizer.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"model.path={path}: no tokenizer to be had ({reason(error)})") from error
+
+
+def _savable(settings: GenerationConfig, path: str) -> GenerationConfig:
+    """A generation config that the policy can be saved with.
+
+    Transformers loads some that it refuses to save, which would be found out after the training.
+    """
+    try:
+        settings.validate(strict=True)
+    except ValueError as error:
+        logger.warning(
+            "model.path=%s: its generation config could not be saved (%s), so its special tokens "
+            "alone are kept",
+            path,
+            " ".join(str(error).split())[:200],
+        )
+        return GenerationConfig(
+            eos_token_id=settings.eos_token_id, bos_token_id=settings.bos_token_id
+        )
+    return settings
+
+
+def _add_end_token(
+    settings: GenerationConfig, tokenizer: PreTrainedTokenizerBase, path: str
+) -> None:
+    """Let a response end where the tokenizer says that text ends, whatever else may end it."""
+    token: Any = tokenizer.eos_token_id
+    known = settings.eos_token_id
+    ends = [] if known is None else [known] if isinstance(known, int) else list(known)
+    if token is None or token in ends:
+        return
+    if ends:
+        logger.info(
+            "model.path=%s: a response ends at the tokenizer's end token %d too, not at the "
+            "generation config's %s alone",
+            path,
+            token,
+            ", ".join(map(str, ends)),
+        )
+    settings.eos_token_id = [*ends, token] if ends else token
 
 
 def _load(

@@ -14,9 +14,10 @@ from torch.nn.utils import clip_grads_with_norm_
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
 from p2o.distributed import gather, maximum
+from p2o.models import warn_of_rounding
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
-from p2o.policy import CausalPolicy, disable_dropout
+from p2o.policy import CausalPolicy
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o.step_metrics import StepMetrics
 from p2o_callbacks.collapse import gradient_norm
@@ -58,7 +59,7 @@ class P2OModule(LightningModule):
     ) -> None:
         super().__init__()
         self.policy: Any = CausalPolicy(
-            disable_dropout(model),
+            model,
             temperature,
             chunk_tokens,
             entropy_gradient=entropy_coefficient != 0,
@@ -76,13 +77,13 @@ class P2OModule(LightningModule):
         strategy = self.trainer.strategy
         shards = isinstance(strategy, FullyShardedStrategy | FlatShardedStrategy)
         if shards and not is_sharded(self.policy):
-            self.policy.check_head()
+            self.policy.check_model()
             self.policy = strategy.shard(self.policy)
 
     def on_fit_start(self) -> None:
         """Make sure that log-probabilities are the model's own."""
         if not is_sharded(self.policy):
-            self.policy.check_head()
+            self.policy.check_model()
 
     def training_step(self, batch: MiniBatch, batch_index: int) -> Tensor:
         """The loss of one micro-batch, scaled so that gradients add up to those of the whole step.
@@ -169,6 +170,7 @@ class P2OModule(LightningModule):
         """Optimiser, and a scheduler that steps with it."""
         # With names, by which an optimiser can tell embeddings from hidden layers.
         trained: Any = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        warn_of_rounding(parameter for _, parameter in trained)
         optimizer = self.make_optimizer(trained)
         if self.make_scheduler is None:
             return optimizer

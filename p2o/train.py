@@ -44,6 +44,7 @@ from p2o.preemption import Preempted, StopWhenPreempted, handled_signals, hold_s
 from p2o.reflection.base import RemoteReflection
 from p2o.report import print_report, write_summary
 from p2o.resuming import KeptSettings, check_fit, find_checkpoint, settings_of
+from p2o.rollout.engine import check_training_sampling
 from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
@@ -107,6 +108,7 @@ def _train(config: DictConfig, run_directory: Path) -> float:
     search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = prepare(config, renderer, judge)
     sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
+    check_training_sampling(sampling["train"])
     for name in SAMPLED_IN:
         runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
     module: P2OModule = call(

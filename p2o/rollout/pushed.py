@@ -1,14 +1,16 @@
 """Engines that keep weights of their own, which the trainer pushes to them."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Protocol, Self
 
 from torch import Tensor, nn
 
-from p2o.distributed import from_rank_zero
+from p2o.distributed import from_rank_zero, together
+from p2o.errors import EngineError
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
-from p2o.rollout.probe import WeightProbe, policy_log_probs
+from p2o.rollout.probe import SAMPLES, WeightProbe, check_sampled, policy_log_probs
 from p2o.rollout.weights import fingerprint, plain_weights
 from p2o.sharding import readable_weights
 
@@ -20,12 +22,15 @@ class Backend(Protocol):
     """What a particular engine can do.
 
     Attributes:
-        max_length: Tokens of a prompt and its completion together.
         version: Which weights it has; for `PushedEngine` to note.
     """
 
-    max_length: int
     version: str
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of a prompt and its completion together; None where there is no limit."""
+        ...
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Take weights under transformers' names, and forget what was computed with others."""
@@ -76,6 +81,7 @@ class PushedEngine:
         self.frozen = frozen
         self._probe = WeightProbe(probe_bound)
         self._probe_ids: list[Sequence[int]] = []
+        self._checked = False
         self._version = "frozen" if frozen is not None else ""
 
     def generate(
@@ -88,15 +94,22 @@ class PushedEngine:
 
         Raises:
             UserError: A prompt leaves no room for a completion.
-            EngineError: The engine died, or has other weights than the trainer.
+            EngineError: The engine died, has other weights than the trainer, samples otherwise, or
+                ends responses of its own accord.
         """
         check_lengths(prompts, sampling, self.backend.max_length)
         self._push(prompts)
-        return self.backend.sample(prompts, sampling, seeds) if prompts else []
+        sample = partial(self._sample, prompts, sampling, seeds)
+        if self._policy is None or self._checked or not sampling.whole:
+            return sample()
+        # The comparison is collective: either all ranks come to it or none.
+        completions = together(sample)
+        self._check_sampled(self._policy, prompts, completions, sampling)
+        return completions
 
     @property
-    def max_length(self) -> int:
-        """Tokens of a prompt and its completion together."""
+    def max_length(self) -> int | None:
+        """Tokens of a prompt and its completion together; None where there is no limit."""
         return self.backend.max_length
 
     def update_weights(self, policy: CausalPolicy) -> None:
@@ -120,6 +133,35 @@ class PushedEngine:
             weights = [(name, weight.cpu().clone()) for name, weight in plain_weights(self.model)]
         return type(self)(self.backend, self.model, self.probe_bound, weights)
 
+    def _sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        completions = self.backend.sample(prompts, sampling, seeds) if prompts else []
+        asked = sampling.max_new_tokens
+        cut = [c for c in completions if c.finish_reason == "length" and len(c.token_ids) < asked]
+        if cut:
+            raise EngineError(
+                f"the engine ended a response after {len(cut[0].token_ids)} tokens, though "
+                f"{asked} were allowed: the model's generation config sets max_new_tokens (start "
+                "a server of vLLM's with --generation-config vllm)"
+            )
+        return completions
+
+    def _check_sampled(
+        self,
+        policy: CausalPolicy,
+        prompts: Sequence[Sequence[int]],
+        completions: Sequence[Completion],
+        sampling: SamplingParameters,
+    ) -> None:
+        asked, came = from_rank_zero((list(prompts[:SAMPLES]), list(completions[:SAMPLES])))
+        if asked:
+            check_sampled(policy, self.probe_bound, asked, came, sampling)
+            self._checked = True
+
     def _push(self, prompts: Sequence[Sequence[int]]) -> None:
         """Every rank takes part, whether or not it has prompts: shards are put together."""
         if not self._version:
@@ -132,6 +174,7 @@ class PushedEngine:
         else:
             self.backend.load(self.frozen)
         self.backend.version = self._version
+        self._checked = False
         if self._policy is not None:
             self._compare(self._policy, prompts)
 
@@ -141,6 +184,7 @@ class PushedEngine:
             long = [list(p[:PROBE_TOKENS]) for p in prompts if len(p) > 1]
             self._probe_ids = from_rank_zero(long[:PROBES])
         if self._probe_ids:
-            self._probe.check(
-                self.backend.score(self._probe_ids), policy_log_probs(policy, self._probe_ids)
-            )
+            pairs = [(ids[:1], ids[1:]) for ids in self._probe_ids]
+            with policy.at_temperature(1.0):
+                trainer = policy_log_probs(policy, pairs)
+            self._probe.check(self.backend.score(self._probe_ids), trainer)
