@@ -42,6 +42,7 @@ from p2o.preemption import Preempted, StopWhenPreempted, install_handler
 from p2o.reflection.base import RemoteReflection
 from p2o.report import print_report, write_summary
 from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.rollout.probe import policy_likeness
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
@@ -193,8 +194,11 @@ def train(config: DictConfig) -> float:
         # Putting shards together takes all ranks.
         with readable_weights(module.policy):
             whole = whole_copy(model) if is_sharded(model) else model
+        kind = getattr(trainer.strategy, "compute_dtype", None)
+        policy = policy_likeness(module.policy, kind) if is_sharded(model) else None
         if trainer.is_global_zero:
-            save_policy(whole, tokenizer, run_directory / "policy", config.save_policy == "merged")
+            merged = config.save_policy == "merged"
+            save_policy(whole, tokenizer, run_directory / "policy", merged, policy)
     if trainer.is_global_zero:
         print_report(summary, run_directory)
     if collapse is not None:

@@ -6,11 +6,13 @@ sides give the log-probabilities of a few fixed sequences, which have to agree.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from p2o.errors import EngineError
+from p2o.likeness import Likeness, noise_of, probe_tokens
 from p2o.policy import CausalPolicy
 
 NOISE = 1e-4
@@ -75,3 +77,15 @@ def policy_log_probs(policy: CausalPolicy, sequences: Sequence[Sequence[int]]) -
             scored.append(policy(ids, prompt, prompt * (len(sequence) - 1))[0][0].float().cpu())
     policy.train(training)
     return torch.cat(scored)
+
+
+def policy_likeness(policy: Any, compute_dtype: torch.dtype | None) -> Likeness:
+    """How the policy being trained scores the fixed tokens; collective for a sharded one.
+
+    Args:
+        policy: A `CausalPolicy`, which FSDP1 may have wrapped.
+        compute_dtype: In which its layers work, where that is not the type of the weights.
+    """
+    parameter = next(policy.parameters())
+    noise = noise_of(compute_dtype or parameter.dtype, parameter.device)
+    return Likeness(policy_log_probs(policy, probe_tokens(policy.model)), noise)
