@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from p2o.data.datamodule import RolloutDataModule
 from p2o.distributed import rank
+from p2o.secrets import plain_config
 from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
 
 MOST_TEMPLATES = 8
@@ -54,7 +55,7 @@ def write_summary(
         ],
         "training_rollouts": data.ledger.training_rollouts,
         "ledger": data.ledger.state_dict(),
-        "config": OmegaConf.to_container(config, resolve=True),
+        "config": plain_config(config),
     }
     if rank() == 0:
         (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")

@@ -46,6 +46,7 @@ from p2o.rollout.probe import policy_likeness
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
+from p2o.secrets import hide, hide_in_run
 from p2o.sharding import is_sharded, readable_weights, stop_other_ranks
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
@@ -210,6 +211,7 @@ def _run(config: DictConfig) -> float:
     quieten_libraries()
     torch.set_float32_matmul_precision("high")
     status = 1
+    hide_in_run(config, HydraConfig.get())
     try:
         accuracy = train(config)
         status = 0
@@ -253,7 +255,7 @@ def _finish_wandb(status: int) -> None:
 
 
 def _fail(error: Exception, status: int = 2) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print(hide(f"error: {error}"), file=sys.stderr)
     return status
 
 

@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 
 from p2o.distributed import rank, world_size
 from p2o.errors import EngineError, UserError
-from p2o.export.generation import savable
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
 from p2o.rollout.pushed import PushedEngine
@@ -88,7 +87,7 @@ class VLLMBackend:
         config = copy.deepcopy(model.config)
         # What transformers wrote there may be the model without its head.
         config.architectures = [type(_without_adapter(model)).__name__]
-        self._configs = config, savable(model.generation_config)
+        self._configs = config, model.generation_config
         self._options = {
             "dtype": dtype or str(model.dtype).removeprefix("torch."),
             "max_model_len": self.max_length,

@@ -51,14 +51,15 @@ def to_score(given: Any) -> Score:
     if given is None:
         return Score(0.0, Status.NO_ANSWER)
     fields = given if isinstance(given, Mapping) else {"reward": given}
+    answer = fields.get("answer")
     try:
         score = Score(
             float(fields["reward"]),
             Status(fields.get("status", Status.OK)),
-            fields.get("answer"),
+            None if answer is None else str(answer),
             str(fields.get("detail", "")),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Score(0.0, Status.ERROR, detail=f"this is no score: {given!r}"[:200])
     if not math.isfinite(score.reward):
         return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")
