@@ -69,7 +69,9 @@ STRANGE = {
     "a list": say([]),
     "no token ids": choice(token_ids=None),
     "no tokens": choice(token_ids=[], logprobs={"token_logprobs": []}),
-    "more tokens than asked for": choice(token_ids=[5] * 3, logprobs={"token_logprobs": [-1.0] * 3}),
+    "more tokens than asked for": choice(
+        token_ids=[5] * 3, logprobs={"token_logprobs": [-1.0] * 3}
+    ),
     "token ids beyond the vocabulary": choice(token_ids=[10]),
     "negative token ids": choice(token_ids=[-1]),
     "text for token ids": choice(token_ids=["5"]),
@@ -78,14 +80,16 @@ STRANGE = {
     "no log-probabilities": choice(logprobs=None),
     "too few log-probabilities": choice(logprobs={"token_logprobs": []}),
     "log-probabilities that are none": choice(logprobs={"token_logprobs": [None]}),
-    "NaN": say(b'{"choices": [{"token_ids": [5], "finish_reason": "stop", '
-               b'"logprobs": {"token_logprobs": [NaN]}}]}'),
+    "NaN": say(
+        b'{"choices": [{"token_ids": [5], "finish_reason": "stop", '
+        b'"logprobs": {"token_logprobs": [NaN]}}]}'
+    ),
     "probabilities above one": choice(logprobs={"token_logprobs": [0.5]}),
     "infinite log-probabilities": say(
         b'{"choices": [{"token_ids": [5], "finish_reason": "stop", '
         b'"logprobs": {"token_logprobs": [-1e999]}}]}'
     ),
-}  # fmt: skip
+}
 PASSING = {
     **BROKEN,
     **NO_JSON,
