@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from p2o.adapters import merge_adapter
 from p2o.blocks import checkpoint_blocks
 from p2o.errors import UserError
 
@@ -218,7 +219,7 @@ def _merged(path: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
         ) from error
     adapted: Any = AutoPeftModelForCausalLM.from_pretrained(path, dtype=dtype, **options)
     # Peft leaves the model frozen.
-    return adapted.merge_and_unload().requires_grad_(True)
+    return merge_adapter(adapted).requires_grad_(True)
 
 
 def _without_quantization(

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.table import Table
 
 from p2o.data.datamodule import RolloutDataModule
 from p2o.distributed import rank
 from p2o.files import written_whole
+from p2o.secrets import plain_config
 from p2o.terminal import Terminal
 from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
 
@@ -55,7 +56,7 @@ def write_summary(
         ],
         "training_rollouts": data.ledger.training_rollouts,
         "ledger": data.ledger.state_dict(),
-        "config": OmegaConf.to_container(config, resolve=True),
+        "config": plain_config(config),
     }
     if rank() == 0:
         with written_whole(directory / "summary.json", "w", encoding="utf-8") as file:

@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from p2o.secrets import hide
+
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal obeys, what turns the direction of writing, and what cannot be encoded."""
 
@@ -55,5 +57,5 @@ class PlainFormatter(logging.Formatter):
 
 
 def print_error(error: object) -> None:
-    """Say in one line on the standard error stream what is wrong."""
-    print(plain(f"error: {error}"), file=sys.stderr)
+    """Say on the standard error stream what is wrong, and no secret that it may repeat."""
+    print(plain(hide(f"error: {error}")), file=sys.stderr)

@@ -10,7 +10,7 @@ import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import seed_everything
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from p2o.config import USER_ERRORS, build, call, check_overrides, conf_directory
 from p2o.console import ended_by_interrupt, quieten_libraries
@@ -28,6 +28,7 @@ from p2o.export.weights import CheckpointWeights
 from p2o.models import limit_threads, load_policy
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
+from p2o.secrets import hide_in_run, plain_config
 from p2o.terminal import Terminal, plain, print_error
 from p2o.verifiers import GuardedVerifier
 
@@ -58,8 +59,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     verifier = build(config.verifier, "verifier")
     _check_golds(verifier, benchmarks)
     guarded = call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
-    settings = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(settings, dict)
+    settings = plain_config(config)
     completions = Completions(folder, {key: settings[key] for key in IDENTITY})
     model, tokenizer = _load_policy(config)
     limit_threads(model)
@@ -130,6 +130,7 @@ def compare(config: DictConfig) -> None:
 
 def _run(config: DictConfig) -> None:
     quieten_libraries()
+    hide_in_run(config, HydraConfig.get())
     try:
         if config.rescore is None:
             evaluate(config)

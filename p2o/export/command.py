@@ -8,7 +8,6 @@ The checkpoint is one file, or a folder of shards that several ranks wrote. For 
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -21,10 +20,8 @@ from p2o.export.card import model_card
 from p2o.export.checkpoint import find_checkpoint, load_model
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
+from p2o.files import written_whole
 from p2o.terminal import Terminal, print_error
-
-STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
-"""What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
 
 
 def export(
@@ -58,11 +55,9 @@ def export(
     model = model if kind is None else model.to(kind)
     card = model_card(run, config, hydra, weights, model, output.resolve().name)
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished_") as unfinished:
-            save_policy(model, tokenizer, unfinished)
-            (Path(unfinished) / "README.md").write_text(card, encoding="utf-8")
-            _move_files(Path(unfinished), output)
+        save_policy(model, tokenizer, output)
+        with written_whole(output / "README.md", "w", encoding="utf-8") as file:
+            file.write(card)
     except OSError as error:
         raise UserError(f"--output={output}: cannot be written ({error})") from error
     size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
@@ -87,17 +82,6 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"--output={output}: is a file; give a folder")
     if not overwrite and output.is_dir() and any(output.iterdir()):
         raise UserError(f"--output={output}: is not empty; add --overwrite or give another folder")
-
-
-def _move_files(source: Path, target: Path) -> None:
-    for pattern in STALE:
-        for path in target.glob(pattern):
-            path.unlink()
-    for path in source.rglob("*"):
-        if path.is_file():
-            moved = target / path.relative_to(source)
-            moved.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(moved)
 
 
 @ended_by_interrupt

@@ -22,7 +22,7 @@ from p2o.errors import UserError
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.probe import check_sampled
-from p2o.rollout.weights import copy_weights, fingerprint, whole_copy
+from p2o.rollout.weights import copy_weights, fingerprint, plain_weights, whole_copy
 from p2o.sharding import is_sharded, readable_weights
 
 
@@ -84,14 +84,17 @@ class HFEngine:
     def update_weights(self, policy: CausalPolicy) -> None:
         """Look again at what is sampled; a whole copy of the model follows a sharded policy."""
         self._checked = False
-        if not is_sharded(policy) or fingerprint(policy) == self._version:
+        if not is_sharded(policy):
             return
-        self._version = fingerprint(policy)
+        version = fingerprint(policy)
+        if version == self._version:
+            return
+        self._version = version
         with readable_weights(policy):
             if self.model is policy.model:
                 self.model = whole_copy(policy.model)
             else:
-                copy_weights(policy.model, self.model)
+                copy_weights(plain_weights(policy.model), self.model)
 
     def frozen_copy(self) -> Self:
         """An engine on a copy of the model."""

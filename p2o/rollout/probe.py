@@ -7,11 +7,13 @@ the first tokens that are sampled.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from p2o.errors import EngineError
+from p2o.likeness import Likeness, noise_of, probe_tokens
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters
 
@@ -118,3 +120,21 @@ def policy_log_probs(
         scored.append(policy(ids, *lengths)[0][0].float().cpu())
     policy.train(training)
     return torch.cat(scored)
+
+
+def sequence_log_probs(policy: CausalPolicy, sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Log-probabilities at temperature 1 of all tokens but the first of each sequence, `[T]`."""
+    with policy.at_temperature(1.0):
+        return policy_log_probs(policy, [(ids[:1], ids[1:]) for ids in sequences])
+
+
+def policy_likeness(policy: Any, compute_dtype: torch.dtype | None) -> Likeness:
+    """How the policy being trained scores the fixed tokens; collective for a sharded one.
+
+    Args:
+        policy: A `CausalPolicy`, which FSDP1 may have wrapped.
+        compute_dtype: In which its layers work, where that is not the type of the weights.
+    """
+    parameter = next(policy.parameters())
+    noise = noise_of(compute_dtype or parameter.dtype, parameter.device)
+    return Likeness(sequence_log_probs(policy, probe_tokens(policy.model)), noise)

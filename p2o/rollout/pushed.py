@@ -1,17 +1,24 @@
 """Engines that keep weights of their own, which the trainer pushes to them."""
 
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol, Self
 
 from torch import Tensor, nn
 
-from p2o.distributed import from_rank_zero, together
+from p2o.distributed import from_rank_zero, on_rank_zero, together
 from p2o.errors import EngineError
+from p2o.likeness import model_log_probs
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
-from p2o.rollout.probe import SAMPLES, WeightProbe, check_sampled, policy_log_probs
-from p2o.rollout.weights import fingerprint, plain_weights
+from p2o.rollout.probe import SAMPLES, WeightProbe, check_sampled, sequence_log_probs
+from p2o.rollout.weights import (
+    build_plain,
+    checkpoint_weights,
+    copy_weights,
+    fingerprint,
+    plain_weights,
+)
 from p2o.sharding import readable_weights
 
 PROBES, PROBE_TOKENS = 2, 64
@@ -33,7 +40,7 @@ class Backend(Protocol):
         ...
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Take weights under transformers' names, and forget what was computed with others."""
+        """Take weights as a checkpoint has them, and forget what was computed with others."""
         ...
 
     def sample(
@@ -60,13 +67,14 @@ class Backend(Protocol):
 class PushedEngine:
     """A rollout engine that pushes weights when, and only when, they have changed.
 
-    After each push of the policy it is asked to follow, a probe compares it with the policy.
+    After each push a probe compares it with the policy, or with the model whose weights stay.
 
     Args:
         backend: Does the work.
         model: The transformers model whose weights it has first.
         probe_bound: See `WeightProbe`.
-        frozen: Weights that stay, as pairs of name and tensor; None follows the policy.
+        frozen: Weights that stay, as pairs of name and tensor from `plain_weights`; None follows
+            the policy.
     """
 
     def __init__(
@@ -80,7 +88,7 @@ class PushedEngine:
         self._policy: CausalPolicy | None = None
         self.frozen = frozen
         self._probe = WeightProbe(probe_bound)
-        self._probe_ids: list[Sequence[int]] = []
+        self._probe_ids: list[list[int]] = []
         self._checked = False
         self._version = "frozen" if frozen is not None else ""
 
@@ -170,21 +178,38 @@ class PushedEngine:
             return
         if self.frozen is None:
             with readable_weights(self._policy or self.model):
-                self.backend.load(plain_weights(self.model))
+                self._load(plain_weights(self.model))
         else:
-            self.backend.load(self.frozen)
+            self._load(self.frozen)
         self.backend.version = self._version
         self._checked = False
-        if self._policy is not None:
-            self._compare(self._policy, prompts)
+        self._compare(prompts)
 
-    def _compare(self, policy: CausalPolicy, prompts: Sequence[Sequence[int]]) -> None:
+    def _load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        self.backend.load(checkpoint_weights(self.model, weights))
+
+    def _compare(self, prompts: Sequence[Sequence[int]]) -> None:
         # What is asked anyway, so that the text is like the policy's own; the same on all ranks.
         if not self._probe_ids:
             long = [list(p[:PROBE_TOKENS]) for p in prompts if len(p) > 1]
             self._probe_ids = from_rank_zero(long[:PROBES])
         if self._probe_ids:
-            pairs = [(ids[:1], ids[1:]) for ids in self._probe_ids]
-            with policy.at_temperature(1.0):
-                trainer = policy_log_probs(policy, pairs)
-            self._probe.check(self.backend.score(self._probe_ids), trainer)
+            self._probe.check(self.backend.score(self._probe_ids), self._expected())
+
+    def _expected(self) -> Tensor:
+        """What the trainer says of the probe's tokens."""
+        if self.frozen is None and self._policy is not None:
+            return sequence_log_probs(self._policy, self._probe_ids)
+        if self.frozen is None:
+            return on_rank_zero(lambda: model_log_probs(self.model, self._probe_ids))
+        return self._frozen_log_probs
+
+    @cached_property
+    def _frozen_log_probs(self) -> Tensor:
+        return on_rank_zero(self._score_frozen)
+
+    def _score_frozen(self) -> Tensor:
+        """By a model that has the weights that stay, for a moment."""
+        model = build_plain(self.model).eval()
+        copy_weights(self.frozen or (), model)
+        return model_log_probs(model, self._probe_ids)
