@@ -51,24 +51,6 @@ def written_whole(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
     _sync_folder(path.parent)
 
 
-@contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Make a folder beside `path` that takes its place once what is written into it is on the disk.
-
-    Args:
-        path: Where the folder belongs.
-    """
-    unfinished = path.with_name(path.name + UNFINISHED)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        replace_folder(unfinished, path)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-
-
 def replace_folder(unfinished: Path, target: Path) -> None:
     """Let a finished folder take the place of another, or of a file, once it is on the disk."""
     for path in unfinished.iterdir():

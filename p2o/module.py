@@ -19,7 +19,7 @@ from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
-from p2o.step_metrics import StepMetrics
+from p2o.step_metrics import Share, StepMetrics
 from p2o_callbacks.collapse import gradient_norm
 
 
@@ -100,7 +100,7 @@ class P2OModule(LightningModule):
             log_probs, old, batch.advantages, batch.mask, batch.token_weights, *totals
         )
         tokens = batch.mask.sum()
-        shares = {name: (total, tokens) for name, total in sums.items()}
+        shares: dict[str, Share] = {name: (total, tokens) for name, total in sums.items()}
         shares["entropy"] = (entropies.detach() * batch.mask).sum(), tokens
         if batch.has_reference is not None:
             measured = batch.mask & batch.has_reference[:, None]
@@ -160,10 +160,11 @@ class P2OModule(LightningModule):
 
     def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
-        self.log("val/accuracy", batch.rewards.mean(), batch_size=len(batch.rewards))
+        self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
+        self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
         if batch.hard.any():
-            hard = batch.rewards[batch.hard]
+            hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
 
     def configure_optimizers(self) -> Any:

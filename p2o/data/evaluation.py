@@ -1,5 +1,6 @@
-"""Held-out evaluation as a loader: bare prompts in, mean rewards out."""
+"""Held-out evaluation as a loader: bare prompts in, accuracies out."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +21,14 @@ class EvaluationBatch:
     """Results of one evaluation.
 
     Attributes:
-        rewards: `[N]`, mean over the samples of each prompt.
+        accuracies: `[N]`, share of each prompt's samples that are solved.
+        reward: Mean reward of all samples.
         hard: `[N]`, whether the untrained policy never got the prompt right.
         rollouts: What the method has spent so far.
     """
 
-    rewards: Tensor
+    accuracies: Tensor
+    reward: float
     hard: Tensor
     rollouts: int
 
@@ -44,7 +47,7 @@ class EvaluationLoader:
         seed: Of the run; every evaluation of a run uses the same one.
 
     Attributes:
-        baseline: Mean reward by prompt id, of the untrained policy.
+        baseline: Accuracy by prompt id, of the untrained policy.
         latest: The same, of the last evaluation.
         measured_at: The number of updates before that.
 
@@ -79,12 +82,13 @@ class EvaluationLoader:
         return 1
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        results = self.evaluate()
+        results, reward = self.evaluate()
         if not self.baseline:
             self.baseline = results
         self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
-            rewards=tensor(list(results.values())),
+            accuracies=tensor(list(results.values())),
+            reward=reward,
             hard=tensor([self.baseline[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
         )
@@ -102,8 +106,8 @@ class EvaluationLoader:
         self.baseline, self.latest = dict(state_dict["baseline"]), dict(state_dict["latest"])
         self.measured_at = state_dict["measured_at"]
 
-    def evaluate(self) -> dict[str, float]:
-        """Mean reward by prompt id."""
+    def evaluate(self) -> tuple[dict[str, float], float]:
+        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
         with self.ledger.phase("evaluation"), uninterruptible():
             self.refresh_engine()
             rollouts = self.runner.run(
@@ -111,7 +115,6 @@ class EvaluationLoader:
                 self.sampling,
                 derive_seed(self.seed, "evaluation"),
             )
-        results: dict[str, float] = dict.fromkeys((prompt.id for prompt in self.prompts), 0.0)
-        for rollout in rollouts:
-            results[rollout.prompt.id] += rollout.score.reward / self.samples
-        return results
+        solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
+        accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
+        return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)

@@ -26,6 +26,7 @@ SCHEMA = pyarrow.schema(
         "tokens": pyarrow.int32(),
         "finish_reason": pyarrow.string(),
         "reward": pyarrow.float64(),
+        "solved": pyarrow.bool_(),
         "status": pyarrow.string(),
         "answer": pyarrow.string(),
         "detail": pyarrow.string(),
@@ -33,7 +34,7 @@ SCHEMA = pyarrow.schema(
         "meta": pyarrow.string(),
     }
 )
-"""Columns; ``prompt`` is the rendered text and ``meta`` JSON."""
+"""Columns; ``prompt`` is the rendered text, ``meta`` JSON; without a verdict ``solved`` is null."""
 
 
 class Completions:

@@ -91,6 +91,7 @@ def _row(rollout: Rollout, runner: RolloutRunner) -> dict[str, Any]:
         "tokens": len(rollout.completion.token_ids),
         "finish_reason": rollout.completion.finish_reason,
         "reward": score.reward,
+        "solved": score.solved,
         "status": score.status.value,
         "answer": score.answer,
         "detail": score.detail,

@@ -101,16 +101,26 @@ def row(answer, reward, template):
         "template": template,
         "answer": answer,
         "reward": reward,
+        "solved": reward == 1.0,
         "tokens": 5,
         "finish_reason": "stop",
         "status": "ok" if answer else "no_answer",
     }
 
 
-def test_the_majority_s_reward_counts():
+def test_the_majority_s_verdict_counts():
     rows = [row("7", 1.0, "a"), row("8", 0.0, "b"), row(" 8", 0.0, "c"), row(None, 0.0, "d")]
     assert summarise(rows)["one"]["accuracy"] == 0.0
     rows[2] = row("7 ", 1.0, "c")
     result = summarise(rows)["one"]
     assert result["accuracy"] == 1.0
     assert (result["samples"], result["responses"], result["no_answer"]) == (1, 4, 0.25)
+
+
+def test_accuracy_is_the_share_that_is_solved_and_not_the_mean_reward():
+    """A reward of 0.3 for the form alone is no answer that is right at 30 %."""
+    rows = [row("7", 0.3, "") | {"prompt_id": str(n), "solved": n == 3} for n in range(4)]
+    result = summarise(rows)["one"]
+    assert result["accuracy"] == 0.25
+    assert result["reward"] == pytest.approx(0.3)
+    assert result["pass_at"][1] == 0.25
