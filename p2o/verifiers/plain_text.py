@@ -13,7 +13,7 @@ SIGNS = str.maketrans(
         **dict.fromkeys("\u3011\u3015\u300d", "]"),
     }
 )
-SEPARATING = re.compile(r"\s[\u2013\u2014-]\s(?=\D)|\s\u2014\s|\u2014")
+SEPARATING = re.compile(r"\s[\u2013\u2014-]\s(?=[^\d$€£¥(.])|\s\u2014\s|\u2014")
 """A dash between words. One before a digit is a minus, if it is no long one."""
 
 

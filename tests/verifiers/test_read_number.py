@@ -45,6 +45,9 @@ WRITTEN = {
         ("34 (since 30 + 4 = 34)", 34),
         ("34 for the 5 girls", 34),
         ("The 5 girls have 34 pens", 34),
+        ("He needs 34 pens because 2 * 17 = 34", 34),
+        ("She walks 34 minutes, which is the time of the other 2", 34),
+        ("Each gets $34 for 2 weeks", 34),
         ("There are 34 pens for 5 girls", 34),
         ("She needs 34 eggs for 5 cakes", 34),
         ("In 5 hours the train goes 340 km", 340),
@@ -61,6 +64,10 @@ WRITTEN = {
         ("a = b = 34", 34),
         ("34 = 34", 34),
         ("17 * 2 = 34", 34),
+        ("They have 30 pens + 4 pens = 34 pens in all.", 34),
+        ("The change is $50 - $16 = $34", 34),
+        ("Dividing both sides by 2, we get x = 34", 34),
+        ("$68 / 2 people = $34/person", 34),
         ("1/3 \u2248 0.333", Fraction(333, 1000)),
         ("\\approx 3.4", Fraction(17, 5)),
     ],
@@ -74,6 +81,7 @@ WRITTEN = {
         ("-3\\frac{1}{4}", Fraction(-13, 4)),
         ("3 and 1/4", Fraction(13, 4)),
     ],
+    "signs in a text": [("x, -7", -7), ("The low is -7.", -7), ("In all, \u22127", -7)],
     "signs": [("\u22127", -7), ("\uff0d7", -7), ("- 7", -7), ("+7", 7), ("-$7", -7), ("$-7", -7)],
     "powers": [
         ("10^4", 10_000),
@@ -100,6 +108,7 @@ WRITTEN = {
     "said twice": [("7, 7", 7), ("3/4 or 0.75", Fraction(3, 4)), ("34 (or 34.0)", 34)],
 }
 NO_NUMBER = {
+    "a sign that might be lost": ["\\text{-}3", "(-\\infty,-3)", "3,-4", "x-3", "-(3)", "3/-4"],
     "several": ["3 or 4", "3 to 5", "3-5", "3, 4", "(3, 4)", "\\{3, 4\\}", "3 and 4", "x=3, y=4"],
     "a sum without its result": ["3 + 4", "3*4", "3 x 4", "3 \\cdot 4", "3(4)", "12!", "3 - 4"],
     "a false equation": ["3 = 4", "x=3=4", "3 \u2248 4"],
