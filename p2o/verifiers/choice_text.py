@@ -19,6 +19,7 @@ from p2o.verifiers.choice_words import (
     PICK,
     RIGHT,
     SINGULAR,
+    SO,
     WRONG,
 )
 from p2o.verifiers.plain_text import to_plain
@@ -79,8 +80,13 @@ class ChoiceText:
         return [found for found in map(self._head, starts) if found]
 
     def picks(self) -> list[Statement]:
-        """What stands behind "option" or "choose", or before "is correct"."""
-        return [*self._behind(OPTION), *self._behind(PICK, small=False), *self._called_right()]
+        """What stands behind "option" or "choose", before "is correct", or alone behind "so"."""
+        return [
+            *self._behind(OPTION),
+            *self._behind(PICK, small=False),
+            *self._called_right(),
+            *self._concluded(),
+        ]
 
     def marked(self) -> list[Statement]:
         """Letters in brackets or in bold within a text."""
@@ -107,6 +113,15 @@ class ChoiceText:
                 if self._word(behind) in RIGHT:
                     yield Statement(self.words[at - 1], self.lines[at])
 
+    def _concluded(self) -> Iterator[Statement]:
+        for at, word in enumerate(self.folded):
+            if word in SO:
+                place = self._skip(at + 1, lambda i: self.folded[i] in LEADING | {","})
+                end = self._skip(place + 1, self._is_mark)
+                found = self._statement(place)
+                if found and self.words[place].isupper() and self._word(end) in {".", "\n", ""}:
+                    yield found
+
     def _head(self, start: int) -> Statement | None:
         at = self._skip(start, self._is_sign)
         found = self._statement(at)
@@ -114,7 +129,9 @@ class ChoiceText:
         while end < len(self.words) and (self._is_letter(end) or self.folded[end] in JOINING):
             end += 1
         sign = self._word(end)
-        opens = sign in {")", ".", ":", "]"} or (sign in {"-", ";"} and not self._touch(end - 1))
+        opens = sign in {")", ".", ":", "]", "because", "since"} or (
+            sign in {"-", ";"} and not self._touch(end - 1)
+        )
         ends = self._word(self._skip(end, self._is_sign)) in {"", "\n"}
         return found if opens or ends else None
 

@@ -11,9 +11,20 @@ OTHER_WORDS = {
     **dict.fromkeys(["或者", "或"], "or"),
     **dict.fromkeys(["正确", "正確"], "correct"),
 }
-ANSWER = {"answer", "antwort", "respuesta", "réponse", "risposta", "resposta", "ответ", "jawaban"}
+ANSWER = {
+    "answer",
+    "answer's",
+    "antwort",
+    "respuesta",
+    "réponse",
+    "risposta",
+    "resposta",
+    "ответ",
+    "jawaban",
+}
 OPTION = {"option", "choice"}
 PICK = {"pick", "choose", "chose", "select", "selected", "opt", "go", "going"}
+SO = {"so", "thus", "therefore", "hence", "conclude", "say", "letter", "it", "it's"}
 NOT = {"not", "never", "isn't", "wouldn't", "don't", "can't", "cannot", "won't"}
 BE = {"is", "are", "be", "was", "ist", "est", "es", "è", "é", "adalah", "seems", "equals"}
 LEADING = (
