@@ -28,6 +28,7 @@ MEANT = {
     **{"$": "$", "circ": "°", "degree": "°", "lt": "<", "gt": ">"},
     **{"leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠"},
 }
+DEGREES = re.compile(r"\^\s*\{?\s*°\s*\}?")
 ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\([^()]*\)")
 REASON = re.compile(
     r",?\s(?:because|since)\s.*|,\s(?:which|where)\s(?!(?:is|are|equals|gives|makes)\s\W?\d)[^=]*$"
@@ -112,9 +113,9 @@ def _is_alone(side: str) -> bool:
 
 def _written_plainly(text: str) -> str:
     text = MONEY.sub(lambda money: f"{money[1]} {'mn' if money[2] == 'M' else 'bn'}", text)
-    text = FRACTION.sub(r" \1\2/\3\4 ", text).replace("{,}", ",")
-    text = NAMES.sub(lambda name: MEANT[name[1]], to_plain(text)[: 2 * LONGEST])
-    return re.sub(r"[ \t]+", " ", WRAPPERS.sub(" ", text))
+    text = FRACTION.sub(r" \1\2/\3\4 ", to_plain(text)[: 2 * LONGEST]).replace("{,}", ",")
+    text = NAMES.sub(lambda name: MEANT[name[1]], text)
+    return re.sub(r"[ \t]+", " ", WRAPPERS.sub(" ", DEGREES.sub("°", text)))
 
 
 def _stated(text: str, percent_as_hundredth: bool) -> Fraction | None:
