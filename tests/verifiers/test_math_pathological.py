@@ -66,8 +66,8 @@ def test_a_thousand_pathological_answers_finish_with_a_status_each():
 
 @pytest.mark.parametrize("verifier", [Numeric(), MultipleChoice(), ExactMatch(r"Answer:\s*(.+)")])
 def test_other_verifiers_take_no_time_for_them(verifier):
-    started = time.monotonic()
+    started = time.process_time()
     texts = nasty(seed=1, count=200)
     scores = verifier.score([f"Answer: {text}" for text in texts], [prompt_of("C")] * 200)
     assert len(scores) == 200
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
