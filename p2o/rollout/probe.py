@@ -76,7 +76,8 @@ def check_sampled(
 
     Args:
         policy: What the engine is to sample from.
-        bound: Largest mean difference, in nats a token.
+        bound: Largest mean difference, in nats a token; a low temperature magnifies what rounding
+            makes, and the bound with it.
         prompts: What was asked.
         completions: What came; the first tokens of the first few are looked at.
         sampling: How they were drawn; see `SamplingParameters.whole`.
@@ -90,7 +91,7 @@ def check_sampled(
         trainer = policy_log_probs(policy, list(zip(prompts, responses, strict=False)))
     engine = torch.tensor([value for completion in few for value in completion.log_probs[start]])
     gap = (engine - trainer).abs().mean().item()
-    if not gap <= bound:
+    if not gap <= bound / min(1.0, sampling.temperature):
         raise EngineError(
             f"the engine's log-probabilities of what it has sampled differ from the policy's by "
             f"{gap:.3g} nats a token, more than rollout.probe_bound={bound}: it samples from "
