@@ -59,7 +59,7 @@ def test_the_last_few_checkpoints_are_kept_and_the_best(p2o_train, tmp_path):
 @pytest.mark.parametrize(
     ("more", "steps"),
     [
-        (["trainer.max_steps=6"], [0, 3, 5]),
+        (["+trainer.max_steps=6"], [0, 3, 5]),
         (["trainer.max_epochs=1", "trainer.val_check_interval=3"], [0, 2, 3]),
     ],
     ids=["steps", "between evaluations"],
