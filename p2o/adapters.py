@@ -1,13 +1,23 @@
 """Train a small adapter in place of the whole network, and save the policy either way."""
 
 import copy
-from collections.abc import Sequence
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from p2o.errors import UserError
+from p2o.export.generation import savable
+from p2o.files import is_disk_full
+from p2o.likeness import Likeness, likeness
+
+STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
+"""What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
 
 
 def add_lora(
@@ -25,7 +35,8 @@ def add_lora(
         model: The loaded model; changed in place.
         r: Rank.
         alpha: The product of the matrices is scaled by `alpha / r`.
-        target_modules: Names of the layers, or ``all-linear`` for all but the output head.
+        target_modules: Names of the layers, or ``all-linear`` for all but the output head. An
+            embedding or a head that share their weights do so no more when one of them is named.
 
     Returns:
         The `peft.PeftModel`.
@@ -41,30 +52,122 @@ def add_lora(
     config = LoraConfig(
         task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets
     )
-    return get_peft_model(model, config)
+    with warnings.catch_warnings():
+        # That a tied layer is adapted, which is seen to below.
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings")
+        adapted = get_peft_model(model, config)
+    _untie_adapted(adapted)
+    return adapted
+
+
+def merge_adapter(adapted: Any) -> Any:
+    """The plain model with an adapter of peft's merged into its weights, in place.
+
+    Raises:
+        UserError: It would be another policy.
+    """
+    before = likeness(adapted)
+    _untie_adapted(adapted)
+    merged = adapted.merge_and_unload()
+    before.check(likeness(merged), "model.adapter: the merged weights")
+    return merged
 
 
 def save_policy(
-    model: Any, tokenizer: PreTrainedTokenizerBase, folder: str | Path, merged: bool = True
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    merged: bool = True,
+    policy: Likeness | None = None,
 ) -> None:
     """Write a Hugging Face folder with the policy and its tokenizer.
 
     Merging is done on a copy, which needs the model's memory once more: taking an adapter out of
-    the weights again would leave them rounded.
+    the weights again would leave them rounded. What was written is read again and compared with
+    the policy before it takes the place of what is there.
 
     Args:
         model: A transformers model, or one with an adapter of peft's.
         tokenizer: Its tokenizer.
-        folder: Where to; made when it is not there.
+        folder: Where to; made when it is not there. Files that belong to no model stay.
         merged: Write plain weights with the adapter merged in, rather than the adapter alone. A
             model without an adapter is written whole either way.
+        policy: How the policy scores the fixed tokens; None when that is `model` itself.
+
+    Raises:
+        UserError: Transformers cannot save it, or what it saves is not the policy.
     """
+    policy = policy or likeness(model)
     adapted = hasattr(model, "merge_and_unload")
-    if adapted and merged:
-        copy.deepcopy(model).merge_and_unload().save_pretrained(folder)
-    elif adapted:
-        # Or peft asks the hub whether the embedding was resized.
-        model.save_pretrained(str(folder), save_embedding_layers=False)
-    else:
-        model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with _written_aside(Path(folder)) as unfinished:
+        try:
+            if adapted and not merged:
+                # Or peft asks the hub whether the embedding was resized.
+                model.save_pretrained(str(unfinished), save_embedding_layers=False)
+                written = _read_adapter(model, unfinished)
+            else:
+                whole = merge_adapter(copy.deepcopy(model)) if adapted else model
+                written = _write_whole(whole, unfinished)
+            tokenizer.save_pretrained(unfinished)
+        except (ValueError, TypeError, RuntimeError) as error:
+            if is_disk_full(error):
+                raise
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{folder}: the policy cannot be saved ({first})") from error
+        policy.check(written, f"{folder}: the saved weights")
+
+
+def _write_whole(model: Any, folder: Path) -> Likeness:
+    kept, model.generation_config = model.generation_config, savable(model.generation_config)
+    model.save_pretrained(folder)
+    model.generation_config = kept
+    attention = getattr(model.config, "_attn_implementation", None)
+    return likeness(type(model).from_pretrained(folder, attn_implementation=attention))
+
+
+def _read_adapter(model: Any, folder: Path) -> Likeness:
+    from peft import PeftModel
+
+    # On the base as it is, without asking where its files are.
+    return likeness(PeftModel.from_pretrained(copy.deepcopy(model).unload(), str(folder)))
+
+
+def _untie_adapted(adapted: Any) -> None:
+    """Give the head weights of its own where an adapter makes it differ from the embeddings.
+
+    Merged into weights that both share, what the adapter does to one would be done to the other.
+    """
+    model = adapted.get_base_model()
+    embeddings, head = map(
+        _below_adapter, (model.get_input_embeddings(), model.get_output_embeddings())
+    )
+    if embeddings is model.get_input_embeddings() and head is model.get_output_embeddings():
+        return
+    if head.weight is embeddings.weight:
+        own = head.weight.detach().clone()
+        head.weight = nn.Parameter(own, requires_grad=head.weight.requires_grad)
+    model.config.get_text_config().tie_word_embeddings = False
+    model.config.tie_word_embeddings = False
+    model.all_tied_weights_keys = model.get_expanded_tied_weights_keys(all_submodels=True)
+
+
+def _below_adapter(part: Any) -> Any:
+    return getattr(part, "base_layer", getattr(part, "original_module", part))
+
+
+@contextmanager
+def _written_aside(folder: Path) -> Iterator[Path]:
+    """A folder beside another one, whose files move there when all went well."""
+    folder.resolve().parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.resolve().parent
+    with tempfile.TemporaryDirectory(dir=aside, prefix=f".{folder.name}_unfinished_") as unfinished:
+        yield Path(unfinished)
+        folder.mkdir(exist_ok=True)
+        for pattern in STALE:
+            for path in folder.glob(pattern):
+                path.unlink()
+        for path in Path(unfinished).rglob("*"):
+            if path.is_file():
+                moved = folder / path.relative_to(unfinished)
+                moved.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(moved)

@@ -9,9 +9,13 @@ from collections.abc import Callable
 import datasets
 from transformers.utils import logging as transformers_logging
 
+from p2o.terminal import PlainFormatter
+
 
 def quieten_libraries() -> None:
-    """Silence notices of libraries about things that p2o has settled."""
+    """Silence notices of libraries about things that p2o has settled; logs become plain text."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PlainFormatter(handler.formatter or logging.Formatter()))
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -27,6 +31,10 @@ def quieten_libraries() -> None:
         # The run directory holds Hydra's files before the logger's.
         ".*Experiment logs directory.*",
         ".*Checkpoint directory .* exists and is not empty.*",
+        # A step without any gradient is handed out as None.
+        ".*train_dataloader yielded None.*",
+        # The model stays in evaluation mode; see `p2o.policy.CausalPolicy`.
+        ".*in eval mode at the start of training.*",
         # What is logged is the same on all ranks.
         ".*It is recommended to use `self.log.*",
         # Internal to Lightning and torch.

@@ -88,6 +88,19 @@ def gather_work(work: Callable[[], list[Any]]) -> list[Any]:
     return _interleave([share for share, _ in outcomes])
 
 
+def together(work: Callable[[], Any]) -> Any:
+    """What `work` returns on this rank; when it fails on one rank, all ranks fail.
+
+    Raises:
+        PeerError: See `gather_work`.
+    """
+    if world_size() == 1:
+        return work()
+    result, failure = _attempt(work)
+    _raise_first(gather(failure))
+    return result
+
+
 def on_rank_zero(work: Callable[[], Any]) -> Any:
     """What `work` returns on rank 0, where alone it is called; when it fails, all ranks fail.
 

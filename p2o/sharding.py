@@ -29,6 +29,7 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
+from p2o.blocks import blocks
 from p2o.checkpoint_files import UNREADABLE, refuse_shards
 from p2o.errors import UserError, first_line
 from p2o.files import UNFINISHED, replace_folder
@@ -132,7 +133,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         precision = MixedPrecisionPolicy(
             param_dtype=self.compute_dtype, reduce_dtype=self.compute_dtype and torch.float32
         )
-        for part in [*policy.model.get_decoder().layers, policy]:
+        for part in [*blocks(policy.model), policy]:
             fully_shard(part, mesh=mesh["data_parallel"], mp_policy=precision)
         return policy
 
@@ -178,7 +179,7 @@ class FlatShardedStrategy(FSDPStrategy):
         Returns:
             The policy in a wrapper that passes everything on.
         """
-        layers = {type(layer) for layer in policy.model.get_decoder().layers}
+        layers = {type(block) for block in blocks(policy.model)}
         precision = MixedPrecision(
             param_dtype=self.compute_dtype, reduce_dtype=self.compute_dtype and torch.float32
         )

@@ -34,7 +34,7 @@ from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
 from p2o.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.errors import EngineError, PeerError, UserError
-from p2o.files import folder_written_whole, why_not_written
+from p2o.files import why_not_written
 from p2o.final_evaluation import FinalEvaluation, is_measured
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
@@ -44,12 +44,16 @@ from p2o.preemption import Preempted, StopWhenPreempted, handled_signals, hold_s
 from p2o.reflection.base import RemoteReflection
 from p2o.report import print_report, write_summary
 from p2o.resuming import KeptSettings, check_fit, find_checkpoint, settings_of
+from p2o.rollout.engine import check_training_sampling
 from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.rollout.probe import policy_likeness
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
 from p2o.run_folder import one_run_in, record_configuration
+from p2o.secrets import hide_in_run
 from p2o.sharding import is_sharded, readable_weights, stop_other_ranks
+from p2o.terminal import print_error
 from p2o.updates import WholeUpdates
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
@@ -106,6 +110,7 @@ def _train(config: DictConfig, run_directory: Path) -> float:
     search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = prepare(config, renderer, judge)
     sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
+    check_training_sampling(sampling["train"])
     for name in SAMPLED_IN:
         runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
     module: P2OModule = call(
@@ -211,9 +216,11 @@ def _train(config: DictConfig, run_directory: Path) -> float:
         # Putting shards together takes all ranks.
         with readable_weights(module.policy):
             whole = whole_copy(model) if is_sharded(model) else model
+        kind = getattr(trainer.strategy, "compute_dtype", None)
+        policy = policy_likeness(module.policy, kind) if is_sharded(model) else None
         if trainer.is_global_zero:
-            with folder_written_whole(run_directory / "policy") as folder:
-                save_policy(whole, tokenizer, folder, config.save_policy == "merged")
+            merged = config.save_policy == "merged"
+            save_policy(whole, tokenizer, run_directory / "policy", merged, policy)
     # The last of all: a run that has a summary has ended.
     summary = write_summary(run_directory, config, data, callbacks, collapse)
     if trainer.is_global_zero:
@@ -230,6 +237,7 @@ def _run(config: DictConfig) -> float:
     torch.set_float32_matmul_precision("high")
     folder = Path(HydraConfig.get().runtime.output_dir)
     status = 1
+    hide_in_run(config, HydraConfig.get())
     try:
         with handled_signals():
             accuracy = train(config)
@@ -278,7 +286,7 @@ def _finish_wandb(status: int) -> None:
 
 
 def _fail(error: Exception, status: int = 2) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print_error(error)
     return status
 
 

@@ -37,7 +37,9 @@ class WholeUpdates(Callback):
         batch_idx: int,
     ) -> None:
         """Count an update's tokens when it has been made; rollouts may follow."""
-        self._tokens += batch.tokens
+        # An update without any gradient is not made, and its batches are None.
+        if batch is not None:
+            self._tokens += batch.tokens
         if not trainer.fit_loop._should_accumulate():
             self.ledger.add(trained_tokens=self._tokens)
             self._tokens = 0

@@ -1,6 +1,7 @@
 """The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -140,7 +141,11 @@ class RolloutDataModule(LightningDataModule):
                 self.evolution_sampling,
                 seed,
             )
-        return [_trial(rollout, pair[1]) for rollout, pair in zip(rollouts, pairs, strict=True)]
+        greedy = self.evolution_sampling.temperature == 0
+        return [
+            replace(_trial(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
+            for rollout, pair in zip(rollouts, pairs, strict=True)
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """Ledger, place in the epoch, and what was measured; order and seeds follow from these."""
@@ -178,8 +183,10 @@ def _trial(rollout: Rollout, template: str) -> TemplateTrial:
     prompt, score = rollout.prompt, rollout.score
     if template.strip() and not rollout.templated:
         feedback = "The instruction is too long for the prompt budget; write a much shorter one."
-        return TemplateTrial(0.0, prompt.question, rollout.response, feedback)
-    if score.reward >= 1.0:
+        return TemplateTrial(0.0, False, prompt.question, rollout.response, feedback)
+    if score.failed:
+        feedback = f"The answer could not be checked. The correct answer is {prompt.gold}."
+    elif score.solved:
         feedback = f"Correct. The answer is {prompt.gold}."
     elif score.answer is None:
         feedback = f"No answer was found in the response. The correct answer is {prompt.gold}."
@@ -187,4 +194,6 @@ def _trial(rollout: Rollout, template: str) -> TemplateTrial:
         feedback = f"Wrong: the answer given was {score.answer}, the correct one is {prompt.gold}."
     if score.detail:
         feedback += f" ({score.detail})"
-    return TemplateTrial(score.reward, prompt.question, rollout.response, feedback)
+    return TemplateTrial(
+        score.reward, bool(score.solved), prompt.question, rollout.response, feedback
+    )

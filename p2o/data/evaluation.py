@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, tensor
 
 from p2o.data.prompt import Prompt
+from p2o.errors import UserError
 from p2o.ledger import Ledger
 from p2o.preemption import uninterruptible
 from p2o.rollout.engine import SamplingParameters
@@ -46,6 +47,9 @@ class EvaluationLoader:
         baseline: Mean reward by prompt id, of the untrained policy.
         latest: The same, of the last evaluation.
         measured_at: The number of updates before that.
+
+    Raises:
+        UserError: Several samples are asked for where all would be the same.
     """
 
     def __init__(
@@ -59,6 +63,11 @@ class EvaluationLoader:
         updates: Callable[[], int],
         seed: int,
     ) -> None:
+        if samples > 1 and sampling.temperature == 0:
+            raise UserError(
+                f"data.held_out_samples={samples}: at temperature 0 all are the same; give 1, or "
+                "raise sampling.held_out.temperature"
+            )
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
         self.updates = updates

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
 from p2o.models import EMBEDDED
+from p2o.secrets import without_secrets
 
 PARTS = ("data", "verifier", "algorithm", "distillation", "evolution")
 """Groups whose chosen option the model card names."""
@@ -183,9 +184,10 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
     """Plain values; what a resolver would look up elsewhere stays as it was written."""
     raw: Any = OmegaConf.to_container(config)
     try:
-        return OmegaConf.to_container(OmegaConf.create(_keep_resolvers(raw)), resolve=True)  # type: ignore[return-value]
+        kept = OmegaConf.create(_keep_resolvers(raw))
+        return without_secrets(OmegaConf.to_container(kept, resolve=True))
     except OmegaConfBaseException:
-        return raw
+        return without_secrets(raw)
 
 
 def _keep_resolvers(value: Any) -> Any:

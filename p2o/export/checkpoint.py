@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from p2o.adapters import merge_adapter
 from p2o.config import build, call
 from p2o.errors import UserError
 from p2o.export.run_directory import hydra_as, locate_model
@@ -49,4 +50,4 @@ def load_model(
         model, tokenizer = call(load_policy, "model", **settings)
     weights.load_into(model)
     # Merged in the type of training, rounded by who wants it afterwards.
-    return (model.merge_and_unload() if hasattr(model, "merge_and_unload") else model), tokenizer
+    return (merge_adapter(model) if hasattr(model, "merge_and_unload") else model), tokenizer

@@ -8,11 +8,9 @@ The checkpoint is one file, or a folder of shards that several ranks wrote. For 
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from p2o.adapters import save_policy
 from p2o.config import USER_ERRORS
@@ -22,9 +20,8 @@ from p2o.export.card import model_card
 from p2o.export.checkpoint import find_checkpoint, load_model
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
-
-STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
-"""What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
+from p2o.files import written_whole
+from p2o.terminal import Terminal, print_error
 
 
 def export(
@@ -58,19 +55,15 @@ def export(
     model = model if kind is None else model.to(kind)
     card = model_card(run, config, hydra, weights, model, output.resolve().name)
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output, prefix=".unfinished_") as unfinished:
-            save_policy(model, tokenizer, unfinished)
-            (Path(unfinished) / "README.md").write_text(card, encoding="utf-8")
-            _move_files(Path(unfinished), output)
+        save_policy(model, tokenizer, output)
+        with written_whole(output / "README.md", "w", encoding="utf-8") as file:
+            file.write(card)
     except OSError as error:
         raise UserError(f"--output={output}: cannot be written ({error})") from error
     size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
-    Console().print(
+    Terminal().print(
         f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, {size:,.1f} MB",
         soft_wrap=True,
-        highlight=False,
-        markup=False,
     )
     return output
 
@@ -89,17 +82,6 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"--output={output}: is a file; give a folder")
     if not overwrite and output.is_dir() and any(output.iterdir()):
         raise UserError(f"--output={output}: is not empty; add --overwrite or give another folder")
-
-
-def _move_files(source: Path, target: Path) -> None:
-    for pattern in STALE:
-        for path in target.glob(pattern):
-            path.unlink()
-    for path in source.rglob("*"):
-        if path.is_file():
-            moved = target / path.relative_to(source)
-            moved.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(moved)
 
 
 @ended_by_interrupt
@@ -126,5 +108,5 @@ def main() -> None:
     try:
         export(**arguments)
     except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)

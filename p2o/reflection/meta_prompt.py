@@ -6,6 +6,8 @@ from gepa.strategies.instruction_proposal import InstructionProposalSignature
 
 from p2o.reflection.base import ReflectionRequest
 
+FENCE = "```"
+
 
 def render_meta_prompt(request: ReflectionRequest) -> str:
     """Ask for a better template: the parent and its records, without their numeric scores."""
@@ -20,14 +22,23 @@ def render_meta_prompt(request: ReflectionRequest) -> str:
     return cast(str, prompt)
 
 
-def extract_template(text: str) -> str | None:
-    """The template in an answer to a meta-prompt; None when there are no words in it.
+def extract_template(text: str, cut_off: bool = False) -> str | None:
+    """The template in an answer to a meta-prompt; None when there is none.
 
-    It is what stands in the code block, or all of the answer when there is none. A reasoning block
-    in front of the answer is left out.
+    It is what stands in the code block, or all of the answer when there is no block. A reasoning
+    block in front of the answer is left out. Text without words is no template, and neither is a
+    fragment: what stands in a block that is not closed, or, without a block, an answer cut off.
+
+    Args:
+        text: The answer.
+        cut_off: Whether it ended at its length limit.
     """
-    template = InstructionProposalSignature.output_extractor(_strip_reasoning(text))
-    instruction = template["new_instruction"]
+    answer = _strip_reasoning(text)
+    fences = answer.count(FENCE)
+    unclosed = fences == 1 and bool(answer.partition(FENCE)[2].strip())
+    if unclosed or (cut_off and (fences == 0 or fences % 2)):
+        return None
+    instruction = InstructionProposalSignature.output_extractor(answer)["new_instruction"]
     return instruction if any(map(str.isalnum, instruction)) else None
 
 

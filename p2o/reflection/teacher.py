@@ -1,17 +1,15 @@
 """Reflection with a stronger language model behind an OpenAI-compatible endpoint."""
 
+import asyncio
 import logging
 import os
-import threading
+from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import httpx
-
-from p2o import retries
 from p2o.distributed import on_rank_zero
+from p2o.endpoint import Connection, Endpoint, Fault, Patience, RequestFailed, read_json, run
 from p2o.errors import UserError
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
@@ -23,6 +21,8 @@ logger = logging.getLogger(__name__)
 PREFLIGHT_SECONDS = 10.0
 FIRST_PAUSE = 0.5
 """Seconds before a second attempt."""
+LARGEST_ANSWER = 4 * 2**20
+"""Bytes; of a usual answer there are a few thousand."""
 SEED_RANGE = 2**31
 """Some servers take 32-bit seeds only."""
 
@@ -38,10 +38,12 @@ class TeacherReflection:
         api_key_variable: Environment variable with the key; no key is sent when it is not set.
         temperature: Sampling temperature.
         max_tokens: Length limit of an answer, reasoning included.
-        seconds: Time limit for the server to connect or to go on; also the longest pause that a
-            server may ask for.
+        seconds: Time limit for a call, from the connection to the last byte of the answer.
         attempts: Calls made for one request before it counts as failed.
         concurrency: Calls under way at once.
+        batch_seconds: Time limit for all reflections of one batch; what has no template by then has
+            failed, and the search goes on without. A server that asks for a longer pause than that
+            is not waited for.
 
     Raises:
         UserError: `attempts` or `concurrency` cannot work.
@@ -57,15 +59,17 @@ class TeacherReflection:
         seconds: float = 120.0,
         attempts: int = 4,
         concurrency: int = 16,
+        batch_seconds: float = 300.0,
     ) -> None:
         for name, number in (("attempts", attempts), ("concurrency", concurrency)):
             if number < 1:
                 raise UserError(f"reflection.{name}={number}: give at least 1")
         self.base_url, self.model, self.api_key_variable = base_url, model, api_key_variable
         self.temperature, self.max_tokens = temperature, max_tokens
-        self.seconds, self.attempts, self.concurrency = seconds, attempts, concurrency
+        self.concurrency, self.batch_seconds = concurrency, batch_seconds
+        self.patience = Patience(seconds, LARGEST_ANSWER, attempts, FIRST_PAUSE)
         self._failed_batches = 0
-        self.tokens, self._lock = 0, threading.Lock()
+        self.tokens = 0
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Find out whether the server answers and takes the key.
@@ -73,27 +77,36 @@ class TeacherReflection:
         Raises:
             UserError: It does not.
         """
+        server = self._endpoint()
         try:
-            with self._client(PREFLIGHT_SECONDS) as client:
-                response = client.get("/models")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            run(partial(self._list_models, server))
+        except RequestFailed as failure:
+            self._judge_preflight(server, failure)
+
+    async def _list_models(self, server: Endpoint) -> None:
+        async with server.connect() as connection:
+            patience = Patience(PREFLIGHT_SECONDS, LARGEST_ANSWER)
+            await connection.ask("/models", lambda answer: None, patience, method="GET")
+
+    def _judge_preflight(self, server: Endpoint, failure: RequestFailed) -> None:
+        if failure.status is None:
             raise UserError(
-                f"reflection.base_url={self.base_url}: no answer ({type(error).__name__}: {error});"
-                " start the server or give the address where its API begins, say https://host/v1"
-            ) from error
-        if response.status_code in (401, 403):
+                f"reflection.base_url={server.name}: no answer ({failure}); start the server or "
+                "give the address where its API begins, say https://host/v1"
+            ) from failure
+        if failure.status in (401, 403):
             state = "is set but not accepted" if self._key() else "is not set"
             raise UserError(
-                f"reflection.base_url={self.base_url}: answered {response.status_code} and the "
+                f"reflection.base_url={server.name}: answered {failure.status} and the "
                 f"environment variable {self.api_key_variable} {state}; put a valid key there or "
                 "name another variable in reflection.api_key_variable"
-            )
+            ) from failure
         # Some servers do not list their models.
-        if not response.is_success and response.status_code != 404:
+        if failure.status != 404:
             logger.warning(
-                "reflection.base_url=%s answered %d to GET /models; going on all the same",
-                self.base_url,
-                response.status_code,
+                "reflection.base_url=%s answered GET /models with %s; going on all the same",
+                server.name,
+                failure,
             )
 
     def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
@@ -104,8 +117,12 @@ class TeacherReflection:
         return on_rank_zero(lambda: self._reflect(requests))
 
     def _reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
-        with self._client(self.seconds) as client, ThreadPoolExecutor(self.concurrency) as executor:
-            templates = list(executor.map(partial(self._propose, client), requests))
+        server = self._endpoint()
+        outcomes = run(partial(self._ask_all, server, requests))
+        failures = Counter(str(o) for o in outcomes if isinstance(o, RequestFailed))
+        for reason, count in failures.items():
+            logger.warning("%d of %d reflections failed: %s", count, len(requests), reason)
+        templates = [None if isinstance(o, RequestFailed) else o for o in outcomes]
         if any(template is not None for template in templates):
             self._failed_batches = 0
         elif templates:
@@ -114,12 +131,28 @@ class TeacherReflection:
             logger.warning(
                 "all reflections of the last two batches failed; training goes on, but evolution "
                 "finds nothing new until reflection.base_url=%s serves reflection.model=%s",
-                self.base_url,
+                server.name,
                 self.model,
             )
         return templates
 
-    def _propose(self, client: httpx.Client, request: ReflectionRequest) -> str | None:
+    async def _ask_all(
+        self, server: Endpoint, requests: Sequence[ReflectionRequest]
+    ) -> list[str | RequestFailed]:
+        until = asyncio.get_running_loop().time() + self.batch_seconds
+        gate = asyncio.Semaphore(self.concurrency)
+        async with server.connect() as connection:
+            return await asyncio.gather(
+                *(self._propose(connection, gate, until, request) for request in requests)
+            )
+
+    async def _propose(
+        self,
+        connection: Connection,
+        gate: asyncio.Semaphore,
+        until: float,
+        request: ReflectionRequest,
+    ) -> str | RequestFailed:
         payload = {
             "model": self.model,
             "messages": [{"role": "user", "content": render_meta_prompt(request)}],
@@ -127,53 +160,43 @@ class TeacherReflection:
             "max_tokens": self.max_tokens,
             "seed": request.seed % SEED_RANGE,
         }
-        try:
-            response = self._post(client, payload)
-            self._count(response)
-            return self._read(response)
-        except _Failure as failure:
-            logger.warning("reflection failed: %s", failure)
-            return None
+        async with gate:
+            if asyncio.get_running_loop().time() >= until:
+                reason = f"not begun within reflection.batch_seconds={self.batch_seconds:g}"
+                return RequestFailed(Fault.TIMEOUT, reason)
+            try:
+                return await connection.ask(
+                    "/chat/completions", self._read, self.patience, payload, until=until
+                )
+            except RequestFailed as failure:
+                return failure
 
-    def _post(self, client: httpx.Client, payload: dict[str, Any]) -> httpx.Response:
+    def _read(self, answer: bytes) -> str:
+        content = read_json(answer)
+        self._count(content)
         try:
-            response = retries.post(
-                client, "/chat/completions", self.attempts, FIRST_PAUSE, json=payload
-            )
-        except httpx.HTTPError as error:
-            raise _Failure(f"{type(error).__name__}: {error}") from error
-        if not response.is_success:
-            raise _Failure(f"status {response.status_code}: {self._excerpt(response)}")
-        return response
-
-    def _count(self, response: httpx.Response) -> None:
-        """Note the tokens of an answer, whether or not it is of use; some servers do not tell."""
-        try:
-            spent = response.json()["usage"]["completion_tokens"]
-        except (ValueError, LookupError, TypeError):
-            return
-        if isinstance(spent, int):
-            with self._lock:
-                self.tokens += spent
-
-    def _read(self, response: httpx.Response) -> str:
-        try:
-            text = response.json()["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError) as error:
-            raise _Failure(f"not a chat completion: {self._excerpt(response)}") from error
-        template = extract_template(text) if isinstance(text, str) else None
+            choice = content["choices"][0]
+            text, cut_off = choice["message"]["content"], choice.get("finish_reason") == "length"
+        except (LookupError, TypeError, AttributeError):
+            raise ValueError("not a chat completion") from None
+        template = extract_template(text, cut_off) if isinstance(text, str) else None
         if template is None:
-            raise _Failure(f"no template in the answer: {self._excerpt(response)}")
+            raise ValueError("no template in the answer")
         return template
 
-    def _client(self, seconds: float) -> httpx.Client:
+    def _count(self, content: Any) -> None:
+        """Note the tokens of an answer, whether or not it is of use; some servers do not tell."""
+        try:
+            spent = content["usage"]["completion_tokens"]
+        except (LookupError, TypeError):
+            return
+        if isinstance(spent, int):
+            self.tokens += spent
+
+    def _endpoint(self) -> Endpoint:
         key = self._key()
-        return httpx.Client(
-            base_url=self.base_url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=seconds,
-            limits=httpx.Limits(max_connections=self.concurrency),
-        )
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return Endpoint(self.base_url.rstrip("/"), headers)
 
     def _key(self) -> str:
         key = os.environ.get(self.api_key_variable, "").strip()
@@ -184,12 +207,3 @@ class TeacherReflection:
                 "belong into a header; copy it anew"
             )
         return key
-
-    def _excerpt(self, response: httpx.Response) -> str:
-        """The beginning of a body, in one line and without the key, which some servers repeat."""
-        text, key = " ".join(response.text.split()), self._key()
-        return (text.replace(key, "***") if key else text)[:200]
-
-
-class _Failure(Exception):
-    """A call without a template, and why."""

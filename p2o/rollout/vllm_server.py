@@ -3,37 +3,53 @@ r"""vLLM in processes of its own, on this node or others, over HTTP.
 A server has to be told where weights will come from, and that it may be told so over HTTP::
 
     VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "p2o_files"}' \
-        --logprobs-mode processed_logprobs
+        --logprobs-mode processed_logprobs --generation-config vllm
 
 It loads p2o's transfer by itself where p2o is installed beside it.
 """
 
+import asyncio
 import logging
-import queue
 import tempfile
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from p2o.distributed import on_rank_zero
+from p2o.distributed import from_rank_zero, on_rank_zero
+from p2o.endpoint import (
+    PASSING,
+    Connection,
+    Endpoint,
+    Fault,
+    Patience,
+    RequestFailed,
+    run,
+)
 from p2o.errors import EngineError, UserError
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
 from p2o.rollout.pushed import PushedEngine
+from p2o.rollout.vllm_answers import Model, Models, read, read_completion, read_scores
+from p2o.rollout.vllm_sampling import sampling_fields
 
 logger = logging.getLogger(__name__)
 
 PART_BYTES = 2**30
 """Weights go over in parts of about this size."""
 PREFLIGHT_SECONDS = 10.0
+ATTEMPTS = 4
+"""Of a request at one server before it is left out."""
+PAUSE = 0.5
+"""Seconds before the second of them."""
+BYTES, BYTES_A_TOKEN = 2**20, 2**10
+"""Largest answer: of any, and more for each token in it."""
 
 
 def vllm_server_engine(
@@ -52,7 +68,7 @@ def vllm_server_engine(
         folder: Where weights are left for the servers; they have to see it under the same path.
             None for a temporary folder, which does for servers on this machine.
         concurrency: Requests under way at once at each server, from each rank.
-        seconds: Time limit for a request.
+        seconds: Time limit for a request at one server, all attempts together.
         probe_bound: See `p2o.rollout.probe.WeightProbe`.
 
     Raises:
@@ -60,52 +76,63 @@ def vllm_server_engine(
     """
     if not urls:
         raise UserError("rollout.urls: give the address of at least one server")
-    backend = VLLMServers(end_ids(model), list(urls), folder, concurrency, seconds)
+    vocabulary = model.config.get_text_config().vocab_size
+    backend = VLLMServers(end_ids(model), list(urls), folder, concurrency, seconds, vocabulary)
     return PushedEngine(backend, model, probe_bound)
 
 
 class VLLMServers:
     """Servers that share the work. One that fails is left out; the others take over.
 
-    Args: see `vllm_server_engine`.
+    Args:
+        ends: Tokens that end a completion.
+        urls: See `vllm_server_engine`, as the following.
+        folder: See there.
+        concurrency: See there.
+        seconds: See there.
+        vocabulary: Tokens there are.
     """
 
     def __init__(
-        self, ends: list[int], urls: list[str], folder: str | None, concurrency: int, seconds: float
+        self,
+        ends: list[int],
+        urls: list[str],
+        folder: str | None,
+        concurrency: int,
+        seconds: float,
+        vocabulary: int,
     ) -> None:
         self.version = ""
-        self.ends, self.concurrency = ends, concurrency
+        self.ends, self.concurrency, self.vocabulary = ends, concurrency, vocabulary
         self.folder = Path(folder or tempfile.mkdtemp(prefix="p2o-weights-"))
-        limits = httpx.Limits(max_connections=concurrency + 1)
-        self.servers = [
-            httpx.Client(base_url=url.rstrip("/"), timeout=seconds, limits=limits) for url in urls
-        ]
-        models = [_preflight(server) for server in self.servers]
-        self.models = {
-            server: model["id"] for server, model in zip(self.servers, models, strict=True)
-        }
-        self.max_length = min(model["max_model_len"] for model in models)
+        self.seconds = seconds
+        servers = [Endpoint(url.rstrip("/")) for url in urls]
+        models = run(partial(_preflight_all, servers))
+        self.models = {server: model.id for server, model in zip(servers, models, strict=True)}
+        self.servers = servers
+        self.max_length = min(model.max_model_len for model in models)
         self.lost: list[str] = []
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """See `Backend`; rank 0 writes and tells the servers, and all ranks wait for it."""
-        on_rank_zero(lambda: self._each(lambda server: _post(server, "/start_weight_update")))
+        on_rank_zero(lambda: self._tell("/start_weight_update"))
         # Every rank goes through all parts: shards are put together on the way.
         for number, part in enumerate(_parts(weights)):
             on_rank_zero(partial(self._load_part, number, part))
         on_rank_zero(self._finish)
+        # A server that missed the weights is left out by every rank.
+        self._keep(from_rank_zero([server.url for server in self.servers]))
 
     def _load_part(self, number: int, part: dict[str, Tensor]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"part_{number}.safetensors"
         save_file(part, path)
-        update = {"update_info": {"path": str(path)}}
-        self._each(lambda server: _post(server, "/update_weights", update))
+        self._tell("/update_weights", {"update_info": {"path": str(path)}})
         path.unlink()
 
     def _finish(self) -> None:
-        for path in ("/finish_weight_update", "/reset_prefix_cache"):
-            self._each(lambda server, path=path: _post(server, path))
+        self._tell("/finish_weight_update")
+        self._tell("/reset_prefix_cache")
 
     def sample(
         self,
@@ -115,98 +142,128 @@ class VLLMServers:
     ) -> list[Completion]:
         """See `Backend`."""
         requests = [
-            {
-                "prompt": list(prompt),
-                "max_tokens": sampling.max_new_tokens,
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": sampling.top_k or -1,
-                "seed": seed,
-                "stop_token_ids": self.ends,
-                "logprobs": 0,
-            }
+            {"prompt": list(prompt), **sampling_fields(sampling, seed, self.ends)}
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
-        return [_completion(choice, sampling) for choice in self._complete(requests)]
+        read = partial(read_completion, sampling, self.vocabulary)
+        return run(partial(self._share_out, [(request, read) for request in requests]))
 
     def score(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """See `Backend`; a row for each server."""
-        return torch.tensor([self._score(server, sequences) for server in self.servers])
+        return torch.tensor(run(partial(self._score_all, sequences)))
 
     def release(self) -> None:
         """Nothing to do: servers have devices of their own."""
 
-    def _score(self, server: httpx.Client, sequences: Sequence[Sequence[int]]) -> list[float]:
-        scores = []
+    async def _score_all(self, sequences: Sequence[Sequence[int]]) -> list[list[float]]:
+        rows = await self._each(partial(self._score, sequences))
+        return [row for row in rows if row is not None]
+
+    async def _score(
+        self, sequences: Sequence[Sequence[int]], server: Endpoint, connection: Connection
+    ) -> list[float]:
+        scores: list[float] = []
         for sequence in sequences:
             request = {"prompt": list(sequence), "max_tokens": 1, "prompt_logprobs": 0}
-            places = self._ask(server, request)["prompt_logprobs"]
-            scores += [
-                place[str(token)]["logprob"]
-                for token, place in zip(sequence[1:], places[1:], strict=True)
-            ]
+            read = partial(read_scores, sequence)
+            scores += await self._ask(server, connection, request, read)
         return scores
 
-    def _complete(self, requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def _share_out(self, requests: Sequence[tuple[dict[str, Any], Any]]) -> list[Any]:
         """Answers in order. Free servers take the next request; a failed one gives its own back."""
-        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for index in range(len(requests)):
-            waiting.put(index)
-        answers: dict[int, dict[str, Any]] = {}
-        refused: list[EngineError] = []
+        answers: dict[int, Any] = {}
+        waiting = deque(range(len(requests)))
 
-        def work(server: httpx.Client) -> None:
-            while server in self.servers and not refused:
+        async def work(server: Endpoint, connection: Connection) -> None:
+            while waiting and server in self.servers:
+                index = waiting.popleft()
                 try:
-                    index = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    answers[index] = self._ask(server, requests[index])
-                except httpx.TransportError as error:
-                    waiting.put(index)
-                    self._drop(server, error)
-                except EngineError as error:
-                    refused.append(error)
+                    answers[index] = await self._ask(server, connection, *requests[index])
+                except RequestFailed as failure:
+                    waiting.append(index)
+                    self._drop(server, failure)
+
+        async def use(server: Endpoint) -> None:
+            share = min(self.concurrency, -(-len(requests) // len(self.servers)))
+            async with server.connect() as connection, asyncio.TaskGroup() as workers:
+                for _ in range(share):
+                    workers.create_task(work(server, connection))
 
         # Again, should the last answers have been those of a server that failed.
-        while len(answers) < len(requests) and self.servers and not refused:
-            share = -(-len(requests) // len(self.servers))
-            threads = [
-                threading.Thread(target=work, args=(server,), daemon=True)
-                for server in self.servers
-                for _ in range(min(self.concurrency, share))
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        if refused:
-            raise refused[0]
-        self._check_left()
+        while len(answers) < len(requests):
+            self._check_left()
+            await _together([use(server) for server in self.servers])
         return [answers[index] for index in range(len(requests))]
 
-    def _ask(self, server: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(
+        self,
+        server: Endpoint,
+        connection: Connection,
+        request: dict[str, Any],
+        read: Callable[[bytes], Any],
+    ) -> Any:
         content = {"model": self.models[server], "return_token_ids": True, **request}
-        return _post(server, "/v1/completions", content).json()["choices"][0]
+        tokens = len(request["prompt"]) + request["max_tokens"]
+        return await self._post(connection, "/v1/completions", content, read, tokens)
 
-    def _each(self, call: Callable[[httpx.Client], Any]) -> None:
+    async def _post(
+        self,
+        connection: Connection,
+        path: str,
+        content: dict[str, Any] | None,
+        read: Callable[[bytes], Any],
+        tokens: int = 0,
+    ) -> Any:
+        patience = Patience(
+            self.seconds,
+            BYTES + BYTES_A_TOKEN * tokens,
+            ATTEMPTS,
+            PAUSE,
+            again=PASSING | {Fault.UNUSABLE},
+        )
+        until = asyncio.get_running_loop().time() + self.seconds
+        try:
+            return await connection.ask(path, read, patience, content, until=until)
+        except RequestFailed as failure:
+            if failure.fault == Fault.REFUSED:
+                raise EngineError(f"rollout: {connection.name} answered {failure}") from failure
+            raise
+
+    def _tell(self, path: str, content: dict[str, Any] | None = None) -> None:
         """Tell all servers; one that fails now would go on with old weights, and is left out."""
-        for server in list(self.servers):
-            try:
-                call(server)
-            except httpx.TransportError as error:
-                self._drop(server, error)
-        self._check_left()
 
-    def _drop(self, server: httpx.Client, error: Exception) -> None:
+        async def tell(server: Endpoint, connection: Connection) -> None:
+            await self._post(connection, path, content, lambda answer: None)
+
+        run(partial(self._each, tell))
+
+    async def _each(self, call: Callable[[Endpoint, Connection], Any]) -> list[Any]:
+        """What all servers answer, None for one that failed."""
+
+        async def use(server: Endpoint) -> Any:
+            try:
+                async with server.connect() as connection:
+                    return await call(server, connection)
+            except RequestFailed as failure:
+                self._drop(server, failure)
+                return None
+
+        answers = await _together([use(server) for server in self.servers])
+        self._check_left()
+        return answers
+
+    def _keep(self, urls: Sequence[str]) -> None:
+        for server in [server for server in self.servers if server.url not in urls]:
+            self._drop(server, "it has not taken the weights")
+
+    def _drop(self, server: Endpoint, cause: object) -> None:
         if server in self.servers:
-            self.servers.remove(server)
-            cause = f"{type(error).__name__}: {error}"
-            self.lost.append(f"{server.base_url} ({cause})")
+            self.servers = [other for other in self.servers if other is not server]
+            self.lost.append(f"{server.name} ({cause})")
             logger.warning(
-                "rollout.urls: %s does not answer (%s); going on with %d other servers",
-                server.base_url,
+                "rollout.urls: %s does not answer as it should (%s); going on with %d other "
+                "servers",
+                server.name,
                 cause,
                 len(self.servers),
             )
@@ -229,47 +286,50 @@ def _parts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]
         yield part
 
 
-def _preflight(server: httpx.Client) -> dict[str, Any]:
+async def _together(works: Sequence[Any]) -> list[Any]:
+    """All results; the first error of one ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except ExceptionGroup as errors:
+        ours = errors.subgroup(EngineError)
+        raise (_first(ours) if ours else errors) from None
+    return [task.result() for task in tasks]
+
+
+def _first(errors: ExceptionGroup[Any]) -> Exception:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
+
+
+async def _preflight_all(servers: Sequence[Endpoint]) -> list[Model]:
+    return [await _preflight(server) for server in servers]
+
+
+async def _preflight(server: Endpoint) -> Model:
     """The server's model; finds out whether it can be given weights."""
-    name = f"rollout.urls: {server.base_url}"
-    try:
-        models = server.get("/v1/models", timeout=PREFLIGHT_SECONDS)
-        transfer = server.post(
-            "/init_weight_transfer_engine", json={"init_info": {}}, timeout=PREFLIGHT_SECONDS
-        )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UserError(
-            f"{name} does not answer ({type(error).__name__}); start it with 'vllm serve'"
-        ) from error
-    if models.is_error or transfer.is_error:
-        raise UserError(
-            f"{name} cannot be given weights (status {transfer.status_code}); start it with "
-            'VLLM_SERVER_DEV_MODE=1 and --weight-transfer-config \'{"backend": "p2o_files"}\', '
-            "with p2o installed beside it"
-        )
-    return models.json()["data"][0]
-
-
-def _post(server: httpx.Client, path: str, content: dict[str, Any] | None = None) -> httpx.Response:
-    request = server.build_request("POST", path, json=content)
-    try:
-        response = server.send(request)
-    except (httpx.NetworkError, httpx.RemoteProtocolError):
-        # A server may close an idle connection just when it is used again: a new one tells.
-        with httpx.Client(timeout=server.timeout) as fresh:
-            response = fresh.send(request)
-    if response.is_error:
-        text = " ".join(response.text.split())[:300]
-        raise EngineError(f"rollout: {server.base_url} answered {response.status_code}: {text}")
-    return response
-
-
-def _completion(choice: dict[str, Any], sampling: SamplingParameters) -> Completion:
-    tokens = tuple(choice["token_ids"])
-    log_probs = (
-        (0.0,) * len(tokens)
-        if sampling.temperature == 0
-        else tuple(choice["logprobs"]["token_logprobs"])
-    )
-    stopped = choice["finish_reason"] == "stop"
-    return Completion(tokens, "stop" if stopped else "length", log_probs)
+    name = f"rollout.urls: {server.name}"
+    patience = Patience(PREFLIGHT_SECONDS, BYTES)
+    async with server.connect() as connection:
+        try:
+            models = await connection.ask(
+                "/v1/models", partial(read, Models), patience, method="GET"
+            )
+        except RequestFailed as failure:
+            raise UserError(
+                f"{name} does not answer ({failure}); start it with 'vllm serve'"
+            ) from failure
+        try:
+            await connection.ask(
+                "/init_weight_transfer_engine",
+                lambda answer: None,
+                patience,
+                {"init_info": {}},
+            )
+        except RequestFailed as failure:
+            raise UserError(
+                f"{name} cannot be given weights ({failure}); start it with "
+                'VLLM_SERVER_DEV_MODE=1 and --weight-transfer-config \'{"backend": "p2o_files"}\', '
+                "with p2o installed beside it"
+            ) from failure
+    return models.data[0]

@@ -1,34 +1,37 @@
 """A service that gives rewards over HTTP."""
 
-import json
+import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-import httpx
-
-from p2o import retries
 from p2o.data.prompt import Prompt
+from p2o.endpoint import Connection, Endpoint, Fault, Patience, RequestFailed, read_json, run
 from p2o.errors import EngineError, UserError
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.external import to_score
+
+LARGEST_ANSWER = 16 * 2**20
+"""Bytes."""
 
 
 class HttpService:
     """Asks a service for rewards, by the protocol of ``docs/verifiers.md``.
 
     A request that fails is tried again, with pauses twice as long each time. A batch for which
-    there is no answer in time, or an error again and again, is scored `Status.TIMEOUT` or
-    `Status.ERROR`; a service that is gone ends the run.
+    there is no answer in time, an error again and again, or an answer that is none, is scored
+    `Status.TIMEOUT` or `Status.ERROR`; a service that is gone ends the run.
 
     Args:
         url: Where requests go by POST.
         batch: Responses of one request.
         concurrency: Requests under way at once.
-        seconds: To wait for an answer.
+        seconds: For one attempt, from the connection to the last byte of the answer; also the
+            longest pause that the service may ask for.
         attempts: Of a request, the first one included.
         pause: Seconds before the second attempt.
-        headers: Of requests, such as ``{Authorization: ...}``.
+        headers: Of requests. A key among them belongs into the environment or a file,
+            ``{Authorization: "Bearer ${oc.env:NAME}"}`` or ``{X-Key: "${file:PATH}"}``.
 
     Raises:
         UserError: A number is not positive, or the service does not answer to an empty batch.
@@ -46,13 +49,9 @@ class HttpService:
     ) -> None:
         check_positive(batch=batch, concurrency=concurrency, seconds=seconds)
         check_positive(attempts=attempts, pause=pause)
-        self.url, self.batch, self.concurrency = url, batch, concurrency
-        self.attempts, self.pause = attempts, pause
-        limits = httpx.Limits(max_connections=concurrency)
-        json_content = {"Content-Type": "application/json"}
-        self.client = httpx.Client(
-            timeout=seconds, limits=limits, headers={**json_content, **(headers or {})}
-        )
+        self.batch, self.concurrency = batch, concurrency
+        self.patience = Patience(seconds, LARGEST_ANSWER, attempts, pause, longest_asked=seconds)
+        self.service = Endpoint(url, headers)
         self._check_service()
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
@@ -60,60 +59,78 @@ class HttpService:
 
         Raises:
             EngineError: The service cannot be reached any more.
-            UserError: It refuses a request, or its answer is none.
+            UserError: It refuses a request.
         """
         starts = range(0, len(responses), self.batch)
         parts = [slice(start, start + self.batch) for start in starts]
-        with ThreadPoolExecutor(self.concurrency) as threads:
-            scores = threads.map(lambda part: self._ask(responses[part], prompts[part]), parts)
-            return [score for part in scores for score in part]
+        outcomes = run(partial(self._ask_all, [(responses[p], prompts[p]) for p in parts]))
+        return [
+            score
+            for part, outcome in zip(parts, outcomes, strict=True)
+            for score in self._judge(outcome, len(responses[part]))
+        ]
 
     def _check_service(self) -> None:
-        try:
-            failures = self._ask([], [])
-        except (EngineError, httpx.InvalidURL) as error:
-            raise UserError(f"verifier.url={self.url}: {error}") from error
-        if failures:
-            raise UserError(f"verifier.url={self.url}: {failures[0].detail}")
+        [outcome] = run(partial(self._ask_all, [([], [])]))
+        if isinstance(outcome, RequestFailed):
+            raise UserError(f"verifier.url={self.service.name}: {outcome}") from outcome
 
-    def _ask(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
-        content = json.dumps(
-            {"responses": list(responses), "prompts": [_describe(prompt) for prompt in prompts]},
-            default=str,
+    async def _ask_all(
+        self, parts: Sequence[tuple[Sequence[str], Sequence[Prompt]]]
+    ) -> list[list[Score] | RequestFailed]:
+        gate = asyncio.Semaphore(self.concurrency)
+        async with self.service.connect() as connection:
+            return await asyncio.gather(*(self._ask(connection, gate, *part) for part in parts))
+
+    async def _ask(
+        self,
+        connection: Connection,
+        gate: asyncio.Semaphore,
+        responses: Sequence[str],
+        prompts: Sequence[Prompt],
+    ) -> list[Score] | RequestFailed:
+        content = {
+            "responses": list(responses),
+            "prompts": [_describe(prompt) for prompt in prompts],
+        }
+        async with gate:
+            try:
+                return await connection.ask(
+                    "", partial(_read_scores, len(responses)), self.patience, content
+                )
+            except RequestFailed as failure:
+                return failure
+
+    def _judge(self, outcome: list[Score] | RequestFailed, expected: int) -> list[Score]:
+        """Scores, also where there is no answer, unless the run cannot go on without."""
+        if not isinstance(outcome, RequestFailed):
+            return outcome
+        if outcome.fault == Fault.UNREACHABLE:
+            raise EngineError(
+                f"the service at {self.service.name} cannot be reached ({outcome})"
+            ) from outcome
+        if outcome.fault == Fault.REFUSED:
+            raise UserError(f"verifier.url={self.service.name}: {outcome}") from outcome
+        status = Status.TIMEOUT if outcome.fault == Fault.TIMEOUT else Status.ERROR
+        return [Score(0.0, status, detail=f"the service: {outcome}")] * expected
+
+
+def _read_scores(expected: int, answer: bytes) -> list[Score]:
+    """Scores of an answer.
+
+    Raises:
+        ValueError: It is not a list of so many scores.
+    """
+    content = read_json(answer)
+    scores = content.get("scores") if isinstance(content, dict) else None
+    if not isinstance(scores, list):
+        raise ValueError("it must be an object with scores, a list")
+    if len(scores) != expected:
+        raise ValueError(
+            f"gave {len(scores)} scores for {expected} responses; it must give one for each, in "
+            "order"
         )
-        try:
-            reply = retries.post(self.client, self.url, self.attempts, self.pause, content=content)
-        except httpx.ReadTimeout:
-            return _failures(Status.TIMEOUT, "the service took too long", responses)
-        except httpx.HTTPError as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise EngineError(f"the service at {self.url} cannot be reached ({reason})") from error
-        if reply.is_success:
-            return self._read(reply, len(responses))
-        reason = f"the service answers {reply.status_code}"
-        if reply.status_code < 500 and reply.status_code not in retries.BUSY:
-            raise UserError(f"verifier.url={self.url}: {reason} {reply.text[:200]!r}")
-        return _failures(Status.ERROR, reason, responses)
-
-    def _read(self, reply: httpx.Response, expected: int) -> list[Score]:
-        try:
-            scores = reply.json()["scores"]
-            number = len(scores)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"verifier.url={self.url}: answers {reply.text[:80]!r}; it must be an object with "
-                "scores, a list"
-            ) from error
-        if number != expected:
-            raise UserError(
-                f"verifier.url={self.url}: gave {number} scores for {expected} responses; it must "
-                "give one for each, in order"
-            )
-        return [to_score(score) for score in scores]
-
-
-def _failures(status: Status, reason: str, responses: Sequence[str]) -> list[Score]:
-    return [Score(0.0, status, detail=reason)] * max(1, len(responses))
+    return [to_score(score) for score in scores]
 
 
 def _describe(prompt: Prompt) -> dict[str, Any]:

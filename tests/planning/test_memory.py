@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from transformers import DynamicCache
 
 from p2o.adapters import add_lora
+from p2o.blocks import checkpoint_blocks
 from p2o.config import CONFIG_NAME, build, conf_directory
 from p2o.data.sizes import BatchSizes
 from p2o.planning import Engine, estimate
@@ -225,7 +226,7 @@ def test_a_training_step_peaks_where_the_items_say(
     dtype, autocast, compute, stream = PRECISIONS[precision]
     model = small_model(layers=6, dtype=dtype, vocab_size=vocabulary)
     if checkpointing:
-        model.gradient_checkpointing_enable()
+        checkpoint_blocks(model)
     setup = setup_of(
         model,
         trained_bytes=dtype.itemsize,

@@ -42,7 +42,8 @@ def test_meta_prompt_of_the_empty_template():
             "Go slowly.\n\nCheck twice.",
         ),
         ("```text\nGo slowly.\n```", "Go slowly."),
-        ("```\nGo slowly, cut off", "Go slowly, cut off"),
+        ("Go slowly.\n```", "Go slowly."),
+        ("```\nGo slowly: ```1 + 2``` first.\n```", "Go slowly: ```1 + 2``` first."),
         ("  Go slowly.\n", "Go slowly."),
         ("```\n慢慢来。\n```", "慢慢来。"),
         ("<think>```\nno\n```</think>\n```\nyes\n```", "yes"),
@@ -66,7 +67,23 @@ def test_extract_finds_the_template(text, template):
         "```\n---\n```",
         "...",
         "<think>never done ```\nno\n```",
+        "```\nGo slowly, and",
+        "Here it is:\n```text\nGo slowly, and",
     ],
 )
 def test_extract_gives_none_without_words(text):
     assert extract_template(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "template"),
+    [
+        ("```\nGo slowly.\n```\nThis is better because", "Go slowly."),
+        ("```\nGo slowly, and", None),
+        ("Here it is: go slowly, and", None),
+        ("```\nGo slowly: ```1 + 2``` first, and", None),
+        ("<think>Hm.</think>Go slowly, and", None),
+    ],
+)
+def test_of_an_answer_that_was_cut_off_only_a_closed_block_is_a_template(text, template):
+    assert extract_template(text, cut_off=True) == template

@@ -12,7 +12,7 @@ import pytest
 from p2o.errors import UserError
 from p2o.ledger import Ledger, MeteredReflection
 from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
-from tests.patience import HANGS
+from tests.servers import BROKEN, NO_JSON, SLOW, misbehaving
 
 KEY = "sk-very-secret-8731"
 RECORDS = [{"Inputs": "1 + 1 ?", "Generated Outputs": "3", "Feedback": "Wrong.", "score": 0.0}]
@@ -24,7 +24,7 @@ class Server:
     def __init__(self):
         self.models_status = 200
         self.answer: Any = lambda payload: completion(f"```\ntemplate {payload['seed']}\n```")
-        self.payloads, self.keys = [], []
+        self.payloads, self.times, self.keys = [], [], []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,6 +38,7 @@ class Server:
             def do_POST(self):
                 payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 assert self.path == "/v1/chat/completions"
+                outer.times.append(time.monotonic())
                 outer.payloads.append(payload)
                 outer.keys.append(self.headers.get("Authorization"))
                 self.send(*outer.answer(payload))
@@ -141,7 +142,7 @@ def test_requests_are_under_way_together(server):
     together = threading.Barrier(8)
 
     def wait(payload):
-        together.wait(timeout=HANGS)
+        together.wait(timeout=5)
         return completion(f"{payload['seed']}")
 
     server.answer = wait
@@ -151,15 +152,13 @@ def test_requests_are_under_way_together(server):
 
 def test_concurrency_is_a_limit(server):
     lock, now, most = threading.Lock(), 0, 0
-    # Every answer waits for another one.
-    pair = threading.Barrier(2)
 
     def count(payload):
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        pair.wait(timeout=HANGS)
+        time.sleep(0.02)
         with lock:
             now -= 1
         return completion("yes")
@@ -191,29 +190,68 @@ def test_a_passing_failure_is_tried_again(server, warnings_of, status):
     ("value", "pause"),
     [
         ("1", 1.0),
-        # Far off: as long as a request may take.
-        (lambda: formatdate(time.time() + 3600, usegmt=True), 600.0),
+        (lambda: formatdate(time.time() + 2.5, usegmt=True), 1.0),
         ("soon", 0.0),
         ("Mon, 01 Jan 0001 00:00:00 -0000", 0.0),
     ],
 )
-def test_retry_after_is_honoured(server, monkeypatch, value, pause):
-    slept: list[float] = []
-    monkeypatch.setattr("p2o.retries.time.sleep", slept.append)
+def test_retry_after_is_honoured(server, value, pause):
     header = value() if callable(value) else value
     server.script((429, {"Retry-After": header}, b"slow down"), completion("yes"))
-    reflection = TeacherReflection(server.url, "big", seconds=600.0)
-    assert reflection.reflect(requests(1)) == ["yes"]
-    assert pause <= sum(slept) < pause + 0.02
+    assert TeacherReflection(server.url, "big").reflect(requests(1)) == ["yes"]
+    first, second = server.times
+    assert pause <= second - first < pause + 2.0
 
 
-def test_retry_after_is_limited(server, monkeypatch):
-    slept: list[float] = []
-    monkeypatch.setattr("p2o.retries.time.sleep", slept.append)
-    server.script((429, {"Retry-After": "9" * 400}, b""), completion("yes"))
-    reflection = TeacherReflection(server.url, "big", seconds=600.0)
-    assert reflection.reflect(requests(1)) == ["yes"]
-    assert sum(slept) < 601
+def test_a_pause_longer_than_the_batch_has_is_not_waited_for(server, warnings_of):
+    server.answer = lambda payload: (429, {"Retry-After": "86400"}, b"quota")
+    start = time.monotonic()
+    assert TeacherReflection(server.url, "big").reflect(requests(1, 2)) == [None, None]
+    assert time.monotonic() - start < 30
+    assert len(server.payloads) == 2
+    assert warnings_of() == [
+        "2 of 2 reflections failed: status 429, asks to come back in 86400 seconds: quota"
+    ]
+
+
+def test_the_time_of_a_batch_is_limited_and_what_is_there_by_then_counts(server, warnings_of):
+    over = threading.Event()
+
+    def answer(payload):
+        if payload["seed"] != 1:
+            over.wait(30)
+        return completion("yes")
+
+    server.answer = answer
+    reflection = TeacherReflection(server.url, "big", concurrency=2, batch_seconds=1.0)
+    start = time.monotonic()
+    assert reflection.reflect(requests(1, 2, 3, 4)) == ["yes", None, None, None]
+    assert time.monotonic() - start < 20
+    over.set()
+    assert sum(int(text.split()[0]) for text in warnings_of()) == 3
+
+
+@pytest.mark.parametrize("act", [*SLOW.values(), *BROKEN.values(), *NO_JSON.values()])
+def test_whatever_a_server_does_is_one_failed_reflection(act, warnings_of):
+    with misbehaving(lambda connection, path, asked: act(connection)) as bad:
+        reflection = TeacherReflection(f"{bad.url}/v1", "big", seconds=0.3, attempts=2)
+        start = time.monotonic()
+        assert reflection.reflect(requests(1)) == [None]
+        assert time.monotonic() - start < 20
+    [warning] = warnings_of()
+    assert "\n" not in warning
+
+
+def test_a_password_in_the_address_is_not_shown(unused_port):
+    with pytest.raises(UserError, match=r"reflection\.base_url=http://\*\*\*@127") as error:
+        bind(TeacherReflection(f"http://me:s3cret-word@127.0.0.1:{unused_port}/v1", "big"))
+    assert "s3cret-word" not in str(error.value)
+
+
+def test_an_answer_that_is_too_large_is_given_up(server, warnings_of):
+    server.answer = lambda payload: completion("x" * 5_000_000)
+    assert TeacherReflection(server.url, "big").reflect(requests(1)) == [None]
+    assert "an answer of more than 4,194,304 bytes" in warnings_of()[0]
 
 
 def test_attempts_are_limited(server, warnings_of):
@@ -244,6 +282,9 @@ def test_a_lasting_failure_is_none_at_once(server, warnings_of, status):
         completion(None),
         completion("<think>out of tokens"),
         completion("```\n```"),
+        completion("```\nGo slowly, and"),
+        (200, {}, {"choices": [{"message": {"content": "Go"}, "finish_reason": "length"}]}),
+        (200, {}, {"choices": ["text"]}),
         (200, {}, {"error": "no"}),
         (200, {}, {"choices": []}),
         (200, {}, [1]),
@@ -260,7 +301,7 @@ def test_a_server_that_hangs_is_given_up(server, warnings_of):
     done = threading.Event()
 
     def hang(payload):
-        done.wait(timeout=HANGS)
+        done.wait(timeout=5)
         return completion("late")
 
     server.answer = hang
@@ -268,7 +309,7 @@ def test_a_server_that_hangs_is_given_up(server, warnings_of):
     assert reflection.reflect(requests(1)) == [None]
     done.set()
     (warning,) = warnings_of()
-    assert "ReadTimeout" in warning
+    assert "no whole answer within 0.1 seconds" in warning
 
 
 def test_a_server_gone_after_bind_is_warned_of_but_no_error(server, warnings_of):
@@ -277,12 +318,12 @@ def test_a_server_gone_after_bind_is_warned_of_but_no_error(server, warnings_of)
     server.http.shutdown()
     server.http.server_close()
     assert reflection.reflect(requests(1, 2)) == [None, None]
-    assert len(warnings_of()) == 2
+    assert [text[:27] for text in warnings_of()] == ["2 of 2 reflections failed: "]
     assert reflection.reflect(requests(3)) == [None]
-    assert len(warnings_of()) == 4
+    assert len(warnings_of()) == 3
     assert "last two batches" in warnings_of()[-1]
     assert reflection.reflect(requests(4)) == [None]
-    assert len(warnings_of()) == 5
+    assert len(warnings_of()) == 4
     assert reflection.reflect([]) == []
 
 

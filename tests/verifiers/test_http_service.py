@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,6 +12,7 @@ from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
 from p2o.verifiers import GuardedVerifier, Status
 from p2o.verifiers.http_service import HttpService
+from tests.servers import NO_JSON, SLOW, misbehaving, say
 
 PROMPTS = [
     Prompt.create(
@@ -131,16 +133,67 @@ def test_bad_scores_cost_themselves_only(service):
     ("answer", "says"),
     [
         ('{"scores": [1]}', "gave 1 scores for 7 responses"),
-        ("<html>", "must be an object with scores"),
+        ("<html>", "no JSON"),
         ('{"rewards": []}', "must be an object with scores"),
-        (404, "answers 404"),
+        ("[1]", "must be an object with scores"),
+        ('{"scores": 7}', "must be an object with scores"),
+        ("[" * 100_000, "recursion limit exceeded"),
+        ('{"scores": [{"reward": 1, "answer": "\\ud800"}, 1, 1, 1, 1, 1, 1]}', "no JSON"),
     ],
+    ids=["too few", "HTML", "other keys", "a list", "a number", "deep", "no Unicode"],
 )
-def test_a_service_that_speaks_otherwise_ends_the_run_at_once(service, answer, says):
-    service.behave = lambda number, request: answer if request["responses"] else None
+def test_an_answer_that_is_none_costs_its_batch_and_often_ends_the_run(service, answer, says):
+    service.behave = lambda number, request: answer if "3" in request["responses"] else None
+    verifier = client(service, batch=7)
+    for score in verifier.score(ANSWERS, PROMPTS):
+        assert (score.reward, score.status) == (0.0, Status.ERROR)
+        assert says in score.detail
+    assert [score.reward for score in verifier.score(["0", "1"], PROMPTS[:2])] == [1.0, 1.0]
     with pytest.raises(UserError, match=says):
+        GuardedVerifier(verifier).score(ANSWERS * 4, PROMPTS * 4)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_a_service_that_refuses_ends_the_run_at_once(service, status):
+    service.behave = lambda number, request: status if request["responses"] else None
+    with pytest.raises(UserError, match=f"verifier.url={service.url}: status {status}"):
         GuardedVerifier(client(service, batch=7)).score(ANSWERS, PROMPTS)
     assert len(service.requests) == 2
+
+
+@pytest.mark.parametrize("act", [*SLOW.values(), *NO_JSON.values()], ids=[*SLOW, *NO_JSON])
+def test_whatever_a_service_does_a_batch_ends_in_time_and_in_one_line(act):
+    def behave(connection, path, asked):
+        if asked["responses"]:
+            act(connection)
+        else:
+            say({"scores": []})(connection)
+
+    with misbehaving(behave) as bad:
+        verifier = HttpService(bad.url, seconds=0.5, attempts=2, pause=0.01)
+        start = time.monotonic()
+        scores = verifier.score(ANSWERS, PROMPTS)
+        assert time.monotonic() - start < 20
+    timeout = act in SLOW.values()
+    assert {score.status for score in scores} == {Status.TIMEOUT if timeout else Status.ERROR}
+    assert all(score.detail.isprintable() for score in scores)
+
+
+def test_a_key_that_a_service_repeats_is_not_shown():
+    echo = say(b"bad key k3y-of-mine, 'Bearer k3y-of-mine'", 401)
+    headers = {"Authorization": "Bearer k3y-of-mine"}
+    with misbehaving(lambda connection, path, asked: echo(connection)) as bad:
+        with pytest.raises(UserError, match=r"bad key \*\*\*") as error:
+            HttpService(bad.url, headers=headers)
+        assert "k3y" not in str(error.value)
+
+
+def test_numbers_that_are_no_float_and_answers_that_are_no_text_cost_themselves(service):
+    scores = f'{{"scores": [1{"0" * 400}, {{"reward": 1, "answer": {{"x": [1]}}}}]}}'
+    service.behave = lambda number, request: scores if request["responses"] else None
+    first, second = client(service).score(ANSWERS[:2], PROMPTS[:2])
+    assert first.status == Status.ERROR
+    assert (second.reward, second.answer) == (1.0, "{'x': [1]}")
 
 
 def test_a_service_that_goes_away_ends_the_run_which_can_go_on_later(service):
@@ -158,7 +211,7 @@ def test_a_service_that_is_not_there_is_found_out_at_the_start(url):
 
 def test_a_service_that_fails_at_the_start_is_refused(service):
     service.behave = lambda number, request: 500
-    with pytest.raises(UserError, match=r"verifier.url=.* answers 500"):
+    with pytest.raises(UserError, match=r"verifier.url=.*: status 500"):
         client(service)
 
 

@@ -1,0 +1,143 @@
+"""Keys and passwords: where they come from, and what stands for them wherever text is written.
+
+A configuration is kept with every run, so a key belongs into the environment, ``${oc.env:NAME}``,
+or into a file, ``${file:PATH}``. Wherever a configuration or a service's words are written these
+references stay as they are, and a key that was given in clear is left out.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from p2o.files import written_whole
+
+HIDDEN = "***"
+REFERENCE = re.compile(r"\$\{(?:oc\.env|file):[^,}]*\}")
+"""What names a key without being one; a default behind a comma would be."""
+RESOLVED_LATE = re.compile(r"\$\{(?=(?:oc\.env|file):)")
+SCHEMES = ("", "bearer", "basic", "token", "apikey")
+NAMES = re.compile(
+    r"(?:^|[_.-])(?:authorization|api_?key|secret|password|passwd|passphrase|credentials?"
+    r"|private_?key|cookie|(?:access|auth|api|bearer|hf|refresh|session)_token)$|^token$"
+)
+"""Keys of a configuration whose values are secrets, in small letters with ``_`` for ``-``."""
+OPEN_HEADERS = ("accept", "content_type", "user_agent")
+"""Headers that tell no secret; of any other the value is taken for one."""
+FORMS = (
+    (re.compile(r"(?<=://)[^/\s@'\"]+@"), f"{HIDDEN}@"),
+    (re.compile(r"\b(bearer|basic)\s+(?=\S*\d)[\w.~+/=-]{8,}", re.I), rf"\1 {HIDDEN}"),
+    (re.compile(r"\b(?:sk|pk|rk|hf|ghp|gho|glpat|github_pat)[-_][\w-]{12,}"), HIDDEN),
+    (re.compile(r"\b(?:AKIA|AIza|eyJ)[\w.-]{16,}"), HIDDEN),
+    (
+        re.compile(r"([?&](?:api[_-]?key|key|token|access_token|sig|signature|password)=)[^&\s]+"),
+        rf"\1{HIDDEN}",
+    ),
+)
+"""How a secret is known without its name: in an address, behind its scheme, by its beginning."""
+
+
+def hide(text: str, known: Iterable[str] = ()) -> str:
+    """Text without secrets: those that are known, and what looks like one."""
+    for secret in sorted(filter(None, known), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    for form, shown in FORMS:
+        text = form.sub(shown, text)
+    return text
+
+
+def secrets_of(url: str, headers: Mapping[str, str]) -> set[str]:
+    """What must not be repeated of a request: values of headers, and a password in its address."""
+    values = [value for name, value in headers.items() if _small(name) not in OPEN_HEADERS]
+    # A service may repeat the key without its scheme.
+    found = {part for value in values for part in (value, value.rpartition(" ")[2])}
+    try:
+        password = urlsplit(url).password
+    # An address that is none; who asks there says so.
+    except ValueError:
+        password = None
+    return found | ({password, unquote(password)} if password else set())
+
+
+def plain_config(config: DictConfig) -> Any:
+    """A configuration as it may be written: plain values, references to keys instead of keys."""
+    raw = _map_texts(OmegaConf.to_container(config), partial(RESOLVED_LATE.sub, r"\\${"))
+    return without_secrets(OmegaConf.to_container(OmegaConf.create(raw), resolve=True))
+
+
+def without_secrets(content: Any, name: str = "", header: bool = False) -> Any:
+    """Plain values without those that are secrets, by their name or by their form.
+
+    Args:
+        content: Dictionaries, lists and plain values.
+        name: The key under which it stands.
+        header: Whether it is the value of a header.
+    """
+    if isinstance(content, dict):
+        headers = _small(name).endswith("headers")
+        return {key: without_secrets(v, str(key), headers) for key, v in content.items()}
+    if isinstance(content, list):
+        return [without_secrets(value, name, header) for value in content]
+    secret = _small(name) not in OPEN_HEADERS if header else NAMES.search(_small(name))
+    if secret and content is not None and not isinstance(content, bool):
+        return content if _is_reference(str(content)) else HIDDEN
+    return hide(content) if isinstance(content, str) else content
+
+
+def hide_in_run(config: DictConfig, hydra: Any) -> None:
+    """Take the secrets that a configuration was given in clear out of the files of its run.
+
+    Args:
+        config: As it was composed.
+        hydra: Hydra's own configuration, which says where the files are.
+    """
+    given = OmegaConf.to_container(config)
+    texts, shown = list(_texts(given)), list(_texts(without_secrets(given)))
+    # Ranks that this one starts write no files.
+    if texts == shown or hydra.output_subdir is None:
+        return
+    known = {text for text, other in zip(texts, shown, strict=True) if other == HIDDEN}
+    files = (Path(hydra.runtime.output_dir) / hydra.output_subdir).glob("*.yaml")
+    for path in (*files, Path(hydra.sweep.dir) / "multirun.yaml"):
+        if path.is_file():
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            hidden = _map_texts(without_secrets(content), lambda text: hide(text, known))
+            with written_whole(path, "w", encoding="utf-8") as file:
+                yaml.safe_dump(hidden, file, sort_keys=False, allow_unicode=True)
+
+
+def _read_secret(path: str) -> str:
+    return Path(path).expanduser().read_text(encoding="utf-8").strip()
+
+
+OmegaConf.register_new_resolver("file", _read_secret, replace=True)
+
+
+def _is_reference(value: str) -> bool:
+    rest = REFERENCE.sub("", value)
+    return rest != value and rest.strip().lower() in SCHEMES
+
+
+def _small(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _map_texts(content: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(content, dict):
+        return {key: _map_texts(value, change) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_map_texts(value, change) for value in content]
+    return change(content) if isinstance(content, str) else content
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, dict | list):
+        for value in content.values() if isinstance(content, dict) else content:
+            yield from _texts(value)
+    elif content is not None:
+        yield str(content)

@@ -1,0 +1,141 @@
+"""No key that a configuration or a service holds is written or shown."""
+
+import json
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from p2o.config import build, conf_directory
+from p2o.errors import UserError
+from p2o.secrets import HIDDEN, hide, hide_in_run, plain_config, without_secrets
+
+KEY = "k3y-of-mine-0815"
+GIVEN = {
+    "a header": {"verifier": {"headers": {"X-Anything": KEY}}},
+    "a header behind its scheme": {"verifier": {"headers": {"Authorization": f"Bearer {KEY}"}}},
+    "headers of a part": {"verifier": {"parts": [{"verifier": {"request_headers": {"a": KEY}}}]}},
+    "a name": {"reflection": {"api_key": KEY}},
+    "another name": {"logger": {"wandb": {"apiKey_password": KEY}}},
+    "a token": {"model": {"options": {"token": KEY}}},
+    "a token of a hub": {"model": {"options": {"hf_token": KEY}}},
+    "a number": {"reflection": {"password": 47110815}},
+    "an address": {"rollout": {"urls": ["http://node:1", f"http://me:{KEY}@node:2/v1"]}},
+    "a query": {"verifier": {"url": f"http://node/score?api_key={KEY}&x=1"}},
+    "its form": {"rollout": {"options": {"x": "sk-abcdefghijklmnop" + KEY}}},
+    "its scheme": {"rollout": {"options": [f"Authorization: Bearer {KEY}"]}},
+    "a default of the environment": {"reflection": {"api_key": "${oc.env:NOWHERE," + KEY + "}"}},
+}
+
+
+def clear(text):
+    return any(secret in text for secret in (KEY, "47110815"))
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_a_key_that_is_given_in_clear_is_not_written(given):
+    written = json.dumps(plain_config(OmegaConf.create({"seed": 3, **given})))
+    assert not clear(written)
+    assert HIDDEN in written
+    assert json.loads(written)["seed"] == 3
+
+
+REFERENCES = ["${oc.env:P2O_KEY}", "Bearer ${oc.env:P2O_KEY}", "${file:KEYFILE}"]
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_reference_to_a_key_stays_as_it_is_and_gives_the_key_to_the_part(
+    monkeypatch, tmp_path, reference
+):
+    monkeypatch.setenv("P2O_KEY", KEY)
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    reference = reference.replace("KEYFILE", str(tmp_path / "key"))
+    part = {"_target_": "builtins.dict", "headers": {"Authorization": reference}}
+    config = OmegaConf.create({"verifier": part, "same": "${verifier.headers.Authorization}"})
+    written = plain_config(config)
+    assert written["verifier"]["headers"]["Authorization"] == reference
+    assert written["same"] == reference
+    assert build(config.verifier, "verifier")["headers"]["Authorization"].endswith(KEY)
+
+
+@pytest.mark.parametrize("reference", ["${oc.env:P2O_NOWHERE}", "${file:/nowhere/key}"])
+def test_a_reference_that_leads_nowhere_is_named(reference):
+    node = OmegaConf.create({"_target_": "builtins.dict", "key": reference})
+    with pytest.raises(UserError, match=r"verifier\.key: .*(P2O_NOWHERE|/nowhere/key)"):
+        build(node, "verifier")
+
+
+@pytest.mark.parametrize("name", ["train", "eval"])
+def test_what_is_no_secret_is_written_as_it_is(name):
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+        more = ["verifier=http_service", "verifier.url=http://node:8000/score"]
+        if name == "train":
+            more += ["reflection=teacher", "reflection.base_url=https://host/v1"]
+            more += ["reflection.model=x", "callbacks.recent=null", "logger=wandb"]
+            more += ["logger.csv.save_dir=a", "logger.wandb.save_dir=b"]
+            more += ["evolution.callback.directory=c"]
+        config = compose(name, overrides=more)
+    config.verifier.headers = {"Accept": "text/html"}
+    assert plain_config(config) == OmegaConf.to_container(config, resolve=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "in basic arithmetic 2 + 2 = 4",
+        "write to a@b.org, or http://host/path?x=1",
+        "differ by 0.3 nats a token, more than 0.1",
+        "max_tokens: 4096, eos_token: <|im_end|>",
+        "risk-averse-people-and-others",
+    ],
+)
+def test_ordinary_text_is_left_alone(text):
+    assert hide(text) == text
+    kept = {"max_tokens": 3, "eos_token": "</s>", "monkey": "x", "api_key_variable": "MY_KEY"}
+    assert without_secrets({**kept, "text": text}) == {**kept, "text": text}
+
+
+def test_the_files_that_hydra_has_written_lose_keys_and_nothing_else(tmp_path):
+    config = OmegaConf.create(
+        {"verifier": {"url": "http://x", "headers": {"X-Key": KEY}}, "data": "${verifier.url}"}
+    )
+    override = f"verifier.headers={{X-Key:{KEY}}}"
+    job = {"output_dir": str(tmp_path), "cwd": "/somewhere"}
+    hydra = OmegaConf.create(
+        {
+            "runtime": job,
+            "output_subdir": ".hydra",
+            "sweep": {"dir": str(tmp_path / "sweep")},
+            "overrides": {"task": [override, "seed=1"]},
+        }
+    )
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / "sweep").mkdir()
+    OmegaConf.save(config, tmp_path / ".hydra" / "config.yaml")
+    OmegaConf.save({"hydra": hydra}, tmp_path / ".hydra" / "hydra.yaml")
+    OmegaConf.save(OmegaConf.create([override, "seed=1"]), tmp_path / ".hydra" / "overrides.yaml")
+    OmegaConf.save({"hydra": hydra, **config}, tmp_path / "sweep" / "multirun.yaml")
+    hide_in_run(config, hydra)
+    files = [*(tmp_path / ".hydra").iterdir(), tmp_path / "sweep" / "multirun.yaml"]
+    assert len(files) == 4
+    assert not any(clear(path.read_text()) for path in files)
+    kept = yaml.safe_load((tmp_path / ".hydra" / "config.yaml").read_text())
+    assert kept["data"] == "${verifier.url}"
+    overrides = yaml.safe_load((tmp_path / ".hydra" / "overrides.yaml").read_text())
+    assert overrides == ["verifier.headers={X-Key:***}", "seed=1"]
+    assert OmegaConf.load(tmp_path / ".hydra" / "hydra.yaml").hydra.runtime == job
+
+
+@pytest.mark.slow
+def test_a_run_leaves_no_key_behind_and_says_none(p2o_train, tmp_path):
+    key = f"verifier.headers={{Authorization:'Bearer {KEY}'}}"
+    where = f"hydra.run.dir={tmp_path}/run"
+    address = f"verifier.url=http://me:{KEY}x@127.0.0.1:9/score"
+    done = p2o_train("verifier=http_service", address, key, "verifier.attempts=1", where)
+    assert done.returncode == 2
+    assert "verifier.url=http://***@127.0.0.1:9/score: ConnectError" in done.stderr
+    texts = [done.stdout, done.stderr]
+    texts += [p.read_text(errors="replace") for p in tmp_path.rglob("*") if p.is_file()]
+    assert len(texts) > 4
+    assert not any(clear(text) for text in texts)
