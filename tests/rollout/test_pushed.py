@@ -82,6 +82,18 @@ def test_what_arrives_is_the_policy_followed_frozen_or_first(policy):
     push(engine)
 
 
+def test_frozen_copies_of_different_moments_have_their_own_weights():
+    policy = tied()
+    engine = engine_of(policy)
+    first = engine.frozen_copy()
+    with torch.no_grad():
+        policy.model.embed_tokens.weight.mul_(1.1)
+    for frozen in (first, engine.frozen_copy()):
+        push(frozen)
+        arrived = engine.backend.model.get_input_embeddings().weight
+        assert torch.equal(arrived, dict(frozen.frozen)["model.embed_tokens.weight"])
+
+
 def lose_buffers(weights):
     return {n: torch.zeros_like(w) if "bias" in n else w for n, w in weights.items()}
 
