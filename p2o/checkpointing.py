@@ -1,7 +1,5 @@
-"""Checkpoints that are whole or not there, and the one to go on from."""
+"""Checkpoints that are whole or not there."""
 
-import logging
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,18 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from p2o.checkpoint_files import refuse_shards
 from p2o.errors import EngineError, PeerError, UserError
 from p2o.files import written_whole
 from p2o.preemption import Preempted
 from p2o_callbacks import TrainingCollapsed
 
-logger = logging.getLogger(__name__)
-
 SHARED = (UserError, EngineError, PeerError, TrainingCollapsed, Preempted)
 """What all ranks raise together, so that they can save together."""
+
+
+def _stay(storage: Any, location: str) -> Any:
+    return storage
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,6 +37,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(target) as file:
             torch.save(checkpoint, file)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = _stay, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Load as Lightning does.
+
+        Raises:
+            UserError: It is a folder of shards.
+        """
+        refuse_shards(Path(path))
+        return super().load_checkpoint(path, map_location, weights_only)
 
 
 class StepCheckpoint(ModelCheckpoint):
@@ -59,50 +71,13 @@ class StepCheckpoint(ModelCheckpoint):
         if not _epoch_is_ending(trainer):
             super().on_exception(trainer, pl_module, exception)
 
+    def _should_remove_checkpoint(self, trainer: Trainer, previous: str, current: str) -> bool:
+        """Lightning keeps what a run has gone on from for ever."""
+        assert self.dirpath is not None
+        return previous != current and Path(self.dirpath) in Path(previous).parents
+
 
 def _epoch_is_ending(trainer: Trainer) -> bool:
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     last = batches.processed >= trainer.num_training_batches
     return last and batches.completed < batches.processed
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The whole checkpoint with the most updates, or None; damaged ones are passed over."""
-    found: list[tuple[int, int, Path]] = []
-    for path in sorted(folder.glob("*.ckpt")):
-        # Links lead to a file that is there under its own name.
-        if path.is_symlink():
-            continue
-        try:
-            step = read_header(path)["global_step"]
-        except UserError as error:
-            logger.warning("%s; passing it over", error)
-            continue
-        found.append((step, path.stat().st_mtime_ns, path))
-    return max(found)[2] if found else None
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """A checkpoint without its tensors' values: trainer's progress, and the states of parts.
-
-    Args:
-        path: A file, or the folder of a sharded checkpoint.
-
-    Raises:
-        UserError: There is none, it is damaged, or p2o-train has not written it.
-    """
-    if not path.exists():
-        raise UserError(f"ckpt_path={path}: no such checkpoint")
-    file = path
-    if path.is_dir():
-        # Torch writes the index of the shards last.
-        if not (path / ".metadata").is_file():
-            raise UserError(f"ckpt_path={path}: a sharded checkpoint that was not finished")
-        file = path / "meta.pt"
-    try:
-        content = torch.load(file, weights_only=True, mmap=True, map_location="meta")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"ckpt_path={path}: not a checkpoint, or a damaged one") from error
-    if not isinstance(content, dict) or "RolloutDataModule" not in content:
-        raise UserError(f"ckpt_path={path}: not a checkpoint of p2o-train")
-    return content

@@ -1,13 +1,11 @@
 """What a configuration must satisfy, whatever its parts are; found out before anything runs."""
 
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from p2o.checkpointing import read_header
 from p2o.distributed import launched_from_outside
 from p2o.errors import UserError
 
@@ -100,8 +98,10 @@ def _check_shards(config: DictConfig) -> None:
 
 
 def _check_resume(config: DictConfig) -> None:
-    if config.ckpt_path is not None:
-        read_header(Path(config.ckpt_path))
+    if config.ckpt_path is not None and not isinstance(config.ckpt_path, str):
+        raise UserError(f"ckpt_path={config.ckpt_path}: give the path of a checkpoint")
+    if not isinstance(config.resume_changed, bool):
+        raise UserError(f"resume_changed={config.resume_changed}: give true or false")
     if config.resume is None:
         return
     if config.resume != "auto":

@@ -21,11 +21,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from p2o.console import ended_by_interrupt
 from p2o.errors import UserError
 from p2o.figures import learning_curves
+from p2o.terminal import Terminal, print_error
 
 ARMS = {
     "GRPO": ["experiment=grpo"],
@@ -129,12 +130,13 @@ def _spread(values: Sequence[float]) -> str:
     return f"{100 * mean(values):.1f} ± {100 * deviation:.1f}"
 
 
+@ended_by_interrupt
 def main() -> None:
     """Command line of the comparison."""
     try:
         _compare()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)
 
 
@@ -157,7 +159,7 @@ def _compare() -> None:
     parser.add_argument("overrides", nargs="*", help="settings for every run, key=value")
     arguments = parser.parse_args()
     arms = dict(map(_read_arm, arguments.arm)) if arguments.arm else ARMS
-    console, jobs = Console(), list(product(arms, range(arguments.seeds)))
+    console, jobs = Terminal(), list(product(arms, range(arguments.seeds)))
     train = partial(
         run,
         arms=arms,

@@ -1,15 +1,23 @@
 """The few collective operations that p2o needs; each is the identity in a single process."""
 
+import ctypes
 import logging
 import os
+import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
 
 from p2o.errors import EngineError, PeerError, UserError
 
 logger = logging.getLogger(__name__)
+
+RANK_ZERO = "P2O_RANK_ZERO"
+"""Environment variable in which ranks that rank 0 has started find its process id."""
+PR_SET_PDEATHSIG = 1
 
 
 def world_size() -> int:
@@ -22,10 +30,34 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
+def starting_rank() -> int:
+    """This process's rank as its starter has told it, before ranks have found each other."""
+    known: Any = rank_zero_only
+    # Where processes are started on each node by hand, they know their node's number alone.
+    return known.rank or int(os.environ.get("NODE_RANK", 0))
+
+
 def launched_from_outside() -> bool:
     """Whether torchrun or SLURM has started one process for each of several ranks."""
     torchrun = "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ["WORLD_SIZE"]) > 1
     return torchrun or int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in os.environ
+
+
+def end_with_rank_zero(rank_zero: bool) -> None:
+    """Let the kernel end the ranks that rank 0 starts when rank 0 ends, whatever they are doing.
+
+    One that waits for rank 0 would wait for half an hour, one that hangs for ever. Ranks that
+    torchrun or SLURM has started are ended by these. On Linux alone.
+
+    Args:
+        rank_zero: Whether this is rank 0.
+    """
+    if rank_zero:
+        os.environ[RANK_ZERO] = str(os.getpid())
+    elif RANK_ZERO in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(os.environ[RANK_ZERO]):
+            sys.exit("rank 0 has ended")
 
 
 def gather(value: Any) -> list[Any]:
@@ -54,6 +86,19 @@ def gather_work(work: Callable[[], list[Any]]) -> list[Any]:
     outcomes = gather(_attempt(work))
     _raise_first([failure for _, failure in outcomes])
     return _interleave([share for share, _ in outcomes])
+
+
+def together(work: Callable[[], Any]) -> Any:
+    """What `work` returns on this rank; when it fails on one rank, all ranks fail.
+
+    Raises:
+        PeerError: See `gather_work`.
+    """
+    if world_size() == 1:
+        return work()
+    result, failure = _attempt(work)
+    _raise_first(gather(failure))
+    return result
 
 
 def on_rank_zero(work: Callable[[], Any]) -> Any:

@@ -18,3 +18,8 @@ class EngineError(Exception):
     What was done is saved: the command-line program exits with status 4, and ``resume=auto`` goes
     on.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without its further lines; its name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

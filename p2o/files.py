@@ -1,7 +1,9 @@
 """Files and folders that are whole or not there."""
 
 import errno
+import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +12,12 @@ from typing import IO, Any
 
 from torch.distributed.checkpoint.api import CheckpointException
 
+logger = logging.getLogger(__name__)
+
 UNFINISHED = ".part"
 """Suffix of a file or folder that is being written."""
+DAMAGED = ".damaged"
+"""Suffix of what cannot be read and stood where a file belongs."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -19,13 +25,19 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def written_whole(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
     """Open a file beside `path` that takes its place once it is on the disk.
 
-    A kill leaves what was there before; so does an exception, and nothing else.
+    A kill leaves what was there before; so does an exception, and nothing else. A link that leads
+    out of its folder stays, and the file that it leads to is replaced. A folder in the file's place
+    is set aside.
 
     Args:
         path: Where the content belongs.
         mode: See `open`.
         options: Of `open`.
     """
+    if path.is_symlink() and path.resolve().parent != path.parent.resolve():
+        path = path.resolve()
+    if path.is_dir():
+        set_aside(path)
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
         with unfinished.open(mode, **options) as file:
@@ -56,6 +68,30 @@ def replace_folder(unfinished: Path, target: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
+def set_aside(path: Path) -> None:
+    """Rename what cannot be read, so that a new file can take its place; says so."""
+    aside = path.with_name(path.name + DAMAGED)
+    number = 1
+    while aside.exists() or aside.is_symlink():
+        number += 1
+        aside = path.with_name(f"{path.name}{DAMAGED}{number}")
+    path.rename(aside)
+    logger.warning("%s: cannot be read; it is now %s", path, aside.name)
+
+
+def why_not_written(error: BaseException | None, folder: Path) -> str | None:
+    """Why something could not be kept in a folder; None for errors that have other causes."""
+    if is_disk_full(error):
+        return "no room left on the disk"
+    while error is not None:
+        if isinstance(error, OSError) and error.filename is not None:
+            path = Path(os.fsdecode(error.filename)).absolute()
+            if path.is_relative_to(folder.absolute()) or folder.absolute().is_relative_to(path):
+                return f"{path} cannot be written ({error.strerror})"
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether an error comes from a disk that takes no more, by itself or through torch."""
     if isinstance(error, CheckpointException):
@@ -63,7 +99,11 @@ def is_disk_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
-        # On its way from one rank to another torch's error loses where it comes from.
+        # Torch loses where an error comes from on its way from one rank to another; safetensors and
+        # others that are not written in Python leave it in the text.
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number and int(number[1]) in FULL:
+            return True
         if isinstance(error, RuntimeError) and "unexpected pos" in str(error):
             return True
         error = error.__cause__ or error.__context__

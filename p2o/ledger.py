@@ -31,14 +31,15 @@ COUNTERS = (
 """Rollouts of problems and their tokens; tokens put through the network with and without gradient;
 template evaluations on a sample; proposals asked for and their tokens; wall-clock time."""
 
+Counts = dict[str, dict[str, float]]
+"""Amounts by phase and counter."""
+
 
 class Ledger:
     """Counters by phase. A phase may be entered inside another; time goes to the inner one."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, dict[str, float]] = {
-            phase: dict.fromkeys(COUNTERS, 0) for phase in PHASES
-        }
+        self._counts: Counts = {phase: dict.fromkeys(COUNTERS, 0) for phase in PHASES}
         self._stack: list[str] = []
         self._since = time.monotonic()
 
@@ -63,6 +64,15 @@ class Ledger:
         """Add what every rank takes part in and only one may count."""
         if rank() == 0:
             self.add(**amounts)
+
+    def counts(self) -> Counts:
+        """What this rank has spent so far."""
+        return {phase: dict(counts) for phase, counts in self._counts.items()}
+
+    def restore(self, counts: Counts) -> None:
+        """Go back to what `counts` gave, but for the seconds, which have passed."""
+        for phase, amounts in counts.items():
+            self._counts[phase].update(amounts | {"seconds": self._counts[phase]["seconds"]})
 
     def _settle(self) -> None:
         now = time.monotonic()
@@ -170,7 +180,8 @@ class MeteredReflection:
         with self.ledger.phase("evolution"):
             self.ledger.add_shared(reflection_calls=len(requests))
             before = self._remote_tokens()
-            templates = self.reflection.reflect(requests)
+            with interruptible():
+                templates = self.reflection.reflect(requests)
             self.ledger.add(reflection_tokens=self._remote_tokens() - before)
             return templates
 

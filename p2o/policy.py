@@ -6,21 +6,31 @@ M response tokens of all rows, V vocabulary.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers.utils.generic import ModelOutput
 
 from p2o.errors import UserError
+
+CHECKED = 32
+"""Tokens on which a policy is compared with its model."""
 
 
 class CausalPolicy(nn.Module):
     """A causal language model that returns log-probabilities of responses.
 
-    The vocabulary-sized logits, not the model, run out of memory first. So the head is applied
-    to response positions only, a chunk at a time, and its logits are recomputed in the backward
-    pass when there is more than one chunk.
+    The vocabulary-sized logits, not the model, run out of memory first. So they are made at
+    response positions only, a chunk at a time, and are computed again in the backward pass when
+    there is more than one chunk. The model itself makes them of hidden states, so that soft caps,
+    scales and biases are its own.
+
+    The model stays in evaluation mode, in training too: the policy that is updated must be the one
+    that was sampled. That switches off whatever a model does at random, be it dropout, layers that
+    are skipped or the noise of a router.
 
     Args:
         model: A transformers causal language model.
@@ -42,17 +52,17 @@ class CausalPolicy(nn.Module):
         compile_backend: str | None = None,
     ) -> None:
         super().__init__()
-        self.model: Any = model
+        self.model: Any = model.eval()
+        self._run_layers = run_layers
         if compile_backend is not None:
             known = torch.compiler.list_backends(exclude_tags=())
             if compile_backend not in known:
                 raise UserError(
                     f"module.compile_backend={compile_backend}: torch has {', '.join(known)}"
                 )
-            # Of the function, not of the module: an engine may sample with the same module.
-            self._run_layers = torch.compile(
-                self._run_layers, dynamic=True, backend=compile_backend
-            )
+            # A function of the model: an engine may sample with the same model, and a copy of this
+            # policy, which shares the function, has another one.
+            self._run_layers = torch.compile(run_layers, dynamic=True, backend=compile_backend)
         self.temperature = temperature or 1.0
         self.chunk_tokens, self.entropy_gradient = chunk_tokens, entropy_gradient
 
@@ -68,7 +78,7 @@ class CausalPolicy(nn.Module):
         """
         places = torch.arange(input_ids.shape[1], device=input_ids.device)
         ends = (prompt_lengths + response_lengths)[:, None]
-        hidden = self._run_layers(input_ids, (places < ends).long())
+        hidden = self._run_layers(self.model, input_ids, (places < ends).long())
         # The hidden state at one place predicts the token at the next.
         predicts = (places >= prompt_lengths[:, None] - 1) & (places < ends - 1)
         targets = input_ids.roll(-1, dims=1)[predicts]
@@ -76,6 +86,12 @@ class CausalPolicy(nn.Module):
         mask = response_mask(response_lengths)
         empty = log_probs.new_zeros(mask.shape)
         return empty.masked_scatter(mask, log_probs), empty.masked_scatter(mask, entropies)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all but the model, which stays in evaluation mode."""
+        super().train(mode)
+        self.model.eval()
+        return self
 
     @contextmanager
     def at_temperature(self, temperature: float) -> Iterator[None]:
@@ -85,12 +101,6 @@ class CausalPolicy(nn.Module):
             yield
         finally:
             self.temperature = usual
-
-    def _run_layers(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        output = self.model.get_decoder()(
-            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-        )
-        return output.last_hidden_state
 
     def _score(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if len(hidden) <= self.chunk_tokens:
@@ -105,36 +115,83 @@ class CausalPolicy(nn.Module):
         return torch.cat(log_probs), torch.cat(entropies)
 
     def _score_chunk(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model.get_output_embeddings()(hidden)
+        logits = self._logits(hidden, targets)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
         log_probs = logits.log_softmax(-1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.entropy_gradient):
             entropies = -(log_probs.exp() * log_probs).sum(-1)
         return log_probs.gather(-1, targets[:, None])[:, 0], entropies
 
+    def _logits(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """What the model makes of hidden states, `[M, V]`; its inputs matter no more."""
+        with _answering(self.model.get_decoder(), _Decoded(hidden[None])):
+            return self.model(input_ids=targets[None], use_cache=False).logits[0]
+
     @torch.no_grad()
-    def check_head(self) -> None:
-        """Compare with the model's own logits on a few tokens.
+    def check_model(self) -> None:
+        """Compare what is trained with what the model says, on a few tokens.
 
         Raises:
-            UserError: The model does something between its last layer and its logits that
-                applying the head alone leaves out, such as soft-capping.
+            UserError: Log-probabilities change from one pass to the next, or are not the model's.
         """
-        ids = torch.arange(2, 10, device=self.model.device)[None]
-        logits = self.model(ids).logits
+        vocabulary = self.model.config.get_text_config().vocab_size
+        generator = torch.Generator().manual_seed(0)
+        ids = torch.randint(vocabulary, (1, CHECKED), generator=generator).to(self.model.device)
+        lengths = ids.new_tensor([1]), ids.new_tensor([CHECKED - 1])
+        training = self.training
+        self.train()
+        found, again = (self(ids, *lengths)[0] for _ in range(2))
+        self.train(training)
+        logits = self.model(ids).logits[:, :-1]
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
-        own = logits.log_softmax(-1)
-        expected = own[:, :-1].gather(-1, ids[:, 1:, None])[..., 0]
-        lengths = torch.tensor([1], device=ids.device), torch.tensor([7], device=ids.device)
-        found, _ = self(ids, *lengths)
+        expected = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
         exact = next(self.model.parameters()).dtype in (torch.float32, torch.float64)
         tolerance = 1e-3 if exact else 0.1
+        name = type(self.model).__name__
+        if not torch.allclose(found, again, atol=tolerance):
+            raise UserError(
+                f"model: {name} is random: log-probabilities of the same tokens differ by "
+                f"{_gap(found, again):.3g} from one pass to the next, so that what is trained is "
+                "not what was sampled; +model.options.FIELD=0 sets a field of its configuration"
+            )
         if not torch.allclose(found, expected, atol=tolerance):
             raise UserError(
-                f"model: {type(self.model).__name__} transforms its logits after the output head "
-                f"(log-probabilities differ by {(found - expected).abs().max():.3g}); p2o applies "
-                "the head alone and would train on wrong probabilities"
+                f"model: {name} says other log-probabilities than p2o would train (they differ by "
+                f"{_gap(found, expected):.3g}): it does more than pass tokens to its decoder and "
+                "hidden states to its head; choose another model"
             )
+
+
+@dataclass
+class _Decoded(ModelOutput):
+    """A decoder's answer that holds hidden states `[1, M, H]`; whatever else is asked is None."""
+
+    last_hidden_state: Tensor
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+@contextmanager
+def _answering(decoder: Any, answer: _Decoded) -> Iterator[None]:
+    """Let a decoder give this answer, whatever it is asked."""
+    own = decoder.__dict__.get("forward")
+    decoder.forward = lambda *_, **__: answer
+    try:
+        yield
+    finally:
+        del decoder.forward
+        if own is not None:
+            decoder.forward = own
+
+
+def run_layers(model: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Hidden states `[N, L, H]` that a model makes logits of."""
+    output = model.get_decoder()(
+        input_ids=input_ids, attention_mask=attention_mask, use_cache=False
+    )
+    return output.last_hidden_state
 
 
 def response_mask(response_lengths: Tensor) -> Tensor:
@@ -143,11 +200,5 @@ def response_mask(response_lengths: Tensor) -> Tensor:
     return torch.arange(longest, device=response_lengths.device) < response_lengths[:, None]
 
 
-def disable_dropout(model: nn.Module) -> nn.Module:
-    """Set every dropout of a model to zero: the policy that is updated must be the one sampled."""
-    for part in model.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
-        if isinstance(getattr(part, "attention_dropout", None), float):
-            part.attention_dropout = 0.0  # type: ignore[assignment]
-    return model
+def _gap(found: Tensor, expected: Tensor) -> float:
+    return (found - expected).abs().max().item()

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from p2o.data.datamodule import RolloutDataModule
 from p2o.distributed import rank
+from p2o.files import written_whole
 from p2o.secrets import plain_config
+from p2o.terminal import Terminal
 from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
 
 MOST_TEMPLATES = 8
@@ -51,20 +52,21 @@ def write_summary(
         "hard_set": len(miner.hard_set) if miner else None,
         "templates": [
             {"text": pool.templates[index].text, "score": pool.templates[index].score}
-            for index in pool.cover
+            for index in pool.in_use
         ],
         "training_rollouts": data.ledger.training_rollouts,
         "ledger": data.ledger.state_dict(),
         "config": plain_config(config),
     }
     if rank() == 0:
-        (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        with written_whole(directory / "summary.json", "w", encoding="utf-8") as file:
+            file.write(json.dumps(summary, indent=2) + "\n")
     return summary
 
 
 def print_report(summary: dict[str, Any], directory: Path) -> None:
     """Show accuracies, spending and the templates in use."""
-    console = Console()
+    console = Terminal()
     accuracy = Table(title="Accuracy without any template")
     for column in ("held-out problems", "number", "before", "after"):
         accuracy.add_column(column, justify="left" if column.startswith("held") else "right")
@@ -88,7 +90,7 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
         if len(summary["templates"]) > MOST_TEMPLATES:
             templates.add_row("", f"and {len(summary['templates']) - MOST_TEMPLATES} more")
         console.print(templates)
-    console.print(f"run directory: {directory}", soft_wrap=True, highlight=False)
+    console.print(f"run directory: {directory}", soft_wrap=True)
 
 
 def spending_table(ledger: dict[str, dict[str, float]]) -> Table:

@@ -11,6 +11,12 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.distributed.fsdp import (
     FullOptimStateDictConfig,
     FullStateDictConfig,
@@ -23,8 +29,11 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
-from p2o.errors import UserError
+from p2o.blocks import blocks
+from p2o.checkpoint_files import UNREADABLE, refuse_shards
+from p2o.errors import UserError, first_line
 from p2o.files import UNFINISHED, replace_folder
+from p2o.shards import PROGRESS, load_shards, write_checksums
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
@@ -75,9 +84,40 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self.barrier()
         super().save_checkpoint(checkpoint, unfinished, storage_options)
         self.barrier()
+        write_checksums(unfinished)
         if self.global_rank == 0:
             replace_folder(unfinished, target)
         self.barrier()
+
+    def load_checkpoint(
+        self, checkpoint_path: Any, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Load; a folder of shards without running code that may be in it, as Lightning would.
+
+        Raises:
+            UserError: Shards are damaged, or of another model.
+        """
+        folder = Path(self.broadcast(checkpoint_path))
+        if not folder.is_dir():
+            return super().load_checkpoint(folder, weights_only)
+        module, options = self.model, StateDictOptions(cpu_offload=True)
+        assert module is not None
+        try:
+            weights = get_model_state_dict(module)
+            load_shards({"state_dict": weights}, folder)
+            module.load_state_dict(weights)
+            for number, optimizer in enumerate(self.optimizers):
+                name = f"optimizer_{number}"
+                state: dict[str, Any] = {name: get_optimizer_state_dict(module, optimizer)}
+                load_shards(state, folder)
+                set_optimizer_state_dict(
+                    module, optimizer, optim_state_dict=state[name], options=options
+                )
+            return torch.load(folder / PROGRESS, weights_only=True)
+        except UNREADABLE as error:
+            raise UserError(
+                f"ckpt_path={folder}: damaged, or not of this model ({first_line(error)})"
+            ) from error
 
     def shard(self, policy: Any) -> Any:
         """Shard layer by layer; what is left, embeddings and head, belongs to the policy itself.
@@ -93,7 +133,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         precision = MixedPrecisionPolicy(
             param_dtype=self.compute_dtype, reduce_dtype=self.compute_dtype and torch.float32
         )
-        for part in [*policy.model.get_decoder().layers, policy]:
+        for part in [*blocks(policy.model), policy]:
             fully_shard(part, mesh=mesh["data_parallel"], mp_policy=precision)
         return policy
 
@@ -122,13 +162,24 @@ class FlatShardedStrategy(FSDPStrategy):
             plugin.convert_module = lambda module: module
         super().setup(trainer)
 
+    def load_checkpoint(
+        self, checkpoint_path: Any, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Load a single file, whose header has been read without running code.
+
+        Raises:
+            UserError: It is a folder of shards.
+        """
+        refuse_shards(Path(checkpoint_path))
+        return super().load_checkpoint(checkpoint_path, weights_only)
+
     def shard(self, policy: Any) -> Any:
         """Shard like `FullyShardedStrategy.shard`.
 
         Returns:
             The policy in a wrapper that passes everything on.
         """
-        layers = {type(layer) for layer in policy.model.get_decoder().layers}
+        layers = {type(block) for block in blocks(policy.model)}
         precision = MixedPrecision(
             param_dtype=self.compute_dtype, reduce_dtype=self.compute_dtype and torch.float32
         )

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from torch.distributed.checkpoint.api import CheckpointException
 
 from p2o.adapters import save_policy
-from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint
+from p2o.checkpointing import AtomicCheckpointIO
 from p2o.checks import check
 from p2o.config import (
     CONFIG_NAME,
@@ -26,28 +26,35 @@ from p2o.config import (
     check_overrides,
     conf_directory,
 )
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.credit import CreditAssignment
 from p2o.data.datamodule import RolloutDataModule
 from p2o.data.experience import ExperienceBuilder
 from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
+from p2o.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.errors import EngineError, PeerError, UserError
-from p2o.files import is_disk_full
+from p2o.files import why_not_written
+from p2o.final_evaluation import FinalEvaluation, is_measured
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
 from p2o.planning import plan_from_config, print_plan
-from p2o.preemption import Preempted, StopWhenPreempted, install_handler
+from p2o.preemption import Preempted, StopWhenPreempted, handled_signals, hold_signals
 from p2o.reflection.base import RemoteReflection
 from p2o.report import print_report, write_summary
+from p2o.resuming import KeptSettings, check_fit, find_checkpoint, settings_of
+from p2o.rollout.engine import check_training_sampling
 from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.probe import policy_likeness
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
-from p2o.secrets import hide, hide_in_run
+from p2o.run_folder import one_run_in, record_configuration
+from p2o.secrets import hide_in_run
 from p2o.sharding import is_sharded, readable_weights, stop_other_ranks
+from p2o.terminal import print_error
+from p2o.updates import WholeUpdates
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
 
@@ -64,7 +71,7 @@ def train(config: DictConfig) -> float:
         Accuracy on held-out prompts without any template, for sweeps to optimise.
 
     Raises:
-        Preempted: SIGTERM came; what was done is saved.
+        Preempted: SIGTERM or Ctrl-C came; what was done is saved.
         UserError: Something in the configuration cannot work; nothing has been spent.
         TrainingCollapsed: A guard stopped the run; its checkpoint and summary are written.
     """
@@ -74,10 +81,14 @@ def train(config: DictConfig) -> float:
     if config.plan:
         print_plan(plan_from_config(config))
         return math.nan
-    ckpt_path = config.ckpt_path
-    if config.resume is not None:
-        ckpt_path = newest_checkpoint(run_directory / "checkpoints")
-    install_handler()
+    with one_run_in(run_directory):
+        return _train(config, run_directory)
+
+
+def _train(config: DictConfig, run_directory: Path) -> float:
+    ckpt_path = find_checkpoint(config, run_directory)
+    if not launched_from_outside():
+        end_with_rank_zero(starting_rank() == 0)
     seed_everything(config.seed, verbose=False)
 
     # Policy, and the engine that samples from it.
@@ -99,6 +110,7 @@ def train(config: DictConfig) -> float:
     search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
     prompts = prepare(config, renderer, judge)
     sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
+    check_training_sampling(sampling["train"])
     for name in SAMPLED_IN:
         runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
     module: P2OModule = call(
@@ -155,7 +167,10 @@ def train(config: DictConfig) -> float:
     )
 
     # Callbacks: mining, then evolution, which reads the miner's hard set.
-    callbacks = [StopWhenPreempted(), build(config.mining, "mining")]
+    final = FinalEvaluation()
+    kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
+    callbacks = [WholeUpdates(ledger), StopWhenPreempted(), kept, final]
+    callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
         reflection = build(config.reflection, "reflection")
         if isinstance(reflection, RemoteReflection):
@@ -179,6 +194,11 @@ def train(config: DictConfig) -> float:
         default_root_dir=run_directory,
         plugins=[AtomicCheckpointIO()],
     )
+    if ckpt_path is not None:
+        check_fit(ckpt_path, module)
+    # Accepted: from here on there is something to save.
+    record_configuration(run_directory, config)
+    hold_signals()
     if ckpt_path is None:
         trainer.validate(module, datamodule=data, verbose=False)
     collapse: TrainingCollapsed | None = None
@@ -190,7 +210,8 @@ def train(config: DictConfig) -> float:
     except Exception:
         stop_other_ranks(trainer)
         raise
-    summary = write_summary(run_directory, config, data, callbacks, collapse)
+    if collapse is None and not is_measured(trainer):
+        trainer.validate(module, datamodule=data, verbose=False)
     if config.save_policy is not None and collapse is None:
         # Putting shards together takes all ranks.
         with readable_weights(module.policy):
@@ -200,8 +221,12 @@ def train(config: DictConfig) -> float:
         if trainer.is_global_zero:
             merged = config.save_policy == "merged"
             save_policy(whole, tokenizer, run_directory / "policy", merged, policy)
+    # The last of all: a run that has a summary has ended.
+    summary = write_summary(run_directory, config, data, callbacks, collapse)
     if trainer.is_global_zero:
         print_report(summary, run_directory)
+        if not final.trained:
+            print("This run had finished before; more trainer.max_epochs would go on with it.")
     if collapse is not None:
         raise collapse
     return summary["accuracy"]["after"]
@@ -210,10 +235,12 @@ def train(config: DictConfig) -> float:
 def _run(config: DictConfig) -> float:
     quieten_libraries()
     torch.set_float32_matmul_precision("high")
+    folder = Path(HydraConfig.get().runtime.output_dir)
     status = 1
     hide_in_run(config, HydraConfig.get())
     try:
-        accuracy = train(config)
+        with handled_signals():
+            accuracy = train(config)
         status = 0
         return accuracy
     except USER_ERRORS as error:
@@ -231,20 +258,24 @@ def _run(config: DictConfig) -> float:
     except PeerError as error:
         status = _fail(error, 1)
         sys.exit(status)
-    except (OSError, RuntimeError, CheckpointException) as error:
-        if not is_disk_full(error):
-            raise
-        folder = HydraConfig.get().runtime.output_dir
-        advice = f"make room, and resume=auto hydra.run.dir={folder} goes on"
-        status = _fail(UserError(f"{folder}: no room left on the disk; {advice}"))
+    except Preempted as stopped:
+        status = stopped.status
+        if starting_rank() == 0:
+            print(f"{stopped}; {_going_on(folder)}", file=sys.stderr)
         sys.exit(status)
-    except Preempted:
-        status = 0
-        folder = HydraConfig.get().runtime.output_dir
-        print(f"stopped by SIGTERM; resume=auto hydra.run.dir={folder} goes on", file=sys.stderr)
+    # CheckpointException is no Exception.
+    except (Exception, CheckpointException) as error:
+        why = why_not_written(error, folder)
+        if why is None:
+            raise
+        status = _fail(UserError(f"{folder}: {why}; make room, and {_going_on(folder)}"))
         sys.exit(status)
     finally:
         _finish_wandb(status)
+
+
+def _going_on(folder: Path) -> str:
+    return f"resume=auto hydra.run.dir={folder} goes on"
 
 
 def _finish_wandb(status: int) -> None:
@@ -255,10 +286,11 @@ def _finish_wandb(status: int) -> None:
 
 
 def _fail(error: Exception, status: int = 2) -> int:
-    print(hide(f"error: {error}"), file=sys.stderr)
+    print_error(error)
     return status
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-train``."""
     arguments = sys.argv[1:]

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from p2o.models import load_policy
+from tests.patience import HANGS
 
 # The environment for engines goes without it.
 if importlib.util.find_spec("hypothesis"):
@@ -55,7 +56,7 @@ def tiny_model(tokenizer):
 def p2o_train(tmp_path: Path):
     """Run the command line in a folder of its own; returns the finished process."""
 
-    def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, timeout: float = HANGS) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "p2o.train", *arguments],
             cwd=tmp_path,

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.patience import HANGS
+
 
 def write_examples(page: Path, folder: Path, more: Mapping[str, str] | None = None) -> int:
     """Write the files that a page shows, each below its name in backquotes; returns how many."""
@@ -27,6 +29,6 @@ def run_example(command: str, folder: Path, *more: str) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert result.returncode == 0, result.stderr

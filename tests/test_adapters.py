@@ -99,7 +99,7 @@ def test_log_probs_and_gradients_are_those_of_the_plain_forward_pass(lora):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_head_is_found_below_an_adapter(tiny_model, dtype):
-    CausalPolicy(perturbed(add_lora(tiny_model.to(dtype))), 1.0).check_head()
+    CausalPolicy(perturbed(add_lora(tiny_model.to(dtype))), 1.0).check_model()
 
 
 def generate(model, temperature=0.0):

@@ -1,12 +1,19 @@
 """Policies are found, and what is not there is named."""
 
+import json
 import re
 
 import pytest
 import torch
 
+from p2o.adapters import add_lora
 from p2o.errors import UserError
-from p2o.models import _gguf_of_package, load_policy
+from p2o.models import _gguf_of_package, load_policy, load_tokenizer
+from p2o.module import P2OModule
+from p2o.objectives.policy_loss import ClippedLoss
+from p2o.planning.shape import read_config
+from p2o.policy import CausalPolicy
+from p2o.rollout.hf import end_ids
 from p2o.rollout.rendering import ChatRenderer
 
 EMBEDDED = ("digits", "digits_decisive")
@@ -70,7 +77,11 @@ def test_attention_that_cannot_be_had_is_refused_in_one_line():
 
 def test_checkpointing_reaches_the_layers():
     model, _ = load_policy("embedded:digits", gradient_checkpointing=True)
-    assert model.is_gradient_checkpointing
+    passes = []
+    layer = model.get_decoder().layers[0].mlp
+    layer.register_forward_pre_hook(lambda *_: passes.append(layer))
+    CausalPolicy(model, 1.0)(*map(torch.tensor, ([[4, 5, 6]], [1], [2])))[0].sum().backward()
+    assert len(passes) == 2
 
 
 @pytest.mark.parametrize("dtype", ["float33", "tensor", "nn", ""])
@@ -115,3 +126,119 @@ def test_a_folder_without_a_model_is_refused_in_one_line(tmp_path):
         load_policy(str(tmp_path))
     assert str(caught.value).startswith(f"model.path={tmp_path}: cannot be loaded (")
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def stranger(tmp_path, embedded, tokenizer):
+    """A model whose folder holds code that notes that it was run."""
+    embedded.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    code = f"""
+from transformers import PreTrainedConfig
+open({str(tmp_path / "was_run")!r}, "w")
+class Theirs(PreTrainedConfig):
+    model_type = "theirs"
+"""
+    (tmp_path / "theirs.py").write_text(code)
+    for name, classes in (
+        ("config", {"AutoConfig": "theirs.Theirs", "AutoModelForCausalLM": "theirs.Theirs"}),
+        ("tokenizer_config", {"AutoTokenizer": ["theirs.Theirs", None]}),
+    ):
+        path = tmp_path / f"{name}.json"
+        settings = json.loads(path.read_text()) | {"auto_map": classes}
+        settings |= {"model_type": "theirs"} if name == "config" else {"tokenizer_class": "Theirs"}
+        path.write_text(json.dumps(settings))
+    return tmp_path
+
+
+@pytest.mark.parametrize("load", [load_policy, load_tokenizer, read_config])
+def test_code_that_comes_with_a_model_is_refused_in_one_line_and_never_asked_about(
+    stranger, load, monkeypatch
+):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    with pytest.raises(UserError, match=r"\+model\.options\.trust_remote_code=true") as caught:
+        load(str(stranger))
+    assert "\n" not in str(caught.value)
+    assert not (stranger / "was_run").exists()
+
+
+def test_code_that_comes_with_a_model_runs_where_that_is_allowed(stranger):
+    read_config(str(stranger), trusted=True)
+    assert (stranger / "was_run").exists()
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_has_rows_is_refused(
+    tmp_path, embedded, tokenizer
+):
+    embedded.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    larger = load_tokenizer(str(tmp_path))
+    larger.add_tokens(["<more>"])
+    larger.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="has a token 221, and the model's embedding 221 rows;"):
+        load_policy(str(tmp_path))
+    embedded.resize_token_embeddings(222)
+    embedded.save_pretrained(tmp_path)
+    assert load_policy(str(tmp_path))[0].config.vocab_size == 222
+
+
+@pytest.fixture
+def saved(tmp_path, embedded, tokenizer):
+    """Save the embedded policy with fields of its generation config changed."""
+
+    def save(**fields):
+        embedded.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        path = tmp_path / "generation_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+        return str(tmp_path)
+
+    return save
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": 0.6, "do_sample": False},
+        {"top_k": 20, "top_p": 0.9, "do_sample": False},
+        {"early_stopping": True, "length_penalty": 2.0},
+        {"pad_token_id": -1},
+    ],
+)
+def test_a_generation_config_that_cannot_be_saved_is_left_behind(saved, tmp_path, caplog, fields):
+    model, tokenizer = load_policy(saved(**fields))
+    assert "its generation config could not be saved (" in caplog.text
+    model.save_pretrained(tmp_path / "again")
+    again, _ = load_policy(saved(**fields))
+    assert again.generation_config.eos_token_id == tokenizer.eos_token_id
+
+
+def test_a_generation_config_that_can_be_saved_is_kept(saved, caplog):
+    model, _ = load_policy(saved(do_sample=True, temperature=0.6, top_k=20))
+    assert (model.generation_config.temperature, model.generation_config.top_k) == (0.6, 20)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "ends"),
+    [({"eos_token_id": 60}, [60]), ({"eos_token_id": [60, 61]}, [60, 61]), ({}, [])],
+)
+def test_a_response_ends_where_the_tokenizer_ends_a_text_too(saved, fields, ends):
+    model, tokenizer = load_policy(saved(**fields))
+    assert end_ids(model) == [*ends, tokenizer.eos_token_id]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "adapter", "said"),
+    [
+        ("bfloat16", None, "weights are trained in bfloat16, in which an update below 0.002 of"),
+        ("float16", None, "weights are trained in float16"),
+        ("float32", None, ""),
+        ("bfloat16", add_lora, ""),
+    ],
+)
+def test_weights_that_swallow_small_updates_are_named(caplog, dtype, adapter, said):
+    model, _ = load_policy("embedded:digits", dtype=dtype, adapter=adapter)
+    P2OModule(model, ClippedLoss(), torch.optim.SGD).configure_optimizers()
+    assert said in caplog.text
+    assert bool(caplog.text) == bool(said)

@@ -3,16 +3,18 @@
 import copy
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from torch.utils.data import DataLoader
 
 from p2o.data.minibatch import Row, collate
 from p2o.module import P2OModule
 from p2o.objectives import ClippedLoss, KLPenalty
 from p2o.reference import InitialPolicy
+from p2o_callbacks import MetricBounds, TrainingCollapsed
 
 
 def rows(count=12):
@@ -139,8 +141,8 @@ def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, preci
     assert differences[0] < 1e-5
 
 
-def fitted(model, batches, accumulate=1, **settings):
-    """Weights after one epoch over `batches` with an optimiser that has momentum."""
+def fitted(model, batches, accumulate=1, callbacks=(), **settings):
+    """The module after one epoch over `batches` with an optimiser that has momentum."""
     module = P2OModule(
         copy.deepcopy(model),
         ClippedLoss(),
@@ -151,22 +153,141 @@ def fitted(model, batches, accumulate=1, **settings):
         accelerator="cpu",
         max_epochs=1,
         accumulate_grad_batches=accumulate,
+        callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-    ).fit(module, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
-    return module.state_dict()
+    ).fit(module, DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch))  # type: ignore[arg-type]
+    return module
+
+
+class Logged(Callback):
+    """What was logged of each optimiser step."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step > len(self.steps):
+            self.steps.append(
+                {
+                    name.removeprefix("train/"): value.item()
+                    for name, value in trainer.callback_metrics.items()
+                }
+            )
+
+
+def constant(optimizer, num_training_steps):
+    """A schedule that counts."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_an_idle_step_moves_no_weights_though_there_is_momentum(tiny_model, accumulate):
-    batch, idle = collate(rows(), 60, 12), replace(collate(rows(2), 60, 12), idle=True)
-    working = fitted(tiny_model, [batch] * accumulate, accumulate)
-    rested = fitted(tiny_model, [batch] * accumulate + [idle] * 2 * accumulate, accumulate)
-    for name, value in working.items():
-        assert torch.equal(rested[name], value), name
+def test_a_step_without_gradient_is_no_step_for_anything(tiny_model, accumulate):
+    """Momentum and weight decay move no weights, and schedule and step count stay."""
+    batch = collate(rows(), 60, 12)
+    nothing = [None] * 2 * accumulate
+    working = fitted(tiny_model, [batch] * 2 * accumulate, accumulate, scheduler=constant)
+    rested = fitted(
+        tiny_model,
+        [batch] * accumulate + nothing + [batch] * accumulate + nothing,
+        accumulate,
+        scheduler=constant,
+    )
+    for name, value in working.state_dict().items():
+        assert torch.equal(rested.state_dict()[name], value), name
+    for module in (working, rested):
+        assert module.trainer.global_step == 2
+        scheduler: Any = module.lr_schedulers()
+        assert scheduler.last_epoch == 2
+
+
+def filler(row):
+    return replace(
+        row,
+        advantage=0.0,
+        token_weights=None,
+        old_log_probs=None,
+        reference_log_probs=None,
+        counts=torch.zeros(len(row.response_ids), dtype=torch.bool),
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 3, 16])
+def test_metrics_are_means_over_the_learned_tokens_of_the_whole_step(tiny_model, parts):
+    """However the step is split, and though most micro-batches only fill up."""
+    made = [
+        replace(row, reference_log_probs=torch.full((len(row.response_ids),), -5.0))
+        for row in rows(6)
+    ]
+    # One row measures no divergence, one has a token outside the loss.
+    made[1] = replace(made[1], reference_log_probs=None)
+    counts = torch.ones(len(made[2].response_ids), dtype=torch.bool)
+    counts[-1] = False
+    made[2] = replace(made[2], counts=counts)
+    tokens = sum(len(row.response_ids) for row in made) - 1
+    module = P2OModule(tiny_model, ClippedLoss(), torch.optim.SGD)
+    entropies, divergences, differences = [], [], []
+    for row in made:
+        learned = slice(None) if row.counts is None else row.counts
+        log_probs, entropy = (
+            value[0].detach()[learned]
+            for value in module.policy(
+                torch.tensor([row.context_ids + row.response_ids]),
+                torch.tensor([len(row.context_ids)]),
+                torch.tensor([len(row.response_ids)]),
+            )
+        )
+        entropies.append(entropy)
+        if row.reference_log_probs is not None:
+            difference = row.reference_log_probs[learned] - log_probs
+            divergences.append(difference.exp() - 1 - difference)
+        old = log_probs if row.old_log_probs is None else row.old_log_probs[learned]
+        differences.append(old - log_probs)
+    logged = Logged()
+    shares = [made[start::parts] or [filler(made[0])] for start in range(parts)]
+    batches = [collate(share, tokens, len(made), with_reference=True) for share in shares]
+    fitted(tiny_model, batches, parts, [logged])
+    [found] = logged.steps
+    for name, values in (
+        ("entropy", entropies),
+        ("kl", divergences),
+        ("approx_kl", differences),
+    ):
+        assert found[name] == pytest.approx(torch.cat(values).mean().item(), rel=1e-4), name
+    whole = Logged()
+    fitted(tiny_model, [collate(made, tokens, len(made), with_reference=True)], 1, [whole])
+    assert found == pytest.approx(whole.steps[0], rel=1e-4)
+
+
+def with_divergence(row, value=0.0):
+    """A row whose reference log-probabilities are far from the policy's, by `value` a token."""
+    return replace(row, reference_log_probs=torch.full((len(row.response_ids),), -5.3 + value))
+
+
+def test_guards_look_at_each_update_once_and_never_at_what_fills_up(tiny_model):
+    near, far = [[with_divergence(row, value) for row in rows(2)] for value in (0.0, 9.0)]
+    near, far = (
+        [collate(part, 20, 4, with_reference=True) for part in (made[:1], made[1:])]
+        for made in (near, far)
+    )
+    empty = [collate([filler(rows(1)[0])], 20, 4, with_reference=True)] * 2
+
+    def updates(batches):
+        guard, logged = MetricBounds("train/kl", maximum=50.0, patience=2), Logged()
+        try:
+            fitted(tiny_model, batches, 2, [guard, logged])
+        except TrainingCollapsed as collapse:
+            return str(collapse)
+        return len(logged.steps)
+
+    # Two updates in a row end it. One does not, though it has two micro-batches and idle steps
+    # follow; an update that measured nothing is no sign of health.
+    assert "after update 3" in str(updates([*near, *far, *far, *near]))
+    assert updates([*far, None, None, *near, *far, None, None, *near]) == 4
+    assert "after update 3" in str(updates([*far, *empty, *far, *near]))
 
 
 def test_tokens_that_do_not_count_have_no_gradient_from_any_term(tiny_model):
@@ -186,7 +307,7 @@ def test_tokens_that_do_not_count_have_no_gradient_from_any_term(tiny_model):
         kl=KLPenalty(coefficient=0.5),
         entropy_coefficient=0.5,
     )
-    loss = loss_of(module, collate(nothing, 10, 12))
+    loss = loss_of(module, collate(nothing, 10, 12, with_reference=True))
     loss.backward()
     assert loss.item() == 0
     assert not any(p.grad.any() for p in module.parameters() if p.grad is not None)

@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from p2o.adapters import add_lora
+from p2o.blocks import checkpoint_blocks
 from p2o.errors import UserError
-from p2o.policy import CausalPolicy, disable_dropout, response_mask
+from p2o.policy import CausalPolicy, response_mask
+from p2o.reference import InitialPolicy
 
 PROMPTS = [[4, 7, 9, 5], [4, 5], [4, 30, 31, 32, 33, 34, 5]]
 RESPONSES = [[60, 61, 1], [70, 71, 72, 73, 74, 1], [1]]
@@ -58,29 +61,75 @@ def test_entropy_is_that_of_a_categorical_distribution(tiny_model):
         torch.testing.assert_close(entropies[row, : len(response)], wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_head_check_passes_a_plain_model_and_stops_a_soft_capped_one(tiny_model):
-    policy = CausalPolicy(tiny_model, 1.0)
-    policy.check_head()
+@pytest.mark.parametrize("chunk_tokens", [3, 4096])
+def test_what_a_model_does_to_its_logits_is_part_of_the_policy(tiny_model, chunk_tokens):
     plain = tiny_model.forward
 
     def capped(*arguments, **options):
         output = plain(*arguments, **options)
-        output.logits = 0.1 * torch.tanh(output.logits / 0.1)
+        output.logits = 0.1 * torch.tanh(output.logits / 0.1) + torch.arange(221) / 50
         return output
 
+    before = CausalPolicy(tiny_model, 0.7)(*batch())[0]
     tiny_model.forward = capped
-    with torch.no_grad():
-        tiny_model.lm_head.weight.mul_(20)
-    with pytest.raises(UserError, match="transforms its logits"):
-        policy.check_head()
+    policy = CausalPolicy(tiny_model, 0.7, chunk_tokens)
+    policy.check_model()
+    log_probs = policy(*batch())[0]
+    rows = torch.cat(expected(tiny_model, 0.7))
+    torch.testing.assert_close(log_probs[response_mask(batch()[2])], rows, atol=1e-5, rtol=0)
+    assert (log_probs - before).abs().max() > 0.1
 
 
-def test_dropout_is_off_so_that_the_ratio_of_an_unchanged_policy_is_one(tiny_model):
-    tiny_model.config.attention_dropout = 0.5
+def test_a_model_that_gives_its_decoder_more_than_tokens_is_refused(tiny_model):
+    plain = tiny_model.forward
+
+    def louder(input_ids, **options):
+        return plain(inputs_embeds=5 * tiny_model.get_input_embeddings()(input_ids), **options)
+
+    policy = CausalPolicy(tiny_model, 1.0)
+    policy.check_model()
+    tiny_model.forward = louder
+    with pytest.raises(UserError, match="^model: Qwen2ForCausalLM says other log-probabilities"):
+        policy.check_model()
+
+
+def test_a_model_that_is_random_in_any_mode_is_refused(tiny_model):
+    def noise(module, arguments, output):
+        return output + 0.3 * torch.randn_like(output)
+
+    tiny_model.get_decoder().norm.register_forward_hook(noise)
+    with pytest.raises(UserError, match="^model: Qwen2ForCausalLM is random"):
+        CausalPolicy(tiny_model, 1.0).train().check_model()
+
+
+def functional(module, arguments, output):
+    return nn.functional.dropout(output, 0.5, module.training)
+
+
+def jitter(module, arguments, output):
+    return output * (1 + module.training * torch.rand_like(output))
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+@pytest.mark.parametrize("noise", [None, functional, jitter])
+def test_nothing_is_random_so_that_the_ratio_of_an_unchanged_policy_is_one(
+    tiny_model, noise, checkpointed
+):
     for layer in tiny_model.model.layers:
         layer.self_attn.attention_dropout = 0.5
-    policy = CausalPolicy(disable_dropout(tiny_model), 1.0).train()
-    torch.testing.assert_close(policy(*batch())[0], policy(*batch())[0])
+        layer.mlp = nn.Sequential(layer.mlp, nn.Dropout(0.5))
+        if noise is not None:
+            # Once in a layer itself, which is what is computed again.
+            layer.mlp.register_forward_hook(noise)
+            layer.register_forward_hook(noise)
+    if checkpointed:
+        checkpoint_blocks(tiny_model)
+    policy = CausalPolicy(tiny_model, 1.0).train()
+    assert policy.training
+    log_probs = policy(*batch())[0]
+    log_probs.sum().backward()
+    rows = torch.cat(expected(tiny_model.eval(), 1.0))
+    torch.testing.assert_close(log_probs[response_mask(batch()[2])], rows, atol=1e-5, rtol=0)
 
 
 def layer_passes(model):
@@ -95,7 +144,7 @@ def test_checkpointed_layers_run_again_and_give_the_same_gradient(tiny_model):
     for checkpointed in (False, True):
         model = copy.deepcopy(tiny_model).double()
         if checkpointed:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_blocks(model)
         passes = layer_passes(model)
         CausalPolicy(model, 1.0).train()(*batch())[0].sum().backward()
         assert len(passes) == 1 + checkpointed
@@ -118,3 +167,33 @@ def test_compiled_layers_give_the_same_log_probs_and_gradients(tiny_model):
 def test_a_backend_that_torch_does_not_have_is_refused(tiny_model):
     with pytest.raises(UserError, match="^module.compile_backend=fast: torch has .*inductor"):
         CausalPolicy(tiny_model, 1.0, compile_backend="fast")
+
+
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("backend", [None, "aot_eager"])
+def test_the_reference_stays_where_the_policy_was(tiny_model, backend, lora):
+    model = add_lora(tiny_model, r=4) if lora else tiny_model
+    policy = CausalPolicy(model, 1.0, compile_backend=backend)
+    reference = InitialPolicy(policy)
+    before = policy(*batch())[0].detach()
+    torch.testing.assert_close(reference(*batch())[0], before)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    moved = policy(*batch())[0].detach()
+    assert (moved - before).abs().max() > 0.1
+    torch.testing.assert_close(reference(*batch())[0], before)
+    torch.testing.assert_close(policy(*batch())[0], moved)
+
+
+def test_compiled_layers_that_are_computed_again_give_the_same_gradient(tiny_model):
+    results = []
+    for backend in (None, "aot_eager"):
+        model = copy.deepcopy(tiny_model).double()
+        checkpoint_blocks(model)
+        log_probs, _ = CausalPolicy(model, 1.0, compile_backend=backend)(*batch())
+        log_probs.sum().backward()
+        results.append([log_probs, *(p.grad for p in model.parameters())])
+    for plain, compiled in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, plain)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import p2o
+from tests.patience import HANGS
 
 CHECKOUT = Path(p2o.__file__).parents[1]
 
@@ -21,7 +22,7 @@ def call(arguments: Sequence[str | Path], cwd: Path, **environment: str) -> str:
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

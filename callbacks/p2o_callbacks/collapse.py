@@ -50,13 +50,16 @@ class FiniteUpdates(Callback):
 
 
 class MetricBounds(Callback):
-    """Stops when a metric that is logged every step leaves its bounds.
+    """Stops when a metric that is logged every update leaves its bounds.
+
+    It looks once after each update; micro-batches in between, and steps without an update, change
+    nothing. A value that is not a number was not measured, and counts for nothing.
 
     Args:
         metric: Its name, such as ``train/entropy``.
         minimum: Lowest good value; None for no bound.
         maximum: Highest good value; None for no bound.
-        patience: Steps in a row outside the bounds before the run is stopped.
+        patience: Updates in a row outside the bounds before the run is stopped.
 
     Raises:
         ConfigurationError: There are bounds, but nothing logs the metric; or no patience.
@@ -77,7 +80,11 @@ class MetricBounds(Callback):
         _check_patience(patience)
         self.metric, self.minimum, self.maximum = metric, minimum, maximum
         self.patience = patience
-        self._outside = 0
+        self._outside = self._updates = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take note of the updates made before."""
+        self._updates = trainer.global_step
 
     def on_train_batch_end(
         self,
@@ -87,15 +94,19 @@ class MetricBounds(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Compare the step's value."""
+        """Compare the update's value."""
         if self.minimum is None and self.maximum is None:
             return
+        if trainer.global_step == self._updates:
+            return
+        self._updates = trainer.global_step
         value = trainer.callback_metrics.get(self.metric)
         if value is None:
             raise ConfigurationError(f"nothing logs the metric {self.metric}")
         low = self.minimum is not None and value < self.minimum
         high = self.maximum is not None and value > self.maximum
-        self._outside = self._outside + 1 if low or high else 0
+        if not value.isnan():
+            self._outside = self._outside + 1 if low or high else 0
         over = self._outside >= self.patience
         if trainer.strategy.reduce_boolean_decision(over, all=False):
             bounds = [

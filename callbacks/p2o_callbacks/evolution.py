@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,18 @@ class PromptEvolution(Callback):
     crash in the search loses no training, and a run that is over pays for no search. An empty hard
     set publishes an empty pool.
 
+    Between two searches the pool is dealt out anew at the start of each epoch: templates are for
+    the samples that are hard at that time, and one that has become hard draws from the cover.
+
     Every rank runs the same search; the engine behind `TemplateUser.evaluate_templates` is what
     shares the work. Logs ``evolution/metric_calls``, ``evolution/iterations``,
-    ``evolution/templates``, ``evolution/cover`` and ``evolution/best_score``. Writes each pool to
+    ``evolution/templates``, ``evolution/cover`` (templates in use, the empty one not counted) and
+    ``evolution/best_score`` of each search. Writes the pool of each epoch to
     ``evolution/epoch_NNNN.json`` under `directory`.
 
     Args:
         evolver: The search.
-        every_n_epochs: Epochs from one search to the next; the pool lives on in between.
+        every_n_epochs: Epochs from one search to the next; its templates live on in between.
         seed: Makes the search repeatable.
         directory: Where pools are written; None uses the trainer's root.
 
@@ -70,6 +75,7 @@ class PromptEvolution(Callback):
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
         self.evolved_epoch = 0
+        self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -83,17 +89,34 @@ class PromptEvolution(Callback):
         find_part(trainer, TemplateUser, "PromptEvolution").publish_pool(self.pool)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Search, when an epoch has ended whose hard set has not been searched for."""
+        """Search or deal, when an epoch has ended and this one has no pool yet."""
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         epoch = trainer.current_epoch
-        if epoch > self.evolved_epoch and epoch % self.every_n_epochs == 0:
-            self._evolve(trainer, user, epoch)
+        if epoch > self.evolved_epoch:
+            since = epoch % self.every_n_epochs
+            if since == 0:
+                self._evolve(trainer, user, epoch)
+            elif self.pool.cover:
+                self._deal(trainer, user, epoch, since)
             self.evolved_epoch = epoch
         user.publish_pool(self.pool)
 
+    def _deal(self, trainer: Trainer, user: TemplateUser, epoch: int, since: int) -> None:
+        """Deal out what was found `since` epochs ago to the hard set of the epoch that ended."""
+        found = replace(self.pool, assignment=self._searched)
+        assignment = self.evolver.deal(
+            found,
+            self._hard_set(trainer),
+            group_size=user.group_size,
+            seed=self._derive_seed("search", epoch - since),
+        )
+        self.pool = replace(found, assignment=assignment)
+        self._write_pool(trainer, epoch)
+
     def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
+        # Counted anew, so that a search that was broken off is made again with the same seeds.
+        self._trials = 0
         hard_set = self._hard_set(trainer)
-        directory = (self.directory or Path(trainer.default_root_dir)) / "evolution"
         display = trainer.progress_bar_callback
         report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
         evolution = self.evolver.evolve(
@@ -104,6 +127,7 @@ class PromptEvolution(Callback):
             report=report,
         )
         self.pool = evolution.pool
+        self._searched = evolution.pool.assignment
         outcome = _outcome(len(hard_set), evolution)
         if isinstance(display, EvolutionDisplay):
             display.evolution_end(outcome)
@@ -115,12 +139,12 @@ class PromptEvolution(Callback):
             "evolution/metric_calls": evolution.metric_calls,
             "evolution/iterations": evolution.iterations,
             "evolution/templates": len(templates),
-            "evolution/cover": len(self.pool.cover),
+            "evolution/cover": len(self.pool.in_use),
             "evolution/best_score": max(scores, default=0.0),
         }
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=trainer.global_step)
-        _write_pool(directory / f"epoch_{epoch:04d}.json", self.pool)
+        self._write_pool(trainer, epoch)
 
     def _evaluate(
         self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, str]]
@@ -134,6 +158,17 @@ class PromptEvolution(Callback):
                 f"{len(pairs)} pairs; it has to return one for each, in their order"
             )
         return trials
+
+    @rank_zero_only
+    def _write_pool(self, trainer: Trainer, epoch: int) -> None:
+        folder = (self.directory or Path(trainer.default_root_dir)) / "evolution"
+        folder.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(self.pool.state_dict(), indent=2)
+        path = folder / f"epoch_{epoch:04d}.json"
+        # Written aside, for a kill must not leave half of it.
+        aside = path.with_name(path.name + ".part")
+        aside.write_text(content + "\n")
+        aside.replace(path)
 
     def _derive_seed(self, *place: int | str) -> int:
         """Seeds of one run must not come back in another whose seed is the next number."""
@@ -153,15 +188,15 @@ class PromptEvolution(Callback):
         """Primitives only; equal on all ranks, as every rank runs the same search."""
         return {
             "pool": self.pool.state_dict(),
+            "searched": {key: list(indices) for key, indices in self._searched.items()},
             "evolved_epoch": self.evolved_epoch,
-            "trials": self._trials,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote; the pool is published when training starts."""
         self.pool = PromptPool.from_state_dict(state_dict["pool"])
+        self._searched = {key: tuple(drawn) for key, drawn in state_dict["searched"].items()}
         self.evolved_epoch = state_dict["evolved_epoch"]
-        self._trials = state_dict["trials"]
 
 
 def _no_report(progress: EvolutionProgress) -> None:
@@ -169,8 +204,7 @@ def _no_report(progress: EvolutionProgress) -> None:
 
 
 def _outcome(hard_samples: int, evolution: Evolution) -> str:
-    if evolution.pool.cover:
-        number = len(evolution.pool.cover)
+    if number := len(evolution.pool.in_use):
         return f"{number} template{'s'[: number > 1]} for {hard_samples} hard samples"
     if evolution.pool.templates:
         bare = evolution.pool.templates[0].score or 0.0
@@ -182,9 +216,3 @@ def _outcome(hard_samples: int, evolution: Evolution) -> str:
 @rank_zero_only
 def _say(line: str) -> None:
     logger.info(line)
-
-
-@rank_zero_only
-def _write_pool(path: Path, pool: PromptPool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(pool.state_dict(), indent=2) + "\n")

@@ -13,7 +13,9 @@ class HardSampleMiner(Callback):
     """Keeps the hard set of every epoch: samples with too few solved rollouts.
 
     Counts the rollouts just made, templated or not: a sample solved with its template leaves the
-    set and is rolled out bare in the next epoch.
+    set and is rolled out bare in the next epoch. A rollout without a verdict counts for nothing: a
+    sample is hard only when it would be so whatever the missing verdicts were, and one with no
+    verdict at all keeps its standing.
 
     Logs at each epoch end ``hard/size``, ``hard/entered`` (never hard before), ``hard/solved``
     (were hard in the epoch before), ``hard/relapsed`` (solved once, hard again) and
@@ -22,7 +24,6 @@ class HardSampleMiner(Callback):
     Args:
         threshold: An integer is the number of solved rollouts below which a sample is hard (tau of
             the paper, 2 of 6); a float in (0, 1] the success rate below which it is.
-        solved_reward: Reward from which a rollout counts as solved.
 
     Raises:
         ConfigurationError: The threshold is not positive, or larger than the group.
@@ -34,13 +35,12 @@ class HardSampleMiner(Callback):
         trainer.callbacks[0].hard_set
     """
 
-    def __init__(self, threshold: int | float = 2, solved_reward: float = 1.0) -> None:
+    def __init__(self, threshold: int | float = 2) -> None:
         if threshold <= 0 or (isinstance(threshold, float) and threshold > 1):
             raise ConfigurationError(
                 f"threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
             )
         self.threshold = threshold
-        self.solved_reward = solved_reward
         self._hard_set: list[str] = []
         self._before: set[str] = set()
         self._ever_hard: set[str] = set()
@@ -67,13 +67,16 @@ class HardSampleMiner(Callback):
     def observe(self, groups: Sequence[GroupOutcome]) -> None:
         """Note how groups fared."""
         for group in groups:
-            successes = sum(reward >= self.solved_reward for reward in group.rewards)
+            known = [solved for solved in group.solved if solved is not None]
+            self._groups += 1
+            self._dead += len(set(_with_verdict(group))) <= 1
+            if not known:
+                continue
+            possible = len(group.solved) - known.count(False)
             # The quotient, since a rate times a size can be above the whole number it stands for.
             share = isinstance(self.threshold, float)
-            measure = successes / len(group.rewards) if share else successes
+            measure = possible / len(group.solved) if share else possible
             self._seen[group.sample_id] = measure < self.threshold
-            self._groups += 1
-            self._dead += len(set(group.rewards)) == 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch: what was seen becomes the hard set."""
@@ -109,3 +112,11 @@ class HardSampleMiner(Callback):
         self._ever_hard = set(state_dict["ever_hard"])
         self._seen = dict(state_dict["seen"])
         self._groups, self._dead = state_dict["groups"], state_dict["dead"]
+
+
+def _with_verdict(group: GroupOutcome) -> list[float]:
+    return [
+        reward
+        for reward, solved in zip(group.rewards, group.solved, strict=True)
+        if solved is not None
+    ]

@@ -14,12 +14,14 @@ class Template:
         parents: Indices into the pool of the templates it was derived from.
         score: Mean score on the dev samples; None for a template that was not tried.
         dev_scores: Score on each dev sample, by sample id.
+        solved: Ids of the dev samples that it solves.
     """
 
     text: str
     parents: tuple[int, ...] = ()
     score: float | None = 0.0
     dev_scores: Mapping[str, float] = field(default_factory=dict)
+    solved: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PromptPool:
 
     Attributes:
         templates: All templates found, in order of discovery.
-        cover: Indices of those chosen for use.
+        cover: Indices of those chosen for use; the empty one can be among them.
         assignment: Hard sample id to one template index for each of its rollouts; None leaves that
             rollout bare.
     """
@@ -36,6 +38,11 @@ class PromptPool:
     templates: tuple[Template, ...] = ()
     cover: tuple[int, ...] = ()
     assignment: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+
+    @property
+    def in_use(self) -> tuple[int, ...]:
+        """The cover without the empty template, which is what a bare rollout has."""
+        return tuple(index for index in self.cover if self.templates[index].text.strip())
 
     def text_for(self, sample_id: str, rollout: int) -> str:
         """The template text for one rollout of a sample; empty when it is rolled out bare."""
@@ -52,6 +59,7 @@ class PromptPool:
                     "parents": list(template.parents),
                     "score": None if template.score is None else float(template.score),
                     "dev_scores": {key: float(v) for key, v in template.dev_scores.items()},
+                    "solved": sorted(template.solved),
                 }
                 for template in self.templates
             ],
@@ -64,7 +72,13 @@ class PromptPool:
         """Rebuild what `state_dict` wrote."""
         return cls(
             templates=tuple(
-                Template(t["text"], tuple(t["parents"]), t["score"], dict(t["dev_scores"]))
+                Template(
+                    t["text"],
+                    tuple(t["parents"]),
+                    t["score"],
+                    dict(t["dev_scores"]),
+                    frozenset(t["solved"]),
+                )
                 for t in state["templates"]
             ),
             cover=tuple(state["cover"]),

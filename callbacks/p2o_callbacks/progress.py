@@ -57,13 +57,14 @@ class LoopProgress(ProgressBar):
         console = Console(stderr=True)
         self._live = console.is_terminal
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             # What is too long for the terminal is cut here, and no other column shrinks for it.
             TextColumn(
                 "{task.fields[note]}",
+                markup=False,
                 table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
             ),
             console=console,
@@ -157,7 +158,7 @@ class LoopProgress(ProgressBar):
 
     def _say(self, line: str) -> None:
         if self._progress is not None and self._live:
-            self._progress.console.print(line, highlight=False)
+            self._progress.console.print(line, markup=False, highlight=False)
         else:
             print(line, file=sys.stderr, flush=True)
 

@@ -4,7 +4,7 @@ Each callback looks for an object that has these members on ``trainer.datamodule
 ``trainer.train_dataloader``, then the LightningModule.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -15,15 +15,18 @@ from p2o_callbacks.pool import PromptPool
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """The rewards of all rollouts of one sample, gathered over ranks.
+    """How all rollouts of one sample fared, gathered over ranks.
 
     Attributes:
         sample_id: Stable identity of the sample.
         rewards: One reward for each rollout.
+        solved: Whether each rollout solved the sample; None where the verifier failed or timed out,
+            which is no evidence either way.
     """
 
     sample_id: str
     rewards: tuple[float, ...]
+    solved: tuple[bool | None, ...]
 
 
 GroupObserver = Callable[[Sequence[GroupOutcome]], None]
@@ -55,16 +58,21 @@ class TemplateTrial:
     """How one template fared on one sample.
 
     Attributes:
-        score: Higher is better; 1.0 solves the sample.
+        score: Higher is better.
+        solved: Whether the response solves the sample; False also where the verifier failed.
         question: The sample's text.
         response: What the policy answered.
         feedback: What a reflection model should know of it.
+        repeatable: Whether another trial would come out the same, as with greedy decoding; a search
+            keeps such a result and does not ask for it again.
     """
 
     score: float
+    solved: bool
     question: str
     response: str
     feedback: str
+    repeatable: bool = False
 
 
 EvaluateTemplates = Callable[[Sequence[tuple[str, str]]], list[TemplateTrial]]
@@ -111,7 +119,7 @@ class Evolution:
 
     Attributes:
         pool: The next prompt pool; empty when nothing was found.
-        metric_calls: Sample evaluations spent.
+        metric_calls: Sample evaluations asked for; a result that was kept costs none.
         iterations: Rounds of proposals.
     """
 
@@ -140,6 +148,22 @@ class Evolver(Protocol):
             group_size: Rollouts a sample, so templates to assign to each.
             seed: Makes the search repeatable.
             report: Called as the search goes on.
+        """
+        ...
+
+    def deal(
+        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
+    ) -> Mapping[str, tuple[int | None, ...]]:
+        """Deal the templates of an earlier search out to the hard samples of today.
+
+        Args:
+            pool: What the search found.
+            hard_set: Sample ids.
+            group_size: Rollouts a sample.
+            seed: That of the search, so that a sample which is still hard keeps its templates.
+
+        Returns:
+            The assignment, see `PromptPool`.
         """
         ...
 

@@ -9,11 +9,16 @@ from p2o.data.metrics import mean
 from p2o.rollout.runner import Rollout
 
 Advantages = Callable[[Tensor], Tensor]
-"""Rewards `[G, K]` to advantages `[G, K]`, for groups that are rolled out together."""
+"""Rewards `[G, K]` to advantages `[G, K]`, for groups that are rolled out together. A reward that
+is not a number has no verdict behind it: it counts for nothing, and its advantage is 0."""
 
 
 class Baseline(Protocol):
     """Turns rewards into advantages, templated groups in a way of their own."""
+
+    def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Take note of every group that is sampled, also of those that are not trained on."""
+        ...
 
     def advantages(
         self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
@@ -21,8 +26,9 @@ class Baseline(Protocol):
         """Advantages `[G, K]`.
 
         Args:
-            groups: G groups of K rollouts.
-            rewards: `[G, K]`, shaped; the verifier's own stand in the rollouts.
+            groups: G groups of K rollouts, all of which have been observed.
+            rewards: `[G, K]`, shaped, not a number where there is no verdict; the verifier's own
+                stand in the rollouts.
             estimate: What bare groups get.
         """
         ...
@@ -38,6 +44,9 @@ class Baseline(Protocol):
 
 class GroupMean:
     """Templated groups are groups like any other (the paper)."""
+
+    def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Nothing to note."""
 
     def advantages(
         self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
@@ -65,17 +74,22 @@ class BareSuccessRate:
     def __init__(self) -> None:
         self._rates: dict[str, float] = {}
 
+    def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Keep the success of bare groups."""
+        for group in groups:
+            known = [rollout.score.reward for rollout in group if not rollout.score.failed]
+            if known and not any(rollout.templated for rollout in group):
+                self._rates[group[0].prompt.id] = mean(known)
+
     def advantages(
         self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
     ) -> Tensor:
         """See `Baseline`."""
         advantages = estimate(rewards).clone()
         for index, group in enumerate(groups):
-            sample = group[0].prompt.id
             if any(rollout.templated for rollout in group):
-                advantages[index] = rewards[index] - self._rates.get(sample, 0.0)
-            else:
-                self._rates[sample] = mean([rollout.score.reward for rollout in group])
+                rate = self._rates.get(group[0].prompt.id, 0.0)
+                advantages[index] = (rewards[index] - rate).nan_to_num(0.0)
         return advantages
 
     def state_dict(self) -> dict[str, float]:

@@ -17,17 +17,17 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from rich.console import Console
 
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
+from p2o.data.hub import cached_if_unreachable
 from p2o.data.inspect import WIDTH, print_inspection, print_overlaps
 from p2o.data.preparation import prepare
-from p2o.data.rows import cached_if_unreachable
 from p2o.errors import UserError
 from p2o.models import load_tokenizer
 from p2o.rollout.rendering import ChatRenderer
+from p2o.terminal import Terminal, print_error
 
 HELP = {
     "inspect": "how many prompts, how long, what is left out and why, and three as they are read",
@@ -35,20 +35,20 @@ HELP = {
 }
 
 
-def inspect(config: DictConfig, console: Console) -> None:
+def inspect(config: DictConfig, console: Terminal) -> None:
     """Show the prompts of a run.
 
     Raises:
         UserError: ``p2o-train`` would refuse them, too.
     """
     with cached_if_unreachable():
-        tokenizer = load_tokenizer(config.model.path)
+        tokenizer = load_tokenizer(config.model.path, config.model.get("options"))
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
     split = prepare(config, renderer, build(config.verifier, "verifier"))
     print_inspection(split, renderer, console)
 
 
-def contamination(config: DictConfig, console: Console, output: Path | None = None) -> None:
+def contamination(config: DictConfig, console: Terminal, output: Path | None = None) -> None:
     """Show which training questions are in a benchmark.
 
     Args:
@@ -107,6 +107,7 @@ def read_config(overrides: Sequence[str], folder: Path | None) -> DictConfig:
         return compose(CONFIG_NAME, overrides=list(overrides))
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-data``."""
     parser = argparse.ArgumentParser(
@@ -122,9 +123,9 @@ def main() -> None:
         if name == "contamination":
             command.add_argument("--output", type=Path, help="write all of them, as JSON lines")
     arguments = parser.parse_args()
-    quieten_libraries()
-    console = Console(width=WIDTH)
+    console = Terminal(width=WIDTH)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    quieten_libraries()
     try:
         config = read_config(arguments.overrides, arguments.config_dir)
         if arguments.command == "inspect":
@@ -132,7 +133,7 @@ def main() -> None:
         else:
             contamination(config, console, arguments.output)
     except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)
 
 

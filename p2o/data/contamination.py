@@ -134,12 +134,13 @@ def find_overlaps(
     found: list[Overlap] = []
     for prompt in train:
         own = split_words(prompt.question)
+        last = split_words(prompt.messages[-1]["content"])
         common = Counter(i for gram in ngrams(own, words) for i in holders.get(gram, ()))
         for index, count in sorted(common.items()):
             if count >= share * len(grams[index]):
                 name, question, text = questions[index]
                 contained = count / len(grams[index])
-                found.append(Overlap(prompt, name, question, contained, own == text))
+                found.append(Overlap(prompt, name, question, contained, text in (own, last)))
     return found
 
 

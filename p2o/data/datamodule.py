@@ -1,6 +1,7 @@
 """The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -89,6 +90,7 @@ class RolloutDataModule(LightningDataModule):
             held_out_samples,
             ledger,
             refresh_engine,
+            lambda: module.trainer.global_step,
             seed,
         )
 
@@ -125,6 +127,12 @@ class RolloutDataModule(LightningDataModule):
         self, pairs: Sequence[tuple[str, str]], seed: int
     ) -> list[TemplateTrial]:
         """See `p2o_callbacks.TemplateUser`."""
+        unknown = {sample_id for sample_id, _ in pairs} - self._prompts.keys()
+        if unknown:
+            raise UserError(
+                f"ckpt_path: {len(unknown)} of the checkpoint's hard samples are not in this data; "
+                "resume with the data configuration of the first run"
+            )
         with self.ledger.phase("evolution"):
             self._refresh_search()
             self.ledger.add_shared(metric_calls=len(pairs))
@@ -133,7 +141,11 @@ class RolloutDataModule(LightningDataModule):
                 self.evolution_sampling,
                 seed,
             )
-        return [_trial(rollout, pair[1]) for rollout, pair in zip(rollouts, pairs, strict=True)]
+        greedy = self.evolution_sampling.temperature == 0
+        return [
+            replace(_trial(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
+            for rollout, pair in zip(rollouts, pairs, strict=True)
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """Ledger, place in the epoch, and what was measured; order and seeds follow from these."""
@@ -141,12 +153,13 @@ class RolloutDataModule(LightningDataModule):
             "ledger": self.ledger.state_dict(),
             "loader": self.loader.state_dict(),
             "credit": self.loader.builder.credit.baseline.state_dict(),
-            "baseline": dict(self.evaluation.baseline),
+            "evaluation": self.evaluation.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
-        missing = set(self.evaluation.baseline or state_dict["baseline"]) - {
+        baseline = state_dict["evaluation"]["baseline"]
+        missing = set(self.evaluation.baseline or baseline) - {
             prompt.id for prompt in self.evaluation.prompts
         }
         if missing:
@@ -157,7 +170,7 @@ class RolloutDataModule(LightningDataModule):
         self.ledger.load_state_dict(state_dict["ledger"])
         self.loader.load_state_dict(state_dict["loader"])
         self.loader.builder.credit.baseline.load_state_dict(state_dict["credit"])
-        self.evaluation.baseline = dict(state_dict["baseline"])
+        self.evaluation.load_state_dict(state_dict["evaluation"])
 
 
 def _refresh(runner: RolloutRunner, module: P2OModule) -> None:
@@ -170,8 +183,10 @@ def _trial(rollout: Rollout, template: str) -> TemplateTrial:
     prompt, score = rollout.prompt, rollout.score
     if template.strip() and not rollout.templated:
         feedback = "The instruction is too long for the prompt budget; write a much shorter one."
-        return TemplateTrial(0.0, prompt.question, rollout.response, feedback)
-    if score.reward >= 1.0:
+        return TemplateTrial(0.0, False, prompt.question, rollout.response, feedback)
+    if score.failed:
+        feedback = f"The answer could not be checked. The correct answer is {prompt.gold}."
+    elif score.solved:
         feedback = f"Correct. The answer is {prompt.gold}."
     elif score.answer is None:
         feedback = f"No answer was found in the response. The correct answer is {prompt.gold}."
@@ -179,4 +194,6 @@ def _trial(rollout: Rollout, template: str) -> TemplateTrial:
         feedback = f"Wrong: the answer given was {score.answer}, the correct one is {prompt.gold}."
     if score.detail:
         feedback += f" ({score.detail})"
-    return TemplateTrial(score.reward, prompt.question, rollout.response, feedback)
+    return TemplateTrial(
+        score.reward, bool(score.solved), prompt.question, rollout.response, feedback
+    )

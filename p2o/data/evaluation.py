@@ -1,11 +1,14 @@
-"""Held-out evaluation as a loader: bare prompts in, mean rewards out."""
+"""Held-out evaluation as a loader: bare prompts in, accuracies out."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, tensor
 
 from p2o.data.prompt import Prompt
+from p2o.errors import UserError
 from p2o.ledger import Ledger
 from p2o.preemption import uninterruptible
 from p2o.rollout.engine import SamplingParameters
@@ -18,12 +21,14 @@ class EvaluationBatch:
     """Results of one evaluation.
 
     Attributes:
-        rewards: `[N]`, mean over the samples of each prompt.
+        accuracies: `[N]`, share of each prompt's samples that are solved.
+        reward: Mean reward of all samples.
         hard: `[N]`, whether the untrained policy never got the prompt right.
         rollouts: What the method has spent so far.
     """
 
-    rewards: Tensor
+    accuracies: Tensor
+    reward: float
     hard: Tensor
     rollouts: int
 
@@ -38,7 +43,16 @@ class EvaluationLoader:
         samples: Responses to each prompt.
         ledger: Counts under ``evaluation``.
         refresh_engine: Gives the engine the current weights.
+        updates: Tells how many updates these have had.
         seed: Of the run; every evaluation of a run uses the same one.
+
+    Attributes:
+        baseline: Accuracy by prompt id, of the untrained policy.
+        latest: The same, of the last evaluation.
+        measured_at: The number of updates before that.
+
+    Raises:
+        UserError: Several samples are asked for where all would be the same.
     """
 
     def __init__(
@@ -49,29 +63,51 @@ class EvaluationLoader:
         samples: int,
         ledger: Ledger,
         refresh_engine: Callable[[], None],
+        updates: Callable[[], int],
         seed: int,
     ) -> None:
+        if samples > 1 and sampling.temperature == 0:
+            raise UserError(
+                f"data.held_out_samples={samples}: at temperature 0 all are the same; give 1, or "
+                "raise sampling.held_out.temperature"
+            )
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
+        self.updates = updates
         self.baseline: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
+        self.measured_at: int | None = None
 
     def __len__(self) -> int:
         return 1
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        results = self.evaluate()
+        results, reward = self.evaluate()
         if not self.baseline:
             self.baseline = results
-        self.latest = results
+        self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
-            rewards=tensor(list(results.values())),
+            accuracies=tensor(list(results.values())),
+            reward=reward,
             hard=tensor([self.baseline[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
         )
 
-    def evaluate(self) -> dict[str, float]:
-        """Mean reward by prompt id."""
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured."""
+        return {
+            "baseline": dict(self.baseline),
+            "latest": dict(self.latest),
+            "measured_at": self.measured_at,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        self.baseline, self.latest = dict(state_dict["baseline"]), dict(state_dict["latest"])
+        self.measured_at = state_dict["measured_at"]
+
+    def evaluate(self) -> tuple[dict[str, float], float]:
+        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
         with self.ledger.phase("evaluation"), uninterruptible():
             self.refresh_engine()
             rollouts = self.runner.run(
@@ -79,7 +115,6 @@ class EvaluationLoader:
                 self.sampling,
                 derive_seed(self.seed, "evaluation"),
             )
-        results: dict[str, float] = dict.fromkeys((prompt.id for prompt in self.prompts), 0.0)
-        for rollout in rollouts:
-            results[rollout.prompt.id] += rollout.score.reward / self.samples
-        return results
+        solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
+        accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
+        return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)

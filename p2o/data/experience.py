@@ -1,7 +1,8 @@
 """From scored groups to the micro-batches of their optimiser steps."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,6 +20,25 @@ from p2o.rollout.runner import Rollout
 
 ScoreResponses = Callable[[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]], list[Tensor]]
 """Log-probabilities `[T]` of each response after its context, by the trainer's own forward."""
+
+Groups = Sequence[Sequence[Rollout]]
+
+
+@dataclass
+class Experience:
+    """What groups that were rolled out together give to learn from.
+
+    Attributes:
+        micro_batches: Those of all their optimiser steps, in order. None stands for a micro-batch
+            of a step without any gradient: nothing happens in it, on any rank.
+        advantages: `[G, K]`.
+        weight_zero: By verdict of a templated rollout, tokens that its weights drop and tokens in
+            all, of all ranks.
+    """
+
+    micro_batches: list[MiniBatch | None]
+    advantages: Tensor
+    weight_zero: Counter[tuple[bool, str]] = field(default_factory=Counter)
 
 
 class ExperienceBuilder:
@@ -49,65 +69,102 @@ class ExperienceBuilder:
         ledger: Ledger,
     ) -> None:
         self.sizes, self.credit, self.strategy, self.ledger = sizes, credit, strategy, ledger
-        self.kl = kl
-        # With either term in the loss every response has a gradient, whatever its advantage.
-        self.all_carry = kl.in_loss or entropy_bonus
+        self.kl, self.entropy_bonus = kl, entropy_bonus
         self._score, self._score_reference = score, score_reference
 
-    def build(self, groups: Sequence[Sequence[Rollout]]) -> tuple[list[MiniBatch], Tensor]:
-        """All micro-batches of groups that were rolled out together, and advantages `[G, K]`.
+    def with_contrast(self, groups: Groups) -> list[Sequence[Rollout]]:
+        """Those of `groups` whose verdicts give the policy loss a gradient."""
+        return [
+            group
+            for group, row in zip(groups, self.credit.verdicts(groups).tolist(), strict=True)
+            if any(
+                self.credit.counts(rollout) and self._teaches(rollout, advantage)
+                for rollout, advantage in zip(group, row, strict=True)
+            )
+        ]
 
-        Old log-probabilities of every one are computed before the first is handed out, because
-        the update that follows changes the weights.
+    def build(self, groups: Groups) -> Experience:
+        """What groups that were rolled out together give to learn from.
+
+        Old log-probabilities of every micro-batch are computed before the first is handed out,
+        because the update that follows changes the weights.
         """
-        advantages = self.credit.assign(groups, self._penalties(groups))
-        micro_batches: list[MiniBatch] = []
+        experience = Experience([], self.credit.assign(groups, self._penalties(groups)))
         for start in range(0, len(groups), self.sizes.mini_batch):
             part = slice(start, start + self.sizes.mini_batch)
-            micro_batches += self._mini_batch(groups[part], advantages[part], start == 0)
-        return micro_batches, advantages
-
-    def idle(self) -> MiniBatch:
-        """A micro-batch of an optimiser step that has nothing to learn from."""
-        return replace(collate([self._filler((0,), (0,))], 1, 1), idle=True)
+            advantages = experience.advantages[part]
+            experience.micro_batches += self._mini_batch(
+                groups[part], advantages, start == 0, experience.weight_zero
+            )
+        experience.weight_zero = sum(gather(experience.weight_zero), Counter())
+        return experience
 
     def _mini_batch(
-        self, groups: Sequence[Sequence[Rollout]], advantages: Tensor, on_policy: bool
-    ) -> list[MiniBatch]:
+        self,
+        groups: Groups,
+        advantages: Tensor,
+        on_policy: bool,
+        weight_zero: Counter[tuple[bool, str]],
+    ) -> Sequence[MiniBatch | None]:
         counted = [
             (rollout, advantage)
             for group, row in zip(groups, advantages.tolist(), strict=True)
             for rollout, advantage in zip(group, row, strict=True)
             if self.credit.counts(rollout)
         ]
-        kept = [pair for pair in counted if self._carries_gradient(*pair)]
+        kept = [pair for pair in counted if self._needs_network(*pair)]
         kept.sort(key=lambda pair: len(pair[0].bare_ids) + len(pair[0].completion.token_ids))
-        rows = self._rows(kept[rank() :: world_size()], on_policy)
+        rows = self._rows(kept[rank() :: world_size()], on_policy, weight_zero)
         tokens = sum(len(rollout.completion.token_ids) for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
             masked = sum(int((~row.counts).sum()) for row in rows if row.counts is not None)
             tokens -= sum(gather(masked))
+        rows = [row for row in rows if self._has_gradient(row)]
+        if not maximum(len(rows)):
+            return [None] * self.sizes.micro_batches
         shares = torch.arange(len(rows)).tensor_split(self.sizes.micro_batches)
         return [
             collate(
-                [rows[index] for index in share.tolist()] or [self._shortest(groups)],
+                [rows[index] for index in share.tolist()] or [self._filler(groups)],
                 total_tokens=max(tokens, 1),
                 total_sequences=max(len(counted), 1),
+                with_reference=self._score_reference is not None,
             )
             for share in shares
         ]
 
-    def _carries_gradient(self, rollout: Rollout, advantage: float) -> bool:
-        if self.all_carry:
-            return True
+    def _teaches(self, rollout: Rollout, advantage: float) -> bool:
+        """Whether the policy loss has a gradient for a response, token weights aside."""
         if not rollout.template:
             return advantage != 0
-        # Which tokens leave the denominator is known only of responses that are scored.
-        if not self.strategy.masked_in_denominator:
-            return True
-        return self.strategy.carries_gradient(advantage, rollout.score.reward)
+        return self.strategy.carries_gradient(advantage, bool(rollout.score.solved))
 
-    def _rows(self, kept: Sequence[tuple[Rollout, float]], on_policy: bool) -> list[Row]:
+    def _needs_network(self, rollout: Rollout, advantage: float) -> bool:
+        if self.entropy_bonus or self._teaches(rollout, advantage):
+            return True
+        if self.kl.in_loss and self._sampled_after_gradient_context(rollout):
+            return True
+        # Which tokens leave the denominator is known only of responses that are scored.
+        return bool(rollout.template) and not self.strategy.masked_in_denominator
+
+    def _has_gradient(self, row: Row) -> bool:
+        """Whether any term of the loss has a gradient for a row, its token weights known."""
+        in_divergence = self.kl.in_loss and row.reference_log_probs is not None
+        return self.entropy_bonus or in_divergence or row.has_policy_gradient
+
+    def _sampled_after_gradient_context(self, rollout: Rollout) -> bool:
+        """Whether the response is a sample of the policy in the context that is trained.
+
+        Tokens of another context tell nothing of a divergence in this one.
+        """
+        return not rollout.template or rollout.sampled_after == self.strategy.gradient_context
+
+    def _rows(
+        self,
+        kept: Sequence[tuple[Rollout, float]],
+        on_policy: bool,
+        weight_zero: Counter[tuple[bool, str]],
+    ) -> list[Row]:
         """Apply the distillation strategy, after one call for all log-probabilities it needs."""
         strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
         wanted = [
@@ -123,13 +180,14 @@ class ExperienceBuilder:
             old, weights, counts = self._old_context(rollout), None, None
             token_advantages: Tensor | float = advantage
             if rollout.template:
+                solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
                 templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
                 if strategy.needs_log_probs:
                     weights = strategy.token_weights(bare, templated)
-                token_advantages = strategy.token_advantages(
-                    advantage, rollout.score.reward, bare, templated
-                )
+                    weight_zero[solved, "zero"] += int((weights == 0).sum())
+                    weight_zero[solved, "all"] += len(weights)
+                token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
                 if weights is not None and not strategy.masked_in_denominator:
                     counts = weights != 0
             rows.append(
@@ -139,7 +197,7 @@ class ExperienceBuilder:
                     advantage=token_advantages,
                     old_log_probs=None if old is None else scored.get((index, old)),
                     token_weights=weights,
-                    reference_log_probs=references[index],
+                    reference_log_probs=references.get(index),
                     counts=counts,
                 )
             )
@@ -159,18 +217,32 @@ class ExperienceBuilder:
             return []
         return [old]
 
-    def _references(self, rollouts: Sequence[Rollout]) -> Sequence[Tensor | None]:
+    def _references(self, rollouts: Sequence[Rollout]) -> Mapping[int, Tensor]:
+        """Log-probabilities of the reference policy, by index, where they measure a divergence."""
         if self._score_reference is None:
-            return [None] * len(rollouts)
-        contexts = [(rollout, self._gradient_context(rollout)) for rollout in rollouts]
-        return self._scored(self._score_reference, contexts)
+            return {}
+        measured = [i for i, r in enumerate(rollouts) if self._sampled_after_gradient_context(r)]
+        contexts = [(rollouts[i], self._gradient_context(rollouts[i])) for i in measured]
+        log_probs = self._scored(self._score_reference, contexts)
+        return dict(zip(measured, log_probs, strict=True))
 
-    def _penalties(self, groups: Sequence[Sequence[Rollout]]) -> Tensor | float:
-        """What the divergence from the reference policy takes from each reward, `[G, K]`."""
+    def _penalties(self, groups: Groups) -> Tensor | float:
+        """What the divergence from the reference policy takes from each reward, `[G, K]`.
+
+        Nothing where it cannot be measured.
+        """
         if not self.kl.in_reward or self._score_reference is None:
             return 0.0
         everything = [rollout for group in groups for rollout in group]
-        mine = [(r, self._gradient_context(r)) for r in everything[rank() :: world_size()]]
+        measured = [
+            index
+            for index, rollout in enumerate(everything)
+            if self._sampled_after_gradient_context(rollout)
+        ]
+        mine = [
+            (everything[index], self._gradient_context(everything[index]))
+            for index in measured[rank() :: world_size()]
+        ]
         sums = [
             kl_estimate(policy, reference, self.kl.estimator).sum().item()
             for policy, reference in zip(
@@ -179,7 +251,10 @@ class ExperienceBuilder:
                 strict=True,
             )
         ]
-        return self.kl.coefficient * torch.tensor(gather_shards(sums)).view(len(groups), -1)
+        penalties = torch.zeros(len(everything))
+        places = torch.tensor(measured, dtype=torch.long)
+        penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
+        return penalties.view(len(groups), -1)
 
     def _scored(
         self, score: ScoreResponses, contexts: Sequence[tuple[Rollout, Context]]
@@ -191,18 +266,10 @@ class ExperienceBuilder:
             self.ledger.add(scored_tokens=sum(len(context) + len(ids) for context, ids in pairs))
             return score(pairs)
 
-    def _shortest(self, groups: Sequence[Sequence[Rollout]]) -> Row:
+    def _filler(self, groups: Groups) -> Row:
+        """A row that is no part of the loss: every rank must go through the network every step."""
         rollouts = [rollout for group in groups for rollout in group]
         shortest = min(rollouts, key=lambda rollout: len(rollout.completion.token_ids))
-        return self._filler(shortest.bare_ids, shortest.completion.token_ids)
-
-    def _filler(self, context_ids: tuple[int, ...], response_ids: tuple[int, ...]) -> Row:
-        """A row that is no part of the loss: every rank must go through the network every step."""
-        nothing = torch.zeros(len(response_ids))
-        return Row(
-            context_ids,
-            response_ids,
-            0.0,
-            reference_log_probs=None if self._score_reference is None else nothing,
-            counts=nothing.bool(),
-        )
+        response_ids = shortest.completion.token_ids
+        nothing = torch.zeros(len(response_ids), dtype=torch.bool)
+        return Row(shortest.bare_ids, response_ids, 0.0, counts=nothing)

@@ -4,15 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from p2o.data.contamination import Overlap, describe, worst_first
 from p2o.data.deepmath import answer_kind
 from p2o.data.prompt import Prompt
 from p2o.data.sources import Split
 from p2o.rollout.rendering import ChatRenderer
+from p2o.terminal import Terminal
 
 WIDTH = 80
 SAMPLES = 3
@@ -24,7 +23,7 @@ BARS, BAR = 8, 30
 SHARES = {"least": 0.0, "median": 0.5, "90 %": 0.9, "99 %": 0.99, "most": 1.0}
 
 
-def print_inspection(split: Split, renderer: ChatRenderer, console: Console) -> None:
+def print_inspection(split: Split, renderer: ChatRenderer, console: Terminal) -> None:
     """Show how many prompts there are, how long they are, and three of them.
 
     Args:
@@ -43,16 +42,15 @@ def print_inspection(split: Split, renderer: ChatRenderer, console: Console) -> 
     for number, prompt in enumerate(split.train[:SAMPLES], 1):
         console.rule(f"training prompt {number}, id {prompt.id}", align="left")
         text = renderer.tokenizer.decode(renderer.render(prompt.messages))
-        # Brackets are no markup here.
-        console.print(Text(str(text)), soft_wrap=True)
-        console.print(Text(f"right: {' or '.join(prompt.golds)}"), soft_wrap=True, style="bold")
+        console.print(str(text), soft_wrap=True)
+        console.print(f"right: {' or '.join(prompt.golds)}", soft_wrap=True, style="bold")
 
 
 def print_overlaps(
     prompts: Sequence[Prompt],
     benchmarks: Mapping[str, Sequence[Prompt]],
     found: Sequence[Overlap],
-    console: Console,
+    console: Terminal,
 ) -> None:
     """Show how many training prompts are in which benchmark, and the ten that are so most.
 
@@ -75,7 +73,7 @@ def print_overlaps(
         table.add_row(name, *map(_number, counts))
     console.print(table)
     for overlap in worst_first(found)[:SHOWN]:
-        console.print(Text(describe(overlap)), soft_wrap=True)
+        console.print(describe(overlap), soft_wrap=True)
 
 
 def quantile(values: Sequence[int], share: float) -> int:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from p2o.data.experience import ExperienceBuilder
-from p2o.data.metrics import rollout_metrics, template_metrics
+from p2o.data.metrics import rollout_metrics, template_metrics, weight_metrics
 from p2o.data.minibatch import MiniBatch
 from p2o.data.prompt import Prompt
 from p2o.data.sizes import BatchSizes
 from p2o.distributed import gather, rank, world_size
 from p2o.errors import UserError
 from p2o.ledger import Ledger
+from p2o.preemption import stop_if_told
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.seeds import derive_seed
@@ -28,7 +29,8 @@ class RolloutLoader:
     weights of the update before it. Every rank sees all groups and keeps its share of the rows.
 
     An epoch is one pass over the prompts. With dynamic sampling that makes fewer optimiser steps
-    than the length says; the rest of them are idle, and change nothing.
+    than the length says. In place of the micro-batches of such a step, and of one without any
+    gradient, stands None: Lightning then takes no step.
 
     Args:
         prompts: The training prompts.
@@ -64,13 +66,15 @@ class RolloutLoader:
         self.observers: list[GroupObserver] = []
         # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
         self._epoch, self._start, self._cursor = -1, 0, 0
-        self._micro_batches: list[MiniBatch] = []
+        self._micro_batches: list[MiniBatch | None] = []
         self._ranks = 1
+        # Rollouts of the batch at hand that were to have a template and had no room for it.
+        self._overflows = 0
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
 
-    def __iter__(self) -> Iterator[MiniBatch]:
+    def __iter__(self) -> Iterator[MiniBatch | None]:
         epoch, done = self.position()
         if self._epoch != epoch:
             self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
@@ -84,37 +88,45 @@ class RolloutLoader:
         random.Random(derive_seed(self.seed, "order", epoch)).shuffle(order)
         yield from self._hand_out(done - self._start)
         while self._cursor < len(order):
-            sampled, groups = [], []
+            stop_if_told()
+            # What is broken off here is done again, so nothing is taken over before all is done.
+            cursor, sampled, groups = self._cursor, [], []
             for _ in range(self.sizes.sampling_rounds):
                 missing = self.sizes.batch - len(groups)
-                prompts = order[self._cursor : self._cursor + missing]
+                prompts = order[cursor : cursor + missing]
                 if not prompts:
                     break
-                seed = derive_seed(self.seed, "rollout", epoch, self._cursor)
+                seed = derive_seed(self.seed, "rollout", epoch, cursor)
                 fresh = self._roll_out(prompts, seed)
-                self._cursor += len(prompts)
+                cursor += len(prompts)
                 sampled += fresh
-                groups += fresh if self.sizes.sampling_rounds == 1 else _with_contrast(fresh)
+                dynamic = self.sizes.sampling_rounds > 1
+                groups += self.builder.with_contrast(fresh) if dynamic else fresh
             self.runner.engine.release()
+            micro_batches = self._learn_from(sampled, groups)
             self._start += len(self._micro_batches)
-            self._micro_batches = self._learn_from(sampled, groups)
+            self._micro_batches, self._cursor = micro_batches, cursor
+            outcomes = [_outcome(group) for group in sampled]
+            for observer in self.observers:
+                observer(outcomes)
             yield from self._hand_out(0)
         for _ in range(self._start + len(self._micro_batches), len(self)):
             self._start += len(self._micro_batches)
-            self._micro_batches = [self.builder.idle()]
+            self._micro_batches = [None]
             yield from self._hand_out(0)
 
-    def _hand_out(self, first: int) -> Iterator[MiniBatch]:
-        for micro_batch in self._micro_batches[first:]:
-            with self.ledger.phase("train"):
-                self.ledger.add(trained_tokens=micro_batch.tokens)
+    def _hand_out(self, first: int) -> Iterator[MiniBatch | None]:
+        for index, micro_batch in enumerate(self._micro_batches[first:], self._start + first):
+            if index % self.sizes.micro_batches == 0:
+                stop_if_told()
             yield micro_batch
 
     def state_dict(self) -> dict[str, Any]:
         """What is left of the batch at hand, of all ranks: a resumed epoch goes on with it."""
-        # One more than is left, for a step that an exception broke off.
-        first = max(0, self.position()[1] - 1 - self._start)
-        rest = [vars(micro_batch) for micro_batch in self._micro_batches[first:]]
+        # From the last update on, which an exception may have broken off.
+        size = self.sizes.micro_batches
+        first = max(0, (self.position()[1] - 1) // size * size - self._start)
+        rest = [batch and vars(batch) for batch in self._micro_batches[first:]]
         return {
             "epoch": self._epoch,
             "start": self._start + first,
@@ -126,7 +138,8 @@ class RolloutLoader:
         """Take over what `state_dict` wrote; only in the same epoch does it matter."""
         everyones = state_dict["micro_batches"]
         mine = everyones[rank()] if rank() < len(everyones) else []
-        self._ranks, self._micro_batches = len(everyones), [MiniBatch(**m) for m in mine]
+        self._ranks = len(everyones)
+        self._micro_batches = [batch and MiniBatch(**batch) for batch in mine]
         self._epoch, self._start = state_dict["epoch"], state_dict["start"]
         self._cursor = state_dict["cursor"]
 
@@ -142,28 +155,32 @@ class RolloutLoader:
             self.refresh_engine()
             context = self.builder.strategy.rollout_context
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
+        self._overflows += sum(
+            bool(template.strip()) and not rollout.template
+            for (_, template), rollout in zip(pairs, rollouts, strict=True)
+        )
         groups = [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
-        outcomes = [GroupOutcome(group[0].prompt.id, _rewards(group)) for group in groups]
-        for observer in self.observers:
-            observer(outcomes)
+        self.builder.credit.observe(groups)
         return groups
 
-    def _learn_from(self, sampled: Groups, groups: Groups) -> list[MiniBatch]:
+    def _learn_from(self, sampled: Groups, groups: Groups) -> list[MiniBatch | None]:
         """What `groups` are to be trained on; logs what all that were sampled look like."""
         metrics = rollout_metrics(sampled)
-        metrics["rollout/template_overflows"] = float(self.runner.overflows)
-        if not groups:
-            micro_batches = [self.builder.idle() for _ in range(self.sizes.micro_batches)]
-        else:
-            micro_batches, advantages = self.builder.build(groups)
-            metrics |= template_metrics(groups, advantages)
+        metrics["rollout/template_overflows"] = float(self._overflows)
+        self._overflows = 0
+        micro_batches: list[MiniBatch | None] = [None] * self.sizes.micro_batches
+        if groups:
+            experience = self.builder.build(groups)
+            micro_batches = experience.micro_batches
+            metrics |= template_metrics(groups, experience.advantages)
+            metrics |= weight_metrics(experience.weight_zero)
         self._log(metrics)
         return micro_batches
 
 
-def _rewards(group: Sequence[Rollout]) -> tuple[float, ...]:
-    return tuple(rollout.score.reward for rollout in group)
-
-
-def _with_contrast(groups: Groups) -> Groups:
-    return [group for group in groups if len(set(_rewards(group))) > 1]
+def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
+    return GroupOutcome(
+        group[0].prompt.id,
+        tuple(rollout.score.reward for rollout in group),
+        tuple(rollout.score.solved for rollout in group),
+    )

@@ -1,6 +1,6 @@
 """What a batch of groups looks like in numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -16,9 +16,9 @@ def rollout_metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
     """Summarise groups of rollouts for the log."""
     rollouts = [rollout for group in groups for rollout in group]
     statuses = [rollout.score.status for rollout in rollouts]
+    judged = [rollout for rollout in rollouts if not rollout.score.failed]
     metrics = {
-        "reward/mean": mean([rollout.score.reward for rollout in rollouts]),
-        "groups/dead": mean([len({r.score.reward for r in group}) == 1 for group in groups]),
+        "groups/dead": mean([len(_verdicts(group)) <= 1 for group in groups]),
         "groups/templated": mean([any(r.templated for r in group) for group in groups]),
         "response/tokens": mean([len(rollout.completion.token_ids) for rollout in rollouts]),
         "response/cut": mean([r.completion.finish_reason == "length" for r in rollouts]),
@@ -26,10 +26,35 @@ def rollout_metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
         "verifier/failed": mean([s in (Status.TIMEOUT, Status.ERROR) for s in statuses]),
         **{f"verifier/{status}": float(statuses.count(status)) for status in Status},
     }
-    templated = [r for group in groups if any(r.templated for r in group) for r in group]
+    # A verdict that was not given is no reward of 0.
+    if judged:
+        metrics["reward/mean"] = mean([rollout.score.reward for rollout in judged])
+        metrics["reward/solved"] = mean([bool(rollout.score.solved) for rollout in judged])
+    templated = [
+        rollout.score.reward
+        for group in groups
+        if any(rollout.templated for rollout in group)
+        for rollout in group
+        if not rollout.score.failed
+    ]
     if templated:
-        metrics["templated/reward"] = mean([rollout.score.reward for rollout in templated])
+        metrics["templated/reward"] = mean(templated)
     return metrics
+
+
+def weight_metrics(weight_zero: Mapping[tuple[bool, str], int]) -> dict[str, float]:
+    """Shares of templated rollouts' tokens that their weights drop: of all, and by verdict.
+
+    Args:
+        weight_zero: See `p2o.data.experience.Experience`.
+    """
+    shares = {}
+    for name, verdicts in (("", (True, False)), ("_solved", (True,)), ("_failed", (False,))):
+        tokens = sum(weight_zero[solved, "all"] for solved in verdicts)
+        if tokens:
+            zero = sum(weight_zero[solved, "zero"] for solved in verdicts)
+            shares[f"templated/weight_zero{name}"] = zero / tokens
+    return shares
 
 
 def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) -> dict[str, float]:
@@ -45,16 +70,18 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
     spreads, contrasts = [], []
     for group, row in zip(groups, advantages.tolist(), strict=True):
         if any(rollout.templated for rollout in group):
-            scores = [rollout.score.reward for rollout in group]
+            judged = [rollout for rollout in group if not rollout.score.failed]
+            scores = [rollout.score.reward for rollout in judged]
             openings = [rollout.completion.token_ids[:OPENING_TOKENS] for rollout in group]
-            spreads.append(reward_spread(scores, [rollout.template for rollout in group]))
+            if scores:
+                spreads.append(reward_spread(scores, [rollout.template for rollout in judged]))
             contrasts.append(opening_contrast(row, openings))
-    if not spreads:
-        return {}
-    return {
-        "templated/reward_spread": mean(spreads),
-        "templated/opening_contrast": mean(contrasts),
-    }
+    both = {"templated/reward_spread": spreads, "templated/opening_contrast": contrasts}
+    return {name: mean(values) for name, values in both.items() if values}
+
+
+def _verdicts(group: Sequence[Rollout]) -> set[float]:
+    return {rollout.score.reward for rollout in group if not rollout.score.failed}
 
 
 def mean(values: Sequence[float]) -> float:

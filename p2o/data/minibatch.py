@@ -21,7 +21,8 @@ class Row:
         old_log_probs: `[T]` under the policy before the update; None for a ratio of one: when the
             update is the first since sampling, the training forward pass gives the same numbers.
         token_weights: `[T]` factors on the loss of each token; None for ones.
-        reference_log_probs: `[T]` under the reference policy; None without one.
+        reference_log_probs: `[T]` under the reference policy; None where there is none, or where
+            the response was sampled after another context: such tokens estimate no divergence.
         counts: `[T]`, whether a token is part of the loss; None for all.
     """
 
@@ -32,6 +33,12 @@ class Row:
     token_weights: Tensor | None = None
     reference_log_probs: Tensor | None = None
     counts: Tensor | None = None
+
+    @property
+    def has_policy_gradient(self) -> bool:
+        """Whether the policy loss has a gradient at any of its tokens."""
+        weights = 1.0 if self.token_weights is None else self.token_weights
+        return bool((torch.as_tensor(self.advantage) * weights).any())
 
 
 @dataclass
@@ -46,12 +53,12 @@ class MiniBatch:
         old_log_probs: `[N, T]`, meaningful in rows where `has_old`.
         has_old: `[N]`.
         token_weights: `[N, T]`.
-        reference_log_probs: `[N, T]`, or None without a reference policy.
+        reference_log_probs: `[N, T]`, meaningful in rows where `has_reference`.
+        has_reference: `[N]`; None when there is no reference policy at all.
         mask: `[N, T]`, true at tokens that are part of the loss.
         total_tokens: Such tokens of the whole optimiser step: all micro-batches, all ranks, rows
             left out for want of a gradient included.
         total_sequences: Responses, counted likewise.
-        idle: Whether the whole optimiser step has nothing to learn from, and is to be skipped.
     """
 
     input_ids: Tensor
@@ -61,11 +68,11 @@ class MiniBatch:
     old_log_probs: Tensor
     has_old: Tensor
     token_weights: Tensor
-    reference_log_probs: Tensor | None
+    reference_log_probs: Tensor
+    has_reference: Tensor | None
     mask: Tensor
     total_tokens: int
     total_sequences: int
-    idle: bool = False
 
     @property
     def tokens(self) -> int:
@@ -78,8 +85,18 @@ def pad_sequences(sequences: Sequence[Sequence[int]]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence([torch.tensor(s) for s in sequences], batch_first=True)
 
 
-def collate(rows: Sequence[Row], total_tokens: int, total_sequences: int) -> MiniBatch:
-    """Put rows into one mini-batch. All or none have log-probabilities of a reference policy."""
+def collate(
+    rows: Sequence[Row], total_tokens: int, total_sequences: int, with_reference: bool = False
+) -> MiniBatch:
+    """Put rows into one mini-batch.
+
+    Args:
+        rows: At least one.
+        total_tokens: Of the whole optimiser step, see `MiniBatch`.
+        total_sequences: Likewise.
+        with_reference: Whether there is a reference policy, be it that no row here has its
+            log-probabilities.
+    """
     lengths = torch.tensor([len(row.response_ids) for row in rows])
     shape = len(rows), int(lengths.max())
 
@@ -90,7 +107,7 @@ def collate(rows: Sequence[Row], total_tokens: int, total_sequences: int) -> Min
                 row[:length] = torch.as_tensor(value)
         return filled
 
-    has_reference = rows[0].reference_log_probs is not None
+    has_reference = torch.tensor([row.reference_log_probs is not None for row in rows])
     return MiniBatch(
         input_ids=pad_sequences([row.context_ids + row.response_ids for row in rows]),
         prompt_lengths=torch.tensor([len(row.context_ids) for row in rows]),
@@ -99,9 +116,8 @@ def collate(rows: Sequence[Row], total_tokens: int, total_sequences: int) -> Min
         old_log_probs=padded([row.old_log_probs for row in rows], 0.0),
         has_old=torch.tensor([row.old_log_probs is not None for row in rows]),
         token_weights=padded([row.token_weights for row in rows], 1.0),
-        reference_log_probs=padded([row.reference_log_probs for row in rows], 0.0)
-        if has_reference
-        else None,
+        reference_log_probs=padded([row.reference_log_probs for row in rows], 0.0),
+        has_reference=has_reference if with_reference else None,
         mask=padded([1.0 if row.counts is None else row.counts for row in rows], 0.0).bool(),
         total_tokens=total_tokens,
         total_sequences=total_sequences,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from p2o.errors import UserError
+
 Message = Mapping[str, str]
 """One chat message with the keys ``role`` and ``content``."""
 
@@ -46,10 +48,15 @@ class Prompt:
         alternatives: Sequence[str] = (),
         **meta: Any,
     ) -> "Prompt":
-        """Make a prompt whose id is derived from its messages and answers."""
-        content = json.dumps([[dict(m) for m in messages], gold, *alternatives], sort_keys=True)
+        """Make a prompt whose id is derived from its messages and answers.
+
+        Raises:
+            UserError: The content of a message is no text.
+        """
+        turns = tuple({**message, "content": as_text(message["content"])} for message in messages)
+        content = json.dumps([turns, gold, *alternatives], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-        return cls(tuple(messages), gold, digest, meta, tuple(alternatives))
+        return cls(turns, gold, digest, meta, tuple(alternatives))
 
     @property
     def golds(self) -> tuple[str, ...]:
@@ -58,5 +65,33 @@ class Prompt:
 
     @property
     def question(self) -> str:
-        """The text of the last message."""
-        return self.messages[-1]["content"]
+        """What is asked: the text of the message, or every turn of a longer conversation."""
+        if len(self.messages) == 1:
+            return self.messages[0]["content"]
+        return "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in self.messages)
+
+
+def as_text(content: object) -> str:
+    r"""The text of a message, which may be there as a list of parts.
+
+    Example::
+
+        >>> as_text([{"type": "text", "text": "What is "}, {"type": "text", "text": "2 + 2?"}])
+        'What is 2 + 2?'
+
+    Raises:
+        UserError: A part is no text, such as an image, or the text is none that can be encoded.
+    """
+    if isinstance(content, list | tuple):
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+    else:
+        parts = [content]
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) < len(parts):
+        raise UserError(f"data: the content of a message is no text but {content!r:.60}")
+    text = "".join(texts)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"data: the content of a message is no text ({error})") from error
+    return text

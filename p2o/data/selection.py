@@ -64,7 +64,7 @@ def within_budget(split: Split, renderer: ChatRenderer, most: int, overlong: str
         raise UserError(f"data.overlong={overlong}: give drop or refuse")
     excess: dict[str, int] = {}
     for name, prompts in (("train", split.train), ("held_out", split.held_out)):
-        lengths = {prompt.id: len(renderer.render(prompt.messages)) for prompt in prompts}
+        lengths = {prompt.id: _length(prompt, renderer) for prompt in prompts}
         over = {key: length - most for key, length in lengths.items() if length > most}
         if over and overlong == "refuse":
             worst = max(over, key=over.__getitem__)
@@ -93,6 +93,13 @@ def _without(split: Split, ids: Mapping[str, object]) -> Split:
         if not prompts:
             raise UserError(f"data: no {name} prompts are left; check data.source and its sizes")
     return Split(**kept)
+
+
+def _length(prompt: Prompt, renderer: ChatRenderer) -> int:
+    try:
+        return len(renderer.render(prompt.messages))
+    except UserError as error:
+        raise UserError(f"data: {_row_name(prompt)}: {error}") from error
 
 
 def _row_name(prompt: Prompt) -> str:

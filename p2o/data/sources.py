@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+from p2o.data.duplicates import asked
 from p2o.data.prompt import Prompt
 from p2o.data.table import Table
 from p2o.errors import UserError
@@ -109,8 +110,8 @@ class TableSource(Table):
         prompts = sorted(self.prompts(), key=lambda prompt: prompt.id)
         held_out = self.arrange(prompts)[: self.held_out]
         # The same question with another answer would be known from training.
-        asked = {prompt.question for prompt in held_out}
-        rest = [prompt for prompt in prompts if prompt.question not in asked]
+        known = set(map(asked, held_out))
+        rest = [prompt for prompt in prompts if asked(prompt) not in known]
         drawn = seed if self.split_seed is None else self.split_seed
         random.Random(derive_seed(drawn, "train")).shuffle(rest)
         train = self.arrange(rest)

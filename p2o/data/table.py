@@ -1,17 +1,19 @@
 """Rows of a file, a folder or a hub data set, and how a row becomes a prompt."""
 
-import json
 import logging
+import math
 import re
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p2o.data.prompt import Prompt
+from p2o.data.cells import NotText, cell_text, fields, fill, look_up, plain
+from p2o.data.duplicates import warn_of_contradictions
+from p2o.data.files import NOT_JSON, Row, parse_json, read_file
+from p2o.data.hub import read_hub
+from p2o.data.prompt import Prompt, as_text
 from p2o.data.rejected import Rejected, leave_out
-from p2o.data.rows import read_file, read_hub
 from p2o.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,8 @@ class Table:
     Attributes:
         path: A ``.json``, ``.jsonl``, ``.parquet`` or ``.csv`` file, a folder of such files, or the
             id of a hub data set.
-        question: Text of the user message with columns in braces, such as ``{Body} {Question}``.
+        question: Text of the user message with columns in braces, such as ``{Body} {Question}``;
+            ``{q.text}`` is inside of a column.
         answer: Name of the column with the gold answer. Of a list, any one is right.
         messages: Name of a column with a whole conversation, in place of `question`: a list of
             ``{role, content}`` whose last message is the user's.
@@ -57,7 +60,7 @@ class Table:
         if (self.question is None) == (self.messages is None):
             raise UserError("data.source: give question or messages, and not both")
         try:
-            _fields(self.question or "")
+            fields(self.question or "")
         except ValueError as error:
             raise UserError(
                 f"data.source.question={self.question!r}: {error}; write columns in braces"
@@ -95,7 +98,7 @@ class Table:
                 self.location,
                 len(prompts) - len(unique),
             )
-        _warn_of_contradictions(self.location, unique)
+        warn_of_contradictions(self.location, unique)
         return unique
 
     def read(self) -> tuple[list[Prompt], list[Rejected]]:
@@ -107,7 +110,7 @@ class Table:
         rows = [_renamed(row, self.rename) for row in self._rows()]
         if not rows:
             raise UserError(f"data.source.path={self.location}: there are no rows in it")
-        self._check_columns(rows[0])
+        self._check_columns(rows)
         prompts: list[Prompt] = []
         rejected: list[Rejected] = []
         for index, row in enumerate(rows):
@@ -127,7 +130,7 @@ class Table:
     def _copy(self) -> Path | None:
         return None if self.root is None or self.file is None else Path(self.root) / self.file
 
-    def _rows(self) -> Sequence[Mapping[str, Any]]:
+    def _rows(self) -> Sequence[Row]:
         copy = self._copy()
         if copy is not None and copy.exists():
             return read_file(copy)
@@ -146,93 +149,117 @@ class Table:
 
     def _columns(self) -> list[tuple[str, str]]:
         """Keys of this class, and the columns that they name."""
-        named = [("question", field) for field in _fields(self.question or "")]
+        named = [("question", field) for field in fields(self.question or "")]
         single = ("answer", "messages", "tolerance")
         named += [(key, getattr(self, key)) for key in single if getattr(self, key) is not None]
         return named + [("keep", column) for column in self.keep]
 
-    def _check_columns(self, row: Mapping[str, Any]) -> None:
+    def _check_columns(self, rows: Sequence[Row]) -> None:
         for key, column in self._columns():
-            if column not in row:
+            if not any(_has(row, column) for row in rows):
+                there = {str(name) for row in rows for name in row if name is not None}
                 raise UserError(
                     f"data.source.{key}: no column '{column}' in {self.location}; "
-                    f"it has {', '.join(sorted(row))}"
+                    f"it has {', '.join(sorted(there))}"
                 )
 
-    def _prompt(self, index: int, row: Mapping[str, Any]) -> Prompt | str:
+    def _prompt(self, index: int, row: Row) -> Prompt | str:
         """A prompt, or why the row is none."""
+        if None in row:
+            return f"has {len(row[None])} more cells than there are columns"
         for key, column in self._columns():
-            if key in ("question", "answer", "messages") and row.get(column) in (None, "", []):
+            needed = key in ("question", "answer", "messages")
+            if needed and (not _has(row, column) or look_up(row, column) in (None, "", [])):
                 return f"no '{column}'"
+        try:
+            golds = self._golds(row)
+            conversation = self._conversation(row)
+            tolerance = self._tolerance(row)
+        except _Unusable as error:
+            return str(error)
+        meta = {column: plain(_cell(row, column)) for column in self.keep}
+        return Prompt.create(conversation, golds[0], golds[1:], **meta, **tolerance, row=index)
+
+    def _golds(self, row: Row) -> list[str]:
+        cell = look_up(row, self.answer)
         golds = []
-        for value in _as_list(row[self.answer]):
-            gold = self._gold(str(value))
-            if gold is None:
-                return f"{str(value)[-60:]!r} does not match {self.answer_pattern}"
-            if gold:
-                golds.append(gold)
-        if not golds:
-            return f"'{self.answer}' is empty"
-        conversation = self._conversation(row)
-        if conversation is None:
-            return f"'{self.messages}' is no conversation that ends with the user"
-        meta = {column: row.get(column) for column in self.keep}
-        if self.tolerance is not None and row.get(self.tolerance) not in (None, ""):
+        for value in cell if isinstance(cell, list | tuple) else [cell]:
             try:
-                meta["tolerance"] = float(row[self.tolerance])
-            except (TypeError, ValueError):
-                return f"'{self.tolerance}' is no number"
-        return Prompt.create(conversation, golds[0], golds[1:], **meta, row=index)
+                text = cell_text(value)
+            except NotText as error:
+                within = "holds" if isinstance(cell, list | tuple) else "is"
+                raise _Unusable(f"'{self.answer}' {within} {error}") from error
+            gold = self._gold(text) if value is not None else ""
+            if gold is None:
+                raise _Unusable(f"{text[-60:]!r} does not match {self.answer_pattern}")
+            golds += [gold] * bool(gold)
+        if not golds:
+            raise _Unusable(f"'{self.answer}' is empty")
+        return golds
 
     def _gold(self, text: str) -> str | None:
         if self.answer_pattern is None:
             return text.strip()
         match = re.search(self.answer_pattern, text)
-        return match and match.group(1).strip()
+        return match and (match.group(1) or "").strip()
 
-    def _conversation(self, row: Mapping[str, Any]) -> list[dict[str, str]] | None:
-        if self.messages is None:
-            fields = {field: row[field] for field in _fields(self.question or "")}
-            return [{"role": "user", "content": str(self.question).format(**fields)}]
-        return _read_conversation(row[self.messages])
+    def _conversation(self, row: Row) -> list[dict[str, str]]:
+        if self.messages is not None:
+            return _read_conversation(self.messages, look_up(row, self.messages))
+        try:
+            text = fill(str(self.question), row)
+        except NotText as error:
+            raise _Unusable(str(error)) from error
+        except (ValueError, TypeError) as error:
+            raise _Unusable(f"the question cannot be made ({error})") from error
+        if not text.strip():
+            raise _Unusable("the question is empty")
+        return [{"role": "user", "content": text}]
+
+    def _tolerance(self, row: Row) -> dict[str, float]:
+        cell = None if self.tolerance is None else _cell(row, self.tolerance)
+        if cell in (None, ""):
+            return {}
+        try:
+            number = float(cell)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not 0 <= number < math.inf:
+            raise _Unusable(f"'{self.tolerance}' is no number")
+        return {"tolerance": number}
 
 
-def _renamed(row: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+class _Unusable(Exception):
+    """Says why a row is no prompt."""
+
+
+def _has(row: Row, name: str) -> bool:
+    try:
+        look_up(row, name)
+    except LookupError:
+        return False
+    return True
+
+
+def _cell(row: Row, name: str) -> Any:
+    return look_up(row, name) if _has(row, name) else None
+
+
+def _renamed(row: Row, names: Mapping[str, str]) -> Row:
     return {names[k] if names.get(k, k) not in row else k: value for k, value in row.items()}
 
 
-def _as_list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _read_conversation(value: Any) -> list[dict[str, str]] | None:
-    """A column's conversation, there as a list or as its JSON; None when it is none."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            return None
+def _read_conversation(column: str, value: Any) -> list[dict[str, str]]:
+    """A column's conversation, there as a list or as its JSON."""
+    wrong = f"'{column}' is no conversation that ends with the user"
     try:
-        messages = [{"role": str(m["role"]), "content": str(m["content"])} for m in value]
-    except (TypeError, KeyError):
-        return None
-    return messages if messages and messages[-1]["role"] == "user" else None
-
-
-def _fields(text: str) -> list[str]:
-    """Columns that a text names in braces."""
-    return [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
-
-
-def _warn_of_contradictions(location: str, prompts: Sequence[Prompt]) -> None:
-    golds: dict[str, set[str]] = {}
-    for prompt in prompts:
-        golds.setdefault(prompt.question, set()).add(prompt.gold)
-    contradicted = [question for question, answers in golds.items() if len(answers) > 1]
-    if contradicted:
-        logger.warning(
-            "%s: %d questions have different answers in different rows, the first is %.60r",
-            location,
-            len(contradicted),
-            contradicted[0],
-        )
+        value = parse_json(value) if isinstance(value, str) else value
+        messages = [{"role": m["role"], "content": as_text(m["content"])} for m in value]
+    except UserError as error:
+        raise _Unusable(f"'{column}': {str(error).removeprefix('data: ')}") from error
+    except (TypeError, KeyError, *NOT_JSON) as error:
+        raise _Unusable(wrong) from error
+    texts = all(isinstance(message["role"], str) for message in messages)
+    if not messages or not texts or messages[-1]["role"] != "user":
+        raise _Unusable(wrong)
+    return messages

@@ -32,8 +32,11 @@ class DistillationStrategy:
     needs_log_probs: bool = False
     masked_in_denominator: bool = True
 
-    def carries_gradient(self, advantage: float, reward: float) -> bool:
-        """Whether a response is worth a pass through the network."""
+    def carries_gradient(self, advantage: float, solved: bool) -> bool:
+        """Whether a response is worth a pass through the network.
+
+        Dynamic sampling keeps a group when one of its responses is.
+        """
         return advantage != 0
 
     def token_weights(self, old_bare: Tensor, old_templated: Tensor) -> Tensor:
@@ -49,13 +52,13 @@ class DistillationStrategy:
         return torch.ones_like(old_bare)
 
     def token_advantages(
-        self, advantage: float, reward: float, old_bare: Tensor, old_templated: Tensor
+        self, advantage: float, solved: bool, old_bare: Tensor, old_templated: Tensor
     ) -> Tensor | float:
         """The advantage of each token of a response, or one for all.
 
         Args:
             advantage: Of the response in its group.
-            reward: The verifier's.
+            solved: The verifier's verdict.
             old_bare: `[T]`, empty unless `needs_log_probs`.
             old_templated: `[T]`, likewise.
         """
@@ -141,15 +144,15 @@ class SuccessOnly(DistillationStrategy):
 
     old_context = None
 
-    def carries_gradient(self, advantage: float, reward: float) -> bool:
+    def carries_gradient(self, advantage: float, solved: bool) -> bool:
         """Successes do."""
-        return reward >= 1.0
+        return solved
 
     def token_advantages(
-        self, advantage: float, reward: float, old_bare: Tensor, old_templated: Tensor
+        self, advantage: float, solved: bool, old_bare: Tensor, old_templated: Tensor
     ) -> float:
-        """1: plain log-likelihood."""
-        return 1.0
+        """1 for a success, which is plain log-likelihood; 0 for a failure."""
+        return float(solved)
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,12 @@ class ReverseKL(DistillationStrategy):
             if getattr(self, name) <= 0:
                 raise UserError(f"distillation.{name}={getattr(self, name)}: give more than 0")
 
-    def carries_gradient(self, advantage: float, reward: float) -> bool:
-        """All do, whatever their reward."""
+    def carries_gradient(self, advantage: float, solved: bool) -> bool:
+        """All do, solved or not."""
         return True
 
     def token_advantages(
-        self, advantage: float, reward: float, old_bare: Tensor, old_templated: Tensor
+        self, advantage: float, solved: bool, old_bare: Tensor, old_templated: Tensor
     ) -> Tensor:
         """See `DistillationStrategy`."""
         return self.coefficient * (old_templated - old_bare).clamp(-self.limit, self.limit)

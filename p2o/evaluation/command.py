@@ -11,14 +11,13 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
-from rich.console import Console
 
 from p2o.config import USER_ERRORS, build, call, check_overrides, conf_directory
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.selection import unusable_golds
 from p2o.errors import EngineError, UserError
 from p2o.evaluation.benchmark import Benchmark, load_benchmarks
-from p2o.evaluation.completions import Completions, read_completions
+from p2o.evaluation.completions import Completions, read_completions, write_file
 from p2o.evaluation.rescore import differences_table, rescore
 from p2o.evaluation.sampling import check_questions, sample
 from p2o.evaluation.summary import summarise, summary_table
@@ -29,7 +28,8 @@ from p2o.export.weights import CheckpointWeights
 from p2o.models import limit_threads, load_policy
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
-from p2o.secrets import hide, hide_in_run, plain_config
+from p2o.secrets import hide_in_run, plain_config
+from p2o.terminal import Terminal, plain, print_error
 from p2o.verifiers import GuardedVerifier
 
 CONFIG_NAME = "eval"
@@ -77,10 +77,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         "configuration": settings,
         "versions": {name: version(name) for name in ("p2o-rl", "torch", "transformers")},
     }
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    console = Console(width=80)
+    write_file(folder / "results.json", f"{json.dumps(results, indent=2)}\n".encode())
+    console = Terminal(width=80)
     console.print(summary_table(results["benchmarks"], missing))
-    console.print(f"completions and results: {folder}", soft_wrap=True, highlight=False)
+    console.print(f"completions and results: {folder}", soft_wrap=True)
     return results
 
 
@@ -90,7 +90,8 @@ def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
         if len(bad) == len(benchmark.prompts):
             raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
         for prompt, reason in bad[:SHOWN]:
-            print(f"{benchmark.name}: question {prompt.id}: {reason}", file=sys.stderr)
+            line = plain(f"{benchmark.name}: question {prompt.id}: {reason}")
+            print(line, file=sys.stderr)
 
 
 def _load_policy(config: DictConfig) -> tuple[Any, Any]:
@@ -107,7 +108,7 @@ def compare(config: DictConfig) -> None:
     """Score the completions of an evaluation again, and show what differs."""
     folder = Path(config.rescore)
     counts, differences = rescore(folder, build(config.verifier, "verifier"))
-    console = Console(width=80)
+    console = Terminal(width=80)
     console.print(differences_table(counts, differences))
     listed = [
         {
@@ -121,10 +122,10 @@ def compare(config: DictConfig) -> None:
         for d in differences
     ]
     for one in listed[:SHOWN]:
-        console.print(json.dumps(one), highlight=False, markup=False)
+        console.print(json.dumps(one))
     output = Path(HydraConfig.get().runtime.output_dir) / "differences.json"
-    output.write_text(json.dumps(listed, indent=2) + "\n")
-    console.print(f"all {len(listed)} differences: {output}", soft_wrap=True, highlight=False)
+    write_file(output, f"{json.dumps(listed, indent=2)}\n".encode())
+    console.print(f"all {len(listed)} differences: {output}", soft_wrap=True)
 
 
 def _run(config: DictConfig) -> None:
@@ -142,10 +143,11 @@ def _run(config: DictConfig) -> None:
 
 
 def _fail(error: Exception, status: int) -> None:
-    print(hide(f"error: {error}"), file=sys.stderr)
+    print_error(error)
     sys.exit(status)
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-eval``."""
     arguments = sys.argv[1:]

@@ -1,6 +1,7 @@
 """Completions on the disk: whole parts, from which a broken evaluation goes on."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pyarrow.parquet
 
 from p2o.errors import UserError
 from p2o.files import written_whole
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = pyarrow.schema(
     {
@@ -23,6 +26,7 @@ SCHEMA = pyarrow.schema(
         "tokens": pyarrow.int32(),
         "finish_reason": pyarrow.string(),
         "reward": pyarrow.float64(),
+        "solved": pyarrow.bool_(),
         "status": pyarrow.string(),
         "answer": pyarrow.string(),
         "detail": pyarrow.string(),
@@ -30,7 +34,7 @@ SCHEMA = pyarrow.schema(
         "meta": pyarrow.string(),
     }
 )
-"""Columns; ``prompt`` is the rendered text and ``meta`` JSON."""
+"""Columns; ``prompt`` is the rendered text, ``meta`` JSON; without a verdict ``solved`` is null."""
 
 
 class Completions:
@@ -41,28 +45,40 @@ class Completions:
         settings: What the results follow from. Another evaluation in the same folder is refused.
 
     Raises:
-        UserError: The folder holds completions of other settings.
+        UserError: The folder holds completions of other settings, or one cannot tell.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder / "completions"
-        self.folder.mkdir(parents=True, exist_ok=True)
         kept = self.folder / "settings.json"
         text = json.dumps(settings, indent=2, sort_keys=True, default=str)
         if not kept.exists():
-            _write(kept, text.encode())
-        elif kept.read_text() != text:
-            before = json.loads(kept.read_text())
-            now = json.loads(text)
-            key = next(k for k in sorted({*before, *now}) if before.get(k) != now.get(k))
+            write_file(kept, text.encode())
+            return
+        before, now = _read_settings(kept), json.loads(text)
+        if before != now:
+            none = "not there"
+            was, is_now = next(
+                (f"{key}: {before.get(key, none)!r}", repr(now.get(key, none)))
+                for key in sorted({*before, *now})
+                if before.get(key, none) != now.get(key, none)
+            )
             raise UserError(
-                f"{folder}: holds completions of other settings ({key}: {before.get(key)!r}, now "
-                f"{now.get(key)!r}); give another hydra.run.dir"
+                f"{folder}: holds completions of other settings ({was}, now {is_now}); give "
+                "another hydra.run.dir"
             )
 
     def has(self, benchmark: str, chunk: int) -> bool:
-        """Whether a chunk is done."""
-        return self._path(benchmark, chunk).exists()
+        """Whether a chunk is done; a damaged one is not."""
+        path = self._path(benchmark, chunk)
+        if not path.exists():
+            return False
+        try:
+            read_part(path)
+        except UserError as error:
+            logger.warning("%s; it is sampled again", error)
+            return False
+        return True
 
     def write(self, benchmark: str, chunk: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep a chunk, whole or not at all.
@@ -71,8 +87,9 @@ class Completions:
             UserError: The disk is full, or cannot be written.
         """
         sink = pyarrow.BufferOutputStream()
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), SCHEMA), sink)
-        _write(self._path(benchmark, chunk), sink.getvalue().to_pybytes())
+        table = pyarrow.Table.from_pylist(list(rows), SCHEMA)
+        pyarrow.parquet.write_table(table, sink, write_page_checksum=True)
+        write_file(self._path(benchmark, chunk), sink.getvalue().to_pybytes())
 
     def _path(self, benchmark: str, chunk: int) -> Path:
         return self.folder / f"{benchmark}-{chunk:05d}.parquet"
@@ -82,16 +99,57 @@ def read_completions(folder: Path) -> list[dict[str, Any]]:
     """All completions of an evaluation, benchmark by benchmark, in order.
 
     Raises:
-        UserError: There are none.
+        UserError: There are none, or some are damaged.
     """
     parts = sorted((folder / "completions").glob("*.parquet"))
     if not parts:
         raise UserError(f"{folder}: no completions of p2o-eval in it")
-    return [row for part in parts for row in pyarrow.parquet.read_table(part).to_pylist()]
-
-
-def _write(path: Path, content: bytes) -> None:
     try:
+        return [row for part in parts for row in read_part(part)]
+    except UserError as error:
+        raise UserError(
+            f"{error}; the same evaluation with hydra.run.dir={folder} makes it again"
+        ) from error
+
+
+def read_part(path: Path) -> list[dict[str, Any]]:
+    """The completions of one chunk.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+        if not table.schema.equals(SCHEMA):
+            raise ValueError("its columns are not those of p2o-eval")
+        return table.to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: damaged ({reason})") from error
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError("no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}: damaged ({error}), so what the completions beside it follow from is not "
+            "known; delete that folder, or give another hydra.run.dir"
+        ) from error
+    return settings
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of an evaluation, whole or not at all.
+
+    Raises:
+        UserError: The disk is full, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
             file.write(content)
     except OSError as error:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.progress import Progress
 
 from p2o.data.prompt import Prompt
@@ -51,7 +52,7 @@ def sample(
     with Progress(transient=True) as progress:
         for benchmark in benchmarks:
             wanted = [(p, n) for p in benchmark.prompts for n in range(benchmark.samples)]
-            task = progress.add_task(benchmark.name, total=len(wanted))
+            task = progress.add_task(escape(benchmark.name), total=len(wanted))
             for number, start in enumerate(range(0, len(wanted), chunk)):
                 part = wanted[start : start + chunk]
                 if not completions.has(benchmark.name, number):
@@ -90,6 +91,7 @@ def _row(rollout: Rollout, runner: RolloutRunner) -> dict[str, Any]:
         "tokens": len(rollout.completion.token_ids),
         "finish_reason": rollout.completion.finish_reason,
         "reward": score.reward,
+        "solved": score.solved,
         "status": score.status.value,
         "answer": score.answer,
         "detail": score.detail,

@@ -19,10 +19,11 @@ Row = Mapping[str, Any]
 def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Numbers of each benchmark.
 
-    ``accuracy`` is the mean reward over questions, ``interval`` its 95 % bootstrap interval,
-    ``pass_at`` counts rewards of 1, ``tokens`` is the mean length of a response, ``cut_off`` and
+    ``accuracy`` is the share of responses that are solved, as a mean over questions, ``interval``
+    its 95 % bootstrap interval, ``reward`` the mean reward. ``pass_at`` counts solved responses;
+    what has no verdict is not solved. ``tokens`` is the mean length of a response, ``cut_off`` and
     ``no_answer`` are shares of responses. Where several templates have voted on a sample, the
-    majority's reward counts.
+    majority's verdict counts.
     """
     benchmarks: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -34,18 +35,20 @@ def _summarise_one(rows: Sequence[Row]) -> dict[str, Any]:
     voters: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in rows:
         voters[row["prompt_id"], row["sample"]].append(row)
-    rewards: dict[str, list[float]] = defaultdict(list)
+    verdicts: dict[str, list[Row]] = defaultdict(list)
     for (prompt_id, _), group in voters.items():
-        rewards[prompt_id].append(group[vote([row["answer"] for row in group])]["reward"])
-    means = [sum(own) / len(own) for own in rewards.values()]
-    samples = min(map(len, rewards.values()))
-    right = [sum(reward >= 1 for reward in own) for own in rewards.values()]
+        verdicts[prompt_id].append(group[vote([row["answer"] for row in group])])
+    samples = min(map(len, verdicts.values()))
+    right = [sum(bool(row["solved"]) for row in own) for own in verdicts.values()]
+    means = [count / len(own) for count, own in zip(right, verdicts.values(), strict=True)]
+    rewards = [sum(row["reward"] for row in own) / len(own) for own in verdicts.values()]
     responses = len(rows)
     return {
-        "questions": len(rewards),
+        "questions": len(verdicts),
         "samples": samples,
         "accuracy": sum(means) / len(means),
         "interval": list(bootstrap_interval(means)),
+        "reward": sum(rewards) / len(rewards),
         "pass_at": {
             k: sum(pass_at_k(samples, count, k) for count in right) / len(right)
             for k in KS

@@ -44,7 +44,7 @@ class Majority:
     """
 
     def __init__(self, pool: PromptPool) -> None:
-        self.used = [pool.templates[index].text for index in pool.cover]
+        self.used = [pool.templates[index].text for index in pool.in_use]
 
     def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
         """See `TemplateUse.texts`."""
@@ -52,7 +52,9 @@ class Majority:
 
 
 class Assigned:
-    """As in training: a hard sample's own templates; else one of those in use, drawn by score.
+    """As in training: a hard sample's own templates; else one of the cover, drawn by score.
+
+    Where the empty template is in the cover, some are asked bare, as in training.
 
     Args:
         pool: A run's pool.
@@ -90,14 +92,25 @@ def read_templates(template: str | None, mode: str, seed: int) -> TemplateUse:
         return OneTemplate(template or "")
     try:
         pool = PromptPool.from_state_dict(json.loads(Path(template).read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _check(pool)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"template={template}: not a pool of p2o-train ({error!r})") from error
-    if not pool.cover:
+    if not pool.in_use:
         raise UserError(f"template={template}: no template is in use; take a later epoch's pool")
     if mode == "best":
-        best = max(pool.cover, key=lambda index: pool.templates[index].score or 0.0)
+        best = max(pool.in_use, key=lambda index: pool.templates[index].score or 0.0)
         return OneTemplate(pool.templates[best].text)
     return Majority(pool) if mode == "majority" else Assigned(pool, seed)
+
+
+def _check(pool: PromptPool) -> None:
+    """Look at whatever a pool is used for, which raises where it is none."""
+    for template in pool.templates:
+        template.text.strip()
+        float(template.score or 0.0)
+    used = {index for indices in pool.assignment.values() for index in indices} - {None}
+    for index in {*pool.cover, *used}:
+        pool.templates[index]
 
 
 def vote(answers: Sequence[str | None]) -> int:

@@ -1,5 +1,6 @@
 """The gepa adapter: one component, the template; all evaluations of a stage in one engine call."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ COMPONENT = "template"
 class TemplateAdapter:
     """Lets gepa try templates on hard samples. A sample is its id.
 
+    A trial that would come out the same is made once: its result is kept, and a kept result counts
+    as no metric call. What solves a sample is the verdict's to say, never a score's.
+
     Args:
         evaluate: Tries (sample id, template text) pairs in one call.
     """
@@ -22,6 +26,12 @@ class TemplateAdapter:
 
     def __init__(self, evaluate: EvaluateTemplates) -> None:
         self._evaluate = evaluate
+        self._kept: dict[tuple[str, str], TemplateTrial] = {}
+        self._verdicts: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+
+    def solved(self, template: str) -> frozenset[str]:
+        """Ids of the samples that a template solved when it was tried on them last."""
+        return frozenset(sample for sample, solved in self._verdicts[template].items() if solved)
 
     def evaluate(
         self, batch: list[str], candidate: dict[str, str], capture_traces: bool = False
@@ -32,22 +42,18 @@ class TemplateAdapter:
     def batch_evaluate(
         self, items: list[tuple[dict[str, str], list[str]]]
     ) -> list[EvaluationBatch[TemplateTrial, str]]:
-        """Try each candidate on its samples, all of them in one engine call."""
-        trials = self._evaluate(
-            [(sample, candidate[COMPONENT]) for candidate, batch in items for sample in batch]
-        )
-        batches, start = [], 0
-        for _, batch in items:
-            part = trials[start : start + len(batch)]
-            start += len(batch)
-            batches.append(
-                EvaluationBatch(
-                    outputs=[trial.response for trial in part],
-                    scores=[trial.score for trial in part],
-                    trajectories=part,
-                )
-            )
-        return batches
+        """Try each candidate on its samples, all that is not known of them in one engine call."""
+        pairs = [[(s, candidate[COMPONENT]) for s in batch] for candidate, batch in items]
+        asked = [[pair for pair in part if pair not in self._kept] for part in pairs]
+        together = [pair for part in asked for pair in part]
+        fresh = iter(self._evaluate(together) if together else [])
+        trials = [[self._kept.get(pair) or next(fresh) for pair in part] for part in pairs]
+        for part, tried in zip(pairs, trials, strict=True):
+            for (sample, template), trial in zip(part, tried, strict=True):
+                self._verdicts[template][sample] = trial.solved
+                if trial.repeatable:
+                    self._kept[sample, template] = trial
+        return [_batch(tried, len(part)) for tried, part in zip(trials, asked, strict=True)]
 
     def make_reflective_dataset(
         self,
@@ -58,6 +64,16 @@ class TemplateAdapter:
         """Input, response, verdict and gold answer of each sample."""
         records = [reflective_record(trial) for trial in eval_batch.trajectories or []]
         return {component: records for component in components_to_update}
+
+
+def _batch(trials: list[TemplateTrial], asked: int) -> EvaluationBatch[TemplateTrial, str]:
+    return EvaluationBatch(
+        outputs=[trial.response for trial in trials],
+        scores=[trial.score for trial in trials],
+        # There is nothing to learn from samples that are all solved; gepa skips what has no traces.
+        trajectories=[] if all(trial.solved for trial in trials) else trials,
+        num_metric_calls=asked,
+    )
 
 
 def reflective_record(trial: TemplateTrial) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from gepa.api import optimize
@@ -13,9 +13,11 @@ from gepa.core.result import GEPAResult
 from p2o.errors import UserError
 from p2o.evolution.adapter import COMPONENT, TemplateAdapter
 from p2o.evolution.budget import resolve_budget
+from p2o.evolution.minibatches import Minibatches
 from p2o.evolution.reflector import Reflector
 from p2o.evolution.split import dev_part, split_hard_set
-from p2o.evolution.strategies import AffordableImprovements, Budget, ParetoBeam
+from p2o.evolution.stopping import Budget, EverythingSolved, Standstill
+from p2o.evolution.strategies import AffordableImprovements, ParetoBeam
 from p2o.prompts.assignment import Assigner
 from p2o.reflection.base import Reflection
 from p2o_callbacks.pool import PromptPool, Template
@@ -31,18 +33,24 @@ class GepaEvolution:
     front, reflects on a minibatch for each, and keeps children that gain on their minibatch.
 
     Deviations from the paper's reference implementation: every metric call is charged, the seed's
-    evaluation and all minibatches included, and the budget is never exceeded; a hard set that no
-    template solves gives an empty pool instead of an error.
+    evaluation and all minibatches included, and the budget is never exceeded; a result that is
+    kept costs nothing; a search that stands still ends; a hard set that no template solves gives
+    an empty pool instead of an error.
 
     Args:
         reflection: Writes templates.
         assigner: Chooses templates and deals them out.
         budget: Metric calls: a number, or a preset such as ``heavy_4`` (the paper's).
         width: Parents in one iteration, W of the paper.
-        minibatch_size: Samples in one reflection, B of the paper.
+        minibatch_size: Samples in one reflection, B of the paper; all of them when there are fewer.
         dev_size: Samples of a full evaluation; a hard set below 1.5 times as many is halved.
         minimum: Hard samples below which there is no search and the pool is empty. Neither is there
             one when the budget cannot pay for a single accepted proposal on the hard set at hand.
+        stop_when_solved: Whether to end as soon as each dev sample is solved by some template, the
+            empty one included. That saves calls, and a better template may be missed: one that
+            solves what now takes two.
+        patience: Iterations in a row that may bring nothing to try, because reflections fail or
+            write what is known, before the search ends.
 
     Raises:
         UserError: A size or the budget cannot work, be it for the smallest hard set there can be.
@@ -57,28 +65,31 @@ class GepaEvolution:
         minibatch_size: int = 3,
         dev_size: int = 300,
         minimum: int = 100,
+        stop_when_solved: bool = False,
+        patience: int = 5,
     ) -> None:
         for name, size in (
             ("width", width),
             ("minibatch_size", minibatch_size),
             ("dev_size", dev_size),
+            ("patience", patience),
         ):
             if size < 1:
-                raise UserError(f"evolution.{name}={size}: give at least 1")
+                raise UserError(f"evolution.evolver.{name}={size}: give at least 1")
         if minimum < 2:
             raise UserError(
-                f"evolution.minimum={minimum}: give at least 2, since train and dev need one each"
-            )
-        size = dev_part(minimum, dev_size)
-        least = Budget(resolve_budget(budget, size), minibatch_size, size)
-        if least.calls < least.smallest:
-            raise UserError(
-                f"evolution.budget={budget}: even for {minimum} hard samples the seed, one "
-                f"proposal and its acceptance take {least.smallest} metric calls, so give no less"
+                f"evolution.evolver.minimum={minimum}: give at least 2, since train and dev need "
+                "one each"
             )
         self.reflection, self.assigner, self.budget = reflection, assigner, budget
         self.width, self.minibatch_size, self.dev_size = width, minibatch_size, dev_size
-        self.minimum = minimum
+        self.minimum, self.stop_when_solved, self.patience = minimum, stop_when_solved, patience
+        least = self._budget_for(minimum)
+        if least.calls < least.smallest:
+            raise UserError(
+                f"evolution.evolver.budget={budget}: even for {minimum} hard samples the seed, one "
+                f"proposal and its acceptance take {least.smallest} metric calls, so give no less"
+            )
 
     def evolve(
         self,
@@ -93,21 +104,32 @@ class GepaEvolution:
         if len(hard_set) < self.minimum:
             return Evolution(PromptPool())
         train, dev = split_hard_set(hard_set, self.dev_size, seed)
-        budget = Budget(resolve_budget(self.budget, len(dev)), self.minibatch_size, len(dev))
+        budget = self._budget_for(len(hard_set))
         if budget.calls < budget.smallest:
             logger.warning(
-                "evolution.budget=%s: %d metric calls cannot pay for the seed, one proposal and "
-                "its acceptance on %d dev samples, which take %d; no search",
+                "evolution.evolver.budget=%s: %d metric calls cannot pay for the seed, one "
+                "proposal and its acceptance on %d dev samples, which take %d; no search",
                 self.budget,
                 budget.calls,
                 len(dev),
                 budget.smallest,
             )
             return Evolution(PromptPool())
-        result, iterations = self._search(train, dev, budget, evaluate, seed, report)
-        templates = _templates(result, dev)
+        templates, calls, iterations = self._search(train, dev, budget, evaluate, seed, report)
         pool = self.assigner.assign(templates, hard_set, group_size, seed)
-        return Evolution(pool, result.total_metric_calls or 0, iterations)
+        return Evolution(pool, calls, iterations)
+
+    def deal(
+        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
+    ) -> Mapping[str, tuple[int | None, ...]]:
+        """See `p2o_callbacks.Evolver`."""
+        return self.assigner.assign(pool.templates, hard_set, group_size, seed).assignment
+
+    def _budget_for(self, samples: int) -> Budget:
+        """The budget of a search on so many hard samples."""
+        dev = dev_part(samples, self.dev_size)
+        minibatch_size = min(self.minibatch_size, samples - dev)
+        return Budget(resolve_budget(self.budget, dev), minibatch_size, dev)
 
     def _search(
         self,
@@ -117,27 +139,43 @@ class GepaEvolution:
         evaluate: EvaluateTemplates,
         seed: int,
         report: Callable[[EvolutionProgress], None],
-    ) -> tuple[GEPAResult[Any, Any], int]:
-        watch, reflector = _Watch(budget, report), Reflector(self.reflection, seed)
+    ) -> tuple[list[Template], int, int]:
+        """Templates found, metric calls spent and iterations made."""
+        adapter, reflector = TemplateAdapter(evaluate), Reflector(self.reflection, seed)
+        watch, standstill = _Watch(budget, report), Standstill(self.patience, reflector)
+        stoppers = [budget, reflector.failed, standstill]
+        if self.stop_when_solved:
+            stoppers.append(EverythingSolved(adapter, dev))
         result = optimize(
             seed_candidate={COMPONENT: ""},
             trainset=train,
             valset=dev,
-            adapter=cast(GEPAAdapter[Any, Any, Any], TemplateAdapter(evaluate)),
+            adapter=cast(GEPAAdapter[Any, Any, Any], adapter),
             reflection_strategy=reflector,
-            reflection_minibatch_size=self.minibatch_size,
+            # Whether there is nothing to learn is asked of verdicts, by the adapter.
+            skip_perfect_score=False,
+            batch_sampler=Minibatches(budget.minibatch_size, random.Random(f"minibatches-{seed}")),
             sampling_strategy=ParetoBeam(self.width, budget, random.Random(f"beam-{seed}")),
             selection_strategy=AffordableImprovements(budget),
-            stop_callbacks=[budget, reflector.failed],
+            stop_callbacks=stoppers,
             max_metric_calls=budget.calls,
-            callbacks=[cast(GEPACallback, watch)],
+            callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill)],
             logger=_Quiet(),
             track_best_outputs=False,
             seed=seed,
         )
         if reflector.error is not None:
             raise reflector.error
-        return result, watch.iterations
+        calls = result.total_metric_calls or 0
+        if standstill.reached:
+            logger.info(
+                "the search ended at %d of %d metric calls: %d iterations in a row brought no "
+                "template to try",
+                calls,
+                budget.calls,
+                standstill.still,
+            )
+        return _templates(result, dev, adapter), calls, watch.iterations
 
 
 class _Watch:
@@ -171,8 +209,10 @@ class _Quiet:
         """Say nothing."""
 
 
-def _templates(result: GEPAResult[Any, Any], dev: Sequence[str]) -> list[Template]:
-    """All of gepa's candidates, with scores by sample id."""
+def _templates(
+    result: GEPAResult[Any, Any], dev: Sequence[str], adapter: TemplateAdapter
+) -> list[Template]:
+    """All of gepa's candidates, with scores and verdicts by sample id."""
     return [
         Template(
             text=candidate[COMPONENT],
@@ -181,6 +221,7 @@ def _templates(result: GEPAResult[Any, Any], dev: Sequence[str]) -> list[Templat
             dev_scores={
                 dev[int(index)]: float(value) for index, value in sorted(subscores.items())
             },
+            solved=adapter.solved(candidate[COMPONENT]) & frozenset(dev),
         )
         for candidate, parents, score, subscores in zip(
             result.candidates,

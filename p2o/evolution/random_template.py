@@ -1,7 +1,8 @@
 """Templates of random phrases without any selection: the control that a search has to beat."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from p2o.errors import UserError
 from p2o.prompts.assignment import Assigner
@@ -63,10 +64,16 @@ class RandomTemplates:
             for _ in range(self.number)
         ]
         templates = tuple(Template(text, score=None) for text in dict.fromkeys(drawn))
-        every = range(len(templates))
+        pool = PromptPool(templates, tuple(range(len(templates))))
+        assignment = self.deal(pool, samples, group_size=group_size, seed=seed)
+        return Evolution(replace(pool, assignment=assignment))
+
+    def deal(
+        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
+    ) -> Mapping[str, tuple[int | None, ...]]:
+        """See `p2o_callbacks.Evolver`."""
         # A generator of its own makes a sample's draws independent of which others are hard.
-        assignment = {
-            sample: tuple(random.Random(f"{seed}-{sample}").choices(every, k=group_size))
-            for sample in samples
+        return {
+            sample: tuple(random.Random(f"{seed}-{sample}").choices(pool.cover, k=group_size))
+            for sample in hard_set
         }
-        return Evolution(PromptPool(templates, tuple(every), assignment))

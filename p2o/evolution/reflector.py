@@ -1,5 +1,6 @@
 """gepa's reflection interface on top of a reflection backend: all proposals of a stage at once."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -7,8 +8,15 @@ from gepa.core.state import GEPAState
 from gepa.proposer.reflective_mutation.reflection_lm import ReflectionProposal
 
 from p2o.evolution.adapter import COMPONENT
+from p2o.prompts.template import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest
 from p2o.seeds import derive_seed
+
+MOST_TRIES = 10
+"""Minibatches on which a template is tried that gains on none of them.
+
+One that solves a tenth of the samples gains on one of ten minibatches of 3 in 96 % of cases.
+"""
 
 Job = tuple[dict[str, str], Mapping[str, Sequence[Mapping[str, Any]]], list[str]]
 
@@ -16,22 +24,34 @@ Job = tuple[dict[str, str], Mapping[str, Sequence[Mapping[str, Any]]], list[str]
 class Reflector:
     """Hands gepa's reflection jobs to a backend in one batch.
 
-    A failed reflection, or one that writes its parent again, proposes nothing: gepa then spends no
-    metric calls on a child. An error of the backend ends the search: gepa would log it, ask again
-    one by one and go on, so it is kept here for the search to raise.
+    A failed reflection, or one that writes what the pool has or what was tried in vain often
+    enough, proposes nothing: gepa then spends no metric calls on a child. An error of the backend
+    ends the search: gepa would log it, ask again one by one and go on, so it is kept here for the
+    search to raise.
 
     Args:
         reflection: The backend.
         seed: Each request of a search gets a seed of its own from it.
+
+    Attributes:
+        asked: Templates asked for.
+        proposed: Templates that were to be tried.
     """
 
     def __init__(self, reflection: Reflection, seed: int) -> None:
-        self._reflection, self._seed, self._count = reflection, seed, 0
+        self._reflection, self._seed = reflection, seed
+        self.asked = self.proposed = 0
+        self._tries: Counter[str] = Counter()
+        self._pool: set[str] = set()
         self.error: Exception | None = None
 
     def failed(self, gepa_state: GEPAState[Any, Any]) -> bool:
         """Whether to stop, as gepa's stoppers are asked."""
         return self.error is not None
+
+    def on_valset_evaluated(self, event: Any) -> None:
+        """Note what is in the pool; see gepa's callbacks."""
+        self._pool.add(event["candidate"][COMPONENT])
 
     def reflect_many(self, jobs: list[Job]) -> list[tuple[ReflectionProposal, Self]]:
         """One proposal for each job."""
@@ -46,14 +66,19 @@ class Reflector:
     def _propose(self, jobs: list[Job]) -> list[ReflectionProposal]:
         requests = []
         for candidate, records, _ in jobs:
-            self._count += 1
-            seed = derive_seed(self._seed, "reflection", self._count)
+            self.asked += 1
+            seed = derive_seed(self._seed, "reflection", self.asked)
             requests.append(ReflectionRequest(candidate[COMPONENT], records[COMPONENT], seed))
         texts = self._reflection.reflect(requests)
-        return [
-            ReflectionProposal({} if text in (None, request.template) else {COMPONENT: text})
-            for text, request in zip(texts, requests, strict=True)
-        ]
+        return [self._proposal(text) for text, _ in zip(texts, requests, strict=True)]
+
+    def _proposal(self, written: str | None) -> ReflectionProposal:
+        text = read_template(written)
+        if text is None or text in self._pool or self._tries[text] == MOST_TRIES:
+            return ReflectionProposal({})
+        self._tries[text] += 1
+        self.proposed += 1
+        return ReflectionProposal({COMPONENT: text})
 
     def reflect(
         self,

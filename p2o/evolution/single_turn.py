@@ -1,9 +1,11 @@
 """One reflection for each hard sample and no search: an ablation of P²O's paper."""
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 
 from p2o.evolution.adapter import reflective_record
 from p2o.prompts.assignment import Assigner
+from p2o.prompts.template import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest
 from p2o.seeds import derive_seed
 from p2o_callbacks.pool import PromptPool, Template
@@ -14,7 +16,8 @@ class SingleTurnReflection:
     """Each hard sample gets a template of its own, written from one bare attempt at it.
 
     Templates are neither tried nor compared: they have no dev scores, and a sample's rollouts all
-    use the same one. A sample whose reflection failed stays bare.
+    use the same one. A sample whose reflection failed stays bare. One that is hard later,
+    before the next search, and has no template of its own draws that of another.
 
     Args:
         reflection: Writes templates.
@@ -48,9 +51,9 @@ class SingleTurnReflection:
             ]
         )
         written = {
-            sample: text.strip()
-            for sample, text in zip(samples, texts, strict=True)
-            if text is not None and text.strip()
+            sample: text
+            for sample, text in zip(samples, map(read_template, texts), strict=True)
+            if text is not None
         }
         different = list(dict.fromkeys(written.values()))
         pool = PromptPool(
@@ -62,3 +65,13 @@ class SingleTurnReflection:
         )
         report(EvolutionProgress(len(trials), len(trials), bare, 1 + len(different)))
         return Evolution(pool, len(trials), iterations=1)
+
+    def deal(
+        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
+    ) -> Mapping[str, tuple[int | None, ...]]:
+        """See `p2o_callbacks.Evolver`."""
+        return {
+            sample: pool.assignment.get(sample)
+            or (random.Random(f"{seed}-{sample}").choice(pool.cover),) * group_size
+            for sample in hard_set
+        }

@@ -9,44 +9,7 @@ from gepa.proposer.base import CandidateProposal
 from gepa.strategies.acceptance import AcceptanceCriterion
 from gepa.strategies.proposal_sampling import ProposalTask
 
-
-class Budget:
-    """Metric calls that may be spent: never exceeded, since each stage asks what it can afford.
-
-    Args:
-        calls: Metric calls in all, the seed template's evaluation included.
-        minibatch_size: Samples of a reflection, B of the paper.
-        dev_size: Samples of a full evaluation.
-    """
-
-    def __init__(self, calls: int, minibatch_size: int, dev_size: int) -> None:
-        self.calls, self.minibatch_size, self.dev_size = calls, minibatch_size, dev_size
-
-    @property
-    def smallest(self) -> int:
-        """What the seed's evaluation, one proposal and its acceptance take."""
-        return 2 * self.dev_size + 2 * self.minibatch_size
-
-    def left(self, state: GEPAState[Any, Any]) -> int:
-        """Metric calls not spent yet."""
-        return self.calls - state.total_num_evals
-
-    def proposals(self, state: GEPAState[Any, Any]) -> int:
-        """Proposals that can be made with enough left over to accept one of them."""
-        return max(0, (self.left(state) - self.dev_size) // (2 * self.minibatch_size))
-
-    def acceptances(self, state: GEPAState[Any, Any]) -> int:
-        """Candidates that can be evaluated on all dev samples."""
-        return self.left(state) // self.dev_size
-
-    def __call__(self, gepa_state: GEPAState[Any, Any]) -> bool:
-        """Whether to stop, as gepa's stoppers are asked.
-
-        Also when every dev sample is solved by some template, be it the empty one: there is nothing
-        left to gain.
-        """
-        solved = all(score >= 1.0 for score in gepa_state.pareto_front_valset.values())
-        return solved or self.proposals(gepa_state) == 0
+from p2o.evolution.stopping import Budget
 
 
 class ParetoBeam:

@@ -11,17 +11,17 @@ import sys
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from p2o.adapters import save_policy
 from p2o.config import USER_ERRORS
-from p2o.console import quieten_libraries
+from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.errors import UserError
 from p2o.export.card import model_card
 from p2o.export.checkpoint import find_checkpoint, load_model
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
 from p2o.files import written_whole
+from p2o.terminal import Terminal, print_error
 
 
 def export(
@@ -61,11 +61,9 @@ def export(
     except OSError as error:
         raise UserError(f"--output={output}: cannot be written ({error})") from error
     size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
-    Console().print(
+    Terminal().print(
         f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, {size:,.1f} MB",
         soft_wrap=True,
-        highlight=False,
-        markup=False,
     )
     return output
 
@@ -86,6 +84,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"--output={output}: is not empty; add --overwrite or give another folder")
 
 
+@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-export``."""
     parser = argparse.ArgumentParser(
@@ -109,5 +108,5 @@ def main() -> None:
     try:
         export(**arguments)
     except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)

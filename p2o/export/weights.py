@@ -1,32 +1,22 @@
 """The policy's weights in a checkpoint, be it a file or a folder of shards."""
 
-import pickle
-import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
-from enum import EnumMeta
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict_loader import load
 
+from p2o.checkpoint_files import UNREADABLE
 from p2o.errors import UserError
+from p2o.shards import INDEX, PROGRESS, load_shards, read_index
 
 PREFIX = "policy.model."
 """Under which `P2OModule` holds the model."""
 SHARDED_PREFIXES = ("state_dict.", "model.")
 """Under which Lightning's ModelParallelStrategy and FSDPStrategy put a module into shards."""
-UNREADABLE = (
-    *(pickle.UnpicklingError, CheckpointException, RuntimeError, EOFError, OSError, MemoryError),
-    *(AssertionError, AttributeError, LookupError, TypeError, ValueError),
-)
-"""What torch raises, according to which byte of a checkpoint is damaged."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class CheckpointWeights:
         Raises:
             UserError: It is damaged, or no checkpoint of a policy.
         """
-        if path.is_dir() and not (path / ".metadata").is_file():
+        if path.is_dir() and not (path / INDEX).is_file():
             # Torch writes the index of the shards last.
             raise UserError(f"--checkpoint={path}: not a sharded checkpoint, or an unfinished one")
         try:
@@ -75,8 +65,7 @@ class CheckpointWeights:
 
     @classmethod
     def _open_folder(cls, path: Path) -> "CheckpointWeights":
-        with (path / ".metadata").open("rb") as file:
-            entries = _IndexUnpickler(file).load().state_dict_metadata
+        entries = read_index(path).state_dict_metadata
         prefixes = [f"{sharded}{PREFIX}" for sharded in SHARDED_PREFIXES]
         prefix = next((p for p in prefixes if any(name.startswith(p) for name in entries)), PREFIX)
         tensors = {
@@ -86,7 +75,7 @@ class CheckpointWeights:
             for name, entry in entries.items()
             if name.startswith(prefix) and isinstance(entry, TensorStorageMetadata)
         }
-        progress = path / "meta.pt"
+        progress = path / PROGRESS
         content = torch.load(progress, weights_only=True) if progress.is_file() else {}
         return cls(path, tensors, content.get("global_step"), prefix)
 
@@ -134,32 +123,8 @@ class CheckpointWeights:
             with warnings.catch_warnings():
                 # That there is no process group.
                 warnings.simplefilter("ignore")
-                load(
-                    {f"{self.prefix}{name}": tensor for name, tensor in state.items()},
-                    storage_reader=FileSystemReader(self.path),
-                    no_dist=True,
-                )
+                wanted = {f"{self.prefix}{name}": tensor for name, tensor in state.items()}
+                load_shards(wanted, self.path, alone=True)
         else:
             for name, tensor in state.items():
                 tensor.copy_(self.tensors[name])
-
-
-class _IndexUnpickler(pickle.Unpickler):
-    """Reads the index of shards, in which nothing but plain records has a place."""
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        if module_name in (
-            "torch",
-            "torch.distributed.checkpoint.filesystem",
-            "torch.distributed.checkpoint.metadata",
-        ):
-            found = getattr(sys.modules[module_name], global_name)
-            if is_dataclass(found) or isinstance(found, (EnumMeta, torch.dtype)):
-                return found
-        if (module_name, global_name) in (
-            ("torch", "Size"),
-            ("torch.serialization", "_get_layout"),
-            ("pathlib", "PosixPath"),
-        ):
-            return super().find_class(module_name, global_name)
-        raise pickle.UnpicklingError(f"{module_name}.{global_name} in an index of shards")

@@ -1,4 +1,8 @@
-"""From the rewards of groups to advantages."""
+"""From the rewards of groups to advantages.
+
+Shapes: G groups, K rollouts in each. A reward that is not a number stands for a rollout without a
+verdict: it has no part in its group's statistics, and its advantage is 0.
+"""
 
 import torch
 from torch import Tensor
@@ -16,7 +20,10 @@ def live_groups(rewards: Tensor) -> Tensor:
     Returns:
         `[G]`, boolean.
     """
-    return (rewards != rewards[:, :1]).any(dim=1)
+    missing = rewards.isnan()
+    highest = rewards.masked_fill(missing, -torch.inf).amax(dim=1)
+    lowest = rewards.masked_fill(missing, torch.inf).amin(dim=1)
+    return highest > lowest
 
 
 def group_advantages(
@@ -37,12 +44,12 @@ def group_advantages(
     Returns:
         `[G, K]`.
     """
-    advantages = rewards - rewards.mean(dim=1, keepdim=True)
+    advantages = rewards - rewards.nanmean(dim=1, keepdim=True)
     if divide_by_std:
-        correction = min(1, rewards.shape[1] - 1)
-        std = rewards.std(dim=1, correction=correction, keepdim=True)
-        advantages = advantages / (std + epsilon)
-    return torch.where(live_groups(rewards)[:, None], advantages, 0.0)
+        known = (~rewards.isnan()).sum(dim=1, keepdim=True)
+        variance = advantages.square().nansum(dim=1, keepdim=True) / (known - 1).clamp(min=1)
+        advantages = advantages / (variance.sqrt() + epsilon)
+    return _of_live_groups(advantages, rewards)
 
 
 def leave_one_out_advantages(rewards: Tensor) -> Tensor:
@@ -56,9 +63,9 @@ def leave_one_out_advantages(rewards: Tensor) -> Tensor:
     Returns:
         `[G, K]`.
     """
-    size = rewards.shape[1]
-    others = (rewards.sum(dim=1, keepdim=True) - rewards) / max(size - 1, 1)
-    return torch.where(live_groups(rewards)[:, None], rewards - others, 0.0)
+    known = (~rewards.isnan()).sum(dim=1, keepdim=True)
+    others = (rewards.nansum(dim=1, keepdim=True) - rewards) / (known - 1).clamp(min=1)
+    return _of_live_groups(rewards - others, rewards)
 
 
 def batch_advantages(rewards: Tensor, *, epsilon: float = 1e-6) -> Tensor:
@@ -76,5 +83,12 @@ def batch_advantages(rewards: Tensor, *, epsilon: float = 1e-6) -> Tensor:
         `[G, K]`.
     """
     advantages = group_advantages(rewards, divide_by_std=False)
-    std = advantages.std(correction=min(1, advantages.numel() - 1))
-    return advantages / (std + epsilon)
+    known = advantages[~rewards.isnan()]
+    if known.numel() < 2:
+        return advantages
+    return advantages / (known.std() + epsilon)
+
+
+def _of_live_groups(advantages: Tensor, rewards: Tensor) -> Tensor:
+    keep = live_groups(rewards)[:, None] & ~rewards.isnan()
+    return torch.where(keep, advantages, 0.0)

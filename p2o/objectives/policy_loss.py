@@ -56,7 +56,7 @@ class PolicyLoss(ABC):
             mask: `[B, T]`, boolean.
 
         Returns:
-            `[B, T]`, and booleans `[B, T]` whose shares of response tokens are logged.
+            `[B, T]`, and booleans `[B, T]` whose shares of the tokens in the mask are logged.
         """
 
     def __call__(
@@ -84,9 +84,8 @@ class PolicyLoss(ABC):
             total_sequences: Responses of the whole optimiser step.
 
         Returns:
-            The loss, a scalar, and detached means over this micro-batch's response tokens, token
-            weights left out: what `token_losses` reports, and ``approx_kl`` (old minus new
-            log-probability).
+            The loss, a scalar, and detached sums over the tokens in the mask, token weights left
+            out: what `token_losses` reports, and ``approx_kl`` (old minus new log-probability).
         """
         mask = mask.bool()
         if advantages.dim() == 1:
@@ -94,13 +93,9 @@ class PolicyLoss(ABC):
         log_ratio = (log_probs - old_log_probs).masked_fill(~mask, 0.0)
         losses, shares = self.token_losses(log_probs, log_ratio, advantages, mask)
         loss = self.aggregate(losses * token_weights, mask, total_tokens, total_sequences)
-        tokens = mask.sum().clamp(min=1)
-        metrics = {
-            name: (share & mask).to(log_probs.dtype).sum() / tokens
-            for name, share in shares.items()
-        }
-        metrics["approx_kl"] = -log_ratio.detach().sum() / tokens
-        return loss, metrics
+        sums = {name: (share & mask).to(log_probs.dtype).sum() for name, share in shares.items()}
+        sums["approx_kl"] = -log_ratio.detach().sum()
+        return loss, sums
 
     def aggregate(
         self,

@@ -38,7 +38,8 @@ def plan_from_config(config: DictConfig) -> Plan:
     """
     reader = Reader(config)
     device, dtype = _device(reader), read_dtype(reader)
-    model = meta_model(read_config(str(reader.get("model.path"))), dtype)
+    trusted = bool(reader.get("model.options.trust_remote_code"))
+    model = meta_model(read_config(str(reader.get("model.path")), trusted), dtype, trusted)
     shape = shape_of(model)
     if getattr(model.config.get_text_config(), "num_experts", None):
         reader.assume("every expert of the mixture sees every token")

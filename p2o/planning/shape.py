@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from p2o.errors import UserError
-from p2o.models import pretrained_source
+from p2o.models import pretrained_source, reason
 
 
 @dataclass(frozen=True)
@@ -75,25 +75,26 @@ class ModelShape:
         return rank * self.layers * widths
 
 
-def read_config(path: str) -> PreTrainedConfig:
+def read_config(path: str, trusted: bool = False) -> PreTrainedConfig:
     """The architecture of a model, without its weights.
 
     Args:
         path: As in `p2o.models.load_policy`.
+        trusted: Whether code that comes with the model may run.
 
     Raises:
         UserError: There is no such model, or it cannot be reached.
     """
     try:
-        return AutoConfig.from_pretrained(**pretrained_source(path))
+        return AutoConfig.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"model.path={path}: no config.json to be had ({str(error).splitlines()[0]}); give a "
+            f"model.path={path}: no config.json to be had ({reason(error)}); give a "
             "folder that holds one"
         ) from error
 
 
-def meta_model(config: Any, dtype: torch.dtype = torch.float32) -> Any:
+def meta_model(config: Any, dtype: torch.dtype = torch.float32, trusted: bool = False) -> Any:
     """The model with parameters that have shapes and no memory.
 
     Raises:
@@ -104,9 +105,9 @@ def meta_model(config: Any, dtype: torch.dtype = torch.float32) -> Any:
         del config.quantization_config
     try:
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, dtype=dtype)
+            return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=trusted)
     except ValueError as error:
-        raise UserError(f"model.path: {str(error).splitlines()[0]}") from error
+        raise UserError(f"model.path: {reason(error)}") from error
 
 
 def shape_of(model: Any) -> ModelShape:

@@ -1,32 +1,32 @@
 """A plan as tables in the terminal."""
 
-from rich.console import Console
 from rich.table import Table
 
 from p2o.planning.advice import advise
 from p2o.planning.memory import ALWAYS, MOMENTS
 from p2o.planning.plan import Plan
+from p2o.terminal import Terminal
 
 WIDTH = 80
 
 
-def print_plan(plan: Plan, console: Console | None = None) -> None:
+def print_plan(plan: Plan, console: Terminal | None = None) -> None:
     """Show memory, time, the verdict and what was assumed.
 
     Args:
         plan: What to show.
         console: Where; the terminal when left out, in 80 columns.
     """
-    console = console or Console(width=WIDTH)
+    console = console or Terminal(width=WIDTH)
     console.print(_memory_table(plan))
     for line in verdict(plan):
-        console.print(line, highlight=False)
+        console.print(line)
     console.print(_time_table(plan))
-    console.print(_run_line(plan), highlight=False)
-    console.print(_disk_line(plan), highlight=False)
+    console.print(_run_line(plan))
+    console.print(_disk_line(plan))
     console.print("An estimate on paper; docs/scaling.md has the formulas. Assumed:")
     for assumption in plan.assumptions:
-        console.print(f"- {assumption}", highlight=False)
+        console.print(f"- {assumption}")
 
 
 def gigabytes(size: float) -> str:

@@ -8,9 +8,6 @@ from typing import Protocol
 from p2o.prompts.cover import greedy_cover
 from p2o_callbacks.pool import PromptPool, Template
 
-SOLVED = 1.0
-"""Dev score from which a template counts as solving a sample."""
-
 SMALLEST_WEIGHT = 1e-6
 """Weight of a template whose mean dev score is 0."""
 
@@ -26,14 +23,14 @@ class Assigner(Protocol):
         The same arguments give the same pool, in whatever order `hard_set` and the dev scores come.
 
         Args:
-            templates: All templates found, with their dev scores.
+            templates: All templates found, with their dev scores and the dev samples they solve.
             hard_set: Ids of the samples to roll out with a template.
             group_size: Rollouts of each sample, K of the paper.
             seed: Of the draws.
 
         Returns:
-            The pool; its cover and assignment are empty when no template solves a dev sample
-            (the paper's reference implementation raises here).
+            The pool; its cover and assignment are empty when no template but the empty one solves a
+            dev sample (the paper's reference implementation raises where none does).
         """
         ...
 
@@ -75,42 +72,40 @@ class LeaveOneBare:
 
 def assign_templates(
     templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
-) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+) -> tuple[tuple[int, ...], dict[str, tuple[int | None, ...]]]:
     """Cover the dev samples and draw templates for the hard ones.
 
     A dev sample that a chosen template solves draws among those that solve it; every other hard
-    sample draws from the whole cover. Draws are with replacement, by mean dev score. The empty
-    template is never chosen: it is what a bare rollout has.
+    sample draws from the whole cover. Draws are with replacement, by mean dev score.
+
+    The empty template is a candidate like any other, as in the paper: what the bare prompt solves
+    and no chosen template does is rolled out bare. Its draws are None.
 
     Args:
-        templates: All templates found, with their dev scores.
+        templates: All templates found, with their dev scores and the dev samples they solve.
         hard_set: Sample ids.
         group_size: Draws for each sample.
         seed: Of the draws.
 
     Returns:
-        Indices of the chosen templates, and indices drawn for each sample; both empty when no
-        template solves a dev sample.
+        Indices of the chosen templates, and indices drawn for each sample; both empty when all
+        draws would be bare.
     """
-    solved = [_solved(template) for template in templates]
-    cover = greedy_cover(solved)
-    if not cover:
+    cover = greedy_cover([template.solved for template in templates])
+    drawn_as = [
+        index if template.text.strip() else None for index, template in enumerate(templates)
+    ]
+    if all(drawn_as[index] is None for index in cover):
         return (), {}
     weights = [_weight(template) for template in templates]
-    assignment: dict[str, tuple[int, ...]] = {}
+    assignment: dict[str, tuple[int | None, ...]] = {}
     for sample_id in sorted(set(hard_set)):
-        candidates = [index for index in cover if sample_id in solved[index]] or cover
+        candidates = [index for index in cover if sample_id in templates[index].solved] or cover
         # A generator of its own makes a sample's draws independent of which others are hard.
         generator = random.Random(f"{seed}-{sample_id}")
         drawn = generator.choices(candidates, [weights[i] for i in candidates], k=group_size)
-        assignment[sample_id] = tuple(drawn)
+        assignment[sample_id] = tuple(drawn_as[index] for index in drawn)
     return tuple(cover), assignment
-
-
-def _solved(template: Template) -> frozenset[str]:
-    if not template.text.strip():
-        return frozenset()
-    return frozenset(key for key, score in template.dev_scores.items() if score >= SOLVED)
 
 
 def _weight(template: Template) -> float:

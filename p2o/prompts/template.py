@@ -1,4 +1,7 @@
-"""Template insertion, T(x, z) of the paper."""
+"""Template insertion, T(x, z) of the paper, and what can be a template."""
+
+LONGEST = 10_000
+"""Characters of a template; an answer that is longer has run away."""
 
 
 def insert_template(text: str, template: str) -> str:
@@ -15,3 +18,20 @@ def insert_template(text: str, template: str) -> str:
     """
     template = template.strip()
     return f"{template}\n\n{text}" if template else text
+
+
+def read_template(written: str | None) -> str | None:
+    """What a reflection wrote, stripped; None when it can be no template.
+
+    That is when it is empty, longer than `LONGEST`, or no text that can be encoded.
+
+    Example::
+
+        >>> [read_template(text) for text in (" Go slowly. ", "  ", "x" * 20_000, None)]
+        ['Go slowly.', None, None, None]
+    """
+    template = (written or "").strip()
+    # Half of a surrogate pair, which JSON can spell, is no character; tokenizers raise.
+    if any("\ud800" <= character <= "\udfff" for character in template):
+        return None
+    return template if 0 < len(template) <= LONGEST else None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from p2o.distributed import gather_work, rank, world_size
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
-from p2o.rollout.engine import RolloutEngine, SamplingParameters
+from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 
 logger = logging.getLogger(__name__)
@@ -61,12 +61,11 @@ class PolicyReflection:
                 [r.seed for r, ids in zip(requests, prompts, strict=True) if ids is not None],
             )
         )
-        return [
-            None
-            if ids is None
-            else extract_template(self.renderer.decode(next(completions).token_ids))
-            for ids in prompts
-        ]
+        return [None if ids is None else self._read(next(completions)) for ids in prompts]
+
+    def _read(self, completion: Completion) -> str | None:
+        text = self.renderer.decode(completion.token_ids)
+        return extract_template(text, cut_off=completion.finish_reason == "length")
 
     def _render(self, request: ReflectionRequest) -> list[int] | None:
         """Token ids of the meta-prompt with as many records as fit; None when one is too many."""

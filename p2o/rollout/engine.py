@@ -24,6 +24,11 @@ class SamplingParameters:
     top_k: int = 0
     max_new_tokens: int = 256
 
+    @property
+    def whole(self) -> bool:
+        """Whether any token can be drawn, with the policy's own probability at the temperature."""
+        return self.temperature > 0 and self.top_p >= 1 and not self.top_k
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -53,7 +58,8 @@ class RolloutEngine(Protocol):
         """Sample one completion for each prompt, in order.
 
         Each prompt has a seed of its own, so that what it gets does not depend on the prompts
-        around it, nor on how many ranks share the work.
+        around it, nor on how many ranks share the work. Types of 16 bits round a row otherwise in
+        another batch.
         """
         ...
 
@@ -71,17 +77,34 @@ class RolloutEngine(Protocol):
 
 
 def check_lengths(
-    prompts: Sequence[Sequence[int]], sampling: SamplingParameters, limit: int
+    prompts: Sequence[Sequence[int]], sampling: SamplingParameters, limit: int | None
 ) -> None:
-    """Refuse prompts that leave no room.
+    """Refuse prompts that leave no room; there is room for any where there is no limit.
 
     Raises:
         UserError: Names the length and what would do.
     """
     longest = max(map(len, prompts), default=0)
-    if longest + sampling.max_new_tokens > limit:
+    if limit is not None and longest + sampling.max_new_tokens > limit:
         raise UserError(
             f"a prompt of {longest} tokens and {sampling.max_new_tokens} new ones do not fit into "
             f"the engine's {limit}; lower max_prompt_tokens or max_new_tokens, or raise "
             "rollout.max_length where that is what limits it"
         )
+
+
+def check_training_sampling(sampling: SamplingParameters) -> None:
+    """Refuse to train on what was not drawn from the whole distribution.
+
+    The loss, its ratios and the context ratios take a token's probability among all tokens.
+
+    Raises:
+        UserError: Names the setting and what would do.
+    """
+    for key, value, off in (("top_p", sampling.top_p, 1), ("top_k", sampling.top_k, 0)):
+        if value != off:
+            raise UserError(
+                f"sampling.train.{key}={value}: training takes the probabilities of all tokens, "
+                f"so responses must be drawn from all; leave it at {off} (sampling.held_out and "
+                "sampling.evolution may have another)"
+            )

@@ -1,12 +1,14 @@
 """The rollout engine on transformers' own ``generate``."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import (
+    GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     StoppingCriteria,
@@ -19,6 +21,7 @@ from transformers import (
 from p2o.errors import UserError
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
+from p2o.rollout.probe import check_sampled
 from p2o.rollout.weights import copy_weights, fingerprint, plain_weights, whole_copy
 from p2o.sharding import is_sharded, readable_weights
 
@@ -29,17 +32,22 @@ class HFEngine:
     Args:
         model: The transformers model; shared with the trainer, so that updates need no copy.
         max_batch_size: Prompts sampled together.
+        probe_bound: Nats a token by which log-probabilities of sampled tokens may differ from those
+            of the model's plain forward pass; see `p2o.rollout.probe.check_sampled`.
 
     Raises:
         UserError: The model's generation config names no end token.
     """
 
-    def __init__(self, model: nn.Module, max_batch_size: int = 256) -> None:
+    def __init__(
+        self, model: nn.Module, max_batch_size: int = 256, probe_bound: float = 0.1
+    ) -> None:
         self.model: Any = model
-        self.max_batch_size = max_batch_size
-        self.max_length = int(self.model.config.max_position_embeddings)
+        self.max_batch_size, self.probe_bound = max_batch_size, probe_bound
+        self.max_length = position_limit(self.model)
         self.end_ids = end_ids(self.model)
         self._version = ""
+        self._checked = False
 
     def generate(
         self,
@@ -47,7 +55,12 @@ class HFEngine:
         sampling: SamplingParameters,
         seeds: Sequence[int],
     ) -> list[Completion]:
-        """Sample one completion for each prompt; see `RolloutEngine.generate`."""
+        """Sample one completion for each prompt; see `RolloutEngine.generate`.
+
+        Raises:
+            UserError: A prompt leaves no room for a completion.
+            EngineError: What was sampled has other log-probabilities than the model gives it.
+        """
         check_lengths(prompts, sampling, self.max_length)
         order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
         completions: dict[int, Completion] = {}
@@ -59,11 +72,18 @@ class HFEngine:
                 [prompts[index] for index in indices], sampling, [seeds[index] for index in indices]
             )
             completions.update(zip(indices, batch, strict=True))
+        in_order = [completions[index] for index in range(len(prompts))]
+        if prompts and sampling.whole and not self._checked:
+            check_sampled(
+                CausalPolicy(self.model, 1.0), self.probe_bound, prompts, in_order, sampling
+            )
+            self._checked = True
         self.model.train(training)
-        return [completions[index] for index in range(len(prompts))]
+        return in_order
 
     def update_weights(self, policy: CausalPolicy) -> None:
-        """Nothing to do while the model is the policy's; a whole copy follows a sharded one."""
+        """Look again at what is sampled; a whole copy of the model follows a sharded policy."""
+        self._checked = False
         if not is_sharded(policy):
             return
         version = fingerprint(policy)
@@ -78,7 +98,8 @@ class HFEngine:
 
     def frozen_copy(self) -> Self:
         """An engine on a copy of the model."""
-        return type(self)(copy.deepcopy(self.model).requires_grad_(False), self.max_batch_size)
+        model = copy.deepcopy(self.model).requires_grad_(False)
+        return type(self)(model, self.max_batch_size, self.probe_bound)
 
     def release(self) -> None:
         """Nothing to do: what sampling needs is freed when it ends."""
@@ -97,17 +118,22 @@ class HFEngine:
             input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
             attention_mask[row, width - len(prompt) :] = 1
         recorder = _LogProbRecorder()
-        output = self.model.generate(
-            input_ids.to(self.model.device),
-            attention_mask=attention_mask.to(self.model.device),
+        settings = GenerationConfig(
             max_new_tokens=sampling.max_new_tokens,
             do_sample=False,
             eos_token_id=self.end_ids,
             pad_token_id=self.end_ids[0],
-            logits_processor=_processors(sampling, seeds, recorder),
-            stopping_criteria=StoppingCriteriaList([recorder]),
-            **_NEUTRAL,
-        )[:, width:].cpu()
+        )
+        plain = without_adapter(self.model)
+        with _no_generation_config(plain):
+            output = plain.generate(
+                input_ids.to(self.model.device),
+                attention_mask=attention_mask.to(self.model.device),
+                generation_config=settings,
+                logits_processor=_processors(sampling, seeds, recorder),
+                stopping_criteria=StoppingCriteriaList([recorder]),
+                **_no_router_loss(plain),
+            )[:, width:].cpu()
         columns = recorder.columns or [torch.zeros(len(prompts))] * output.shape[1]
         log_probs = torch.stack(columns, dim=1).cpu()
         return [
@@ -138,15 +164,35 @@ def end_ids(model: Any) -> list[int]:
     return [ends] if isinstance(ends, int) else list(ends)
 
 
-_NEUTRAL = {
-    "temperature": None,
-    "top_p": None,
-    "top_k": None,
-    "min_p": None,
-    "repetition_penalty": None,
-    "num_beams": 1,
-}
-"""A model's generation config must not bend the distribution: log-probabilities would be off."""
+def position_limit(model: Any) -> int | None:
+    """The most tokens that a model can tell the places of; None where it has no such limit."""
+    config = model.config.get_text_config()
+    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len")]
+    return next((int(limit) for limit in limits if limit is not None), None)
+
+
+def without_adapter(model: Any) -> Any:
+    """The transformers model in one of peft's, whose layers go on to use the adapter."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@contextmanager
+def _no_generation_config(model: Any) -> Iterator[None]:
+    """Take a model's generation config away, which fills in whatever else is left open.
+
+    Most of its fields bend the distribution, and log-probabilities would be off.
+    """
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
+def _no_router_loss(model: Any) -> dict[str, bool]:
+    """Keep a mixture of experts from computing a loss that is for training, and fails here."""
+    wanted = getattr(model.config.get_text_config(), "output_router_logits", False)
+    return {"output_router_logits": False} if wanted else {}
 
 
 def _processors(

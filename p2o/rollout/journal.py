@@ -8,6 +8,7 @@ from the journal, in no time, until it is where it was stopped.
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from functools import cached_property
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from p2o.distributed import from_rank_zero, gather, rank
+from p2o.files import set_aside
 from p2o.policy import CausalPolicy
 from p2o.reflection.base import ReflectionRequest, RemoteReflection
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
@@ -26,7 +28,8 @@ class Journal:
     """Results by key, one JSON line each, on disk before the next one is asked for.
 
     It holds the results of one version of the policy; those of another are dropped when the first
-    new one is written. A last line that was cut off by a kill is ignored.
+    new one is written. Every line begins with its checksum: one that a kill cut off, or that is not
+    as it was written, is ignored.
 
     Args:
         folder: Where; each rank has a file of its own there.
@@ -56,7 +59,7 @@ class Journal:
             self._kept_version, self._results, mode = self.version, {}, "w"
         self._results[key] = result
         self.folder.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"version": self.version, "key": key, "result": result})
+        line = _with_checksum(json.dumps([self.version, key, result]))
         with self.path.open(mode, encoding="utf-8") as file:
             file.write(f"\n{line}\n" if self._cut_off else f"{line}\n")
             file.flush()
@@ -67,15 +70,19 @@ class Journal:
         if self._read:
             return
         self._read = True
+        if self.path.is_dir():
+            set_aside(self.path)
         text = self.path.read_text(errors="replace") if self.path.is_file() else ""
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self._kept_version = entry["version"]
-            self._results[entry["key"]] = entry["result"]
+        for line in text.split("\n"):
+            _, _, content = line.partition(" ")
+            if content and line == _with_checksum(content):
+                self._kept_version, key, result = json.loads(content)
+                self._results[key] = result
         self._cut_off = bool(text) and not text.endswith("\n")
+
+
+def _with_checksum(content: str) -> str:
+    return f"{zlib.crc32(content.encode(errors='replace')):08x} {content}"
 
 
 class JournaledEngine:

@@ -2,7 +2,8 @@
 
 A push that hangs is seen. One that ships nothing, or only half, is not: training goes on, rewards
 move a little, and weeks later somebody finds that a part of the weights never arrived. So both
-sides give the log-probabilities of a few fixed sequences, which have to agree.
+sides give the log-probabilities of a few fixed sequences, which have to agree; and so have those of
+the first tokens that are sampled.
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,12 @@ from torch import Tensor
 from p2o.errors import EngineError
 from p2o.likeness import Likeness, noise_of, probe_tokens
 from p2o.policy import CausalPolicy
+from p2o.rollout.engine import Completion, SamplingParameters
 
 NOISE = 1e-4
 """Mean change of a log-probability that rounding alone can make."""
+SAMPLES = 4
+"""Completions whose log-probabilities are compared."""
 
 
 class WeightProbe:
@@ -60,9 +64,49 @@ class WeightProbe:
         self._before = engine.clone(), trainer.clone()
 
 
+def check_sampled(
+    policy: CausalPolicy,
+    bound: float,
+    prompts: Sequence[Sequence[int]],
+    completions: Sequence[Completion],
+    sampling: SamplingParameters,
+) -> None:
+    """Compare the engine's log-probabilities of what it has sampled with the policy's.
+
+    An engine can score text as the policy does and yet sample otherwise, where a model's generation
+    config sets what a request leaves open. Collective for a sharded policy.
+
+    Args:
+        policy: What the engine is to sample from.
+        bound: Largest mean difference, in nats a token.
+        prompts: What was asked.
+        completions: What came; the first few are looked at.
+        sampling: How they were drawn; see `SamplingParameters.whole`.
+
+    Raises:
+        EngineError: They differ by more.
+    """
+    few = list(zip(prompts, completions, strict=True))[:SAMPLES]
+    with policy.at_temperature(sampling.temperature):
+        trainer = policy_log_probs(
+            policy, [(prompt, completion.token_ids) for prompt, completion in few]
+        )
+    engine = torch.tensor([value for _, completion in few for value in completion.log_probs])
+    gap = (engine - trainer).abs().mean().item()
+    if not gap <= bound:
+        raise EngineError(
+            f"the engine's log-probabilities of what it has sampled differ from the policy's by "
+            f"{gap:.3g} nats a token, more than rollout.probe_bound={bound}: it samples from "
+            "another distribution, or gives log-probabilities of another (a server of vLLM's needs "
+            "--logprobs-mode processed_logprobs --generation-config vllm)"
+        )
+
+
 @torch.no_grad()
-def policy_log_probs(policy: CausalPolicy, sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Log-probabilities at temperature 1 of all tokens but the first of each sequence, `[T]`.
+def policy_log_probs(
+    policy: CausalPolicy, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> Tensor:
+    """A policy's log-probabilities of all tokens of each response after its context, `[T]`.
 
     Collective for a sharded policy.
     """
@@ -70,13 +114,18 @@ def policy_log_probs(policy: CausalPolicy, sequences: Sequence[Sequence[int]]) -
     policy.eval()
     device = next(policy.parameters()).device
     scored = []
-    with policy.at_temperature(1.0):
-        for sequence in sequences:
-            ids = torch.tensor([list(sequence)], device=device)
-            prompt = torch.ones(1, dtype=torch.long, device=device)
-            scored.append(policy(ids, prompt, prompt * (len(sequence) - 1))[0][0].float().cpu())
+    for context, response in pairs:
+        ids = torch.tensor([[*context, *response]], device=device)
+        lengths = (ids.new_tensor([len(context)]), ids.new_tensor([len(response)]))
+        scored.append(policy(ids, *lengths)[0][0].float().cpu())
     policy.train(training)
     return torch.cat(scored)
+
+
+def sequence_log_probs(policy: CausalPolicy, sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Log-probabilities at temperature 1 of all tokens but the first of each sequence, `[T]`."""
+    with policy.at_temperature(1.0):
+        return policy_log_probs(policy, [(ids[:1], ids[1:]) for ids in sequences])
 
 
 def policy_likeness(policy: Any, compute_dtype: torch.dtype | None) -> Likeness:
@@ -88,4 +137,4 @@ def policy_likeness(policy: Any, compute_dtype: torch.dtype | None) -> Likeness:
     """
     parameter = next(policy.parameters())
     noise = noise_of(compute_dtype or parameter.dtype, parameter.device)
-    return Likeness(policy_log_probs(policy, probe_tokens(policy.model)), noise)
+    return Likeness(sequence_log_probs(policy, probe_tokens(policy.model)), noise)

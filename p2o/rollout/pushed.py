@@ -1,16 +1,17 @@
 """Engines that keep weights of their own, which the trainer pushes to them."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, Self
 
 from torch import Tensor, nn
 
-from p2o.distributed import from_rank_zero, on_rank_zero
+from p2o.distributed import from_rank_zero, on_rank_zero, together
+from p2o.errors import EngineError
 from p2o.likeness import attention_on_cpu, model_log_probs
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
-from p2o.rollout.probe import WeightProbe, policy_log_probs
+from p2o.rollout.probe import SAMPLES, WeightProbe, check_sampled, sequence_log_probs
 from p2o.rollout.weights import (
     build_plain,
     checkpoint_weights,
@@ -28,12 +29,15 @@ class Backend(Protocol):
     """What a particular engine can do.
 
     Attributes:
-        max_length: Tokens of a prompt and its completion together.
         version: Which weights it has; for `PushedEngine` to note.
     """
 
-    max_length: int
     version: str
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of a prompt and its completion together; None where there is no limit."""
+        ...
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Take weights as a checkpoint has them, and forget what was computed with others."""
@@ -85,6 +89,7 @@ class PushedEngine:
         self.frozen = frozen
         self._probe = WeightProbe(probe_bound)
         self._probe_ids: list[list[int]] = []
+        self._checked = False
         # Several frozen copies may share one backend.
         self._version = "" if frozen is None else f"frozen {id(frozen)}"
 
@@ -98,15 +103,22 @@ class PushedEngine:
 
         Raises:
             UserError: A prompt leaves no room for a completion.
-            EngineError: The engine died, or has other weights than the trainer.
+            EngineError: The engine died, has other weights than the trainer, samples otherwise, or
+                ends responses of its own accord.
         """
         check_lengths(prompts, sampling, self.backend.max_length)
         self._push(prompts)
-        return self.backend.sample(prompts, sampling, seeds) if prompts else []
+        sample = partial(self._sample, prompts, sampling, seeds)
+        if self._policy is None or self._checked or not sampling.whole:
+            return sample()
+        # The comparison is collective: either all ranks come to it or none.
+        completions = together(sample)
+        self._check_sampled(self._policy, prompts, completions, sampling)
+        return completions
 
     @property
-    def max_length(self) -> int:
-        """Tokens of a prompt and its completion together."""
+    def max_length(self) -> int | None:
+        """Tokens of a prompt and its completion together; None where there is no limit."""
         return self.backend.max_length
 
     def update_weights(self, policy: CausalPolicy) -> None:
@@ -130,6 +142,35 @@ class PushedEngine:
             weights = [(name, weight.cpu().clone()) for name, weight in plain_weights(self.model)]
         return type(self)(self.backend, self.model, self.probe_bound, weights)
 
+    def _sample(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: SamplingParameters,
+        seeds: Sequence[int],
+    ) -> list[Completion]:
+        completions = self.backend.sample(prompts, sampling, seeds) if prompts else []
+        asked = sampling.max_new_tokens
+        cut = [c for c in completions if c.finish_reason == "length" and len(c.token_ids) < asked]
+        if cut:
+            raise EngineError(
+                f"the engine ended a response after {len(cut[0].token_ids)} tokens, though "
+                f"{asked} were allowed: the model's generation config sets max_new_tokens (start "
+                "a server of vLLM's with --generation-config vllm)"
+            )
+        return completions
+
+    def _check_sampled(
+        self,
+        policy: CausalPolicy,
+        prompts: Sequence[Sequence[int]],
+        completions: Sequence[Completion],
+        sampling: SamplingParameters,
+    ) -> None:
+        asked, came = from_rank_zero((list(prompts[:SAMPLES]), list(completions[:SAMPLES])))
+        if asked:
+            check_sampled(policy, self.probe_bound, asked, came, sampling)
+            self._checked = True
+
     def _push(self, prompts: Sequence[Sequence[int]]) -> None:
         """Every rank takes part, whether or not it has prompts: shards are put together."""
         if not self._version:
@@ -142,6 +183,7 @@ class PushedEngine:
         else:
             self._load(self.frozen)
         self.backend.version = self._version
+        self._checked = False
         self._compare(prompts)
 
     def _load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
@@ -158,7 +200,7 @@ class PushedEngine:
     def _expected(self) -> Tensor:
         """What the trainer says of the probe's tokens."""
         if self.frozen is None and self._policy is not None:
-            return policy_log_probs(self._policy, self._probe_ids)
+            return sequence_log_probs(self._policy, self._probe_ids)
         if self.frozen is None:
             return on_rank_zero(lambda: model_log_probs(self.model, self._probe_ids))
         return self._frozen_log_probs

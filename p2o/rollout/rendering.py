@@ -1,20 +1,24 @@
 """From chat messages to token ids, with or without a template: one renderer for both."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from p2o.data.prompt import Message
+from p2o.data.prompt import Message, as_text
 from p2o.errors import UserError
 from p2o.prompts.template import insert_template
+from p2o.rollout.chat_template import render_chat, template_source
+from p2o.rollout.marks import Marks, unused_sign
 
 
 class ChatRenderer:
     """Renders conversations with the model's own chat template.
 
     Bare and templated prompts pass through the same call with the same options, so that they
-    differ by the template's text alone.
+    differ by the template's text alone. Whatever the text of a turn spells, it stays text: it
+    neither ends the turn nor begins another one.
 
     Args:
         tokenizer: The policy's tokenizer.
@@ -22,9 +26,10 @@ class ChatRenderer:
         prefix: Put in front of the text of the last message.
         suffix: Put behind the text of the last message.
         options: Passed on to the chat template, for example ``enable_thinking``.
+        date: What chat templates that write today's date are told.
 
     Raises:
-        UserError: The tokenizer has no chat template.
+        UserError: The tokenizer has no chat template, or it cannot render a question.
     """
 
     def __init__(
@@ -34,17 +39,19 @@ class ChatRenderer:
         prefix: str = "",
         suffix: str = "",
         options: Mapping[str, Any] | None = None,
+        date: str = "2026-01-01",
     ) -> None:
-        if not tokenizer.chat_template:
-            raise UserError(
-                f"model: the tokenizer of '{tokenizer.name_or_path}' has no chat template; "
-                "use an instruction-tuned model or set `tokenizer.chat_template` and save it"
-            )
+        try:
+            self._today = datetime.fromisoformat(str(date))
+        except ValueError as error:
+            raise UserError(f"date={date}: give a date such as 2026-01-01") from error
+        self._marks = Marks(tokenizer, template_source(tokenizer))
         self.tokenizer = tokenizer
         self.system_prompt = system_prompt
         self.prefix = prefix
         self.suffix = suffix
         self.options = dict(options or {})
+        self.render([{"role": "user", "content": "?"}])
 
     def render(self, messages: Sequence[Message], template: str = "") -> list[int]:
         """Token ids of the conversation, ready for the assistant's turn.
@@ -52,23 +59,54 @@ class ChatRenderer:
         Args:
             messages: The conversation; the last message is the user's.
             template: Text for `insert_template`; empty leaves the prompt bare.
+
+        Raises:
+            UserError: The chat template cannot render these turns.
         """
         *earlier, last = messages
-        text = f"{self.prefix}{last['content']}{self.suffix}"
+        text = f"{self.prefix}{as_text(last['content'])}{self.suffix}"
         return self.render_plain([*earlier, {**last, "content": insert_template(text, template)}])
 
     def render_plain(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a conversation that is no task: the system prompt alone is added."""
+        turns = [{**message, "content": as_text(message["content"])} for message in messages]
         if self.system_prompt is not None:
-            messages = [{"role": "system", "content": self.system_prompt}, *messages]
-        text: Any = self.tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
-            tokenize=False,
-            add_generation_prompt=True,
-            **self.options,
-        )
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            turns = [{"role": "system", "content": self.system_prompt}, *turns]
+        texts = [text for turn in turns for text in turn.values()]
+        if not any(map(self._marks.are_in, texts)):
+            return self._marks.tokenise(self._run(turns))
+        sign = unused_sign(texts)
+        kept = self._read_by_the_template(turns, sign)
+        return self._marks.tokenise(self._run(self._cut(turns, sign, kept)), sign)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a completion, special tokens left out."""
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+    def _run(self, turns: Sequence[Message]) -> str:
+        return render_chat(self.tokenizer, turns, self._today, self.options)
+
+    def _cut(self, turns: Sequence[Message], sign: str, kept: frozenset[str]) -> list[Message]:
+        """The turns with a sign in every mark; an assistant's turn keeps some marks."""
+        return [
+            {
+                key: self._marks.cut(text, sign, kept if turn["role"] == "assistant" else _NONE)
+                for key, text in turn.items()
+            }
+            for turn in turns
+        ]
+
+    def _read_by_the_template(self, turns: Sequence[Message], sign: str) -> frozenset[str]:
+        """Marks that the template looks for in what an assistant said, such as ``</think>``."""
+        said = "".join(turn["content"] for turn in turns if turn["role"] == "assistant")
+        spoken = frozenset(mark for mark in self._marks.spoken if mark in said)
+        without = self._run(self._cut(turns, sign, spoken)) if spoken else ""
+        return frozenset(
+            mark
+            for mark in spoken
+            if self._run(self._cut(turns, sign, spoken - {mark})).replace(sign, "")
+            != without.replace(sign, "")
+        )
+
+
+_NONE: frozenset[str] = frozenset()

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from p2o.distributed import rank, world_size
 from p2o.errors import EngineError, UserError
 from p2o.rollout.engine import Completion, SamplingParameters
-from p2o.rollout.hf import end_ids
+from p2o.rollout.hf import end_ids, position_limit, without_adapter
 from p2o.rollout.pushed import PushedEngine
+from p2o.rollout.vllm_sampling import sampling_fields
 
 ENVIRONMENT = {
     # The engine has to live in this process, or weights could not be passed on in memory.
@@ -80,14 +81,14 @@ class VLLMBackend:
         self._failures = (RuntimeError, ValueError, AttributeError, exceptions.EngineDeadError)
         self.version = ""
         self.ends = end_ids(model)
-        self.max_length = int(max_length or model.config.max_position_embeddings)
+        self.max_length = max_length or position_limit(model)
         self.sleep = sleep and torch.cuda.is_available()
         self._asleep = False
         self._llm: Any = None
         config = copy.deepcopy(model.config)
         # What transformers wrote there may be the model without its head.
-        config.architectures = [type(_without_adapter(model)).__name__]
-        self._configs = config, model.generation_config
+        config.architectures = [type(without_adapter(model)).__name__]
+        self._configs = config, GenerationConfig(eos_token_id=self.ends)
         self._options = {
             "dtype": dtype or str(model.dtype).removeprefix("torch."),
             "max_model_len": self.max_length,
@@ -139,16 +140,7 @@ class VLLMBackend:
     ) -> list[Completion]:
         """See `Backend`."""
         parameters = [
-            self.vllm.SamplingParams(
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                top_k=sampling.top_k or -1,
-                max_tokens=sampling.max_new_tokens,
-                seed=seed,
-                stop_token_ids=self.ends,
-                logprobs=0,
-                detokenize=False,
-            )
+            self.vllm.SamplingParams(**sampling_fields(sampling, seed, self.ends), detokenize=False)
             for seed in seeds
         ]
         outputs = self._generate(prompts, parameters)
@@ -214,10 +206,6 @@ def _plain_tensors() -> Iterator[None]:
     """Lightning evaluates in inference mode, whose tensors could not be updated in training."""
     with torch.inference_mode(False), torch.no_grad():
         yield
-
-
-def _without_adapter(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _one_line(error: BaseException) -> str:

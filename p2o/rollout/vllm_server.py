@@ -3,7 +3,7 @@ r"""vLLM in processes of its own, on this node or others, over HTTP.
 A server has to be told where weights will come from, and that it may be told so over HTTP::
 
     VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --weight-transfer-config '{"backend": "p2o_files"}' \
-        --logprobs-mode processed_logprobs
+        --logprobs-mode processed_logprobs --generation-config vllm
 
 It loads p2o's transfer by itself where p2o is installed beside it.
 """
@@ -37,6 +37,7 @@ from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
 from p2o.rollout.pushed import PushedEngine
 from p2o.rollout.vllm_answers import Model, Models, read, read_completion, read_scores
+from p2o.rollout.vllm_sampling import sampling_fields
 
 logger = logging.getLogger(__name__)
 
@@ -141,16 +142,7 @@ class VLLMServers:
     ) -> list[Completion]:
         """See `Backend`."""
         requests = [
-            {
-                "prompt": list(prompt),
-                "max_tokens": sampling.max_new_tokens,
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": sampling.top_k or -1,
-                "seed": seed,
-                "stop_token_ids": self.ends,
-                "logprobs": 0,
-            }
+            {"prompt": list(prompt), **sampling_fields(sampling, seed, self.ends)}
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         read = partial(read_completion, sampling, self.vocabulary)

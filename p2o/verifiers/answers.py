@@ -1,16 +1,42 @@
-r"""Where the answer stands in a response: in a box, behind "the answer is", in dollars, last."""
+r"""Where the answer stands in a response: in a box, behind "the answer is", in dollars, last.
+
+One pass over the text each, so that no response takes long.
+"""
 
 import re
 
-BRACE = re.compile(r"\\boxed\s*\{|\\(?!\\boxed).|[{}]", re.DOTALL)
-"""A box's opening, an escaped character or a brace; one pass over them is linear in any text."""
+from p2o.verifiers.math_unicode import to_ascii
+from p2o.verifiers.math_words import SCALES, SMALL
+
+BRACE = re.compile(
+    r"\\boxed\s*\{|\\boxed\s+(?P<one>[0-9a-zA-Z])(?![0-9a-zA-Z.,^_])|\\(?!\\boxed).|[{}]", re.DOTALL
+)
+"""A box's opening, a box of one sign, an escaped character or a brace."""
 PHRASE = re.compile(
-    r"(?:####|\banswer(?:\s+is)?\s*[:=]|\banswer\s+is\b)\**\s*([^\n]+)", re.IGNORECASE
+    r"(?:####|\banswers?(?:\s+(?:is|are))?\s*[:=]|\banswers?\s+(?:is|are)\b|答案\s*[是为:]?)[*:\s]*",
+    re.IGNORECASE,
 )
-FORMULA = re.compile(
-    r"\$\$?([^$]{1,2000})\$\$?|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.DOTALL
+DELIMITER = re.compile(r"(?<!\\)\$\$?|\\[()\[\]]")
+CLOSING = {r"\(": r"\)", r"\[": r"\]"}
+SENTENCE = re.compile(r"(?<=[^\s.])[.!?。][*\"']*\s+(?=[A-Z*\"'])")
+VERB = re.compile(r"\b(?:is|are|equals|be|was|were|therefore|thus)\b\s*:?\s*|:\s+", re.IGNORECASE)
+SPELLED = rf"(?:{'|'.join(SMALL)})\b"
+VALUE = re.compile(
+    rf"[*\s\"']*(?:\$|\\[^a-zA-Z]|\\(?:d?frac|sqrt)|[-+(]*\.?\d|{SPELLED})", re.IGNORECASE
 )
-NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?%?")
+CLAUSE = re.compile(
+    r"\s*[(](?=\s*(?:since|because|as|i\.e|which|that|by|from|see)\b)"
+    r"|[,;:]\s+(?!and\b|or\b)(?=[a-z]{2})|;\s+(?=\S+\s+[a-z]{3})"
+    r"|\s+(?:because|since|which|so|where|but|among|when|as)\b"
+)
+SCALE = "|".join(word for word in SCALES if len(word) > 2)
+NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_.])-?(?:\d{1,3}(?:[, ]\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+    rf"(?:/\d+|[eE][-+]?\d+(?!\w)|\s?\\times\s?10\^\{{?-?\d+\}}?|\s(?:{SCALE})\b)?%?"
+)
+THERE = re.compile(rf"\bthere\s(?:is|are|were|will\sbe)\s(?:\w+ly\s)?\$?({NUMBER.pattern})", re.I)
+PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[^\W\d_a-zA-Z]")
+JOINT = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)?\s*")
 LONGEST = 10_000
 """Characters at the end of a response in which an answer without a box is looked for."""
 
@@ -20,7 +46,9 @@ def find_boxes(text: str) -> list[str]:
     boxes: list[tuple[int, int]] = []
     openings: list[int | None] = []
     for token in BRACE.finditer(text):
-        if token.group() == "}":
+        if token["one"]:
+            boxes.append(token.span("one"))
+        elif token.group() == "}":
             start = openings.pop() if openings else None
             if start is not None:
                 while boxes and boxes[-1][0] > start:
@@ -41,12 +69,65 @@ def find_answer(text: str) -> str:
     boxes = find_boxes(text)
     if boxes:
         return boxes[-1].strip()
-    text = text[-LONGEST:]
-    phrases = PHRASE.findall(text)
+    text = to_ascii(text[-LONGEST:].replace("\n", "\x00")).replace("\x00", "\n")
+    end = text.rfind("</answer>")
+    start = text.rfind("<answer>", 0, end)
+    if 0 <= start < end:
+        return _in_sentence(text[start + len("<answer>") : end])
+    phrases = [match for match in PHRASE.finditer(text) if text[match.end() : match.end() + 1]]
     if phrases:
-        return ",".join(_formulas(phrases[-1])) or phrases[-1].strip(" *.")
-    return next(reversed(_formulas(text) or NUMBER.findall(text)), "")
+        return _in_sentence(text[phrases[-1].end() :].partition("\n")[0])
+    if "\n" not in text.strip() and not PROSE.search(text):
+        return text.strip(" *.")
+    there = THERE.search(SENTENCE.split(text.strip())[-1])
+    if there:
+        return there[1]
+    return next(
+        reversed([content for content, _, _ in _formulas(text)] or NUMBER.findall(text)), ""
+    )
 
 
-def _formulas(text: str) -> list[str]:
-    return ["".join(groups).strip() for groups in FORMULA.findall(text)]
+def _in_sentence(text: str) -> str:
+    """The answer in a sentence that gives it."""
+    text = SENTENCE.split(text.strip(), maxsplit=1)[0].strip()
+    starts = [0, *(verb.end() for verb in VERB.finditer(text))]
+    start = next((start for start in starts if VALUE.match(text, start)), None)
+    if start is not None:
+        return _leading_value(text[start:])
+    text = text.strip(" *.!\"'")
+    words = len(PROSE.findall(text))
+    if words <= 3 and not (words and NUMBER.search(text)):
+        return text
+    found = [content for content, _, _ in _formulas(text)]
+    return next(reversed(found or NUMBER.findall(text)), text)
+
+
+def _leading_value(text: str) -> str:
+    """The value that a text begins with: formulas up to the first other word, or a clause."""
+    text = text.strip(" *\"'")
+    formulas, at = [], 0
+    for content, start, end in _formulas(text):
+        if not JOINT.fullmatch(text, at, start):
+            break
+        formulas.append(content)
+        at = end
+    if formulas and not text[at:].lstrip().startswith("="):
+        return ",".join(formulas)
+    return CLAUSE.split(text, maxsplit=1)[0].strip(" *.!?\"'")
+
+
+def _formulas(text: str) -> list[tuple[str, int, int]]:
+    """Contents of formulas, and where they begin and end; dollars before prices make none."""
+    found: list[tuple[str, int, int]] = []
+    opening: re.Match[str] | None = None
+    for sign in DELIMITER.finditer(text):
+        if opening is None:
+            opening = sign if sign[0] not in CLOSING.values() else None
+        elif sign[0] == CLOSING.get(opening[0], opening[0]):
+            content = text[opening.end() : sign.start()].strip()
+            if opening[0] == "$" and re.match(r"\d[\d.,]*\s+[a-z]{2,}", content):
+                return []
+            if content:
+                found.append((content, opening.start(), sign.end()))
+            opening = None
+    return found

@@ -24,6 +24,16 @@ class Status(StrEnum):
     """The verifier itself failed."""
 
 
+SOLVED_REWARD = 1.0
+"""Reward from which a response counts as right, unless the guard is given another."""
+
+ROUNDING = 1e-6
+"""By which a sum of partial rewards may miss the one it stands for."""
+
+FAILED = (Status.TIMEOUT, Status.ERROR)
+"""The verifier gave no verdict: the score is no evidence that a response is right or wrong."""
+
+
 @dataclass(frozen=True)
 class Score:
     """The verdict on one response.
@@ -33,12 +43,32 @@ class Score:
         status: How the reward came about.
         answer: The answer as found in the response, if one was.
         detail: One line for a person: why an answer was not found, or what failed.
+        solved: Whether the response counts as right: a reward of 1.0, unless the verifier or the
+            guard around it says otherwise. None where the verifier failed or timed out. Everything
+            that asks what a success is asks this.
     """
 
     reward: float
     status: Status
     answer: str | None = None
     detail: str = ""
+    solved: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.failed:
+            object.__setattr__(self, "solved", None)
+        elif self.solved is None:
+            object.__setattr__(self, "solved", reaches(self.reward, SOLVED_REWARD))
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no verdict, because the verifier failed or timed out."""
+        return self.status in FAILED
+
+
+def reaches(reward: float, threshold: float) -> bool:
+    """Whether a reward is at least a threshold, rounding forgiven: 0.6 + 0.3 + 0.1 reaches 1."""
+    return reward >= threshold - ROUNDING
 
 
 class Verifier(Protocol):

@@ -1,12 +1,16 @@
 """Several verifiers as one: a weighted mean of their rewards, behind a gate."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
-from p2o.verifiers.base import Score, Status, Verifier
+from p2o.verifiers.base import Score, Status, Verifier, check_positive
+from p2o.verifiers.checked import as_number, ask
+from p2o.verifiers.pattern import compile_pattern, failed, search_all
+from p2o.verifiers.worker_pool import Failure
 
 BAD_TO_GOOD = (
     Status.ERROR,
@@ -41,22 +45,37 @@ class Composite:
         for name, part in parts.items():
             if set(part) != {"verifier", "weight"}:
                 raise UserError(f"verifier.parts.{name}: give verifier and weight, nothing else")
-            if not part["weight"] > 0:
-                raise UserError(f"verifier.parts.{name}.weight={part['weight']}: give more than 0")
-            self.verifiers[name], weights[name] = part["verifier"], part["weight"]
-        self.shares = {name: weight / sum(weights.values()) for name, weight in weights.items()}
+            weight = as_number(part["weight"])
+            if weight is None or not 0 < weight < math.inf:
+                raise UserError(
+                    f"verifier.parts.{name}.weight={part['weight']}: give a number above 0"
+                )
+            self.verifiers[name], weights[name] = part["verifier"], weight
+        # By the largest first, so that no sum is infinite.
+        parts_of_largest = {
+            name: weight / max(weights.values()) for name, weight in weights.items()
+        }
+        total = sum(parts_of_largest.values())
+        self.shares = {name: part / total for name, part in parts_of_largest.items()}
         self.gate = Found(gate) if isinstance(gate, str) else gate
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
-        """See `Verifier.score`."""
+        """See `Verifier.score`.
+
+        Raises:
+            UserError: A part or the gate does not give one score for each response.
+        """
         scores: dict[int, Score] = {}
         if self.gate is not None:
-            gates = enumerate(self.gate.score(responses, prompts))
+            gates = enumerate(ask("verifier.gate", self.gate, responses, prompts))
             scores = {index: _kept_out(gate) for index, gate in gates if gate.reward != 1}
         let_in = [index for index in range(len(responses)) if index not in scores]
         some_responses = [responses[index] for index in let_in]
         some_prompts = [prompts[index] for index in let_in]
-        columns = [v.score(some_responses, some_prompts) for v in self.verifiers.values()]
+        columns = [
+            ask(f"verifier.parts.{name}", verifier, some_responses, some_prompts)
+            for name, verifier in self.verifiers.items()
+        ]
         for index, *row in zip(let_in, *columns, strict=True):
             scores[index] = self._combine(dict(zip(self.verifiers, row, strict=True)))
         return [scores[index] for index in range(len(responses))]
@@ -89,22 +108,32 @@ class Composite:
 
 
 class Found:
-    """1 when a regular expression is found in the response."""
+    """1 when a regular expression is found in the response.
 
-    def __init__(self, pattern: str) -> None:
-        try:
-            self.pattern = re.compile(pattern, re.DOTALL)
-        except re.error as error:
-            raise UserError(f"verifier.gate={pattern!r}: {error}") from error
+    Args:
+        pattern: In which a dot is any character.
+        seconds: Deadline of one search, which a worker process makes.
+
+    Raises:
+        UserError: It is no regular expression, or `seconds` is not positive.
+    """
+
+    def __init__(self, pattern: str, seconds: float = 1.0) -> None:
+        check_positive(seconds=seconds)
+        compile_pattern(pattern, "verifier.gate", re.DOTALL)
+        self.pattern, self.seconds = pattern, seconds
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
-        return [
-            Score(1.0, Status.OK)
-            if self.pattern.search(response)
-            else Score(0.0, Status.NO_ANSWER, detail=f"no match of {self.pattern.pattern}")
-            for response in responses
-        ]
+        found = search_all(self.pattern, responses, self.seconds, last=False, flags=re.DOTALL)
+        return [self._score(match) for match in found]
+
+    def _score(self, match: str | Failure | None) -> Score:
+        if isinstance(match, Failure):
+            return failed(match)
+        if match is None:
+            return Score(0.0, Status.NO_ANSWER, detail=f"no match of {self.pattern}")
+        return Score(1.0, Status.OK)
 
 
 def _kept_out(gate: Score) -> Score:

@@ -1,11 +1,12 @@
 """Exact match: the answer's text against the gold texts."""
 
-import re
+import unicodedata
 from collections.abc import Sequence
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
 from p2o.verifiers.base import Score, Status
+from p2o.verifiers.pattern import AnswerPattern, failed
+from p2o.verifiers.worker_pool import Failure
 
 
 class ExactMatch:
@@ -14,17 +15,20 @@ class ExactMatch:
     Args:
         pattern: Regular expression whose first group is the answer; the last match counts. None
             takes the whole response.
+        seconds: Deadline of one search for the pattern.
 
     Raises:
-        UserError: The pattern is no regular expression, or has no group.
+        UserError: The pattern is no regular expression or has no group, or `seconds` is not
+            positive.
     """
 
-    def __init__(self, pattern: str | None = None) -> None:
-        self.pattern = None if pattern is None else compile_pattern(pattern)
+    def __init__(self, pattern: str | None = None, seconds: float = 1.0) -> None:
+        self.pattern = AnswerPattern(pattern, seconds)
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
-        return [self._score(text, prompt) for text, prompt in zip(responses, prompts, strict=True)]
+        answers = self.pattern.find(responses)
+        return [_score(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
 
     def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
         """See `GoldChecker.check_gold`: an empty text can never be an answer."""
@@ -33,34 +37,15 @@ class ExactMatch:
             for prompt in prompts
         ]
 
-    def _score(self, response: str, prompt: Prompt) -> Score:
-        answer = response if self.pattern is None else last_match(self.pattern, response)
-        if answer is None or not answer.strip():
-            return Score(0.0, Status.NO_ANSWER)
-        equal = _fold(answer) in map(_fold, prompt.golds)
-        return Score(float(equal), Status.OK, answer.strip())
 
-
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern that must have a group.
-
-    Raises:
-        UserError: It cannot be compiled or has none.
-    """
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"verifier.pattern={pattern!r}: {error}") from error
-    if compiled.groups < 1:
-        raise UserError(f"verifier.pattern={pattern!r}: put the answer into a group, (...)")
-    return compiled
-
-
-def last_match(pattern: re.Pattern[str], text: str) -> str | None:
-    """The first group of the last match."""
-    matches = list(pattern.finditer(text))
-    return matches[-1].group(1) if matches else None
+def _score(answer: str | Failure | None, prompt: Prompt) -> Score:
+    if isinstance(answer, Failure):
+        return failed(answer)
+    if answer is None or not answer.strip():
+        return Score(0.0, Status.NO_ANSWER)
+    equal = _fold(answer) in map(_fold, prompt.golds)
+    return Score(float(equal), Status.OK, answer.strip())
 
 
 def _fold(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()

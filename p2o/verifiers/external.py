@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers.base import Score, Status
+from p2o.verifiers.checked import as_number, describe, one_for_each, with_number
 
 
 class External:
@@ -25,17 +25,23 @@ class External:
 
     def __init__(self, function: str | Callable[..., Any]) -> None:
         self.function = _load(function) if isinstance(function, str) else function
+        self.name = function if isinstance(function, str) else getattr(function, "__name__", "?")
         if not callable(self.function):
             raise UserError(f"verifier.function={function}: it cannot be called")
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
-        """See `Verifier.score`."""
+        """See `Verifier.score`.
+
+        Raises:
+            UserError: It does not give a list with one score for each response.
+        """
         given = self.function(list(responses), list(prompts))
         if inspect.isawaitable(given):
             # A notebook's own thread has a loop that runs already.
             with ThreadPoolExecutor(1) as threads:
                 given = threads.submit(asyncio.run, _wait(given)).result()
-        return [to_score(one) for one in given]
+        who = f"verifier.function={self.name}"
+        return [to_score(one) for one in one_for_each(who, given, len(responses))]
 
 
 def to_score(given: Any) -> Score:
@@ -47,23 +53,22 @@ def to_score(given: Any) -> Score:
             finite, is `Status.ERROR`.
     """
     if isinstance(given, Score):
-        return given
+        return with_number(given)
     if given is None:
         return Score(0.0, Status.NO_ANSWER)
     fields = given if isinstance(given, Mapping) else {"reward": given}
-    answer = fields.get("answer")
-    try:
-        score = Score(
-            float(fields["reward"]),
-            Status(fields.get("status", Status.OK)),
+    reward, answer = as_number(fields.get("reward")), fields.get("answer")
+    status = fields.get("status", Status.OK)
+    if reward is None or status not in tuple(Status):
+        return Score(0.0, Status.ERROR, detail=f"this is no score: {describe(given)}")
+    return with_number(
+        Score(
+            reward,
+            Status(status),
             None if answer is None else str(answer),
             str(fields.get("detail", "")),
         )
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return Score(0.0, Status.ERROR, detail=f"this is no score: {given!r}"[:200])
-    if not math.isfinite(score.reward):
-        return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")
-    return score
+    )
 
 
 async def _wait(given: Any) -> Any:

@@ -4,15 +4,15 @@ import logging
 import math
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
-from p2o.verifiers.base import Score, Status, Verifier
+from p2o.verifiers.base import FAILED, SOLVED_REWARD, Score, Status, Verifier, reaches
 
 logger = logging.getLogger(__name__)
 
-FAILED = (Status.ERROR, Status.TIMEOUT)
 STOPPING = (UserError, EngineError)
 """What a verifier throws when it cannot work at all, whatever the response."""
 FEWEST = 20
@@ -22,24 +22,31 @@ SHOWN = 10
 
 
 class GuardedVerifier:
-    """Turns what a verifier throws into scores, and stops when that happens too often.
+    """Says what is solved, turns what a verifier throws into scores, and stops at too many.
 
     Args:
         verifier: The verifier that does the work.
         max_error_share: Share of errors and timeouts among recent scores above which the run
             stops, once there are 20 of them.
         window: Recent scores that are looked at.
+        solved_reward: Reward from which a response counts as solved, for mining, the search,
+            distillation and accuracy alike.
 
     Attributes:
         counts: Scores so far, by status.
     """
 
     def __init__(
-        self, verifier: Verifier, max_error_share: float = 0.02, window: int = 500
+        self,
+        verifier: Verifier,
+        max_error_share: float = 0.02,
+        window: int = 500,
+        solved_reward: float = SOLVED_REWARD,
     ) -> None:
         if not 0 <= max_error_share <= 1:
             raise UserError(f"verifier_guard.max_error_share={max_error_share}: give 0 to 1")
         self.verifier, self.max_error_share = verifier, max_error_share
+        self.solved_reward = solved_reward
         self.counts: Counter[Status] = Counter()
         self._recent: deque[bool] = deque(maxlen=window)
         self._worst: deque[str] = deque(maxlen=SHOWN)
@@ -109,6 +116,6 @@ class GuardedVerifier:
 
     def _checked(self, score: Score, prompt: Prompt) -> Score:
         if math.isfinite(score.reward):
-            return score
+            return replace(score, solved=reaches(score.reward, self.solved_reward))
         self._warn("the verifier gave reward %s on prompt %s; 0 counts", score.reward, prompt.id)
         return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")

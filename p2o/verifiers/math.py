@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from p2o.data.prompt import Prompt
 from p2o.verifiers.answers import find_answer, find_boxes
 from p2o.verifiers.base import Score, Status, check_positive
-from p2o.verifiers.math_compare import Comparison, Verdict, compare_at_once, read_at_once
+from p2o.verifiers.math_compare import Comparison, Verdict
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
 LONGEST = 2000
@@ -57,7 +57,7 @@ class Math:
 
     def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
         """See `GoldChecker.check_gold`: gold answers must be readable."""
-        verdicts = self._judge([read_at_once(_golds(prompt)) for prompt in prompts])
+        verdicts = self._judge([Comparison(_golds(prompt), None) for prompt in prompts])
         return [
             None if verdict == Verdict.EQUAL else f"{_reason(verdict)}: {prompt.gold[:80]!r}"
             for verdict, prompt in zip(verdicts, prompts, strict=True)
@@ -66,10 +66,10 @@ class Math:
     def _judge(
         self, asked: Sequence[Verdict | Comparison | None]
     ) -> list[Verdict | Failure | None]:
-        """The same with the comparisons made that need algebra."""
+        """The same with the comparisons made, each under the deadline."""
         # Rollouts of one prompt share many answers.
-        hard = list(dict.fromkeys(one for one in asked if isinstance(one, Comparison)))
-        verdicts = dict(zip(hard, self.pool.map(hard, self.seconds), strict=True))
+        different = list(dict.fromkeys(one for one in asked if isinstance(one, Comparison)))
+        verdicts = dict(zip(different, self.pool.map(different, self.seconds), strict=True))
         return [verdicts[one] if isinstance(one, Comparison) else one for one in asked]
 
 
@@ -82,9 +82,11 @@ def _compare(answer: str, prompt: Prompt) -> Verdict | Comparison | None:
     if not answer:
         return None
     golds = _golds(prompt)
+    if answer in golds:
+        return Verdict.EQUAL
     if len(answer) > LONGEST:
-        return Verdict.EQUAL if answer in golds else Verdict.BAD_ANSWER
-    return compare_at_once(golds, answer, prompt.meta.get("tolerance"))
+        return Verdict.BAD_ANSWER
+    return Comparison(golds, answer, prompt.meta.get("tolerance"))
 
 
 def to_score(verdict: Verdict | Failure | None, answer: str, why: str) -> Score:

@@ -1,161 +1,111 @@
-"""Equality of mathematical answers by math-verify; imported in worker processes only."""
+r"""Equality of mathematical answers, part by part; imported in worker processes only."""
 
-import logging
-from collections.abc import Callable, Sequence
+import re
 from functools import lru_cache
-from typing import Any
 
-import sympy
-from latex2sympy2_extended.latex2sympy2 import (
-    ConversionConfig,
-    NormalizationConfig,
-    is_expr_of_only_symbols,
-    latex2sympy,
-)
-from math_verify import verify
-
+from p2o.verifiers.math_chains import chains_agree, without_name
 from p2o.verifiers.math_compare import Comparison, Verdict
-from p2o.verifiers.math_text import is_prose
-from p2o.verifiers.math_values import (
-    as_number,
-    differ_somewhere,
-    exact,
-    numbers_equal,
-    relations,
-    same_relation,
+from p2o.verifiers.math_forms import FORMS
+from p2o.verifiers.math_lists import lists_agree, ratios_agree
+from p2o.verifiers.math_quantities import quantities_agree
+from p2o.verifiers.math_regions import regions_agree
+from p2o.verifiers.math_split import RELATION, elements, outside, split
+from p2o.verifiers.math_text import clean, is_sound, readings, squeeze
+from p2o.verifiers.math_words import fold, is_conditional, is_words, spelled_number, unwrap
+
+RESTATED = re.compile(
+    r",?\s?(?:\\(?:text|mathrm)\s?\{\s?,?\s?)?(?<![\w\\])(?:so|i\.e\.|that is|hence|therefore|thus)"
+    r"(?!\w)\s?,?\s?\}?|\\(?:implies|iff|Rightarrow|Leftrightarrow|therefore)(?![a-zA-Z])"
 )
-
-# Deadlines are the pool's: math-verify's own alarms do nothing outside the main thread. It warns
-# that they are off.
-logging.getLogger("math_verify").setLevel(logging.ERROR)
-
-# Its units would be taken from variables as well: 2h would be 2.
-NORMALIZATION = NormalizationConfig(basic_latex=True, malformed_operators=True, boxed="none")
-# R and r differ.
-CONVERSION = ConversionConfig(lowercase_symbols=False)
-
-Equal = Callable[[Any, Any], bool]
+COLON = re.compile(":")
 
 
 def judge(comparison: Comparison) -> Verdict:
-    """Compare an answer with gold answers."""
-    golds = [gold for gold in map(read, comparison.golds) if gold is not None]
-    if not golds:
-        return Verdict.BAD_GOLD
-    if comparison.answer is None:
-        return Verdict.EQUAL
-    answer = read(comparison.answer)
+    """Compare an answer with gold answers, first as text."""
+    golds, answer = comparison.golds, comparison.answer
     if answer is None:
+        return Verdict.EQUAL if any(map(is_readable, golds)) else Verdict.BAD_GOLD
+    text = squeeze(answer)
+    if any(text and text == squeeze(gold) for gold in golds):
+        return Verdict.EQUAL
+    cleaned = clean(answer)
+    if not cleaned or not is_sound(answer):
         return Verdict.BAD_ANSWER
-    found = any(are_equal(gold, answer, comparison.tolerance) for gold in golds)
-    return Verdict.EQUAL if found else Verdict.UNEQUAL
+    if any(_is_equal(clean(gold), cleaned, comparison.tolerance) for gold in golds):
+        return Verdict.EQUAL
+    if not any(map(is_readable, golds)):
+        return Verdict.BAD_GOLD
+    return Verdict.UNEQUAL if is_readable(answer) else Verdict.BAD_ANSWER
 
 
 @lru_cache(maxsize=2000)
-def read(text: str) -> Any:
-    """The value of a cleaned answer, a sympy object; None when it cannot be read."""
-    if not text or is_prose(text):
-        return None
+def is_readable(text: str) -> bool:
+    """Whether an answer can be read as more than text, and so equals itself."""
+    cleaned = clean(text)
+    stated = is_words(cleaned) or not is_conditional(cleaned)
+    return is_sound(text) and bool(cleaned) and stated and _is_equal(cleaned, cleaned)
+
+
+def _is_equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
     try:
-        value = latex2sympy(
-            text, is_real=True, normalization_config=NORMALIZATION, conversion_config=CONVERSION
-        )
-    # The parser raises whatever comes: bare exceptions, AttributeError, RecursionError.
-    except Exception:
-        return None
-    readable = isinstance(value, sympy.Basic | sympy.MatrixBase)
-    return value if readable and not value.has(sympy.zoo, sympy.nan) else None
+        return equal(gold, answer, tolerance)
+    except RecursionError:
+        # Nested deeper than Python's stack, so nobody's answer.
+        return False
 
 
-def are_equal(gold: Any, answer: Any, tolerance: float | None = None) -> bool:
-    """Whether two values are equal: what is made of parts by its parts, the rest by math-verify."""
-
-    def equal(one: Any, other: Any) -> bool:
-        return are_equal(one, other, tolerance)
-
-    if type(gold) is type(answer) and gold == answer:
-        return True
-    gold, answer = _without_name(gold, answer), _without_name(answer, gold)
-    if relations(gold) or relations(answer):
-        return _relations_equal(gold, answer, equal)
-    if isinstance(gold, sympy.Interval) and isinstance(answer, sympy.Interval):
-        sides = (gold.left_open, gold.right_open) == (answer.left_open, answer.right_open)
-        return sides and equal(gold.start, answer.start) and equal(gold.end, answer.end)
-    if isinstance(gold, sympy.FiniteSet) and isinstance(answer, sympy.FiniteSet):
-        return _match(gold.args, answer.args, equal)
-    if _shape(gold) is not None and _shape(gold) == _shape(answer):
-        return all(map(equal, _elements(gold), _elements(answer)))
-    number, given = as_number(gold), as_number(answer)
-    if number is not None and given is not None:
-        decimal = gold.has(sympy.Float) or answer.has(sympy.Float)
-        known = numbers_equal(number, given, tolerance, decimal)
+def equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
+    """Whether two cleaned answers are equal."""
+    for agree in FORMS:
+        known = agree(gold, answer)
         if known is not None:
             return known
-    gold, answer = exact(gold), exact(answer)
-    return not differ_somewhere(gold, answer) and bool(verify(gold, answer, timeout_seconds=0))
+    gold, answer = (_with_digits(_said_once(text, tolerance)) for text in (gold, answer))
+    known = regions_agree(gold, answer, tolerance)
+    if known is not None:
+        return known
+    if is_words(gold) or is_words(answer):
+        gold, answer = (without_name(text) for text in (gold, answer))
+        return fold(gold) == fold(answer) or _same_words(gold, answer)
+    return any(
+        _values_equal(one, other, tolerance) for one in readings(gold) for other in readings(answer)
+    )
 
 
-def _without_name(value: Any, other: Any) -> Any:
-    """What x = 5 says of x where the other is no equation; x in [0, 1] is parsed as one."""
-    parts, others = relations(value), relations(other)
-    if not parts or not all(isinstance(part, sympy.Eq) for part in parts):
-        return value
-    name, content = parts[0].lhs, parts[-1].rhs
-    named = is_expr_of_only_symbols(name) or not name.free_symbols
-    wanted = not any(isinstance(part, sympy.Eq) for part in others)
-    return content if named and wanted and (not others or isinstance(content, sympy.Set)) else value
+def _values_equal(gold: str, answer: str, tolerance: float | None) -> bool:
+    """Whether two answers that are no words are equal: by their parts, or as one value."""
+
+    def same(one: str, other: str) -> bool:
+        return equal(one, other, tolerance)
+
+    for agree in (lists_agree, chains_agree, ratios_agree):
+        known = agree(gold, answer, same)
+        if known is not None:
+            return known
+    return quantities_agree(gold, answer, tolerance)
 
 
-def _relations_equal(gold: Any, answer: Any, equal: Equal) -> bool:
-    parts, given = relations(gold), relations(answer)
-    if parts and given:
-        return _match(parts, given, lambda one, other: _relation_equal(one, other, equal))
-    statement, values = (gold, answer) if parts else (answer, gold)
-    if not isinstance(values, sympy.Set) or len(statement.free_symbols) != 1:
-        return False
-    try:
-        return equal(statement.as_set(), values)
-    except NotImplementedError:
-        return False
+def _said_once(text: str, tolerance: float | None) -> str:
+    """The first of two statements that say the same: "x < 1, so (-1, 1)"."""
+    for pattern in (RESTATED, COLON):
+        parts = split(text, pattern)
+        stated = pattern is RESTATED or outside(parts[0], RELATION) or is_words(parts[0])
+        if len(parts) > 1 and stated and all(parts):
+            if all(equal(parts[0], part, tolerance) for part in parts[1:]):
+                return parts[0]
+    return text
 
 
-def _relation_equal(gold: Any, answer: Any, equal: Equal) -> bool:
-    if isinstance(gold, sympy.Eq) and isinstance(answer, sympy.Eq) and gold.lhs == answer.lhs:
-        return equal(gold.rhs, answer.rhs)
-    sides = (gold.lhs, gold.rhs, answer.lhs, answer.rhs)
-    return all(isinstance(side, sympy.Expr) for side in sides) and same_relation(gold, answer)
+def _with_digits(text: str) -> str:
+    """A number in words as digits."""
+    number = spelled_number(text) if re.search("[a-zA-Z]", text) else None
+    if number is None or not is_words(text) and re.match(r"\d", text):
+        return text
+    whole = number.denominator == 1
+    return str(number) if whole else rf"\frac{{{number.numerator}}}{{{number.denominator}}}"
 
 
-def _match(golds: Sequence[Any], answers: Sequence[Any], equal: Equal) -> bool:
-    """Whether the same elements are there, in any order."""
-    left = list(answers)
-    if len(golds) != len(left):
-        return False
-    for gold in golds:
-        index = next((i for i, answer in enumerate(left) if equal(gold, answer)), None)
-        if index is None:
-            return False
-        del left[index]
-    return True
-
-
-def _elements(value: Any) -> Sequence[Any]:
-    """In order. Pairs are read as open intervals; lists without brackets as sets."""
-    if isinstance(value, sympy.Interval):
-        return (value.start, value.end)
-    if isinstance(value, sympy.FiniteSet):
-        return getattr(value, "_unsorted_args", value.args)
-    return value.flat() if isinstance(value, sympy.MatrixBase) else value.args
-
-
-def _shape(value: Any) -> tuple[int, ...] | None:
-    if isinstance(value, sympy.MatrixBase):
-        return value.shape
-    if isinstance(value, sympy.Interval):
-        return (2,) if value.is_open else None
-    return (len(value.args),) if isinstance(value, sympy.Tuple | sympy.FiniteSet) else None
-
-
-# The first comparisons load what sympy and the parser load late. A worker's start has no deadline.
-for _pair in ((r"\frac{\sqrt{x}}{2}+1", r"1+\frac{x^{0.5}}{2}"), ("(1,e]", "x>1"), ("2i", r"\pi")):
-    are_equal(*map(read, _pair))
+def _same_words(gold: str, answer: str) -> bool:
+    """Whether the same words are listed, in any order."""
+    known, given = (sorted(map(fold, elements(unwrap(text)))) for text in (gold, answer))
+    return len(known) > 1 and known == given

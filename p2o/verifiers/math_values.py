@@ -78,6 +78,15 @@ def _fraction(number: Any) -> Fraction:
     return Fraction(int(rational.p), int(rational.q))
 
 
+def to_fraction(number: Any) -> Fraction | None:
+    """A number that `as_number` returned, computed to `DIGITS`; None when it is not real."""
+    return (
+        _fraction(number if number.is_Rational else sympy.N(number, DIGITS))
+        if number.is_real
+        else None
+    )
+
+
 def relations(value: Any) -> Sequence[Any]:
     """The equations and inequalities that a chain of them is made of; none of anything else."""
     if isinstance(value, Relational):

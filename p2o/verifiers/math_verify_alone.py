@@ -1,7 +1,5 @@
 """math-verify as it comes, without a rule of ours: for comparison."""
 
-import importlib
-import logging
 from collections.abc import Sequence
 
 from p2o.data.prompt import Prompt
@@ -30,7 +28,7 @@ class MathVerifyAlone:
     def __init__(self, seconds: float = 5.0, workers: int = 1) -> None:
         check_positive(seconds=seconds, workers=workers)
         self.seconds = seconds
-        self.pool = KillablePool("p2o.verifiers.math_verify_alone:judge", workers, memory=MEMORY)
+        self.pool = KillablePool("p2o.verifiers.math_verify_judge:judge", workers, memory=MEMORY)
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
@@ -38,22 +36,6 @@ class MathVerifyAlone:
         different = list(dict.fromkeys(asked))
         results = dict(zip(different, self.pool.map(different, self.seconds), strict=True))
         return [_to_score(results[item]) for item in asked]
-
-
-def judge(item: tuple[Sequence[str], str]) -> Judged:
-    """Compare a response with gold answers; runs in a worker."""
-    library = importlib.import_module("math_verify")
-    # Deadlines are the pool's. The library warns that its own, which are alarms, are off.
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    golds, response = item
-    answer = library.parse(response, parsing_timeout=None)
-    if not answer:
-        return None, ""
-    known = [library.parse(f"\\boxed{{{gold}}}", parsing_timeout=None) for gold in golds]
-    if not any(known):
-        return Verdict.BAD_GOLD, str(answer[-1])
-    equal = any(library.verify(gold, answer, timeout_seconds=None) for gold in known)
-    return Verdict.EQUAL if equal else Verdict.UNEQUAL, str(answer[-1])
 
 
 def _to_score(judged: Judged | Failure) -> Score:

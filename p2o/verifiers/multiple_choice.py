@@ -7,36 +7,19 @@ from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers.answers import find_boxes
 from p2o.verifiers.base import Score, Status
+from p2o.verifiers.choice_text import LETTERS, ChoiceText, Statement
 
-MOST = 10
-"""Choices, A to J."""
-LETTER = r"(?:[B-HJ]|[AI](?!\s+(?!or\b|and\b|because\b|since\b|as\b)[a-z]))(?![\w'])"
-"""A letter that stands alone; before another word A and I are words themselves."""
-MARKS = r"(?:\\[a-z]+\s*|[^\w\n]){0,12}"
-"""Brackets, stars, commands and spaces around a letter."""
-SEVERAL = rf"{LETTER}(?:{MARKS}(?:or|and|,|/|&){MARKS}{LETTER})*"
-FORMS = tuple(
-    re.compile(form, re.IGNORECASE | re.MULTILINE)
-    for form in (
-        # The answer is (B). Answer: B
-        rf"\banswer\s*(?:is|:){MARKS}(?:(?:option|choice)\s+)?{MARKS}({SEVERAL})",
-        # A line with nothing else, but perhaps the text of the choice: **B**, (B), B. Paris
-        rf"^\W*({SEVERAL})(?:[^\w\n]*$|[).:])",
-        rf"\b(?:option|choice)\s+{MARKS}({SEVERAL})",
-        # (B) or **B** within a text.
-        rf"(?:\(|\*\*)({LETTER})(?:\)|\*\*)",
-    )
-)
-"""How a letter is chosen, the surest first."""
-BOXED = re.compile(rf"^{MARKS}({SEVERAL})(?:{MARKS}$|[).:])", re.IGNORECASE)
+SEPARATORS = re.compile(r"\band\b|[\s,;/&()\[\].*]+", re.IGNORECASE)
+"""What may stand around the letters or indices of a gold answer."""
 
 
 class MultipleChoice:
     r"""1 when the response chooses the gold letter, and no other one.
 
     The letter is looked for in a \boxed{}, behind "the answer is", on a line of its own, behind
-    "option", in brackets. The first of these forms that is there counts; when its letters differ,
-    there is no answer.
+    "option" or before "is correct", in brackets. The first of these forms that is there counts;
+    when its letters differ, there is no answer. Where "the answer is" stands on several lines, the
+    last one counts. A gold answer of several letters, ``ACD``, asks for all of them.
 
     Args:
         choices: Number of choices, 2 to 10.
@@ -47,9 +30,9 @@ class MultipleChoice:
     """
 
     def __init__(self, choices: int = 4, first_index: int | None = None) -> None:
-        if not 2 <= choices <= MOST:
-            raise UserError(f"verifier.choices={choices}: give 2 to {MOST}")
-        self.letters, self.first_index = "ABCDEFGHIJ"[:choices], first_index
+        if not 2 <= choices <= len(LETTERS):
+            raise UserError(f"verifier.choices={choices}: give 2 to {len(LETTERS)}")
+        self.letters, self.first_index = LETTERS[:choices], first_index
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
@@ -70,30 +53,56 @@ class MultipleChoice:
         golds = self._golds(prompt)
         if not golds:
             return Score(0.0, Status.ERROR, detail=f"gold {prompt.gold[:80]!r} is no choice")
-        letters = find_letters(response)
-        if not letters:
+        several = any(len(gold) > 1 for gold in golds)
+        statements = find_statements(response, several)
+        if not statements:
             return Score(0.0, Status.NO_ANSWER, detail="no letter in the response")
-        if len(letters) > 1:
+        letters = _letters(statements)
+        if any(one.open or one.letters != letters for one in statements) or (
+            len(letters) > 1 and not several
+        ):
             return Score(0.0, Status.NO_ANSWER, detail=f"several letters: {', '.join(letters)}")
-        [letter] = letters
-        if letter not in self.letters:
-            return Score(0.0, Status.PARSE_ERROR, letter, f"not one of {self.letters}")
-        return Score(float(letter in golds), Status.OK, letter)
+        if not set(letters) <= set(self.letters):
+            return Score(0.0, Status.PARSE_ERROR, letters, f"not of {self.letters}")
+        return Score(float(letters in golds), Status.OK, letters)
 
     def _golds(self, prompt: Prompt) -> set[str]:
+        """Gold answers as their letters in order."""
+        found = (self._gold(SEPARATORS.sub(" ", gold).split()) for gold in prompt.golds)
+        return {letters for letters in found if letters}
+
+    def _gold(self, words: Sequence[str]) -> str:
         if self.first_index is None:
-            found = {gold.strip(" ().*").upper() for gold in prompt.golds}
-            return {letter for letter in found if len(letter) == 1 and letter in self.letters}
-        places = [int(gold) - self.first_index for gold in prompt.golds if gold.strip().isdecimal()]
-        return {self.letters[place] for place in places if 0 <= place < len(self.letters)}
+            one = len(words) == 1 and len(words[0]) == 1
+            letters = "".join(words).upper() if one else "".join(words)
+        else:
+            places = [int(word) - self.first_index for word in words if word.isdecimal()]
+            known = len(places) == len(words) and all(p in range(len(self.letters)) for p in places)
+            letters = "".join(self.letters[place] for place in places) if known else ""
+        choices = set(letters)
+        usable = choices <= set(self.letters) and len(choices) == len(letters)
+        return "".join(sorted(choices)) if usable else ""
+
+
+def find_statements(response: str, joined: bool = False) -> list[Statement]:
+    """What a response states of its choice, in the surest form that is there.
+
+    Args:
+        response: A text.
+        joined: See `ChoiceText`.
+    """
+    boxes = find_boxes(response)
+    if boxes:
+        return ChoiceText(boxes[-1], joined).whole()
+    text = ChoiceText(response, joined)
+    forms = (text.answers, text.heads, text.picks, text.marked)
+    return next(filter(None, (form() for form in forms)), [])
 
 
 def find_letters(response: str) -> list[str]:
     """The letters chosen, each once, in the order of the alphabet."""
-    boxes = find_boxes(response)
-    if boxes:
-        statements = BOXED.findall(boxes[-1])
-    else:
-        statements = next(filter(None, (form.findall(response) for form in FORMS)), [])
-    letters = (re.findall(rf"\b{LETTER}", text, re.IGNORECASE) for text in statements)
-    return sorted({letter.upper() for found in letters for letter in found})
+    return list(_letters(find_statements(response)))
+
+
+def _letters(statements: Sequence[Statement]) -> str:
+    return "".join(sorted({letter for one in statements for letter in one.letters}))

@@ -1,47 +1,23 @@
 """Numeric match: the number on the answer line against a gold number."""
 
 import math
-import re
 from collections.abc import Sequence
-from decimal import Context
 from fractions import Fraction
 
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers.base import Score, Status
-from p2o.verifiers.exact import compile_pattern, last_match
-
-NUMBER = re.compile(
-    r"""
-    (?<![\w.])                                  # not the tail of a word or of another number
-    (?:(?P<sign>[-+])\s*)?(?:[$€£¥]\s*)?
-    (?:(?P<whole>\d+)\s+(?=\d+\s*/\s*\d))?    # the 1 of 1 3/4
-    (?P<value>
-        \d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?      # 1,234.5
-      | \d+(?:\.\d*)? | \.\d+                   # 12, 12.5, .5
-    )
-    (?:
-        (?:[eE]|\s*(?:[×x*]|\\times|\\cdot)\s*10\s*\^\s*\{?)
-        (?P<exponent>[-+]?\d+)                  # 1e3, 1 x 10^3
-    )?
-    (?:\s*/\s*(?P<denominator>\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?))?  # 3/4
-    (?P<percent>\s*\\?%|\s+per\s?cent\b)?
-    """,
-    re.VERBOSE,
-)
-FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
-MINUS = str.maketrans("\u2212\u2013\ufe63\uff0d", "----")
-# Exact, so that long integers that differ in their last digit do; bounded, so that no exponent
-# fills the memory: what is beyond is infinite, or 0.
-BOUNDED = Context(prec=800, Emax=308, Emin=-308, traps=[])
-LONGEST = 400
-"""Characters of an answer that are looked at; a longer number is none that a problem asks for."""
+from p2o.verifiers.pattern import AnswerPattern, failed
+from p2o.verifiers.plain_text import to_plain
+from p2o.verifiers.read_number import LONGEST, read_number
+from p2o.verifiers.worker_pool import Failure
 
 
 class Numeric:
-    """Compares the first number after the answer mark with the gold numbers.
+    """Compares the number after the answer mark with the gold numbers, as `read_number` reads them.
 
-    Currency signs in front, thousands separators, fractions, units and words behind are understood.
+    Currency signs, thousands separators, fractions, scales such as "million", units and words
+    around a number are understood. A gold answer that has no number is compared as text.
 
     Args:
         pattern: Regular expression whose first group holds the answer; the last match counts.
@@ -49,19 +25,22 @@ class Numeric:
             ``prompt.meta["tolerance"]``, takes its place.
         relative_tolerance: The same, as a share of the larger number.
         percent_as_hundredth: Whether 50% equals 0.5; else the sign is a unit and 50% equals 50.
+        seconds: Deadline of one search for the pattern.
 
     Raises:
-        UserError: The pattern is no regular expression or has no group, or a tolerance is negative.
+        UserError: The pattern is no regular expression or has no group, a tolerance is negative, or
+            `seconds` is not positive.
     """
 
     def __init__(
         self,
-        pattern: str = r"Answer:\s*(.+)",
+        pattern: str = r"Answer\**\s*[:：]\s*(.+)",
         absolute_tolerance: float = 1e-6,
         relative_tolerance: float = 0.0,
         percent_as_hundredth: bool = False,
+        seconds: float = 1.0,
     ) -> None:
-        self.pattern = compile_pattern(pattern)
+        self.pattern = AnswerPattern(pattern, seconds)
         for name, value in (
             ("absolute_tolerance", absolute_tolerance),
             ("relative_tolerance", relative_tolerance),
@@ -73,7 +52,10 @@ class Numeric:
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
-        return [self._score(text, prompt) for text, prompt in zip(responses, prompts, strict=True)]
+        answers = self.pattern.find(responses)
+        return [
+            self._score(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)
+        ]
 
     def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
         """See `GoldChecker.check_gold`: one of the gold answers must have a number."""
@@ -85,19 +67,26 @@ class Numeric:
             for prompt in prompts
         ]
 
-    def _score(self, response: str, prompt: Prompt) -> Score:
+    def _score(self, answer: str | Failure | None, prompt: Prompt) -> Score:
+        if isinstance(answer, Failure):
+            return failed(answer)
         golds = self._golds(prompt)
-        if not golds:
-            return Score(0.0, Status.ERROR, detail=f"no number in gold {prompt.gold[:80]!r}")
-        answer = last_match(self.pattern, response)
         if answer is None:
+            if not golds:
+                return _useless(prompt)
             return Score(0.0, Status.NO_ANSWER, detail="nothing matches verifier.pattern")
+        shown = answer.strip()[:LONGEST]
+        text = _fold(answer)
+        if text and text in map(_fold, prompt.golds):
+            return Score(1.0, Status.OK, shown)
+        if not golds:
+            return _useless(prompt)
         number = read_number(answer, self.percent_as_hundredth)
         if number is None:
-            return Score(0.0, Status.PARSE_ERROR, answer.strip()[:LONGEST], "no number in it")
+            return Score(0.0, Status.PARSE_ERROR, shown, "not one number")
         tolerance = prompt.meta.get("tolerance", self.absolute_tolerance)
         equal = any(self._is_near(gold, number, tolerance) for gold in golds)
-        return Score(float(equal), Status.OK, answer.strip()[:LONGEST])
+        return Score(float(equal), Status.OK, shown)
 
     def _golds(self, prompt: Prompt) -> list[Fraction]:
         numbers = (read_number(gold, self.percent_as_hundredth) for gold in prompt.golds)
@@ -108,33 +97,14 @@ class Numeric:
         return abs(number - gold) <= max(_decimal(tolerance), relative)
 
 
+def _useless(prompt: Prompt) -> Score:
+    return Score(0.0, Status.ERROR, detail=f"no number in gold {prompt.gold[:80]!r}")
+
+
+def _fold(text: str) -> str:
+    return " ".join(to_plain(text[:LONGEST]).split()).strip(" *$").rstrip(" .").casefold()
+
+
 def _decimal(number: float) -> Fraction:
     """What was written: 0.1, and not the nearest binary number."""
     return Fraction(str(number))
-
-
-def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | None:
-    """The first number in a text; None when there is none that is finite.
-
-    Example::
-
-        >>> [str(read_number(text)) for text in ("about $1,234.50 each", "3/4", "none")]
-        ['2469/2', '3/4', 'None']
-    """
-    text = FRACTION.sub(r" \1/\2", text[:LONGEST]).replace("{,}", ",").translate(MINUS)
-    match = NUMBER.search(text)
-    if match is None:
-        return None
-    value = _exact(f"{match['value']}e{match['exponent'] or 0}")
-    denominator = _exact(match["denominator"] or "1")
-    if value is None or not denominator:
-        return None
-    value = value / denominator + int(match["whole"] or 0)
-    if percent_as_hundredth and match["percent"]:
-        value /= 100
-    return -value if match["sign"] == "-" else value
-
-
-def _exact(text: str) -> Fraction | None:
-    number = BOUNDED.create_decimal(text.replace(",", ""))
-    return Fraction(number) if number.is_finite() else None

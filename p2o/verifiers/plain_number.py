@@ -5,41 +5,29 @@ from fractions import Fraction
 
 PLAIN = re.compile(
     r"""
-    (?P<sign>[-+]?)\s*
+    (?P<sign>[-+]?)\s?
     (?:
-        (?:(?P<whole>\d+)(?=\s*\\|\s+\d+\s*/)\s*)?                      # the 1 of 1 3/4
-        (?:\\[dtc]?frac\s*(?:\{\s*(?P<minus>-?)\s*(?P<top>\d+)\s*\}|\s*(?P<top_digit>\d))
-                       \s*(?:\{\s*(?P<bottom>\d+)\s*\}|(?P<bottom_digit>\d))
-          | (?P<above>\d+)\s*/\s*(?P<below>\d+))
+        (?:(?P<whole>\d+)(?=\s?\\|\s\d+\s?/)\s?)?                      # the 1 of 1 3/4
+        (?:\\[dtc]?frac\s?(?:\{\s?(?P<minus>-?)\s?(?P<top>\d+)\s?\}|(?P<top_digit>\d))
+                       \s?(?:\{\s?(?P<bottom>\d+)\s?\}|(?P<bottom_digit>\d))
+          | (?P<above>\d+)\s?/\s?(?P<below>\d+))
       | (?P<decimal>\d+(?:\.\d*)?|\.\d+)
-        (?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{\s*(?P<power>[-+]?\d{1,3})\s*\}|(?P<power_digit>\d)))?
+        (?:\s?(?:\\times|\\cdot|\*)\s?10\s?\^\s?(?:\{\s?(?P<power>[-+]?\d{1,3})\s?\}|(?P<power_digit>\d)))?
     )
     """,
     re.VERBOSE,
 )
-BARE_UNITS = re.compile(
-    r"""(?<=[\d}]) (?:\s*(?:per\s|/)?\s*(?:square\s|cubic\s|sq\.?\s)?
-        (?:(?:(?:kilo|centi|milli)?(?:met(?:er|re)|gram|lit(?:er|re))
-            |[kcdm]m|[km]g|m[lL]|[kMG](?:Hz|J|W|N|Pa|V|eV)|Hz|Pa|eV|mol|mph
-            |inch|in|foot|feet|ft|yard|mile|pound|lb|ounce|oz|ton|gallon|sec(?:ond)?|min(?:ute)?
-            |h(?:ou)?r|day|week|month|year|dollar|cent|USD|euro|degree|radian|unit)(?:e?s)?
-          |(?<=[\s/])[mgshlLJWNVKA])
-        (?:\s*\^\s*\{?[23]\}?)?(?![a-zA-Z]) )+ $""",
-    re.VERBOSE,
-)
-"""Units that are not in text type. They could be variables, so only the answer's are left out."""
 
 
-def read_plain(text: str, units: bool = False) -> Fraction | None:
+def read_plain(text: str) -> Fraction | None:
     r"""A cleaned answer that is nothing but a number.
 
     Integers, decimals, fractions and mixed fractions of integers, and ``1.5 \times 10^{3}``.
 
     Args:
         text: As `p2o.verifiers.math_text.clean` returns it.
-        units: Whether a unit may stand behind that is not in text type.
     """
-    match = PLAIN.fullmatch((BARE_UNITS.sub("", text) if units else text).strip())
+    match = PLAIN.fullmatch(text.strip())
     if match is None:
         return None
     part = match.groupdict()
@@ -72,3 +60,16 @@ def is_near(gold: Fraction, answer: Fraction, tolerance: float | None, decimal: 
     if not decimal:
         return error == 0
     return error <= min(Fraction(1, 10**6), abs(gold) / 10**5)
+
+
+def is_rounding(value: Fraction, rounded: Fraction, digits: int) -> bool:
+    """Whether a number is the other one rounded or cut off, and near it by one part in a hundred.
+
+    Args:
+        value: The number, as exactly as it is known.
+        rounded: What stands for it.
+        digits: How many digits `rounded` has behind the point.
+    """
+    error = abs(value - rounded)
+    last = Fraction(1, 10**digits) if digits else Fraction(1, 2)
+    return error <= last and error * 100 <= abs(value)

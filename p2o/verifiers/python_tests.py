@@ -2,7 +2,6 @@
 
 import ast
 import logging
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,11 +9,11 @@ from functools import partial
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers.base import Score, Status, check_positive
+from p2o.verifiers.code_blocks import find_code
 from p2o.verifiers.sandbox.run import Outcome, SandboxError, run_tests
 
 logger = logging.getLogger(__name__)
 
-BLOCK = re.compile(r"^```(?:python|py)[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 PROBE = "def probe(): return 1", "assert probe() == 1"
 
 
@@ -27,7 +26,7 @@ class PythonTests:
     tries what it may not is a wrong answer, not an error.
 
     Args:
-        seconds: By the clock, for code and tests together.
+        seconds: That code and tests together may work or sleep; waiting for a processor is free.
         megabytes: Memory of each of their two processes.
         workers: Responses that are run at once.
         strict: Whether to refuse a machine whose kernel cannot close the sandbox.
@@ -85,7 +84,6 @@ class PythonTests:
 
     def _check_sandbox(self) -> None:
         code, tests = PROBE
-        # A machine under load may take a while for the first start.
         for strict in (True, False):
             try:
                 outcome = run_tests(code, tests, 60.0, strict=strict)
@@ -100,12 +98,6 @@ class PythonTests:
             if not outcome.passed:
                 raise UserError(f"verifier: the sandbox does not work here ({outcome.reason})")
             return
-
-
-def find_code(response: str) -> str | None:
-    """The last ``python`` block that is closed; None without one."""
-    blocks = BLOCK.findall(response)
-    return blocks[-1] if blocks else None
 
 
 def _fault(golds: Sequence[str]) -> str | None:

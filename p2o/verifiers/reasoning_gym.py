@@ -1,6 +1,7 @@
 """The scorers of reasoning-gym's own tasks (https://github.com/open-thought/reasoning-gym)."""
 
 import json
+import math
 import site
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from p2o.data.prompt import Prompt
 from p2o.data.reasoning_gym_tasks import Task, import_factory, unpack
 from p2o.verifiers.base import Score, Status, check_positive
-from p2o.verifiers.exact import compile_pattern, last_match
+from p2o.verifiers.pattern import AnswerPattern, failed
 from p2o.verifiers.sandbox.confine import close_off
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
@@ -42,15 +43,16 @@ class ReasoningGymScorer:
         seconds: float = 10.0,
         workers: int = 1,
     ) -> None:
-        check_positive(seconds=seconds, workers=workers)
+        check_positive(workers=workers)
         import_factory()
-        self.pattern, self.partial, self.seconds = compile_pattern(pattern), partial, seconds
+        self.pattern, self.partial, self.seconds = AnswerPattern(pattern, seconds), partial, seconds
         name = "p2o.verifiers.reasoning_gym:score_answer"
-        self.pool = KillablePool(name, workers, memory=MEMORY)
+        self.pool = KillablePool(name, workers, memory=MEMORY, warm_up="close_off_worker")
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
-        answers = [(last_match(self.pattern, response) or "").strip() for response in responses]
+        found = self.pattern.find(responses)
+        answers = ["" if isinstance(one, Failure) else (one or "").strip() for one in found]
         items = [
             (answer, _task(prompt), prompt.meta["entry"])
             for answer, prompt in zip(answers, prompts, strict=True)
@@ -58,8 +60,12 @@ class ReasoningGymScorer:
         ]
         verdicts = iter(self.pool.map(items, self.seconds))
         return [
-            self._to_score(answer, next(verdicts)) if answer else Score(0.0, Status.NO_ANSWER)
-            for answer in answers
+            failed(one)
+            if isinstance(one, Failure)
+            else self._to_score(answer, next(verdicts))
+            if answer
+            else Score(0.0, Status.NO_ANSWER)
+            for one, answer in zip(found, answers, strict=True)
         ]
 
     def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
@@ -81,10 +87,11 @@ class ReasoningGymScorer:
 
     def _to_score(self, answer: str, verdict: float | str | Failure) -> Score:
         if isinstance(verdict, Failure):
-            status = Status.TIMEOUT if verdict.timeout else Status.ERROR
-            return Score(0.0, status, answer, verdict.reason)
+            return failed(verdict, answer)
         if isinstance(verdict, str):
             return Score(0.0, Status.PARSE_ERROR, answer, verdict)
+        if math.isnan(verdict):
+            return Score(0.0, Status.ERROR, answer, "the task's scorer gave nan")
         reward = min(max(verdict, 0.0), 1.0)
         return Score(reward if self.partial else float(reward >= 1), Status.OK, answer)
 
@@ -94,17 +101,12 @@ def _task(prompt: Prompt) -> Task:
 
 
 def score_answer(item: tuple[str, Task, Any]) -> float | str:
-    """The score that a task gives, or what it raises. Closes off its process: for workers alone.
+    """The score that a task gives, or what it raises; for workers that are closed off.
 
     Args:
         item: The answer, the task, and its entry as `p2o.data.reasoning_gym_tasks.draw` gives it.
-
-    Raises:
-        OSError: The kernel cannot close this process off.
     """
     answer, task, entry = item
-    import_factory()
-    _close_off()
     data_set = _data_set(task.name, task.level, json.dumps(task.settings, sort_keys=True))
     try:
         return float(data_set.score_answer(answer, unpack(entry)))
@@ -112,8 +114,13 @@ def score_answer(item: tuple[str, Task, Any]) -> float | str:
         return f"{type(error).__name__}: {error}"[:300]
 
 
-@cache
-def _close_off() -> None:
+def close_off_worker() -> None:
+    """Import what takes long, and close off this process.
+
+    Raises:
+        OSError: The kernel cannot.
+    """
+    import_factory()
     missing = close_off([sys.prefix, *site.getsitepackages()])
     if missing:
         raise OSError(f"answers are not scored where nothing holds them: {'; '.join(missing)}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from p2o.data.prompt import Prompt
 from p2o.verifiers.base import Score, Status, check_positive
-from p2o.verifiers.exact import compile_pattern, last_match
+from p2o.verifiers.pattern import AnswerPattern, failed, last_match
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
 LONGEST = 10_000
@@ -15,8 +15,8 @@ LONGEST = 10_000
 class RegexMatch:
     """1 when the whole answer matches a gold answer, which is a regular expression.
 
-    White space around the answer does not count. Matching is done by a worker process, because some
-    expressions take forever on some texts.
+    White space around the answer does not count. Searching and matching are done by a worker
+    process, because some expressions take for ever on some texts.
 
     Args:
         pattern: Regular expression whose first group is the answer; the last match counts. None
@@ -37,53 +37,51 @@ class RegexMatch:
         seconds: float = 1.0,
         workers: int = 1,
     ) -> None:
-        self.pattern = None if pattern is None else compile_pattern(pattern)
-        check_positive(seconds=seconds, workers=workers)
-        self.flags, self.seconds = re.IGNORECASE if ignore_case else re.NOFLAG, seconds
-        self.pool = KillablePool("p2o.verifiers.regex:matches", workers)
+        check_positive(workers=workers)
+        self.pattern, self.seconds = AnswerPattern(pattern, seconds).pattern, seconds
+        self.flags = re.IGNORECASE if ignore_case else re.NOFLAG
+        self.pool = KillablePool("p2o.verifiers.regex:find_and_match", workers)
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
-        answers = [self._find(response) for response in responses]
         asked = [
-            (prompt.golds, answer, int(self.flags))
-            for answer, prompt in zip(answers, prompts, strict=True)
+            (self.pattern, prompt.golds, response, int(self.flags))
+            for response, prompt in zip(responses, prompts, strict=True)
         ]
-        results = iter(self.pool.map([item for item in asked if item[1]], self.seconds))
-        return [_to_score(next(results) if answer else None, answer) for answer in answers]
+        return [_to_score(result) for result in self.pool.map(asked, self.seconds)]
 
     def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
         """See `GoldChecker.check_gold`: all of them must be regular expressions."""
         return [_error_in(prompt.golds) for prompt in prompts]
 
-    def _find(self, response: str) -> str:
-        answer = response if self.pattern is None else last_match(self.pattern, response)
-        return (answer or "").strip()[:LONGEST]
+
+Item = tuple[str | None, Sequence[str], str, int]
+"""The pattern of the answer, those of the gold answers, the response, and flags for the latter."""
 
 
-def matches(item: tuple[Sequence[str], str, int]) -> bool:
-    """Whether the text matches one of the expressions from end to end; runs in a worker.
+def find_and_match(item: Item) -> tuple[str, bool]:
+    """The answer in a response, and whether it is right from end to end; runs in a worker.
 
     Raises:
-        re.error: One of them is no regular expression.
+        re.error: A gold answer is no regular expression.
     """
-    patterns, text, flags = item
-    return any(re.fullmatch(pattern, text, flags) for pattern in patterns)
+    pattern, golds, response, flags = item
+    found = response if pattern is None else last_match(pattern, response)
+    answer = (found or "").strip()[:LONGEST]
+    return answer, any(re.fullmatch(gold, answer, flags) for gold in golds if answer)
 
 
 def _error_in(patterns: Sequence[str]) -> str | None:
     for pattern in patterns:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             return f"the gold answer {pattern[:80]!r} is no regular expression: {error}"
     return None
 
 
-def _to_score(result: bool | Failure | None, answer: str) -> Score:
-    if result is None:
-        return Score(0.0, Status.NO_ANSWER)
+def _to_score(result: tuple[str, bool] | Failure) -> Score:
     if isinstance(result, Failure):
-        status = Status.TIMEOUT if result.timeout else Status.ERROR
-        return Score(0.0, status, answer, result.reason)
-    return Score(float(result), Status.OK, answer)
+        return failed(result)
+    answer, right = result
+    return Score(float(right), Status.OK, answer) if answer else Score(0.0, Status.NO_ANSWER)

@@ -12,8 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from p2o.data.files import read_file
 from p2o.data.prompt import Prompt
-from p2o.data.rows import read_file
 from p2o.verifiers.boxed_math import BoxedMath
 
 

@@ -1,13 +1,8 @@
 """Worker processes with a deadline for each item, kept by killing the worker that misses it."""
 
-import importlib
 import multiprocessing
-import os
-import resource
-import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,65 +10,71 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Any
 
+from p2o.errors import UserError
+from p2o.verifiers.deadline import PATIENCE, Deadline
+from p2o.verifiers.worker import READY, Failure, work
+
 START_SECONDS = 120.0
-"""A worker that has not come up by then never will."""
+"""A worker that has not come up after working as long never will."""
 _STARTING = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What an item gets instead of a result.
-
-    Attributes:
-        timeout: Whether it missed its deadline; else the worker died or raised.
-        reason: One line.
-    """
-
-    timeout: bool
-    reason: str
 
 
 @dataclass
 class _Worker:
     process: Any
     pipe: Connection
+    deadline: Deadline
     done: int = 0
     item: int | None = None
-    deadline: float = 0.0
     ready: bool = False
 
 
 class KillablePool:
     """Runs a function on items in other processes. Neither a hang nor a crash gets out of it.
 
-    No alarm signals are used, so it works in any thread. Workers start when first needed, and anew
-    after a kill or after `recycle` items.
+    No alarm signals are used, so it works in any thread, and in several at once: they wait for each
+    other. Workers start when first needed, and anew after a kill or after `recycle` items.
 
     Args:
         function: ``module:name`` of what is called with one item; imported by the workers alone.
         workers: Processes.
         recycle: Items after which a worker is replaced, against leaks.
         memory: Bytes of address space that a worker may have; None for no bound.
+        warm_up: Name, in the same module, of what a worker calls before its first item. It does
+            what takes long once, importing a library say, and counts against no deadline.
+        patience: Times its deadline an item may take by the clock; see `Deadline`.
     """
 
     def __init__(
-        self, function: str, workers: int = 1, recycle: int = 5000, memory: int | None = None
+        self,
+        function: str,
+        workers: int = 1,
+        recycle: int = 5000,
+        memory: int | None = None,
+        warm_up: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.function, self.count, self.recycle, self.memory = function, workers, recycle, memory
+        self.warm_up, self.patience = warm_up, patience
+        self._turn = threading.Lock()
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
     def map(self, items: Sequence[Any], seconds: float) -> list[Any]:
         """Results in order; `Failure` where an item took longer than `seconds` or broke its worker.
 
-        A worker's start does not count against the deadline.
+        What counts is what its worker does: processor time, and sleep. A worker's start does not.
+
+        Raises:
+            UserError: A worker does not start.
         """
-        try:
-            return self._map(items, seconds)
-        finally:
-            # Left by an exception, Ctrl-C say: the next call must not get this one's results.
-            for worker in [w for w in self._workers if w.item is not None]:
-                self._remove(worker)
+        with self._turn:
+            try:
+                return self._map(items, seconds)
+            finally:
+                # Left by an exception, Ctrl-C say: the next call must not get this one's results.
+                for worker in [w for w in self._workers if w.item is not None]:
+                    self._remove(worker)
 
     def _map(self, items: Sequence[Any], seconds: float) -> list[Any]:
         results: list[Any] = [None] * len(items)
@@ -85,12 +86,9 @@ class KillablePool:
             for worker in self._workers:
                 if worker.ready and worker.item is None and waiting:
                     self._send(worker, waiting.pop(), items, seconds)
-            now = time.monotonic()
-            nearest = min(worker.deadline for worker in self._workers if _busy(worker))
-            wait([w.pipe for w in self._workers if _busy(w)], max(0.0, nearest - now))
-            for worker in list(self._workers):
-                if not _busy(worker):
-                    continue
+            busy = [worker for worker in self._workers if _busy(worker)]
+            wait([w.pipe for w in busy], min(worker.deadline.pause for worker in busy))
+            for worker in busy:
                 outcome = self._collect(worker)
                 if outcome is _PENDING:
                     continue
@@ -99,7 +97,9 @@ class KillablePool:
                     worker.item = None
                     left -= 1
                 elif isinstance(outcome, Failure):
-                    raise RuntimeError(f"verifier worker does not start: {outcome.reason}")
+                    raise UserError(
+                        f"verifier: a worker for {self.function} does not start: {outcome.reason}"
+                    )
         return results
 
     def close(self) -> None:
@@ -111,15 +111,18 @@ class KillablePool:
     def _start(self) -> _Worker:
         pipe, end = self._context.Pipe()
         process = self._context.Process(
-            target=_work, args=(self.function, end, self.memory), daemon=True
+            target=work, args=(self.function, self.warm_up, end, self.memory), daemon=True
         )
         with _no_main_module():
             process.start()
         end.close()
-        return _Worker(process, pipe, deadline=time.monotonic() + START_SECONDS)
+        return _Worker(process, pipe, self._deadline(process, START_SECONDS))
+
+    def _deadline(self, process: Any, seconds: float) -> Deadline:
+        return Deadline([process.pid], seconds, self.patience)
 
     def _send(self, worker: _Worker, index: int, items: Sequence[Any], seconds: float) -> None:
-        worker.item, worker.deadline = index, time.monotonic() + seconds
+        worker.item, worker.deadline = index, self._deadline(worker.process, seconds)
         worker.done += 1
         try:
             worker.pipe.send(items[index])
@@ -132,9 +135,11 @@ class KillablePool:
         try:
             if worker.pipe.poll():
                 outcome = worker.pipe.recv()
-                if not worker.ready:
+                if outcome == READY and not worker.ready:
                     worker.ready = True
                     return _PENDING
+                if not worker.ready:
+                    self._remove(worker)
                 if worker.done >= self.recycle:
                     self._remove(worker)
                 return outcome
@@ -143,10 +148,10 @@ class KillablePool:
             worker.process.join(1.0)
             self._remove(worker)
             return Failure(False, f"worker died with exit code {worker.process.exitcode}")
-        if time.monotonic() < worker.deadline:
+        if not worker.deadline.missed():
             return _PENDING
         self._remove(worker)
-        return Failure(True, "took too long and was stopped")
+        return Failure(True, f"took more than {worker.deadline.seconds:g} seconds and was stopped")
 
     def _remove(self, worker: _Worker) -> None:
         _kill(worker)
@@ -175,33 +180,3 @@ def _no_main_module() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = main
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-def _work(function: str, pipe: Connection, memory: int | None) -> None:
-    if memory is not None:
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (memory, most))
-    # Ctrl-C is for the main process, which ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A killed main process cannot end a worker that hangs.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    module, _, name = function.partition(":")
-    call = getattr(importlib.import_module(module), name)
-    pipe.send("ready")
-    while True:
-        try:
-            item = pipe.recv()
-        except EOFError:
-            return
-        try:
-            result = call(item)
-        except Exception as error:  # Whatever it is, this item failed and no other.
-            result = Failure(False, f"{type(error).__name__}: {error}"[:300])
-        pipe.send(result)

@@ -8,13 +8,13 @@ import argparse
 import random
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.rendering import ChatRenderer
+from p2o.terminal import Terminal
 from p2o.world.pretrain import ANSWER, FAMILY_PHRASE, HERE, PHRASES, SETTINGS
 from p2o.world.problems import LONG, SHORT, Problem, distinct_problems
 
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     arguments = parser.parse_args()
     for name in arguments.names:
-        Console().print(measure(name, arguments.count, arguments.temperature))
+        Terminal().print(measure(name, arguments.count, arguments.temperature))
 
 
 if __name__ == "__main__":

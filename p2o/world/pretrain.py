@@ -91,7 +91,11 @@ def build_tokenizer(settings: Settings) -> PreTrainedTokenizerFast:
     backend = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        extra_special_tokens=special[3:],
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer

@@ -36,6 +36,7 @@ class Rollouts:
         self.group_size = 4
         self.observers, self.trials, self.training_rollouts = [], [], 0
         self.pool, self.used = PromptPool(), []
+        self.hard, self.helps = HARD, True
 
     def add_group_observer(self, observer):
         self.observers.append(observer)
@@ -45,15 +46,17 @@ class Rollouts:
 
     def evaluate_templates(self, pairs, seed):
         self.trials.append((list(pairs), seed))
-        return [TemplateTrial(float(bool(text)), name, "", "") for name, text in pairs]
+        return [TemplateTrial(float(bool(text)), bool(text), name, "", "") for name, text in pairs]
 
     def roll_out(self):
         """Note which samples have a template, then tell observers how all of them fared."""
         helped = [name for name in SAMPLES if self.pool.text_for(name, 0)]
         self.used.append(helped)
+        cured = helped if self.helps else []
+        solved = {name: name not in self.hard or name in cured for name in SAMPLES}
         outcomes = [
-            GroupOutcome(name, (float(name not in HARD or name in helped),) * self.group_size)
-            for name in SAMPLES
+            GroupOutcome(name, (float(right),) * self.group_size, (right,) * self.group_size)
+            for name, right in solved.items()
         ]
         self.training_rollouts += len(SAMPLES) * self.group_size
         for observer in self.observers:
@@ -85,7 +88,7 @@ class OneTemplate:
     """An evolver that tries one template and gives it to all hard samples."""
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.dealt = [], []
 
     def evolve(self, hard_set, evaluate, *, group_size, seed, report):
         self.asked.append((list(hard_set), group_size, seed))
@@ -99,6 +102,10 @@ class OneTemplate:
             {name: (1,) * group_size for name in hard_set},
         )
         return Evolution(pool, len(trials), 1)
+
+    def deal(self, pool, hard_set, *, group_size, seed):
+        self.dealt.append((list(pool.assignment), list(hard_set), group_size, seed))
+        return {name: (1,) * group_size for name in hard_set}
 
 
 class ForeignProject:

@@ -68,7 +68,41 @@ def test_the_pool_lives_on_between_searches(project, pair):
     miner, evolution = pair(every_n_epochs=2)
     _, data = project.fit([miner, evolution], epochs=5)
     assert len(evolution.evolver.asked) == 2
-    assert data.used[::3] == [[], [], project.hard, project.hard, []]
+    # Found before epoch 3, where it helps all; nobody is hard before epoch 4, all are before 5.
+    assert data.used[::3] == [[], [], project.hard, [], project.hard]
+
+
+class Changing:
+    """Templates help nobody; who is hard depends on the epoch alone."""
+
+    hard_by_epoch = ([0, 1, 2], [0, 1, 2], [0, 1, 2], [1, 2, 3], [0, 3], [], [4])
+
+    def roll_out(self):
+        epoch = len(self.used) // 3
+        self.hard, self.helps = [f"sample-{n}" for n in self.hard_by_epoch[epoch]], False
+        super().roll_out()
+
+
+def test_between_searches_templates_go_to_whom_is_hard_by_then(project, pair):
+    class Data(Changing, project.Data):
+        pass
+
+    miner, evolution = pair(every_n_epochs=3, directory=project.folder)
+    _, data = project.fit([miner, evolution], epochs=7, data=Data())
+    hard = [[f"sample-{n}" for n in numbers] for numbers in data.hard_by_epoch]
+    # A search before the epochs 3 and 6 that finds for the epoch before; 4 and 5 deal.
+    assert [searched for searched, *_ in evolution.evolver.asked] == [hard[2], hard[5]]
+    assert data.used[::3] == [[], [], [], hard[2], hard[3], hard[4], hard[5]]
+    seed = evolution.evolver.asked[0][2]
+    # Dealt is always what the search found, so that who was hard then can have his own again.
+    assert evolution.evolver.dealt == [(hard[2], now, 4, seed) for now in hard[3:5]]
+    written = {
+        path.name: PromptPool.from_state_dict(json.loads(path.read_text()))
+        for path in (project.folder / "evolution").iterdir()
+    }
+    assert {name: sorted(pool.assignment) for name, pool in written.items()} == {
+        f"epoch_000{epoch}.json": hard[epoch - 1] for epoch in (3, 4, 5, 6)
+    }
 
 
 def test_each_pool_is_written_and_can_be_read_back(project, pair):
@@ -107,13 +141,17 @@ def test_trials_and_searches_get_seeds_that_do_not_repeat(project, pair):
     assert not set(runs[0]) & set(runs[2])
 
 
-# Steps 3 and 6 end an epoch; Lightning counts a checkpoint of their last batch as a finished epoch.
-@pytest.mark.parametrize("step", [1, 2, 4, 5, 7])
-def test_a_run_resumed_in_the_middle_of_an_epoch_equals_one_that_never_stopped(project, pair, step):
+# Every third step ends an epoch; Lightning counts a checkpoint of its last batch as a finished one.
+@pytest.mark.parametrize(
+    ("every", "step"), [(1, 1), (1, 2), (1, 4), (1, 5), (1, 7), (2, 8), (2, 10)]
+)
+def test_a_run_resumed_in_the_middle_of_an_epoch_equals_one_that_never_stopped(
+    project, pair, every, step
+):
     saver = ModelCheckpoint(project.folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)
-    whole, rest = pair(), pair()
-    _, uninterrupted = project.fit([*whole, saver], epochs=3, enable_checkpointing=True)
-    _, resumed = project.fit(rest, epochs=3, checkpoint=project.folder / f"step={step}.ckpt")
+    whole, rest = pair(every_n_epochs=every), pair(every_n_epochs=every)
+    _, uninterrupted = project.fit([*whole, saver], epochs=4, enable_checkpointing=True)
+    _, resumed = project.fit(rest, epochs=4, checkpoint=project.folder / f"step={step}.ckpt")
     assert resumed.used == uninterrupted.used[step:]
     assert states(rest) == states(whole)
 

@@ -77,15 +77,18 @@ class NoSearch:
 
 def used_miner():
     miner = HardSampleMiner()
-    miner.observe([GroupOutcome("a", (0.0, 0.0)), GroupOutcome("b", (1.0, 1.0))])
+    miner.observe(
+        [GroupOutcome("a", (0.0, 0.0), (False,) * 2), GroupOutcome("b", (1.0, 1.0), (True,) * 2)]
+    )
     return miner
 
 
 def used_evolution():
     evolution = PromptEvolution(NoSearch())
-    templates = (Template(""), Template("Think.", (0,), 0.5, {"a": 1.0}))
+    templates = (Template(""), Template("Think.", (0,), 0.5, {"a": 1.0}, frozenset("a")))
     evolution.pool = PromptPool(templates, (1,), {"a": (1, None)})
     evolution.evolved_epoch = 3
+    evolution._searched = {"b": (1, 1)}
     return evolution
 
 
@@ -139,7 +142,7 @@ def test_state_taken_is_not_changed_by_what_comes_later(kind):
     state = callback.state_dict()
     before = repr(state)
     if isinstance(callback, HardSampleMiner):
-        callback.observe([GroupOutcome("later", (0.0, 0.0))])
+        callback.observe([GroupOutcome("later", (0.0, 0.0), (False,) * 2)])
     if isinstance(callback, PromptEvolution):
         callback.pool = PromptPool()
     assert repr(state) == before

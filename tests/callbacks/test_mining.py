@@ -8,7 +8,8 @@ from p2o_callbacks import ConfigurationError, GroupOutcome, HardSampleMiner
 
 
 def group(sample, solved, size=6):
-    return GroupOutcome(sample, (1.0,) * solved + (0.0,) * (size - solved))
+    verdicts = (True,) * solved + (False,) * (size - solved)
+    return GroupOutcome(sample, tuple(map(float, verdicts)), verdicts)
 
 
 class Log:
@@ -54,21 +55,52 @@ def test_a_rate_is_compared_as_it_is_written():
             assert miner.hard_set == ["below"], (solved, size)
 
 
-def test_a_partial_reward_counts_from_the_solved_reward_on():
-    outcomes = [GroupOutcome("a", (0.5,) * 6), GroupOutcome("b", (0.4,) * 6)]
-    hard = []
-    for solved_reward in (1.0, 0.5, 0.4):
-        miner = HardSampleMiner(2, solved_reward)
-        miner.observe(outcomes)
-        close_epoch(miner)
-        hard.append(miner.hard_set)
-    assert hard == [["a", "b"], ["b"], []]
+def test_the_verdict_counts_and_not_the_reward():
+    miner = HardSampleMiner(2)
+    miner.observe(
+        [
+            GroupOutcome("right at 0.9", (0.9,) * 6, (True,) * 6),
+            GroupOutcome("wrong at 1.5", (1.5,) * 6, (False,) * 6),
+        ]
+    )
+    close_epoch(miner)
+    assert miner.hard_set == ["wrong at 1.5"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "hard"),
+    [
+        # One right answer and five that could not be checked say nothing of a hard sample.
+        ([True] + [None] * 5, False),
+        ([False] + [None] * 5, False),
+        ([False] * 4 + [None] * 2, False),
+        ([False] * 5 + [None], True),
+        ([True] + [False] * 4 + [None], False),
+        ([True] + [False] * 5, True),
+    ],
+)
+def test_a_sample_is_hard_only_if_the_missing_verdicts_cannot_change_that(verdicts, hard):
+    miner = HardSampleMiner(2)
+    rewards = tuple(float(bool(solved)) for solved in verdicts)
+    miner.observe([GroupOutcome("a", rewards, tuple(verdicts))])
+    close_epoch(miner)
+    assert miner.hard_set == ["a"] * hard
+
+
+def test_a_group_without_any_verdict_leaves_a_sample_where_it_was():
+    miner = HardSampleMiner()
+    miner.observe([group("a", 0), group("b", 6)])
+    close_epoch(miner)
+    nothing = (0.0,) * 6, (None,) * 6
+    miner.observe([GroupOutcome("a", *nothing), GroupOutcome("b", *nothing)])
+    assert close_epoch(miner)["dead_groups"] == 1
+    assert miner.hard_set == ["a"]
 
 
 def test_groups_are_dead_when_all_rewards_are_equal_solved_or_not():
     miner = HardSampleMiner()
     miner.observe([group("a", 0), group("b", 6), group("c", 1)])
-    miner.observe([GroupOutcome("d", (0.5,) * 6)])
+    miner.observe([GroupOutcome("d", (0.5,) * 6, (False,) * 6)])
     assert close_epoch(miner)["dead_groups"] == 3 / 4
     assert close_epoch(miner)["dead_groups"] == 0
 

@@ -17,6 +17,7 @@ def pools(draw):
             tuple(draw(st.lists(st.integers(0, max(0, index - 1)), max_size=2))),
             draw(scores),
             draw(st.dictionaries(st.text(), scores, max_size=3)),
+            draw(st.frozensets(st.text(), max_size=3)),
         )
         for index in range(draw(st.integers(0, 4)))
     ]
@@ -59,3 +60,9 @@ def test_a_rollout_beyond_the_group_is_an_error_and_not_a_bare_one():
 
 def test_an_empty_pool_leaves_everybody_bare():
     assert PromptPool().text_for("a", 0) == ""
+
+
+def test_the_empty_template_is_in_use_nowhere():
+    pool = PromptPool((Template(" "), Template("Think."), Template("Add.")), (2, 0, 1))
+    assert pool.in_use == (2, 1)
+    assert PromptPool().in_use == ()

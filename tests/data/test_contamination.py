@@ -124,9 +124,9 @@ def test_40_000_rows_against_2_000_questions_take_seconds():
     words = [f"word{n}".translate(str.maketrans("0123456789", "abcdefghij")) for n in range(3000)]
     texts = [" ".join(draw.choices(words, k=40)) for _ in range(42_000)]
     train, asked = [ask(t) for t in texts[:40_000]], [ask(t) for t in texts[40_000:] + texts[:5]]
-    start = time.monotonic()
+    start = time.process_time()
     found = find_overlaps(train, {"b": asked}, 8, 0.5)
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
     assert [overlap.prompt for overlap in found] == train[:5]
 
 

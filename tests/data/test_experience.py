@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -63,7 +64,9 @@ class Scorer:
         ]
 
 
-def build(groups, strategy, scorer=None, *, reference=None, kl=None, mini_batch=1, **settings):
+def build(
+    groups, strategy, scorer=None, *, reference=None, kl=None, mini_batch=1, **settings
+) -> tuple[list[Any], torch.Tensor]:
     credit = CreditAssignment(
         settings.get("advantages", group_advantages),
         settings.get("baseline", GroupMean()),
@@ -80,7 +83,9 @@ def build(groups, strategy, scorer=None, *, reference=None, kl=None, mini_batch=
         settings.get("entropy_bonus", False),
         Ledger(),
     )
-    return builder.build(groups)
+    credit.observe(groups)
+    experience = builder.build(groups)
+    return experience.micro_batches, experience.advantages
 
 
 def pair(template: str) -> list[Rollout]:
@@ -117,7 +122,8 @@ def test_masked_tokens_can_leave_the_denominator():
     dead = [rollout("Think.", 0.0), rollout("Think.", 0.0)]
     [batch], _ = build([pair("Think."), dead], strategy, mini_batch=2)
     assert batch.total_tokens == 12 - 4
-    assert batch.mask.tolist() == [[True, True, False]] * 4
+    # The dead group's tokens are counted, and not put through the network.
+    assert batch.mask.tolist() == [[True, True, False]] * 2
 
 
 @pytest.mark.parametrize(("name", "on_policy"), list(product(VARIANTS, (False, True))))
@@ -183,11 +189,10 @@ def test_responses_that_were_cut_off_can_leave_the_loss_but_not_the_group():
     assert (len(batch.advantages), batch.total_tokens, batch.total_sequences) == (2, 6, 2)
 
 
-def test_a_step_whose_every_response_was_cut_off_is_finite():
+def test_a_step_whose_every_response_was_cut_off_is_no_step():
     group = [rollout("", 1.0, finish="length"), rollout("", 0.0, finish="length")]
     [batch], _ = build([group], ContextDistillation(), overlong=Overlong(3, mask=True))
-    assert not batch.mask.any()
-    assert (batch.total_tokens, batch.total_sequences) == (1, 1)
+    assert batch is None
 
 
 def test_long_responses_are_punished_before_they_are_compared():
@@ -221,7 +226,7 @@ def test_with_a_divergence_in_the_loss_every_response_goes_through_the_network()
     [batch], _ = build(
         [dead], ContextDistillation(), reference=Scorer(-0.25), kl=KLPenalty(coefficient=0.1)
     )
-    assert batch.reference_log_probs is not None
+    assert batch.has_reference.all()
     assert batch.reference_log_probs.tolist() == [[-1.25, -2.25, -3.25]] * 2
     [batch], _ = build([dead], ContextDistillation(), entropy_bonus=True)
     assert len(batch.advantages) == 2
@@ -236,3 +241,151 @@ def test_a_divergence_in_the_reward_is_summed_over_tokens_and_compared_in_the_gr
         [pair("")], ContextDistillation(), advantages=plain, reference=Scorer(-0.25), kl=kl
     )
     torch.testing.assert_close(advantages, torch.tensor([[1.0, 0.0]]) - 0.1 * 0.75)
+
+
+def test_failures_are_not_cloned_whatever_else_the_loss_has():
+    """Rewards 1, 0, 0: a divergence or entropy term takes all through the network, not to 1."""
+    group = [rollout("Think.", 1.0), rollout("Think.", 0.0), rollout("Think.", 0.0)]
+    for settings in (
+        {"entropy_bonus": True},
+        {"kl": KLPenalty(coefficient=0.1), "reference": Scorer()},
+        {},
+    ):
+        [batch], _ = build([group], SuccessOnly(), **settings)
+        assert batch.advantages.any(dim=1).sum() == 1
+        assert batch.advantages.max() == 1
+
+
+@pytest.mark.parametrize("place", ["loss", "reward"])
+@pytest.mark.parametrize(("name", "context"), [(None, BARE), ("no_distillation", TEMPLATED)])
+def test_a_divergence_is_measured_where_the_gradient_is_taken(place, name, context):
+    """On the bare prompt for bare rollouts, on the templated one where that is trained."""
+    reference = Scorer(-0.25)
+    strategy = VARIANTS[name] if name else ContextDistillation()
+    group = pair("Think." if name else "")
+    build([group], strategy, reference=reference, kl=KLPenalty(coefficient=0.1, place=place))
+    assert {asked for call in reference.calls for asked, _ in call} == {context}
+
+
+@pytest.mark.parametrize("strategy", [ContextDistillation(), SuccessOnly()], ids=["crm", "clone"])
+@pytest.mark.parametrize("place", ["loss", "reward"])
+def test_no_divergence_is_measured_with_tokens_of_another_context(strategy, place):
+    """Tokens sampled after the template are no sample of the policy on the bare prompt."""
+    reference = Scorer(-0.25)
+    kl = KLPenalty(coefficient=0.1, estimator="k1", place=place)
+    mixed = [rollout("Think.", 1.0), rollout("", 0.0)]
+    [batch], _ = build([mixed], strategy, reference=reference, kl=kl)
+    assert [context for call in reference.calls for context, _ in call] == [BARE] * sum(
+        map(len, reference.calls)
+    )
+    assert sum(map(len, reference.calls)) == (1 if place == "loss" else 2)
+    templated = [row for row, has in enumerate(batch.has_reference.tolist()) if not has]
+    assert len(templated) == 1
+    assert batch.advantages[templated[0]].any()
+
+
+def test_a_group_without_contrast_gets_no_advantage_from_its_divergence():
+    """Else the penalty would be all it is trained on, in units of its own spread."""
+
+    class Uneven(Scorer):
+        def __call__(self, pairs):
+            return [torch.full((3,), -float(index)) for index, _ in enumerate(pairs)]
+
+    kl = KLPenalty(coefficient=0.1, estimator="k1", place="reward")
+    for reward in (0.0, 1.0):
+        dead = [rollout("", reward), rollout("", reward), rollout("", reward)]
+        [batch], advantages = build([dead], ContextDistillation(), reference=Uneven(), kl=kl)
+        assert not advantages.any()
+        assert batch is None
+    live = [rollout("", 1.0), rollout("", 0.0), rollout("", 0.0)]
+    _, advantages = build([live], ContextDistillation(), reference=Uneven(), kl=kl)
+    assert advantages[0, 1] != advantages[0, 2]
+
+
+def without_verdict(template: str = "", status: Status = Status.TIMEOUT) -> Rollout:
+    return replace(rollout(template), score=Score(0.0, status))
+
+
+@pytest.mark.parametrize("template", ["", "Think."])
+@pytest.mark.parametrize("status", [Status.TIMEOUT, Status.ERROR])
+@pytest.mark.parametrize("baseline", [GroupMean, BareSuccessRate])
+def test_a_rollout_without_a_verdict_is_not_there(template, status, baseline):
+    """Advantages, rows and denominators are those of the others alone."""
+    judged = [rollout(template, 1.0), rollout(template, 0.0), rollout(template, 0.0)]
+    failed = [without_verdict(template, status)] * 2
+    for strategy in (ContextDistillation(), SuccessOnly(), ReverseKL()):
+        [alone], expected = build([judged], strategy, baseline=baseline())
+        [batch], advantages = build([judged + failed], strategy, baseline=baseline())
+        torch.testing.assert_close(advantages[:, :3], expected)
+        assert not advantages[:, 3:].any()
+        assert torch.equal(batch.advantages, alone.advantages)
+        assert batch.total_tokens == alone.total_tokens
+        assert batch.total_sequences == alone.total_sequences
+
+
+def test_one_right_answer_and_five_time_outs_teach_nothing():
+    group = [rollout("", 1.0), *[without_verdict()] * 5]
+    [batch], advantages = build([group], ContextDistillation(), entropy_bonus=False)
+    assert batch is None
+    assert not advantages.any()
+
+
+def test_tokens_that_a_mask_drops_altogether_do_not_go_through_the_network():
+    """A step of such responses alone is no step: momentum would move the weights."""
+
+    class DropAll(ContextDistillation):
+        def token_weights(self, old_bare, old_templated):
+            return torch.zeros_like(old_bare)
+
+    [batch], _ = build([pair("Think.")], DropAll())
+    assert batch is None
+    [batch], _ = build([[*pair("Think."), *pair("")]], DropAll())
+    assert len(batch.advantages) == 2
+    assert batch.total_tokens == 12
+
+
+def contrast(groups, strategy, baseline=None, observed=()) -> list[int]:
+    """Which of `groups` dynamic sampling keeps."""
+    credit = CreditAssignment(group_advantages, baseline or GroupMean(), Overlong(3), False)
+    sizes = BatchSizes(len(groups[0]), len(groups), 1)
+    builder = ExperienceBuilder(
+        sizes, credit, strategy, Scorer(), None, KLPenalty(), False, Ledger()
+    )
+    credit.observe([*observed, *groups])
+    kept = builder.with_contrast(groups)
+    return [index for index, group in enumerate(groups) if any(group is each for each in kept)]
+
+
+def test_dynamic_sampling_keeps_what_strategy_and_baseline_can_learn_from():
+    failed, solved = [rollout("Think.", 0.0)] * 2, [rollout("Think.", 1.0)] * 2
+    bare_failed, bare_solved = [rollout("", 0.0)] * 2, [rollout("", 1.0)] * 2
+    groups = [failed, solved, pair("Think."), bare_failed, bare_solved, pair("")]
+    assert contrast(groups, ContextDistillation()) == [2, 5]
+    assert contrast(groups, NoDistillation()) == [2, 5]
+    # Each token has an advantage of its own, whatever the verdicts.
+    assert contrast(groups, ReverseKL()) == [0, 1, 2, 5]
+    # Successes are cloned without any failure beside them.
+    assert contrast(groups, SuccessOnly()) == [1, 2, 5]
+    # Measured against the bare prompt, which fails: every success is better than that.
+    assert contrast(groups[:3], ContextDistillation(), BareSuccessRate()) == [1, 2]
+    # What is dropped is still seen: the bare prompt succeeds always, so a failure is worse.
+    rates = BareSuccessRate()
+    assert contrast(groups[:3], ContextDistillation(), rates, [bare_solved]) == [0, 2]
+    # A success beside one without a verdict has nothing to be compared with.
+    lone = [without_verdict("Think."), rollout("Think.")]
+    assert contrast([lone], ContextDistillation()) == []
+    assert contrast([lone], SuccessOnly()) == [0]
+
+
+def test_dropping_failures_drops_no_success_and_no_bare_failure():
+    group = [rollout("Think.", 1.0), rollout("Think.", 0.0), rollout("", 0.0), rollout("", 1.0)]
+    credit = CreditAssignment(group_advantages, GroupMean(), Overlong(3), True)
+    assert [credit.counts(each) for each in group] == [True, False, True, True]
+
+
+def test_a_partial_reward_that_counts_as_solved_is_no_failure():
+    solved = replace(rollout("Think."), score=Score(0.9, Status.OK, solved=True))
+    credit = CreditAssignment(group_advantages, GroupMean(), Overlong(3), True)
+    assert credit.counts(solved)
+    [batch], _ = build([[solved, rollout("Think.", 0.0)]], SuccessOnly())
+    assert batch.advantages.unique().tolist() == [1.0]

@@ -1,6 +1,7 @@
 import copy
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,11 @@ from p2o.data.loader import RolloutLoader
 from p2o.data.minibatch import MiniBatch
 from p2o.data.prompt import Context, Prompt
 from p2o.data.sizes import BatchSizes
-from p2o.distillation import ContextDistillation
+from p2o.distillation import ContextDistillation, ReverseKL
 from p2o.ledger import Ledger
 from p2o.objectives import KLPenalty, Overlong, group_advantages
 from p2o.rollout.engine import Completion, SamplingParameters
-from p2o.rollout.runner import Rollout
+from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.verifiers.base import Score, Status
 from p2o_callbacks.pool import PromptPool, Template
 
@@ -28,14 +29,14 @@ PROMPTS = [Prompt.create([{"role": "user", "content": f"{n}"}], str(n)) for n in
 class FakeRunner:
     """Rewards and lengths follow from the seed; `dead` prompts get one reward for all rollouts."""
 
-    overflows = 0
     engine = SimpleNamespace(release=lambda: None)
 
     def __init__(self, dead=()):
-        self.dead, self.calls = set(dead), []
+        self.dead, self.calls, self.contexts = set(dead), [], []
 
     def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
         self.calls.append((list(pairs), seed))
+        self.contexts.append(context)
         generator, rollouts = random.Random(seed), []
         for index, (prompt, template) in enumerate(pairs):
             tokens = tuple(generator.randrange(1, 50) for _ in range(generator.randint(1, 6)))
@@ -57,7 +58,12 @@ class FakeRunner:
         return rollouts
 
 
-def make_loader(runner, position=(0, 0), events=None, logged=None, **sizes):
+def micro_batches(loader) -> list[Any]:
+    """All of an epoch; those of a step without gradient are None."""
+    return list(loader)
+
+
+def make_loader(runner, position=(0, 0), events=None, logged=None, strategy=None, **sizes):
     sizes = BatchSizes(**{"group_size": 4, "batch": 4, "mini_batch": 2, **sizes})
 
     def score(pairs):
@@ -68,7 +74,7 @@ def make_loader(runner, position=(0, 0), events=None, logged=None, **sizes):
     ledger = Ledger()
     credit = CreditAssignment(group_advantages, GroupMean(), Overlong(6), False)
     builder = ExperienceBuilder(
-        sizes, credit, ContextDistillation(), score, None, KLPenalty(), False, ledger
+        sizes, credit, strategy or ContextDistillation(), score, None, KLPenalty(), False, ledger
     )
     return RolloutLoader(
         PROMPTS,
@@ -116,10 +122,76 @@ def test_order_and_seeds_repeat_for_an_epoch_and_differ_between_epochs():
     assert calls[0] != calls[2]
 
 
+def test_every_epoch_has_an_order_of_its_own():
+    orders = []
+    for epoch in range(3):
+        runner = FakeRunner()
+        list(make_loader(runner, position=(epoch, 0)))
+        orders.append([prompt.id for pairs, _ in runner.calls for prompt, _ in pairs])
+    assert len({tuple(order) for order in orders}) == 3
+    assert len({tuple(sorted(order)) for order in orders}) == 1
+
+
+class SeedsOnly:
+    """An engine that answers with nothing but remembers the seeds it was given."""
+
+    def __init__(self):
+        self.seeds = []
+
+    def generate(self, prompts, sampling, seeds):
+        self.seeds += seeds
+        return [Completion((5,), "stop", (0.0,)) for _ in prompts]
+
+    def release(self):
+        pass
+
+
+def test_no_two_rollouts_of_a_run_share_a_seed():
+    """Those of a prompt would be copies, those of two batches or epochs be correlated."""
+    engine = SeedsOnly()
+    renderer: Any = SimpleNamespace(
+        render=lambda messages, template="": [1, 2], decode=lambda token_ids: ""
+    )
+    verifier: Any = SimpleNamespace(
+        score=lambda responses, prompts: [Score(0.0, Status.OK) for _ in responses]
+    )
+    for epoch in range(2):
+        runner = RolloutRunner(engine, renderer, verifier, 10)  # type: ignore[arg-type]
+        list(make_loader(runner, position=(epoch, 0)))
+    assert len(engine.seeds) == 2 * 4 * len(PROMPTS)
+    assert len(set(engine.seeds)) == len(engine.seeds)
+
+
+@pytest.mark.parametrize("strategy", [ContextDistillation(), ReverseKL()], ids=["crm", "reverse"])
+def test_the_strategy_says_what_responses_are_sampled_after(strategy):
+    runner = FakeRunner()
+    list(make_loader(runner, strategy=strategy))
+    assert set(runner.contexts) == {strategy.rollout_context}
+
+
+def test_templates_that_had_no_room_are_counted_for_each_batch():
+    class NoRoom(FakeRunner):
+        def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
+            fitting = [(prompt, "" if text == "Long." else text) for prompt, text in pairs]
+            return super().run(fitting, sampling, seed, context)
+
+    logged: list = []
+    loader = make_loader(NoRoom(), logged=logged, batch=10)
+    loader.pool = PromptPool(
+        (Template("Long."), Template("Short.")),
+        (0, 1),
+        {PROMPTS[3].id: (0, 0, 1, None), PROMPTS[4].id: (0, 1, 1, 1)},
+    )
+    list(loader)
+    loader.position = lambda: (1, 0)
+    list(loader)
+    assert [row["rollout/template_overflows"] for row in logged] == [3.0, 3.0]
+
+
 @pytest.mark.parametrize("rounds", [1, 5])
 def test_a_resumed_epoch_delivers_exactly_what_was_left(rounds):
-    def fingerprint(batch: MiniBatch):
-        return batch.input_ids.tolist(), batch.advantages.tolist()
+    def fingerprint(batch: MiniBatch | None):
+        return batch and (batch.input_ids.tolist(), batch.advantages.tolist())
 
     dead = {prompt.id for prompt in PROMPTS[::3]} if rounds > 1 else ()
     first = make_loader(FakeRunner(dead), sampling_rounds=rounds)
@@ -159,25 +231,24 @@ def test_old_log_probs_are_taken_before_the_first_update_that_follows():
 
 
 def test_only_the_first_mini_batch_goes_without_old_log_probs():
-    first, second, *_ = list(make_loader(FakeRunner()))
+    first, second, *_ = micro_batches(make_loader(FakeRunner()))
     assert not first.has_old.any()
     assert second.has_old.all()
 
 
 def test_dead_groups_leave_the_rows_and_stay_in_the_denominator():
     dead = {prompt.id for prompt in PROMPTS[:5]}
-    alive = list(make_loader(FakeRunner()))
-    pruned = list(make_loader(FakeRunner(dead)))
+    alive = micro_batches(make_loader(FakeRunner()))
+    pruned = micro_batches(make_loader(FakeRunner(dead)))
     assert [b.total_tokens for b in pruned] == [b.total_tokens for b in alive]
     assert [b.total_sequences for b in pruned] == [b.total_sequences for b in alive]
     assert sum(len(b.advantages) for b in pruned) < sum(len(b.advantages) for b in alive)
     assert all(b.advantages.any(dim=1).all() for b in pruned if len(b.advantages) > 1)
 
 
-def test_a_step_without_any_live_group_still_has_a_row_and_no_gradient():
-    batches = list(make_loader(FakeRunner({prompt.id for prompt in PROMPTS}), micro_batches=2))
-    assert {len(batch.advantages) for batch in batches} == {1}
-    assert not torch.cat([batch.advantages for batch in batches]).any()
+def test_a_step_without_any_live_group_is_no_step():
+    loader = make_loader(FakeRunner({prompt.id for prompt in PROMPTS}), micro_batches=2)
+    assert list(loader) == [None] * len(loader)
 
 
 def test_observers_see_every_group_with_its_rewards():
@@ -210,15 +281,13 @@ def test_each_rollout_of_a_hard_sample_gets_its_own_template():
 
 def test_what_goes_through_the_network_is_in_the_ledger():
     loader = make_loader(FakeRunner())
-    batches = list(loader)
-    state = loader.ledger.state_dict()
-    assert state["train"]["trained_tokens"] == sum(batch.tokens for batch in batches)
-    assert state["mask"]["scored_tokens"] > 0
+    list(loader)
+    assert loader.ledger.state_dict()["mask"]["scored_tokens"] > 0
 
 
 def live(batches):
     """How many groups of four live rollouts went through the network."""
-    return sum(len(batch.advantages) for batch in batches if not batch.idle) / 4
+    return sum(len(batch.advantages) for batch in batches if batch is not None) / 4
 
 
 @given(dead=st.sets(st.integers(0, 9)), rounds=st.integers(2, 6), mini=st.integers(1, 4))
@@ -232,7 +301,7 @@ def test_dynamic_sampling_fills_batches_with_live_groups_in_one_pass(dead, round
     assert len(batches) == len(loader)
     assert sorted(group.sample_id for group in seen) == sorted(prompt.id for prompt in PROMPTS)
     assert live(batches) == len(PROMPTS) - len(dead)
-    working = [batch for batch in batches if not batch.idle]
+    working = [batch for batch in batches if batch is not None]
     assert all(batch.total_sequences <= 4 * mini for batch in working)
     if rounds > 4 and working:
         # Only the pass's end may leave a batch of four prompts unfilled.
@@ -245,5 +314,5 @@ def test_a_pass_without_any_contrast_is_idle_and_logs_that():
     loader = make_loader(dead, sampling_rounds=3, logged=logged)
     batches = list(loader)
     assert len(batches) == len(loader)
-    assert all(batch.idle and not batch.mask.any() for batch in batches)
+    assert batches == [None] * len(batches)
     assert [row["groups/dead"] for row in logged] == [1.0]

@@ -82,6 +82,17 @@ def test_wrong_missing_and_half_answers(split, scorer):
     assert [score.status for score in scores] == [*none, Status.OK, Status.OK]
     half = ReasoningGymScorer(partial=True)._to_score("x", 0.25)
     assert (half.reward, half.status) == (0.25, Status.OK)
+    none = ReasoningGymScorer(partial=True)._to_score("x", float("nan"))
+    assert (none.reward, none.status) == (0.0, Status.ERROR)
+
+
+def test_a_pattern_that_takes_for_ever_costs_its_own_answer_only(split):
+    prompt = of(split, "chain_sum")
+    scorer = ReasoningGymScorer(pattern=r"(?:\w|\w\w)+=(-?\d+)", seconds=3.0)
+    slow, quick = scorer.score(["so" * 40, f"sum={prompt.gold}"], [prompt] * 2)
+    scorer.pool.close()
+    assert slow.status == Status.TIMEOUT
+    assert quick.reward == 1.0
 
 
 def test_an_answer_that_a_scorer_evaluates_does_nothing(split, scorer, tmp_path):

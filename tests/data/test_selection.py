@@ -1,11 +1,15 @@
 """Which prompts are left out before a run, and how that is said."""
 
+from typing import Any
+
 import pytest
 
+from p2o.data.evaluation import EvaluationLoader
 from p2o.data.prompt import Prompt
 from p2o.data.selection import with_usable_golds, within_budget
 from p2o.data.sources import DigitLists, Split
 from p2o.errors import UserError
+from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers import ExactMatch, Score, Status
 
@@ -91,3 +95,28 @@ def test_prompts_over_the_budget_are_refused_by_choice(renderer):
 def test_a_budget_that_leaves_no_prompt_is_refused(renderer):
     with pytest.raises(UserError, match="no train prompts are left"):
         within_budget(DigitLists(6, 3).load(0), renderer, 2, "drop")
+
+
+@pytest.mark.parametrize(("samples", "temperature"), [(1, 0.0), (4, 0.6), (1, 0.6)])
+def test_held_out_samples_are_taken_where_they_can_tell_something(samples, temperature):
+    assert len(evaluation(samples, temperature)) == 1
+
+
+def test_several_held_out_samples_that_would_all_be_the_same_are_refused():
+    with pytest.raises(UserError, match="data.held_out_samples=4: at temperature 0 all are the"):
+        evaluation(4, 0.0)
+
+
+def evaluation(samples, temperature):
+    anything: Any = None
+    sampling = SamplingParameters(temperature)
+    return EvaluationLoader(numbered(1), anything, sampling, samples, anything, anything, 0)
+
+
+def test_a_row_whose_turns_the_chat_template_refuses_is_named(tokenizer, monkeypatch):
+    alternate = "{% if messages[1] %}{{ raise_exception('one turn, please') }}{% endif %}<user>"
+    monkeypatch.setattr(tokenizer, "chat_template", alternate)
+    user = {"role": "user", "content": "1?"}
+    twice = Prompt.create([user, user], "2", row=7)
+    with pytest.raises(UserError, match="data: row 7: .* user, user .one turn, please.; "):
+        within_budget(Split(numbered(1), [twice]), ChatRenderer(tokenizer), 99, "drop")

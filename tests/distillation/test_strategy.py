@@ -103,9 +103,10 @@ def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any]) -> None:
 
 def test_behaviour_cloning_takes_successes_alone_and_all_of_them_alike() -> None:
     strategy, nothing = SuccessOnly(), torch.empty(0)
-    assert strategy.carries_gradient(0.0, 1.0)
-    assert not strategy.carries_gradient(0.7, 0.0)
-    assert strategy.token_advantages(-0.3, 1.0, nothing, nothing) == 1.0
+    assert strategy.carries_gradient(0.0, True)
+    assert not strategy.carries_gradient(0.7, False)
+    assert strategy.token_advantages(-0.3, True, nothing, nothing) == 1.0
+    assert strategy.token_advantages(0.7, False, nothing, nothing) == 0.0
 
 
 def test_reverse_kl_advantages_estimate_the_gradient_of_the_divergence() -> None:
@@ -119,7 +120,7 @@ def test_reverse_kl_advantages_estimate_the_gradient_of_the_divergence() -> None
     [exact] = torch.autograd.grad(divergence, student)
     log_probs = student.log_softmax(0)
     advantages = ReverseKL(coefficient=2.0, limit=50.0).token_advantages(
-        0.0, 0.0, log_probs.detach(), teacher.log_softmax(0)
+        0.0, False, log_probs.detach(), teacher.log_softmax(0)
     )
     # Expectation over all tokens of minus advantage times score, as the policy loss has it.
     loss = -(log_probs.exp().detach() * advantages * log_probs).sum()
@@ -129,7 +130,7 @@ def test_reverse_kl_advantages_estimate_the_gradient_of_the_divergence() -> None
 
 def test_one_token_that_the_template_rules_out_is_bounded() -> None:
     advantages = ReverseKL(limit=3.0).token_advantages(
-        0.0, 0.0, torch.tensor([-0.1, -40.0]), torch.tensor([-40.0, -0.1])
+        0.0, False, torch.tensor([-0.1, -40.0]), torch.tensor([-40.0, -0.1])
     )
     assert isinstance(advantages, torch.Tensor)
     assert advantages.tolist() == [-3.0, 3.0]

@@ -141,9 +141,13 @@ def vllm_server(url: str) -> Callable[[LlamaForCausalLM], Any]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The address of one server for all tests."""
+    """The address of one server for all tests; its model's own settings are not to matter."""
     folder = tmp_path_factory.mktemp("served")
-    save(make_policy(), folder)
+    policy = make_policy()
+    policy.generation_config.update(
+        do_sample=True, temperature=0.3, top_k=3, top_p=0.5, min_p=0.5, repetition_penalty=2.0
+    )
+    save(policy, folder)
     with serving(folder, "--load-format", "dummy") as (url, _):
         yield url
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANGS
+
 pytestmark = pytest.mark.engines
 
 ROOT = Path(__file__).parents[3] / "shared" / "data"
@@ -26,7 +28,7 @@ def test_the_paper_s_benchmarks(tmp_path, rollout):
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HANGS,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     results = json.loads((tmp_path / "out" / "results.json").read_text())

@@ -12,6 +12,7 @@ import torch
 
 from p2o.models import load_policy
 from tests.engines.conftest import serving
+from tests.patience import HANGS
 
 pytestmark = pytest.mark.engines
 
@@ -62,7 +63,7 @@ def train(tmp_path):
             env={**os.environ, "HYDRA_FULL_ERROR": "1"},
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=HANGS,
         )
 
     return train
@@ -111,7 +112,7 @@ def test_vllm_in_the_trainer_s_process_and_with_what_was_exported(train, tmp_pat
         ["-c", LOAD, "exported"],
     ):
         done = subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=600
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=HANGS
         )
         assert done.returncode == 0, done.stderr[-3000:]
 

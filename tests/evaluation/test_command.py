@@ -8,10 +8,15 @@ import subprocess
 import sys
 import time
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from p2o.errors import UserError
 from p2o.evaluation.completions import Completions, read_completions
+from p2o.evaluation.rescore import rescore
+from p2o.verifiers import ExactMatch
+from tests.patience import HANGS
 
 DIGITS = (
     *("model=digits", "suite=digits", "verifier=numeric", "renderer.suffix="),
@@ -35,7 +40,7 @@ def start(folder, *arguments, run="out"):
 
 def evaluate(folder, *arguments, run="out"):
     process = start(folder, *arguments, run=run)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=HANGS)
     return process.returncode, output, errors
 
 
@@ -169,3 +174,56 @@ def test_a_full_disk_is_said_in_one_line_and_what_is_there_stays(tmp_path, monke
         completions.write("b", 1, [row])
     assert not completions.has("b", 1)
     assert len(read_completions(tmp_path)) == 1
+
+
+ROW = {"benchmark": "b", "prompt_id": "a", "sample": 0, "golds": ["1"], "meta": "{}", "prompt": "?"}
+
+
+def other_columns(content):
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"benchmark": "b"}]), sink)
+    return sink.getvalue().to_pybytes()
+
+
+DAMAGES = {
+    "cut off": lambda content: content[:-9],
+    "empty": lambda content: b"",
+    "another text": lambda content: b"not parquet",
+    "other columns": other_columns,
+    # The answer of the model, which no structure of the file depends on.
+    "a changed letter": lambda content: content.replace(b"long answer", b"wrong answe"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_completions_are_named_and_sampled_again(tmp_path, damage, caplog):
+    completions = Completions(tmp_path, {"seed": 0})
+    completions.write("b", 0, [ROW | {"response": "long answer " * 9}])
+    completions.write("b", 1, [ROW])
+    part = tmp_path / "completions" / "b-00000.parquet"
+    before = part.read_bytes()
+    part.write_bytes(damage(before))
+    assert part.read_bytes() != before
+    with pytest.raises(UserError, match="b-00000.parquet: damaged .*makes it again") as caught:
+        rescore(tmp_path, ExactMatch())
+    assert "\n" not in str(caught.value)
+    assert not completions.has("b", 0)
+    assert "b-00000.parquet: damaged" in caplog.text
+    assert completions.has("b", 1)
+    completions.write("b", 0, [ROW])
+    assert len(read_completions(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000], ids=len)
+def test_damaged_settings_are_named_with_what_to_do(tmp_path, content):
+    Completions(tmp_path, {"seed": 0})
+    (tmp_path / "completions" / "settings.json").write_bytes(content)
+    with pytest.raises(UserError, match="settings.json: damaged .* or give another hydra.run.dir"):
+        Completions(tmp_path, {"seed": 0})
+
+
+@pytest.mark.parametrize("before", [{"seed": 0}, {"seed": 0, "limit": 5}])
+def test_a_setting_that_is_new_is_another_one(tmp_path, before):
+    Completions(tmp_path, before)
+    with pytest.raises(UserError, match="holds completions of other settings .limit: "):
+        Completions(tmp_path, {"seed": 0, "limit": None})

@@ -1,6 +1,7 @@
 """Templates at inference time."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,13 +58,35 @@ def test_a_hard_sample_has_its_own_and_others_draw_by_score(path):
     assert drawn == [use.texts(OTHER, n)[0] for n in range(600)]
 
 
+def test_the_bare_prompt_in_a_cover_is_no_template_and_is_drawn_as_in_training(tmp_path):
+    pool = replace(POOL, templates=(Template("", score=0.9), *POOL.templates[1:]), cover=(0, 1, 2))
+    path = tmp_path / "pool.json"
+    path.write_text(json.dumps(pool.state_dict()))
+    assert read_templates(str(path), "best", 0).texts(OTHER, 0) == ["careful"]
+    assert read_templates(str(path), "majority", 0).texts(OTHER, 0) == ["slow", "careful"]
+    use = read_templates(str(path), "assigned", 0)
+    assert {use.texts(OTHER, n)[0] for n in range(100)} == {"", "slow", "careful"}
+
+
 def test_a_pool_without_a_template_in_use_is_refused(tmp_path):
     (tmp_path / "empty.json").write_text(json.dumps(PromptPool().state_dict()))
     with pytest.raises(UserError, match="empty.json: no template is in use"):
         read_templates(str(tmp_path / "empty.json"), "best", 0)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"templates": 3}'])
+POOLS = [
+    {"templates": [], "cover": [0], "assignment": {}},
+    {"templates": [], "cover": [], "assignment": []},
+    {"templates": [], "cover": [], "assignment": {"a": [3]}},
+    POOL.state_dict() | {"templates": [{"text": 1, "parents": [], "score": 1, "dev_scores": {}}]},
+    POOL.state_dict()
+    | {"templates": [{"text": "", "parents": [], "score": "?", "dev_scores": {}}]},
+]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"templates": 3}', "[" * 100_000, *map(json.dumps, POOLS)], ids=str
+)
 def test_a_file_that_is_no_pool_is_refused(tmp_path, content):
     (tmp_path / "broken.json").write_text(content)
     with pytest.raises(UserError, match="broken.json: not a pool of p2o-train"):
@@ -78,16 +101,26 @@ def row(answer, reward, template):
         "template": template,
         "answer": answer,
         "reward": reward,
+        "solved": reward == 1.0,
         "tokens": 5,
         "finish_reason": "stop",
         "status": "ok" if answer else "no_answer",
     }
 
 
-def test_the_majority_s_reward_counts():
+def test_the_majority_s_verdict_counts():
     rows = [row("7", 1.0, "a"), row("8", 0.0, "b"), row(" 8", 0.0, "c"), row(None, 0.0, "d")]
     assert summarise(rows)["one"]["accuracy"] == 0.0
     rows[2] = row("7 ", 1.0, "c")
     result = summarise(rows)["one"]
     assert result["accuracy"] == 1.0
     assert (result["samples"], result["responses"], result["no_answer"]) == (1, 4, 0.25)
+
+
+def test_accuracy_is_the_share_that_is_solved_and_not_the_mean_reward():
+    """A reward of 0.3 for the form alone is no answer that is right at 30 %."""
+    rows = [row("7", 0.3, "") | {"prompt_id": str(n), "solved": n == 3} for n in range(4)]
+    result = summarise(rows)["one"]
+    assert result["accuracy"] == 0.25
+    assert result["reward"] == pytest.approx(0.3)
+    assert result["pass_at"][1] == 0.25

@@ -1,5 +1,6 @@
 """The search with gepa, on synthetic samples that a template with the right word solves."""
 
+import json
 import os
 import random
 import subprocess
@@ -14,73 +15,16 @@ from hypothesis import strategies as st
 
 from p2o.errors import UserError
 from p2o.evolution.gepa import GepaEvolution
+from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import (
     AffordableImprovements,
-    Budget,
     ParetoBeam,
     draw_without_replacement,
 )
 from p2o.prompts.assignment import DiverseAssignment
-from p2o_callbacks import Evolution, EvolutionProgress, PromptPool, TemplateTrial
-
-WORDS = ["red", "green", "blue", "grey", "pink", "gold"]
-HARD = [f"{family}-{number:02d}" for family in ("red", "green", "blue") for number in range(16)]
-
-
-def has_word(sample, template):
-    return float(sample.split("-")[0] in template.split())
-
-
-class World:
-    """Samples of a family are solved by templates with its word. Remembers who asked what when."""
-
-    def __init__(self, score=has_word):
-        self.events, self.score = [], score
-
-    def evaluate(self, pairs):
-        self.events.append(("evaluate", list(pairs)))
-        return [
-            TemplateTrial(self.score(sample, template), sample, "response", "feedback")
-            for sample, template in pairs
-        ]
-
-    @property
-    def spent(self):
-        return sum(len(content) for kind, content in self.events if kind == "evaluate")
-
-
-class Writer:
-    """Adds or swaps a word; remembers its calls in the world's events."""
-
-    def __init__(self, world, fails=lambda request: False, unique=False):
-        self.world, self.fails, self.unique = world, fails, unique
-        self.written = 0
-
-    def bind(self, engine, renderer):
-        raise AssertionError("evolution does not bind")
-
-    def reflect(self, requests) -> list[str | None]:
-        self.world.events.append(("reflect", list(requests)))
-        return [None if self.fails(request) else self.write(request) for request in requests]
-
-    def write(self, request):
-        self.written += 1
-        generator = random.Random(request.seed)
-        kept = request.template.split()[: generator.randrange(2)]
-        mark = [f"version-{self.written}"] if self.unique else []
-        return " ".join([*kept, generator.choice(WORDS), *mark])
-
-
-def search(world, *, seed=0, hard=HARD, writer=None, report=None, **options):
-    options = {"budget": 400, "width": 4, "dev_size": 18, "minimum": 4, **options}
-    evolution = GepaEvolution(writer or Writer(world), DiverseAssignment(), **options)
-    return evolution.evolve(
-        hard,
-        world.evaluate,
-        group_size=6,
-        seed=seed,
-        report=report or (lambda progress: None),
-    )
+from p2o_callbacks import Evolution, EvolutionProgress, PromptPool
+from tests.evolution import world as world_file
+from tests.evolution.world import HARD, WORDS, World, Writer, has_word, search
 
 
 def test_finds_a_template_for_every_family_and_deals_them_out():
@@ -92,11 +36,29 @@ def test_finds_a_template_for_every_family_and_deals_them_out():
     assert {len(drawn) for drawn in pool.assignment.values()} == {6}
 
 
+def test_what_was_found_is_dealt_out_to_later_hard_samples():
+    world = World()
+    evolver = GepaEvolution(
+        Writer(world), DiverseAssignment(), budget=400, width=4, dev_size=18, minimum=4
+    )
+    pool = evolver.evolve(
+        HARD, world.evaluate, group_size=6, seed=3, report=lambda progress: None
+    ).pool
+    assert evolver.deal(pool, HARD, group_size=6, seed=3) == pool.assignment
+    later = [*HARD[::2], *(f"new-{number}" for number in range(60))]
+    dealt = evolver.deal(pool, later, group_size=6, seed=3)
+    assert set(dealt) == set(later)
+    assert all(dealt[sample] == pool.assignment[sample] for sample in HARD[::2])
+    drawn = {index for sample in later[-60:] for index in dealt[sample]}
+    assert drawn == set(pool.cover)
+    assert evolver.deal(pool, [], group_size=6, seed=3) == {}
+
+
 def parts(settings):
     """Size of the dev part, and the metric calls that the seed and one acceptance take."""
     samples, dev_size = settings["samples"], settings["dev_size"]
     dev = samples // 2 if samples < 1.5 * dev_size else dev_size
-    return dev, 2 * dev + 2 * settings["minibatch_size"]
+    return dev, 2 * dev + 2 * min(settings["minibatch_size"], samples - dev)
 
 
 @settings(max_examples=150)
@@ -120,7 +82,6 @@ def test_what_is_reported_is_what_was_spent_and_never_more_than_the_budget(
     chance = random.Random(seed)
 
     def score(sample, template):
-        # One in three cannot be solved, or most searches would end before their budget does.
         return float(not sample.endswith(("0", "3", "6")) and chance.random() < luck)
 
     world, seen = World(score), []
@@ -132,20 +93,12 @@ def test_what_is_reported_is_what_was_spent_and_never_more_than_the_budget(
         with pytest.raises(UserError, match=rf"take {smallest} metric calls"):
             search(world, hard=hard, writer=writer, seed=seed, minimum=len(hard), **options)
         return
-    found = search(
-        world, hard=hard, writer=writer, seed=seed, minimum=2, report=seen.append, **options
-    )
+    options |= {"minimum": 2, "patience": 1000}
+    found = search(world, hard=hard, writer=writer, seed=seed, report=seen.append, **options)
     assert found.metric_calls == world.spent == seen[-1].metric_calls
     assert world.spent <= setting["budget"]
-    solved = {
-        sample
-        for template in found.pool.templates
-        for sample, score in template.dev_scores.items()
-        if score == 1
-    }
-    if len(solved) < dev:
-        # It ends when what is left cannot pay for one more proposal and its acceptance.
-        assert world.spent > setting["budget"] - dev - 2 * setting["minibatch_size"]
+    # It ends when what is left cannot pay for one more proposal and its acceptance.
+    assert world.spent > setting["budget"] - (smallest - dev)
 
 
 @pytest.mark.parametrize("width", [1, 4, 16])
@@ -165,10 +118,7 @@ def test_a_wide_front_whose_children_all_gain_does_not_break_the_budget(width):
             world, writer=Teacher(world), hard=hard, width=width, budget=budget, seed=budget
         )
         assert found.metric_calls == world.spent <= budget
-        dev = found.pool.templates[0].dev_scores
-        solved = {s for t in found.pool.templates for s in dev if t.dev_scores[s] == 1}
-        if len(solved) < len(dev):
-            assert world.spent > budget - 18 - 6
+        assert world.spent > budget - 18 - 6
 
 
 @pytest.mark.parametrize("width", [1, 4, 16])
@@ -263,7 +213,11 @@ def test_the_same_seed_finds_the_same_in_any_order_of_the_hard_set():
 
 
 def test_the_order_of_hashes_does_not_matter():
-    program = f"import runpy; m = runpy.run_path({__file__!r}); print(m['search'](m['World']()))"
+    program = f"""
+import json, runpy
+made = runpy.run_path({world_file.__file__!r})
+print(json.dumps(made["search"](made["World"]()).pool.state_dict()))
+"""
     # Here hashes of strings are random, there they are not.
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -272,7 +226,7 @@ def test_the_order_of_hashes_does_not_matter():
         capture_output=True,
         text=True,
     )
-    assert done.stdout == f"{search(World())}\n"
+    assert json.loads(done.stdout) == search(World()).pool.state_dict()
 
 
 def test_the_search_leaves_the_global_generator_alone():
@@ -292,7 +246,7 @@ def test_too_few_hard_samples_cost_nothing():
 
 def test_a_world_that_no_template_solves_ends_with_the_budget_and_an_empty_cover():
     world = World(score=lambda sample, template: 0.0)
-    found = search(world)
+    found = search(world, writer=Writer(world, unique=True))
     assert [template.text for template in found.pool.templates] == [""]
     assert not found.pool.cover
     assert not found.pool.assignment
@@ -308,15 +262,6 @@ def test_templates_that_gain_but_solve_nothing_are_kept_for_the_record_and_cover
     assert not found.pool.assignment
 
 
-def test_failed_reflections_cost_their_parents_minibatches_and_end_nothing():
-    world = World()
-    found = search(world, writer=Writer(world, lambda request: True), budget=100)
-    assert [template.text for template in found.pool.templates] == [""]
-    # No child, so three calls for each of the iterations until 18 + 6 are not left any more.
-    assert world.spent == 18 + 3 * found.iterations
-    assert found.iterations == 20
-
-
 def test_where_some_reflections_fail_the_others_are_used():
     world = World()
     odd = Writer(world, lambda request: request.seed % 2 == 0)
@@ -325,20 +270,6 @@ def test_where_some_reflections_fail_the_others_are_used():
     assert 0 < odd.written < asked
     assert found.pool.cover
     assert None not in {template.text for template in found.pool.templates}
-
-
-def test_a_template_that_is_written_again_is_not_tried_again():
-    world = World()
-
-    class Copyist(Writer):
-        def write(self, request):
-            return request.template
-
-    search(world, writer=Copyist(world), budget=100)
-    assert {
-        template for kind, pairs in world.events if kind == "evaluate" for _, template in pairs
-    } == {""}
-    assert world.spent == 18 + 3 * sum(kind == "reflect" for kind, _ in world.events)
 
 
 @pytest.mark.parametrize("broken", ["raises", "too few"])
@@ -367,14 +298,6 @@ def test_an_error_of_the_engine_ends_the_search():
 
     with pytest.raises(RuntimeError, match="out of memory"):
         search(Broken())
-
-
-def test_the_search_ends_when_every_dev_sample_is_solved():
-    world = World()
-    red = [f"red-{number:02d}" for number in range(24)]
-    found = search(world, hard=red, budget=10_000)
-    assert found.pool.cover
-    assert world.spent < 2000
 
 
 def test_progress_never_falls_and_names_the_budget():
@@ -408,7 +331,7 @@ def test_a_budget_too_small_for_this_hard_set_spends_nothing(budget, caplog):
     world = World()
     assert search(world, budget=budget) == Evolution(PromptPool())
     assert world.spent == 0
-    assert f"evolution.budget={budget}: " in caplog.text
+    assert f"evolution.evolver.budget={budget}: " in caplog.text
     assert "take 42; no search" in caplog.text
 
 
@@ -424,9 +347,11 @@ def test_the_smallest_budget_that_works_is_enough_for_one_accepted_template():
     assert [template.text for template in found.pool.templates] == ["", "red green blue"]
 
 
-@pytest.mark.parametrize(("budget", "minimum"), [(9, 4), (41, 36), (41, 1000)])
+@pytest.mark.parametrize(("budget", "minimum"), [(7, 4), (41, 36), (41, 1000)])
 def test_a_budget_too_small_for_any_hard_set_is_refused(budget, minimum):
-    with pytest.raises(UserError, match=rf"evolution.budget={budget}: .* take {budget + 1} "):
+    with pytest.raises(
+        UserError, match=rf"evolution.evolver.budget={budget}: .* take {budget + 1} "
+    ):
         search(World(), budget=budget, minimum=minimum)
 
 
@@ -571,8 +496,8 @@ def test_what_can_be_paid_for_is_accepted_the_largest_gains_first_and_nothing_tw
 
 
 @pytest.mark.parametrize(
-    "setting", [{"width": 0}, {"minimum": 1}, {"budget": "huge"}, {"dev_size": 0}]
+    "setting", [{"width": 0}, {"minimum": 1}, {"budget": "huge"}, {"dev_size": 0}, {"patience": 0}]
 )
 def test_settings_that_cannot_work_are_refused(setting):
-    with pytest.raises(UserError, match=f"evolution.{next(iter(setting))}"):
+    with pytest.raises(UserError, match=f"evolution.evolver.{next(iter(setting))}"):
         search(World(), **setting)

@@ -82,3 +82,13 @@ def test_settings_that_mean_nothing_are_refused(tmp_path):
         evolve(["a"], max_phrases=0)
     with pytest.raises(UserError, match=r"evolution\.evolver\.path=.*: cannot read it"):
         evolve(["a"], path=str(tmp_path / "none.txt"))
+
+
+def test_later_hard_samples_draw_from_all_and_the_others_keep_what_they_have():
+    evolver = RandomTemplates(Phrasebook(), DiverseAssignment())
+    pool = evolve(["a", "b"], seed=5).pool
+    dealt = evolver.deal(pool, ["b", "c"], group_size=6, seed=5)
+    assert dealt["b"] == pool.assignment["b"]
+    assert set(dealt) == {"b", "c"}
+    assert len(dealt["c"]) == 6
+    assert set(dealt["c"]) <= set(pool.cover)

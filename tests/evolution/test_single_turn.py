@@ -14,7 +14,9 @@ class World:
 
     def evaluate(self, pairs):
         self.asked.append(list(pairs))
-        return [TemplateTrial(0.0, f"question {s}", f"reply {s}", f"not {s}") for s, _ in pairs]
+        return [
+            TemplateTrial(0.0, False, f"question {s}", f"reply {s}", f"not {s}") for s, _ in pairs
+        ]
 
 
 class Writer:
@@ -85,3 +87,15 @@ def test_too_few_samples_spend_nothing():
     assert evolve(world, writer, minimum=4)[0] == Evolution(PromptPool())
     assert evolve(world, writer, hard=[])[0] == Evolution(PromptPool())
     assert world.asked == writer.batches == []
+
+
+def test_later_hard_samples_keep_their_own_template_or_draw_that_of_another():
+    evolver, world = SingleTurnReflection(Writer(), DiverseAssignment()), World()
+    pool = evolver.evolve(HARD, world.evaluate, group_size=4, seed=7, report=lambda p: None).pool
+    later = ["b", *(f"new-{number}" for number in range(60))]
+    dealt = evolver.deal(pool, later, group_size=4, seed=7)
+    assert list(dealt) == later
+    assert dealt["b"] == pool.assignment["b"]
+    assert all(len(drawn) == 4 and len(set(drawn)) == 1 for drawn in dealt.values())
+    assert {drawn[0] for drawn in dealt.values()} == set(pool.cover)
+    assert evolver.deal(pool, later[::-1], group_size=4, seed=7) == dealt

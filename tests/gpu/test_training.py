@@ -25,7 +25,7 @@ BFLOAT16 = "trainer.strategy.compute_dtype=bfloat16"
     ids=" ".join,
 )
 def test_the_demo_reaches_what_it_does_on_a_cpu(p2o_train, tmp_path, settings):
-    result = p2o_train(*settings, f"hydra.run.dir={tmp_path}/run", timeout=900)
+    result = p2o_train(*settings, f"hydra.run.dir={tmp_path}/run")
     assert result.returncode == 0, result.stderr[-3000:]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["accuracy"]["before"] < 0.35

@@ -108,3 +108,28 @@ def test_permuting_a_group_permutes_its_advantages(estimate, rewards: list[float
 @given(rewards=groups)
 def test_a_group_sums_to_zero(estimate, rewards: list[float]) -> None:
     assert abs(estimate(tensor([rewards])).sum().item()) < 1e-9
+
+
+@each_estimate
+@given(rewards=groups, missing=st.sets(st.integers(0, 9), min_size=1, max_size=3))
+def test_rewards_without_a_verdict_count_for_nothing(
+    estimate, rewards: list[float], missing: set[int]
+) -> None:
+    """The others' advantages are those they have alone, in their group and in the batch."""
+    with_holes, kept = list(rewards), []
+    for place in sorted(missing):
+        with_holes.insert(min(place, len(with_holes)), float("nan"))
+    kept = [index for index, reward in enumerate(with_holes) if reward == reward]
+    found = estimate(tensor([with_holes]))
+    assert_close(found[:, kept], estimate(tensor([rewards])), atol=1e-9, rtol=0)
+    assert found.isfinite().all()
+    assert not found[tensor([with_holes]).isnan()].any()
+
+
+@each_estimate
+def test_a_group_without_any_verdict_is_dead(estimate) -> None:
+    rewards = tensor([[float("nan")] * 3, [1, 0, float("nan")]])
+    assert live_groups(rewards).tolist() == [False, True]
+    advantages = estimate(rewards)
+    assert not advantages[0].any()
+    assert_close(advantages[1, :2], estimate(tensor([[1, 0]]))[0])

@@ -60,7 +60,8 @@ def test_agrees_with_the_reference(case: dict[str, Any]) -> None:
         total_sequences=len(mask),
     )
     loss.backward()
-    values = {"loss": loss.detach(), "grad_wrt_new_logprob": new.grad, **metrics}
+    means = {name: total / mask.sum() for name, total in metrics.items()}
+    values = {"loss": loss.detach(), "grad_wrt_new_logprob": new.grad, **means}
     for key in ("loss", "grad_wrt_new_logprob", "clip_fraction", "approx_kl"):
         assert_close(values[key], tensor(case[key]), atol=1e-9, rtol=0)
     assert not any(value.requires_grad for value in metrics.values())
@@ -266,3 +267,20 @@ def test_a_negative_advantage_is_bounded_by_the_second_clip() -> None:
 def test_a_setting_that_cannot_work_is_named(make: Any, setting: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"^algorithm\.loss\.{next(iter(setting))}="):
         make(**setting)
+
+
+def test_gspo_gives_each_token_the_gradient_of_its_own_weight() -> None:
+    """GSPO-token, arXiv 2507.18071, section 4.3: the ratio is the sequence's, the score a token's.
+
+    With rho = exp(mean log ratio), the loss of a response is -A rho sum_t w_t / total in value, and
+    its gradient with respect to log-probability t is -A rho w_t / total.
+    """
+    old = tensor([[-1.0, -2.0, -0.5, -3.0]])
+    new = (old + tensor([[0.1, -0.05, 0.02, 0.07]])).requires_grad_()
+    weights = tensor([[1.0, 0.0, 0.25, 2.0]])
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    loss, _ = ClippedLoss(ratio="sequence")(new, old, tensor([-0.7]), mask, weights, 5, 1)
+    loss.backward()
+    ratio = (new - old).detach().mean().exp()
+    assert_close(loss.detach(), 0.7 * ratio * weights.sum() / 5)
+    assert_close(new.grad, 0.7 * ratio * weights / 5)

@@ -314,7 +314,8 @@ class _LightningStep(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.step.loss += trainer.callback_metrics["train/loss"].item()
+        if "train/loss" in trainer.callback_metrics:
+            self.step.loss = trainer.callback_metrics["train/loss"].item()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
         self.step.gradients = _gradients(pl_module.policy.model)
@@ -359,7 +360,7 @@ def p2o_step(
     ]
     tokens = int(case.lengths.sum()) if total_tokens is None else total_tokens
     batches = [
-        collate(step_rows[start::accumulation], tokens, len(values))
+        collate(step_rows[start::accumulation], tokens, len(values), case.reference is not None)
         for start in range(accumulation)
     ]
     Trainer(

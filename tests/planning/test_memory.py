@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from transformers import DynamicCache
 
 from p2o.adapters import add_lora
+from p2o.blocks import checkpoint_blocks
 from p2o.config import CONFIG_NAME, build, conf_directory
 from p2o.data.sizes import BatchSizes
 from p2o.planning import Engine, estimate
@@ -34,6 +35,7 @@ from p2o.planning.shape import shape_of
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
+from tests.patience import HANGS
 
 FLOAT32, MIXED, BFLOAT16 = "float32", "mixed", "bfloat16"
 PRECISIONS = {
@@ -224,7 +226,7 @@ def test_a_training_step_peaks_where_the_items_say(
     dtype, autocast, compute, stream = PRECISIONS[precision]
     model = small_model(layers=6, dtype=dtype, vocab_size=vocabulary)
     if checkpointing:
-        model.gradient_checkpointing_enable()
+        checkpoint_blocks(model)
     setup = setup_of(
         model,
         trained_bytes=dtype.itemsize,
@@ -394,7 +396,7 @@ def two_ranks(what):
         capture_output=True,
         text=True,
         check=True,
-        timeout=180,
+        timeout=HANGS,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     return [int(number) for number in done.stdout.split()]

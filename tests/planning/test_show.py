@@ -8,19 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from p2o.planning import Engine, estimate, print_plan
 from p2o.planning.__main__ import markdown
 from p2o.planning.devices import DEVICES
 from p2o.planning.examples import published, shapes
 from p2o.planning.show import duration, gigabytes, verdict
+from p2o.terminal import Terminal
 
 DOCS = Path(__file__).parents[2] / "docs" / "scaling.md"
 
 
 def shown(plan):
-    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Terminal(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     print_plan(plan, console)
     return console.export_text()
 

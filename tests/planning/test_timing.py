@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from p2o.adapters import add_lora
+from p2o.blocks import checkpoint_blocks
 from p2o.data.sizes import BatchSizes
 from p2o.planning import Draws, Efficiency, Engine, estimate
 from p2o.planning.devices import DEVICES
@@ -37,7 +38,7 @@ def test_training_takes_the_operations_that_torch_counts(small_model, family, ch
     # Eager attention is made of plain products, all of which torch counts.
     model = small_model(family, vocab_size=900, attn_implementation="eager")
     if checkpointing:
-        model.gradient_checkpointing_enable()
+        checkpoint_blocks(model)
     flops = forward_flops(shape_of(model), PROMPT, RESPONSE, causal=False)
     expected = training_flops(flops, 1.0, checkpointing, chunked=chunk < ROWS * RESPONSE)
     # Torch leaves the last matrix of a layer out when it computes the layer again.

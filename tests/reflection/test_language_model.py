@@ -90,7 +90,7 @@ def test_an_answer_without_a_template_is_none():
     reflection = PolicyReflection()
     engine = bound(reflection)
     engine.generate = lambda prompts, sampling, seeds: [
-        Completion(tuple(map(ord, text)), "length", (0.0,) * len(text)) for text in ("```", "Yes.")
+        Completion(tuple(map(ord, text)), "stop", (0.0,) * len(text)) for text in ("```", "Yes.")
     ]
     assert reflection.reflect([request(1), request(2)]) == [None, "Yes."]
 
@@ -135,3 +135,15 @@ def test_a_request_without_records_is_answered(limit):
     reflection = PolicyReflection(max_prompt_tokens=limit)
     bound(reflection)
     assert reflection.reflect([request(1, records=0)]) == ["current 1"]
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_an_answer_that_was_cut_off_is_no_template(reason):
+    class Brief(FakeEngine):
+        def generate(self, prompts, sampling, seeds):
+            text = "Go slowly, and"
+            return [Completion(tuple(map(ord, text)), reason, (0.0,) * len(text)) for _ in seeds]
+
+    reflection = PolicyReflection()
+    reflection.bind(Brief(), FakeRenderer())
+    assert reflection.reflect([request(1)]) == [None if reason == "length" else "Go slowly, and"]

@@ -3,6 +3,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from p2o.adapters import add_lora
 from p2o.errors import UserError
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
@@ -120,10 +121,44 @@ def test_a_frozen_copy_keeps_the_weights_of_its_moment(tiny_model):
     assert engine.generate(PROMPTS, SAMPLING, range(4)) != before
 
 
-def test_the_models_own_sampling_settings_do_not_interfere(tiny_model):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0.1, "top_k": 1, "top_p": 0.1, "min_p": 0.9, "do_sample": True},
+        {"typical_p": 0.1, "epsilon_cutoff": 0.5, "eta_cutoff": 0.5, "do_sample": True},
+        {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1},
+        {"encoder_repetition_penalty": 3.0, "encoder_no_repeat_ngram_size": 1},
+        {"suppress_tokens": list(range(20, 200))},
+        {"begin_suppress_tokens": list(range(20, 200))},
+        {"bad_words_ids": [[token] for token in range(20, 200)]},
+        {"sequence_bias": [[[token], 3.0] for token in range(20, 60)]},
+        {"min_new_tokens": 8, "min_length": 30},
+        {"forced_bos_token_id": 9, "forced_eos_token_id": 10},
+        {"exponential_decay_length_penalty": [0, 5.0]},
+        {"guidance_scale": 2.0},
+        {"num_beams": 3, "num_return_sequences": 2, "length_penalty": 3.0},
+        {"max_new_tokens": 2, "max_length": 9, "max_time": 1e-9},
+        {"max_length": 5},
+        {"renormalize_logits": True, "remove_invalid_values": True},
+        {"prompt_lookup_num_tokens": 3},
+        {"use_cache": False},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_the_models_own_sampling_settings_do_not_interfere(tiny_model, settings):
     plain = HFEngine(tiny_model).generate(PROMPTS, SAMPLING, range(4))
-    tiny_model.generation_config.update(temperature=0.1, top_k=1, repetition_penalty=5.0)
+    tiny_model.generation_config.update(**settings)
+    own = tiny_model.generation_config
     assert HFEngine(tiny_model).generate(PROMPTS, SAMPLING, range(4)) == plain
+    assert tiny_model.generation_config is own
+
+
+def test_a_policy_with_an_adapter_keeps_its_generation_config(tiny_model):
+    tiny_model.generation_config.update(repetition_penalty=5.0)
+    model = add_lora(tiny_model, r=2)
+    own = model.get_base_model().generation_config
+    HFEngine(model).generate(PROMPTS, SAMPLING, range(4))
+    assert model.get_base_model().generation_config is own
 
 
 def test_no_prompts_give_no_completions(tiny_model):

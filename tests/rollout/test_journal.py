@@ -1,6 +1,5 @@
 """What a search has paid for is kept on disk and found again."""
 
-import json
 from typing import Any
 
 import pytest
@@ -122,8 +121,28 @@ def test_a_line_cut_off_is_asked_for_again_and_the_others_stay(path, lost):
         # A lost newline alone loses no result.
         assert again.engine.asked == (0 if lost == 1 else 1)
         lost = 1
-    for line in path.read_text().splitlines()[-1:]:
-        json.loads(line)
+
+
+def test_a_result_that_is_not_as_it_was_written_is_asked_for_again(path):
+    policy = nn.Linear(3, 3)
+    engine = engine_at(path, policy)
+    for seed in (1, 2):
+        engine.generate([(1,)], SAMPLING, [seed])
+    first, second = path.read_text().splitlines()
+    assert "-0.1" in second
+    garbled = [first, second.replace("-0.1", "-0.3"), "[]", '"text"', "\x00\x01", "{}"]
+    path.write_text("\n".join(garbled) + "\n")
+    again = engine_at(path, policy)
+    for seed in (1, 2):
+        again.generate([(1,)], SAMPLING, [seed])
+    assert again.engine.asked == 1
+
+
+def test_a_folder_in_the_journal_s_place_is_set_aside(path):
+    path.mkdir(parents=True)
+    engine = engine_at(path, nn.Linear(3, 3))
+    engine.generate([(1,)], SAMPLING, [7])
+    assert path.is_file()
 
 
 def test_a_teacher_is_not_asked_again_and_its_tokens_are_counted(path):

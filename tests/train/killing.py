@@ -7,6 +7,7 @@ for a signal), and how often each point was visited.
 
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback
 
+import p2o.preemption
 import p2o.train
 from p2o.checkpointing import AtomicCheckpointIO
 from p2o.data.loader import RolloutLoader
@@ -23,6 +26,17 @@ from p2o.module import P2OModule
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.journal import Journal, JournaledEngine
 from p2o_callbacks import HardSampleMiner, PromptEvolution
+from tests.patience import HANGS
+
+
+class SaveEverywhere(Callback):
+    """A checkpoint after every step, within updates too: ``step_NN.ckpt``."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        """Save."""
+        if batch_idx + 1 < trainer.num_training_batches:
+            step = trainer.fit_loop.epoch_loop.total_batch_idx
+            trainer.save_checkpoint(f"step_{step:02d}.ckpt")
 
 
 class Child:
@@ -84,6 +98,7 @@ class Child:
     def run(self) -> None:
         self.stop_before(HFEngine, "_generate_batch", "in a rollout")
         self.stop_after(RolloutLoader, "_roll_out", "after a rollout")
+        self.stop_before(P2OModule, "training_step", "within an update")
         self.stop_before(P2OModule, "on_before_optimizer_step", "before an update")
         self.stop_after(P2OModule, "optimizer_step", "after an update")
         self.stop_after(AtomicCheckpointIO, "save_checkpoint", "after a checkpoint")
@@ -92,6 +107,10 @@ class Child:
         self.stop_before(HardSampleMiner, "on_train_epoch_end", "at an epoch's end")
         self.stop_before(PromptEvolution, "on_train_epoch_start", "at an epoch's start")
         self.stop_after(PromptEvolution, "on_train_epoch_start", "after a search")
+        if "file_size" in self.order:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.order["file_size"], -1))
+        # The machine may be too busy to get to the end of an update in time.
+        p2o.preemption.GRACE_SECONDS = HANGS
         os.chdir(self.order["folder"])
         output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(output, 1)

@@ -120,6 +120,8 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["model.path=embedded:letters"], "model.path=embedded:letters: the embedded models are"),
         (["model.dtype=float33"], "model.dtype=float33: give a torch type"),
         (["reflection=teacher"], "reflection.base_url: "),
+        (["sampling.train.top_p=0.5"], "sampling.train.top_p=0.5: training takes the probabilit"),
+        (["sampling.train.top_k=5"], "sampling.train.top_k=5: training takes the probabilities"),
         (
             ["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"],
             "save_policy=adapter: of a",

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.patience import HANGS
 from tests.train.test_two_ranks import TWO
 
 SMALL = (
@@ -31,7 +32,7 @@ def torchrun(tmp_path):
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANGS,
         )
 
     return run

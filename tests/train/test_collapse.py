@@ -66,9 +66,9 @@ def test_an_update_that_is_not_finite_is_not_made_and_can_be_made_again(p2o_trai
     assert message in result.stderr
     assert 0 < update < last(whole)["global_step"]
     assert all(value.isfinite().all() for value in last(stopped)["state_dict"].values())
-    result = p2o_train(
-        *SMALL, f"ckpt_path={stopped}/checkpoints/last.ckpt", f"hydra.run.dir={resumed}"
-    )
+    # The loss is another one.
+    resume = ("resume_changed=true", f"ckpt_path={stopped}/checkpoints/last.ckpt")
+    result = p2o_train(*SMALL, *resume, f"hydra.run.dir={resumed}")
     assert result.returncode == 0, result.stderr
     for name, value in last(whole)["state_dict"].items():
         assert torch.equal(last(resumed)["state_dict"][name], value), name

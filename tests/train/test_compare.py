@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from p2o.compare import table
+from tests.patience import HANGS
 
 SMALL = (
     *("data.source.train=8", "data.source.held_out=4", "data.batch=4", "data.mini_batch=4"),
@@ -21,7 +22,7 @@ def compare(folder, *arguments):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
 
 

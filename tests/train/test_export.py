@@ -33,6 +33,7 @@ from p2o.export.command import export, main
 from p2o.models import load_policy
 from p2o.policy import CausalPolicy
 from p2o.rollout.rendering import ChatRenderer
+from tests.patience import HANGS
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,7 @@ def command(module, *arguments, cwd, **environment):
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
 
 
@@ -439,7 +440,7 @@ def shards(tmp_path_factory):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert done.returncode == 0, done.stderr
     return folder

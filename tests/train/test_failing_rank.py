@@ -18,6 +18,7 @@ RUN = (
 
 FAILING = """
 import os
+import signal
 from lightning.pytorch import Callback
 from p2o.errors import EngineError
 from p2o.rollout.hf import HFEngine
@@ -35,6 +36,17 @@ class Engine(HFEngine):
             raise {"engine": EngineError, "memory": MemoryError}[self.error]("no more of it")
         return super().generate(*arguments)
 
+class End(Callback):
+    def __init__(self, hangs):
+        self.hangs = hangs
+
+    def on_after_backward(self, trainer, pl_module):
+        if trainer.global_step == 1:
+            if RANK == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif self.hangs:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
 class Fail(Callback):
     def __init__(self, rank):
         self.rank = rank
@@ -50,7 +62,7 @@ def run(p2o_train, tmp_path):
     (tmp_path / "failing.py").write_text(FAILING)
 
     def run(*overrides):
-        return p2o_train(*RUN, *overrides, f"hydra.run.dir={tmp_path}/run", timeout=90)
+        return p2o_train(*RUN, *overrides, f"hydra.run.dir={tmp_path}/run")
 
     return run
 
@@ -77,3 +89,10 @@ def test_an_update_that_fails_on_one_rank_stops_all(run, rank):
     result = run("+callbacks.fail._target_=failing.Fail", f"+callbacks.fail.rank={rank}")
     assert result.returncode != 0
     assert "a bit flipped" in result.stderr
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_no_rank_outlives_rank_zero(run, hangs):
+    # This waits for the output's end, so for all processes that write to it.
+    result = run("+callbacks.end._target_=failing.End", f"+callbacks.end.hangs={hangs}")
+    assert result.returncode == -9

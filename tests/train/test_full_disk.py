@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.patience import HANGS
+
 SMALL = (
     "data.source.train=16",
     "data.source.held_out=8",
@@ -36,7 +38,7 @@ def test_a_run_stops_with_one_line_and_goes_on_when_there_is_room(p2o_train, tmp
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, -1)),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANGS,
     )
     assert full.returncode == 2
     assert "run: no room left on the disk; make room, and resume=auto hydra.run.dir=" in full.stderr

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ ARGUMENTS = (
     "evolution.evolver.dev_size=6",
     "evolution.evolver.minimum=4",
     "trainer.max_epochs=3",
+    "trainer.accumulate_grad_batches=2",
     "save_policy=null",
     # Between the checkpoints of epochs, one after every third update.
     "callbacks.recent.train_time_interval=null",
@@ -35,7 +37,7 @@ KILLS = (
     "in a rollout",
     "in a rollout",
     "after a rollout",
-    "before an update",
+    "within an update",
     "before an update",
     "after an update",
     "after an update",
@@ -54,7 +56,14 @@ KILLS = (
     "after a search",
 )
 """Points of `killing.py`; the visit at which the process is killed is drawn with the seed."""
-TERMINATIONS = ("in a rollout", "before an update", "after a checkpoint", "in a search")
+STOPS = [
+    (name, point)
+    for name, points in {
+        "SIGTERM": ("in a rollout", "within an update", "after a checkpoint", "in a search"),
+        "SIGINT": ("in a rollout", "before an update", "after an update", "in a search"),
+    }.items()
+    for point in points
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +90,7 @@ def start():
 
     yield start
     stdin.close()
-    server.wait(timeout=30)
+    server.wait()
 
 
 @pytest.fixture(scope="module")
@@ -169,17 +178,103 @@ def test_a_search_started_again_does_not_pay_twice(start, whole, tmp_path):
     assert visits["journal half written"] <= before - calls // 2 + 2
 
 
-@pytest.mark.parametrize("seed", range(len(TERMINATIONS)))
-def test_told_to_stop_it_saves_and_exits_well(start, whole, tmp_path, seed):
-    point = TERMINATIONS[seed]
-    visit = random.Random(seed).randint(2, whole[1][point])
-    status, _ = start(tmp_path, signal="SIGTERM", point=point, visit=visit)
-    output = (tmp_path / "output.txt").read_text()
-    assert status == 0, output
-    assert output.strip().splitlines()[-1] == (
-        f"stopped by SIGTERM; resume=auto hydra.run.dir={tmp_path / 'run'} goes on"
+def stopped(start, folder: Path, name: str, point: str, visit: int) -> None:
+    """Start a run that is told to stop, which it does in one line."""
+    output = folder / "output.txt"
+    said_before = len(output.read_text()) if output.is_file() else 0
+    status, _ = start(folder, signal=name, point=point, visit=visit)
+    said = output.read_text()[said_before:]
+    assert status == {"SIGTERM": 0, "SIGINT": 130}[name], said
+    assert said.strip().splitlines()[-1] == (
+        f"stopped by {'Ctrl-C' if name == 'SIGINT' else name}; resume=auto "
+        f"hydra.run.dir={folder / 'run'} goes on"
     )
-    assert "Traceback" not in output
-    assert not (tmp_path / "run" / "summary.json").exists()
+    assert "Traceback" not in said
+    assert not (folder / "run" / "summary.json").exists()
+
+
+@pytest.mark.parametrize(("name", "point"), STOPS, ids=map(" ".join, STOPS))
+def test_told_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, name, point):
+    visit = random.Random(f"{name} {point}").randint(2, whole[1][point])
+    stopped(start, tmp_path, name, point, visit)
     assert start(tmp_path)[0] == 0
-    assert_equal(tmp_path, whole[0])
+    # Not even a row of metrics is lost.
+    assert_equal(tmp_path, whole[0], kills=0)
+
+
+def test_told_to_stop_twice_in_a_search_it_counts_once(start, whole, tmp_path):
+    stopped(start, tmp_path, "SIGINT", "in a search", whole[1]["in a search"] // 2)
+    stopped(start, tmp_path, "SIGINT", "in a search", 3)
+    assert start(tmp_path)[0] == 0
+    assert_equal(tmp_path, whole[0], kills=0)
+
+
+def test_a_run_that_has_finished_says_so_and_keeps_what_it_measured(start, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.csv")}
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    # As if it had been killed after its last checkpoint.
+    (tmp_path / "run" / "summary.json").unlink()
+    assert start(tmp_path)[0] == 0
+    assert "This run had finished before" in (tmp_path / "output.txt").read_text()
+    again = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert again["accuracy"]["after"] is not None
+    for key in ("accuracy", "hard_accuracy", "held_out", "held_out_hard", "training_rollouts"):
+        assert again[key] == summary[key], key
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_checkpoint_from_within_an_update_loses_no_gradients(start, whole, tmp_path):
+    everywhere = tmp_path / "everywhere"
+    save = "+callbacks.save._target_=killing.SaveEverywhere"
+    assert start(everywhere, more=["trainer.max_epochs=1", save])[0] == 0
+    saved = sorted(everywhere.glob("step_*.ckpt"))
+    # Every second one is from within an update, and as good as the one before it.
+    assert len(saved) > 4
+    for path in saved[1:5]:
+        folder = tmp_path / path.stem
+        resume = ["resume=null", f"ckpt_path={path}", "checkpoint.save_top_k=-1"]
+        assert start(folder, more=[*resume, "trainer.max_epochs=1"])[0] == 0
+        assert_same_weights(folder, whole[0], "epoch_0000.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("file_size", "more", "reached"),
+    [
+        (6_000, [], "where its settings are written"),
+        (60_000, ["save_policy=merged"], "where the policy is written"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_disk_that_is_full_at_the_end_is_one_line_and_no_loss(
+    start, whole, tmp_path, file_size, more, reached
+):
+    """A run whose last checkpoint is written, in files that may not grow further than so much."""
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "output.txt").unlink()
+    run = tmp_path / "run"
+    status, _ = start(tmp_path, file_size=file_size, more=more)
+    said = (tmp_path / "output.txt").read_text()
+    assert status == 2, said
+    assert [line for line in said.splitlines() if line.startswith("error")] == [
+        f"error: {run}: no room left on the disk; make room, and "
+        f"resume=auto hydra.run.dir={run} goes on"
+    ]
+    assert "Traceback" not in said
+    assert not list(run.glob("**/*.part"))
+    assert start(tmp_path, more=more)[0] == 0
+    assert (run / "policy" / "model.safetensors").is_file() == bool(more)
+    assert_equal(tmp_path, whole[0], kills=0)
+
+
+def assert_same_weights(folder: Path, other: Path, name: str) -> None:
+    one, two = (
+        torch.load(f / "run" / "checkpoints" / name, weights_only=True) for f in (folder, other)
+    )
+    for weight, value in two["state_dict"].items():
+        assert torch.equal(one["state_dict"][weight], value), weight
+    ledgers = [
+        {phase: counts | {"seconds": 0} for phase, counts in ledger.items()}
+        for ledger in (one["RolloutDataModule"]["ledger"], two["RolloutDataModule"]["ledger"])
+    ]
+    assert ledgers[0] == ledgers[1]

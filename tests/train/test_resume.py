@@ -15,6 +15,7 @@ SMALL = (
     "evolution.evolver.dev_size=6",
     "evolution.evolver.minimum=4",
     "scheduler=warmup_constant",
+    "checkpoint.save_top_k=-1",
     "trainer.max_epochs=4",
 )
 

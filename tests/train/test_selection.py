@@ -1,10 +1,11 @@
 """Evaluations between updates, the best checkpoint, and an end when nothing gets better."""
 
 import csv
+import json
 
 import pytest
 
-from p2o.checkpointing import read_header
+from p2o.checkpoint_files import read_header
 
 # A learning rate of 0: no evaluation is better than the first.
 SMALL = (
@@ -33,9 +34,46 @@ def test_a_run_ends_when_nothing_has_been_better_and_keeps_the_best(p2o_train, t
 
 
 @pytest.mark.slow
-def test_without_a_choice_there_is_one_evaluation_an_epoch_and_no_best(p2o_train, tmp_path):
+def test_told_so_there_is_one_evaluation_an_epoch_and_no_best(p2o_train, tmp_path):
     run = tmp_path / "run"
-    result = p2o_train(*SMALL, "trainer.max_epochs=2", f"hydra.run.dir={run}")
+    result = p2o_train(*SMALL, "trainer.max_epochs=2", "selection=last", f"hydra.run.dir={run}")
     assert result.returncode == 0, result.stderr
     assert len(evaluations(run)) == 3
     assert not (run / "checkpoints" / "best.ckpt").exists()
+
+
+@pytest.mark.slow
+def test_the_last_few_checkpoints_are_kept_and_the_best(p2o_train, tmp_path):
+    folder = tmp_path / "run" / "checkpoints"
+    run = (*SMALL[:-2], "optimizer.lr=0.0", f"hydra.run.dir={tmp_path}/run")
+    assert p2o_train(*run, "trainer.max_epochs=5").returncode == 0
+    kept = {"best.ckpt", "last.ckpt", *(f"epoch_000{epoch}.ckpt" for epoch in (2, 3, 4))}
+    assert {path.name for path in folder.iterdir()} == kept
+    more = p2o_train(*run, "trainer.max_epochs=7", "resume=auto")
+    assert more.returncode == 0, more.stderr
+    kept = {"best.ckpt", "last.ckpt", *(f"epoch_000{epoch}.ckpt" for epoch in (4, 5, 6))}
+    assert {path.name for path in folder.iterdir()} == kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("more", "steps"),
+    [
+        (["trainer.max_steps=6"], [0, 3, 5]),
+        (["trainer.max_epochs=1", "trainer.val_check_interval=3"], [0, 2, 3]),
+    ],
+    ids=["steps", "between evaluations"],
+)
+def test_the_weights_at_the_end_are_evaluated_however_it_ends(p2o_train, tmp_path, more, steps):
+    """There are four updates in an epoch."""
+    run = (*SMALL[:-2], "optimizer.lr=0.01", *more, f"hydra.run.dir={tmp_path}/run")
+    result = p2o_train(*run)
+    assert result.returncode == 0, result.stderr
+    assert evaluations(tmp_path / "run") == steps
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        last = [row["val/accuracy"] for row in csv.DictReader(file) if row.get("val/accuracy")][-1]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["accuracy"]["after"] == pytest.approx(float(last))
+    assert p2o_train(*run, "resume=auto").returncode == 0
+    again = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert again["accuracy"] == summary["accuracy"]

@@ -29,5 +29,5 @@ def test_a_distillation_strategy_from_another_package(tmp_path):
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     steps = {row["step"] for row in rows if float(row["groups/templated"] or 0) > 0}
     # All but four tokens of a templated response have weight 0.
-    weights = [float(row["train/weight_zero"] or 0) for row in rows if row["step"] in steps]
+    weights = [float(row["templated/weight_zero"] or 0) for row in rows if row["step"] in steps]
     assert max(weights) > 0.3

@@ -41,9 +41,9 @@ def prompt_of(gold: str, *alternatives: str, **meta) -> Prompt:
     return Prompt.create([{"role": "user", "content": "?"}], gold, alternatives, **meta)
 
 
-def read_pairs() -> list[Pair]:
+def read_pairs(name: str = "math_pairs") -> list[Pair]:
     pairs, kind = [], ""
-    lines = (Path(__file__).parent / "math_pairs.txt").read_text(encoding="utf-8").splitlines()
+    lines = (Path(__file__).parent / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     for line in filter(None, lines):
         if line.startswith("# "):
             kind = line[2:]

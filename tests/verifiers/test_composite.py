@@ -7,7 +7,7 @@ from p2o.config import build, conf_directory
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers import GuardedVerifier, Score, Status
-from p2o.verifiers.composite import BAD_TO_GOOD, Composite
+from p2o.verifiers.composite import BAD_TO_GOOD, Composite, Found
 
 PROMPT = Prompt.create([{"role": "user", "content": "How many?"}], "7")
 
@@ -76,6 +76,71 @@ def test_a_reward_that_is_no_share_is_an_error_and_the_guard_hears_of_it():
     assert guarded.counts == {Status.ERROR: 1}
 
 
+class Lies:
+    """Gives what it was told to give, whatever it is asked."""
+
+    def __init__(self, *given):
+        self.given = list(given)
+
+    def score(self, responses, prompts):
+        return self.given
+
+
+RIGHT = Score(1.0, Status.OK)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([RIGHT], "Lies gave 1 scores for 2 responses"),
+        ([RIGHT] * 3, "Lies gave 3 scores for 2 responses"),
+        ([RIGHT, 1.0], "Lies gave 1.0 .float., which is no Score"),
+    ],
+)
+@pytest.mark.parametrize("place", ["parts.main", "gate"])
+def test_a_verifier_that_does_not_give_a_score_for_each_ends_the_run(place, given, says):
+    lies = Lies(*given)
+    main = {"verifier": Gives() if place == "gate" else lies, "weight": 1}
+    composite = Composite({"main": main}, lies if place == "gate" else None)
+    with pytest.raises(UserError, match=f"verifier.{place}: {says}"):
+        GuardedVerifier(composite).score(["7", "8"], [PROMPT] * 2)
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), "1.0", None, [1.0]])
+@pytest.mark.parametrize("place", ["part", "gate"])
+def test_a_reward_that_is_no_number_costs_its_own_answer_only(place, reward):
+    lies = Lies(Score(reward, Status.OK), RIGHT)
+    composite = (
+        Composite({"main": {"verifier": Gives(), "weight": 1}}, lies)
+        if place == "gate"
+        else Composite({"main": {"verifier": lies, "weight": 1}})
+    )
+    bad, good = composite.score(["7", "8"], [PROMPT] * 2)
+    assert (bad.reward, bad.status) == (0.0, Status.ERROR)
+    assert "no finite number" in bad.detail
+    assert good.reward == 1.0
+
+
+def test_found_has_a_deadline_for_each_response():
+    found = Found(r"^(?:a|aa|b)*!", seconds=0.3)
+    slow, quick = found.score(["a" * 60, "ab!"], [PROMPT] * 2)
+    assert (slow.reward, slow.status) == (0.0, Status.TIMEOUT)
+    assert quick.reward == 1.0
+    composite = Composite({"main": {"verifier": Gives(), "weight": 1}}, found)
+    assert [s.status for s in composite.score(["a" * 60, "b!"], [PROMPT] * 2)] == [
+        Status.TIMEOUT,
+        Status.OK,
+    ]
+
+
+def test_large_weights_are_shares_too():
+    parts = {
+        name: {"verifier": Gives(reward), "weight": 1e308}
+        for name, reward in (("a", 1.0), ("b", 0.5), ("c", 0.0))
+    }
+    assert Composite(parts).score(["x"], [PROMPT])[0].reward == pytest.approx(0.5)
+
+
 def test_gold_answers_are_checked_by_all_parts_that_can():
     class Checks(Gives):
         def check_gold(self, prompts):
@@ -95,6 +160,9 @@ def test_gold_answers_are_checked_by_all_parts_that_can():
         ({"parts": {}}, "verifier.parts"),
         ({"parts": {"a": {"verifier": Gives()}}}, "verifier.parts.a"),
         ({"parts": {"a": {"verifier": Gives(), "weight": 0}}}, "verifier.parts.a.weight=0"),
+        ({"parts": {"a": {"verifier": Gives(), "weight": float("inf")}}}, "parts.a.weight=inf"),
+        ({"parts": {"a": {"verifier": Gives(), "weight": float("nan")}}}, "parts.a.weight=nan"),
+        ({"parts": {"a": {"verifier": Gives(), "weight": "much"}}}, "parts.a.weight=much"),
         ({"parts": {"a": {"verifier": Gives(), "weight": 1}}, "gate": "("}, "verifier.gate"),
     ],
 )

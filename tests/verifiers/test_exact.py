@@ -33,3 +33,24 @@ def test_any_of_several_golds_is_enough_and_an_empty_one_is_named():
     assert score.reward == 1.0
     empty = Prompt.create([{"role": "user", "content": "?"}], " ")
     assert ExactMatch().check_gold([prompt, empty]) == [None, "the gold answer is empty"]
+
+
+def test_a_pattern_that_takes_for_ever_costs_its_own_answer_only():
+    verifier = ExactMatch(r"((?:a|aa)+)!", seconds=0.3)
+    slow, quick = verifier.score(["a" * 80, "New aaa!"], [GOLD, GOLD])
+    assert (slow.reward, slow.status) == (0.0, Status.TIMEOUT)
+    assert (quick.answer, quick.status) == ("aaa", Status.OK)
+
+
+def test_letters_are_the_same_however_their_accents_are_encoded():
+    prompt = Prompt.create([{"role": "user", "content": "?"}], "S\u00e3o Paulo")
+    [score, other] = ExactMatch().score(["Sa\u0303o Paulo", "Sao Paulo"], [prompt] * 2)
+    assert (score.reward, other.reward) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "options", [{"pattern": "a"}, {"pattern": "(a{9999999999})"}, {"seconds": 0}]
+)
+def test_options_that_cannot_work_are_refused(options):
+    with pytest.raises(UserError, match=f"verifier.{next(iter(options))}"):
+        ExactMatch(**options)

@@ -1,6 +1,9 @@
 import asyncio
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from p2o.data.prompt import Prompt
@@ -42,6 +45,45 @@ def test_what_is_no_score_costs_itself_only():
 def test_a_wrong_number_of_scores_ends_the_run():
     with pytest.raises(UserError, match="gave 6 scores for 2 responses"):
         GuardedVerifier(External("reward_functions:mixed")).score(["x"] * 2, [PROMPT] * 2)
+
+
+@pytest.mark.parametrize(
+    "given", [None, 0.5, "01", {"reward": 1.0}, Score(1.0, Status.OK), [], [1.0] * 3]
+)
+def test_what_is_no_list_of_scores_ends_the_run_in_one_line(given):
+    external = External(lambda responses, prompts: given)
+    with pytest.raises(UserError, match=r"verifier.function=<lambda> gave .*one") as stopped:
+        GuardedVerifier(external).score(["x"] * 2, [PROMPT] * 2)
+    assert "\n" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "0.5",
+        "nan",
+        float("inf"),
+        [1.0],
+        {"reward": "1"},
+        {"reward": None},
+        {"reward": 1.0, "status": "fine"},
+        {"status": "ok"},
+        Score("1", Status.OK),  # type: ignore[arg-type]
+        Score(float("nan"), Status.OK),
+        object(),
+    ],
+)
+def test_a_reward_that_is_no_number_is_an_error_with_reward_0(given):
+    [score, other] = External(lambda responses, prompts: [given, 1]).score(["x"] * 2, [PROMPT] * 2)
+    assert (score.reward, score.status) == (0.0, Status.ERROR)
+    assert score.detail
+    assert other == Score(1.0, Status.OK)
+
+
+@pytest.mark.parametrize("one", [np.float32(0.5), np.array(0.5), Fraction(1, 2), Decimal("0.5")])
+def test_numbers_of_other_kinds_are_numbers(one):
+    scores = External(lambda responses, prompts: (one for _ in responses)).score(["x"], [PROMPT])
+    assert scores == [Score(0.5, Status.OK)]
 
 
 @pytest.mark.parametrize(

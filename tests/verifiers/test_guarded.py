@@ -69,3 +69,38 @@ def test_what_ends_a_run_passes_and_nothing_is_asked_again(kind):
     with pytest.raises(kind, match="row 3"):
         GuardedVerifier(refusing).score(["1", "2"], PROMPTS[:2])
     assert refusing.asked == 1
+
+
+class Partial:
+    """Gives what the response says as its reward."""
+
+    def score(self, responses, prompts):
+        return [Score(float(text), Status.OK) for text in responses]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "solved"), [(1.0, [False, False, True]), (0.9, [False, True, True])]
+)
+def test_one_threshold_says_what_is_solved(threshold, solved):
+    guarded = GuardedVerifier(Partial(), solved_reward=threshold)
+    scores = guarded.score(["0.3", "0.95", "1.0"], PROMPTS[:3])
+    assert [score.solved for score in scores] == solved
+
+
+def test_partial_rewards_that_add_up_to_one_are_solved_though_their_sum_is_rounded():
+    total = 0.6 + 0.3 + 0.1
+    assert total < 1
+    assert Score(total, Status.OK).solved
+    assert GuardedVerifier(Partial()).score([repr(total)], PROMPTS[:1])[0].solved
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_verifier_that_failed_says_neither_solved_nor_not(status):
+    score = Score(0.0, status)
+    assert score.solved is (None if status in (Status.TIMEOUT, Status.ERROR) else False)
+    assert score.failed == (score.solved is None)
+
+
+def test_a_failure_that_the_guard_makes_is_no_verdict():
+    raised, infinite, right = GuardedVerifier(Scripted()).score(["raise", "nan", "1"], PROMPTS[:3])
+    assert [raised.solved, infinite.solved, right.solved] == [None, None, True]

@@ -28,11 +28,62 @@ from p2o.verifiers.multiple_choice import find_letters
         "So we take (B) here, as A person would.",
         "B) Paris",
         "A is wrong.\nB: Paris",
+        "Antwort:\n\nAntwort: B",
+        "Die richtige Antwort ist B.",
+        "La respuesta correcta es B",
+        "La bonne r\u00e9ponse est la B",
+        "\u7b54\u6848\u662fB",
+        "\u7b54\u6848\uff1aB\u3002",
+        "\u6545\u9009\uff1aB",
+        "\u672c\u9898\u9009\u62e9 B\uff0e",
+        "\u6b63\u89e3\u306fB",
+        "\uc815\ub2f5\uc740 B\uc785\ub2c8\ub2e4",
+        "Answer: \uff22",
+        "I would go with B \u2014 a bold choice.",
+        "I choose B.",
+        "B is the right answer.",
+        "So B is correct, and a good one.",
+        "Neither A, nor C, nor D. So the answer must be B.",
+        "The best answer is most clearly B.",
+        "The answer to this question is therefore (B).",
+        "The answer would be B",
+        "<answer>B</answer>",
+        '{"answer": "B"}',
+        "The answer is \u2018B\u2019",
+        "**Final Answer**\n\nB",
+        "### Answer\nB",
+        "[[B]]",
+        "B - Paris",
+        r"The answer is \(B\).",
+        r"\boxed{\text{Option B}}",
+        r"\boxed{\mathrm{B}}",
+        "Answer: C\n\nNo, that is too small.\n\nAnswer: B",
+        "The answer is C.\nNo. The answer is B.",
+        "The answer is B, A is too small",
+        "Option A is wrong. Option B is right.",
+        "P(A) is small. (B)",
     ],
 )
 def test_a_letter_is_found_however_it_is_written(response):
     [score] = MultipleChoice().score([response], [prompt_of("B")])
     assert (score.reward, score.status, score.answer) == (1.0, Status.OK, "B")
+
+
+@pytest.mark.parametrize("letter", "ABCI")
+@pytest.mark.parametrize(
+    "response",
+    [
+        "Answer: {}\nExplanation: the others fail.",
+        "Answer: {}\n\nsince the others fail.",
+        "{}\nit is.",
+        "Option {}\nis best",
+        "The answer is {}\r\nbecause of this.",
+        "{}.\nThe others fail.",
+    ],
+)
+def test_a_letter_before_the_end_of_a_line_is_no_word(letter, response):
+    [score] = MultipleChoice(10).score([response.format(letter)], [prompt_of(letter)])
+    assert (score.reward, score.answer) == (1.0, letter)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +100,17 @@ def test_a_letter_is_found_however_it_is_written(response):
         "The answer is B. No, the answer is C.",
         r"\boxed{A, B}",
         "Both (A) and (B) are right.",
+        "B is not the answer. C fits.",
+        "Option B is wrong.",
+        "B is incorrect.",
+        "I would not pick B.",
+        "P(A) and P(B)",
+        "Answer: B-12",
+        "Answer: B++",
+        "Answer choices: A, B, C, D",
+        "A) Paris\nB) Rome\nC) Bonn",
+        "The answer, I would say, depends.",
+        "Answer: ABD",
     ],
 )
 def test_no_letter_or_several_are_no_answer(response):
@@ -78,6 +140,60 @@ def test_golds_that_are_no_choice_are_named():
     assert [reason is None for reason in indices] == [True, False]
     [score] = MultipleChoice().score(["A"], [prompt_of("E")])
     assert score.status == Status.ERROR
+
+
+@pytest.mark.parametrize("gold", ["ACD", "A,C,D", "A, C and D", "(A)(C)(D)", "DCA"])
+@pytest.mark.parametrize(
+    ("response", "reward", "status"),
+    [
+        ("Answer: ACD", 1.0, Status.OK),
+        ("Answer: D, A, C", 1.0, Status.OK),
+        ("The answer is A, C and D.", 1.0, Status.OK),
+        (r"\boxed{ACD}", 1.0, Status.OK),
+        (r"\boxed{A, C, D}", 1.0, Status.OK),
+        ("\u6545\u9009\uff1aACD", 1.0, Status.OK),
+        ("Answer: AC", 0.0, Status.OK),
+        ("Answer: A", 0.0, Status.OK),
+        ("Answer: ABCD", 0.0, Status.OK),
+        ("Answer: A, C or D", 0.0, Status.NO_ANSWER),
+        ("Answer: CADE", 0.0, Status.PARSE_ERROR),
+    ],
+)
+def test_several_letters_are_all_asked_for(gold, response, reward, status):
+    [score] = MultipleChoice().score([response], [prompt_of(gold)])
+    assert (score.reward, score.status) == (reward, status)
+
+
+def test_golds_of_several_letters_or_indices_are_choices():
+    golds = [prompt_of(gold) for gold in ("ACD", "AA", "ACE", "cab", "A or B")]
+    reasons = MultipleChoice().check_gold(golds)
+    assert [reason is None for reason in reasons] == [True, False, False, False, False]
+    [score] = MultipleChoice(first_index=0).score(["Answer: A, C"], [prompt_of("[0, 2]")])
+    assert score.reward == 1.0
+
+
+HOSTILE = (
+    *("A,,,,B,,,,", "A, ", "A or ", "answer ", "answer is ", "option ", "A ", "A is ", "(A)", "**"),
+    *(
+        "\n",
+        "B\n",
+        "\u9009",
+        "\\text{",
+        "- ",
+        "<answer>",
+        "option A,B ",
+        "A's ",
+        "'",
+        "not answer ",
+    ),
+)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_no_text_takes_longer_than_reading_it(piece):
+    # Time that doubles, or grows with the square of the length, would be hours here.
+    for text in (f"\\boxed{{{piece * 20}x}}", f"{piece * 15_000}x"):
+        assert len(MultipleChoice().score([text], [prompt_of("A")])) == 1
 
 
 @pytest.mark.parametrize("choices", [1, 11])

@@ -31,7 +31,7 @@ def score(response: str, gold: str, **options):
         ("\u22127.", -7),
         (".5", 0.5),
         ("x=12", 12),
-        ("1,23", 1),
+        ("1,23", Fraction(123, 100)),
         ("007", 7),
         ("1 1/2 cups", 1.5),
         ("1/1,000", Fraction(1, 1000)),
@@ -77,6 +77,29 @@ def test_no_text_raises(text):
 def test_the_last_answer_line_counts():
     assert score("Answer: 3\nNo, wait.\nAnswer: 4 pens", "4.0").reward == 1.0
     assert score("Answer: 4\nAnswer: 3", "4").reward == 0.0
+
+
+@pytest.mark.parametrize("mark", ["Answer:", "Answer：", "**Answer**:", "**Answer:**", "Answer :"])
+def test_the_answer_mark_in_other_spellings(mark):
+    assert score(f"So it is 3.\n{mark} 4", "4").reward == 1.0
+
+
+def test_a_gold_answer_that_is_no_number_is_compared_as_text():
+    assert score("Answer: 3:30.", "3:30").reward == 1.0
+    assert score("Answer: **MONDAY**", "Monday").reward == 1.0
+    for wrong in ("3", "330", "4:30", ".", ""):
+        verdict = score(f"Answer: {wrong}", "3:30")
+        assert (verdict.reward, verdict.status in (Status.ERROR, Status.NO_ANSWER)) == (0.0, True)
+    assert score("Answer: 5", ".5").reward == 0.0
+
+
+def test_a_pattern_that_takes_for_ever_costs_its_own_answer_only():
+    verifier = Numeric(pattern=r"(?:a+)+=(\d+)", seconds=0.3)
+    responses = ["aa=7", "a" * 60, "a=8"]
+    scores = verifier.score(responses, [prompt("7")] * 3)
+    assert [one.reward for one in scores] == [1.0, 0.0, 0.0]
+    assert [one.status for one in scores] == [Status.OK, Status.TIMEOUT, Status.OK]
+    assert "0.3 seconds" in scores[1].detail
 
 
 def test_long_integers_are_compared_to_the_last_digit():

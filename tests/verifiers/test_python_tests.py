@@ -88,3 +88,59 @@ def test_a_sandbox_that_fails_is_an_error(verifier, monkeypatch):
     [score] = verifier.score([block("pass")], [prompt("assert True")])
     assert score.status == Status.ERROR
     assert "no room" in score.detail
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "```python3\nx = 7\n```",
+        "```Python\nx = 7\n```",
+        "```PY\nx = 7\n```",
+        "```python 3.11\nx = 7\n```",
+        "```python title='a.py'\nx = 7\n```",
+        "```python:a.py\nx = 7\n```",
+        "``` python\nx = 7\n```",
+        "```{.python}\nx = 7\n```",
+        "~~~python\nx = 7\n~~~",
+        "````python\nx = 7\n````",
+        "```python\r\nx = 7\r\n```\r\n",
+        "```python \nx = 7\n``` ",
+        "1. So:\n   ```python\n   x = 7\n   ```",
+        "- So:\n\t```python\n\tx = 7\n\t```",
+        "> ```python\n> x = 7\n> ```",
+        "```\n3\n```\n```python\nx = 7\n```\n```text\n7\n```",
+        "A stray fence:\n```\n```python\nx = 7\n```",
+        "```python\nx = 6\n\nNo:\n```python\nx = 7\n```",
+        "```python\nx = 6\n```\n```python\nx = 7\n```\n```python\nx = 8",
+    ],
+)
+def test_a_fence_is_one_however_it_is_spelled(response):
+    assert find_code(response) == "x = 7\n"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "```pytest\nx\n```",
+        "```pycon\nx\n```",
+        "```java\nx\n```",
+        "``python\nx\n``",
+        "```python x```",
+    ],
+)
+def test_other_languages_and_other_marks_are_no_python(response):
+    assert find_code(response) is None
+
+
+def test_indented_code_keeps_its_own_indentation_and_longer_fences_hold_shorter_ones():
+    listed = "1. a\n   ```python\n   def f():\n       return 1\n   ```"
+    assert find_code(listed) == "def f():\n    return 1\n"
+    assert find_code("````python\ns = '''\n```\n'''\n````") == "s = '''\n```\n'''\n"
+
+
+@pytest.mark.parametrize(
+    "piece", ["```python\n", "```\n", "`", "> ", "```python ```", "   ~~~py\n"]
+)
+def test_finding_code_takes_no_longer_than_reading(piece):
+    # Time that grows with the square of the length would be hours here.
+    find_code(piece * 200_000)

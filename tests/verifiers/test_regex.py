@@ -49,3 +49,11 @@ def test_gold_that_is_no_expression_is_named(verifier):
 def test_options_that_cannot_work_are_refused(options):
     with pytest.raises(UserError, match=f"verifier.{next(iter(options))}"):
         RegexMatch(**options)
+
+
+def test_searching_for_the_answer_has_the_same_deadline():
+    verifier = RegexMatch(r"(?:\w+\s?)+:(.+)", seconds=0.3)
+    slow, quick = verifier.score(["so " * 40, "so: a"], [prompt_of("a"), prompt_of("a")])
+    verifier.pool.close()
+    assert slow.status == Status.TIMEOUT
+    assert (quick.reward, quick.answer) == (1.0, "a")

@@ -7,7 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from math_data import prompt_of
 
+from p2o.errors import UserError
+from p2o.verifiers import Status
+from p2o.verifiers.math_verify_alone import MathVerifyAlone
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
 
@@ -131,6 +135,75 @@ def test_no_items_start_no_worker(make_pool):
     assert not pool._workers
 
 
-def test_a_worker_that_cannot_import_its_function_says_so():
-    with pytest.raises(RuntimeError, match="does not start"):
-        KillablePool("no_such_module:act").map([1], seconds=1)
+@pytest.mark.parametrize(
+    ("function", "warm_up", "why"),
+    [
+        ("no_such_module:act", None, "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("worker_functions:no_such_function", None, "AttributeError: .*no_such_function"),
+        ("worker_functions:act", "fail", "OSError: no such library"),
+    ],
+)
+def test_a_worker_that_does_not_start_says_why(function, warm_up, why):
+    with pytest.raises(UserError, match=f"{function} does not start: {why}"):
+        KillablePool(function, warm_up=warm_up).map([("ok", 1)], seconds=1)
+
+
+def test_warming_up_counts_against_no_deadline_also_after_a_kill():
+    pool = KillablePool("worker_functions:act", warm_up="load")
+    items = [("loaded", None), ("work", 60), ("loaded", None)]
+    first, killed, again = pool.map(items, seconds=0.2)
+    pool.close()
+    assert (first, again) == (1, 1)
+    assert killed.timeout
+
+
+def test_a_library_is_there_before_the_first_deadline_begins():
+    # Importing it takes seconds of processor time.
+    verifier = MathVerifyAlone(seconds=0.4)
+    [score] = verifier.score(["\\boxed{x + x}"], [prompt_of("2x")])
+    verifier.pool.close()
+    assert (score.reward, score.status) == (1.0, Status.OK)
+
+
+@pytest.fixture
+def core():
+    """A processor of which a process gets a quarter at most."""
+    own = min(os.sched_getaffinity(0))
+    program = f"import os; os.sched_setaffinity(0, {{{own}}})\nwhile True: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    yield own
+    for one in busy:
+        one.kill()
+        one.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux pins processes to a core")
+def test_waiting_for_a_processor_does_not_count(make_pool, core):
+    pool = make_pool()
+    started = time.monotonic()
+    results = pool.map([("pin", core), ("work", 0.3)], seconds=0.5)
+    assert time.monotonic() - started > 0.5
+    assert results[1] == 0.3
+
+
+def test_a_worker_that_sleeps_is_stopped_and_so_is_one_that_gets_nowhere(make_pool):
+    started = time.monotonic()
+    [asleep] = make_pool().map([("sleep", 60)], seconds=0.3)
+    assert asleep.timeout
+    # Neither works nor sleeps for long: the clock ends it.
+    [naps] = make_pool(patience=3.0).map([("nap", 60)], seconds=0.3)
+    assert naps.timeout
+    assert time.monotonic() - started < 30
+
+
+def test_a_pool_may_be_asked_by_several_threads(make_pool):
+    pool, results = make_pool(), {}
+    threads = [
+        threading.Thread(target=lambda n=n: results.update({n: pool.map([("ok", n)] * 20, 10)}))
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {n: [n] * 20 for n in range(4)}

@@ -5,12 +5,13 @@ import json
 import operator
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from types import FunctionType
 from typing import Any, NoReturn
 
 from .remote import Remote
-from .values import any_mutable, decode, encode, plain_base, restore
+from .values import FIXED, any_mutable, decode, encode, plain_base, restore
 
 LONGEST = 2**25
 """Bytes of a message."""
@@ -20,6 +21,24 @@ Operation = Callable[..., Any]
 
 class Hangup(BaseException):
     """The other process has ended. No test that expects an exception is to catch it."""
+
+
+class Replay:
+    """Goes through an iterator as often as one likes; it gives each item once."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self.source = source
+        self.items: list[Any] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        """From the start."""
+        for place in count():
+            if place == len(self.items):
+                try:
+                    self.items.append(next(self.source))
+                except StopIteration:
+                    return
+            yield self.items[place]
 
 
 class Peer:
@@ -38,6 +57,10 @@ class Peer:
         self.operations = operations
         self.alone = False
         self._objects: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._answers: dict[str, Any] = {}
+        self._iterations: dict[int, Replay] = {}
+        self._fixed: dict[int, Any] = {}
         # Numbers may be as long as they like.
         sys.set_int_max_str_digits(0)
 
@@ -47,17 +70,76 @@ class Peer:
         Raises:
             Exception: What it raised there, as the built-in type closest to it.
         """
-        self.send({"ask": [what, self.encode([target, arguments, named])]})
+        try:
+            message = self._exchange(what, self.encode([target, arguments, named]))
+        finally:
+            self._forget()
+        for original, changed in zip(arguments, message.get("changed", ()), strict=False):
+            restore(original, self.decode(changed))
+        return self._value(message)
+
+    def look(self, what: str, target: Any, *arguments: Any) -> Any:
+        """What the other end says of an object: the same each time until something is done.
+
+        Raises:
+            Exception: See `ask`.
+        """
+        content = self.encode([target, arguments, {}])
+        question = json.dumps([what, content])
+        if question not in self._answers:
+            self._answers[question] = self._exchange(what, content)
+        return self._value(self._answers[question])
+
+    def iterate(self, target: Remote) -> Iterator[Any]:
+        """What an object gives when it is gone through: the same again until something is done."""
+        number = target.__number__
+        if number not in self._iterations:
+            source = self.step(target, "__iter__")
+            if not isinstance(source, Remote) or source.__number__ == number:
+                # It can be gone through once.
+                return source
+            self._iterations[number] = Replay(source)
+        return iter(self._iterations[number])
+
+    def step(self, target: Remote, name: str) -> Any:
+        """Begin to go through an object, or go on: other objects may change, but no other way."""
+        try:
+            return self._value(self._exchange("method", self.encode([target, [name], {}])))
+        finally:
+            self._answers.clear()
+
+    def plain(self, target: Remote) -> Any:
+        """An object as plain data. What cannot change is asked once, and stays.
+
+        Raises:
+            TypeError: It is no plain data.
+            ValueError: It says different things of itself.
+        """
+        number = target.__number__
+        if number not in self._fixed:
+            value = self.look("plain", target)
+            if not isinstance(value, FIXED):
+                return value
+            self._fixed[number] = value
+        return self._fixed[number]
+
+    def _forget(self) -> None:
+        """What has been done may have changed any object."""
+        self._answers.clear()
+        self._iterations.clear()
+
+    def _exchange(self, what: str, content: Any) -> Any:
+        self.send({"ask": [what, content]})
         while True:
             message = self.receive()
-            if "ask" in message:
-                self._answer(message["ask"])
-                continue
-            for original, changed in zip(arguments, message.get("changed", ()), strict=False):
-                restore(original, self.decode(changed))
-            if "error" in message:
-                _raise(*message["error"])
-            return self.decode(message["value"])
+            if "ask" not in message:
+                return message
+            self._answer(message["ask"])
+
+    def _value(self, message: Any) -> Any:
+        if "error" in message:
+            _raise(*message["error"])
+        return self.decode(message["value"])
 
     def serve(self) -> None:
         """Answer until the other end is gone."""
@@ -105,8 +187,11 @@ class Peer:
     def _refer(self, value: Any) -> Any:
         if isinstance(value, Remote):
             return [value.__number__, "yours"]
-        self._objects.append(value)
-        return [len(self._objects) - 1, "mine"]
+        # Objects stay, so that no other one gets the identity of one of them.
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self._objects)
+            self._objects.append(value)
+        return [self._numbers[id(value)], "mine"]
 
     def _resolve(self, reference: Any) -> Any:
         number, owner = reference
@@ -115,6 +200,8 @@ class Peer:
     def _answer(self, request: Any) -> None:
         answer: dict[str, Any] = {}
         arguments: list[Any] = []
+        # The other end is at work.
+        self._forget()
         try:
             what, content = request
             target, arguments, named = self.decode(content)

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from p2o.verifiers.deadline import Deadline
+
 from .judge import READY
 
 PROGRAM = (
@@ -49,7 +51,7 @@ def run_tests(
     Args:
         code: Python, standard library only.
         tests: Python with assert statements, which sees the names that the code defines.
-        seconds: By the clock, for all of it. Each process has a second more of processor time.
+        seconds: That the two processes may work or sleep, see `Deadline`.
         megabytes: Of address space of each process.
         strict: Whether to run nothing when the kernel cannot close the processes off.
 
@@ -67,17 +69,28 @@ def run_tests(
         except BaseException:
             _end(submission)
             raise
-    late = ""
     try:
-        judge.communicate(job, seconds)
-    except subprocess.TimeoutExpired:
-        late = f"took longer than {seconds:g} seconds"
+        late = not _ends(judge, job, Deadline([judge.pid, submission.pid], seconds))
     finally:
         # The judge first: else it takes the end of the code for the code's own doing.
         _end(judge)
         _end(submission)
     # What has been read so far is kept.
-    return _read(*judge.communicate(), late)
+    return _read(*judge.communicate(), f"took longer than {seconds:g} seconds" if late else "")
+
+
+def _ends(process: "subprocess.Popen[str]", job: str, deadline: Deadline) -> bool:
+    """Give a process its job, and say whether it ends in time."""
+    given: str | None = job
+    while True:
+        try:
+            process.communicate(given, deadline.pause)
+        except subprocess.TimeoutExpired:
+            if deadline.missed():
+                return False
+            given = None
+        else:
+            return True
 
 
 def _read(output: str, errors: str, late: str) -> Outcome:
@@ -99,7 +112,7 @@ def _start(
         path=str(Path(__file__).parents[1]),
         role=role,
         end=end.fileno(),
-        # The clock is what is to end it; this is for what gets past the clock.
+        # The deadline is what is to end it; this is for what gets past it.
         seconds=math.ceil(seconds) + 1,
         megabytes=megabytes,
     )

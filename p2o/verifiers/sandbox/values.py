@@ -9,13 +9,24 @@ SCALARS = (type(None), bool, int, float, str)
 CONTAINERS: dict[str, type] = {
     kind.__name__: kind for kind in (tuple, set, frozenset, bytes, bytearray, deque)
 }
+LONG = 4096
+"""Bits of an integer from which on it is written in hexadecimal, which takes linear time."""
 NUMBERS: dict[str, Callable[[Any], list[Any]]] = {
     "builtins.complex": lambda value: [value.real, value.imag],
     "fractions.Fraction": lambda value: [value.numerator, value.denominator],
     "decimal.Decimal": lambda value: [str(value)],
 }
 """What these are made of, by name, so that their modules are imported only when they are used."""
-BASES: tuple[Any, ...] = (dict, list, tuple, str, bytes, set, frozenset, float, int)
+BASES: dict[Any, Callable[[Any], Any]] = {
+    dict: dict.items,
+    **{kind: kind.__iter__ for kind in (list, tuple, bytes, set, frozenset)},
+    str: str.__str__,
+    float: float.__float__,
+    int: int.__int__,
+}
+"""How plain types read what an object of theirs holds, whatever its class makes of it."""
+FIXED = (bool, int, float, str, bytes, tuple, frozenset)
+"""Types whose values stay what they are."""
 
 
 def encode(value: Any, refer: Callable[[Any], Any] | None = None) -> Any:
@@ -32,6 +43,8 @@ def encode(value: Any, refer: Callable[[Any], Any] | None = None) -> Any:
         TypeError: There is another object and no `refer`.
     """
     kind = type(value)
+    if kind is int and value.bit_length() > LONG:
+        return {"int": hex(value)}
     if kind in SCALARS:
         return value
     if kind is list:
@@ -42,7 +55,7 @@ def encode(value: Any, refer: Callable[[Any], Any] | None = None) -> Any:
         return {kind.__name__: [encode(item, refer) for item in value]}
     name = f"{kind.__module__}.{kind.__qualname__}"
     if name in NUMBERS:
-        return {name: NUMBERS[name](value)}
+        return {name: encode(NUMBERS[name](value))}
     if refer is None:
         raise TypeError(f"{name} is no plain value")
     return {"object": refer(value)}
@@ -63,28 +76,39 @@ def decode(content: Any, resolve: Callable[[Any], Any] | None = None) -> Any:
     if type(content) is not dict:
         return content
     [(kind, parts)] = content.items()
+    if kind == "int":
+        return int(parts, 16)
     if kind == "dict":
         return {decode(key, resolve): decode(item, resolve) for key, item in parts}
     if kind in CONTAINERS:
         return CONTAINERS[kind](decode(item, resolve) for item in parts)
     if kind in NUMBERS:
         module, _, name = kind.rpartition(".")
-        return getattr(importlib.import_module(module), name)(*parts)
+        return getattr(importlib.import_module(module), name)(*decode(parts))
     if kind != "object" or resolve is None:
         raise ValueError(f"no such kind of value: {kind!r}")
     return resolve(parts)
 
 
 def plain_base(value: Any) -> Any:
-    """What an object is as a value of the plain type that it derives from.
+    """What an object holds as a value of the plain type that it derives from.
 
     Raises:
         TypeError: It derives from none.
+        ValueError: It is a number and converts itself to another one.
     """
-    for base in BASES:
+    for base, read in BASES.items():
         if isinstance(value, base):
-            return base(value)
+            plain = base(read(value))
+            if base in (float, int):
+                _check_conversion(plain, base(value), type(value).__name__)
+            return plain
     raise TypeError(f"{type(value).__name__} is no plain value")
+
+
+def _check_conversion(plain: float, said: float, name: str) -> None:
+    if plain != said and not (plain != plain and said != said):
+        raise ValueError(f"an object of {name} is {plain} and says that it is {said}")
 
 
 def restore(original: Any, changed: Any) -> None:

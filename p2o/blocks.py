@@ -1,0 +1,41 @@
+"""The layers of a transformer, whatever its family calls them."""
+
+from functools import partial
+from typing import Any
+
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+def blocks(model: Any) -> list[nn.Module]:
+    """The layers that a hidden state passes one after the other.
+
+    They are the list of modules with the most parameters; lists inside a layer, such as experts,
+    are smaller than the list of layers.
+
+    Args:
+        model: A transformers causal language model.
+
+    Returns:
+        The layers; the whole decoder where it has no list of modules.
+    """
+    decoder = model.get_decoder()
+    lists = [part for part in decoder.modules() if isinstance(part, nn.ModuleList)]
+    return list(max(lists, key=_size)) if lists else [decoder]
+
+
+def checkpoint_blocks(model: Any) -> None:
+    """Let each layer be computed again in the backward pass, which then holds one at a time.
+
+    Transformers' own switch works in training mode alone, in which models also drop out, skip
+    layers and add noise; see `p2o.policy.CausalPolicy`.
+
+    Args:
+        model: A transformers causal language model; changed in place.
+    """
+    for block in blocks(model):
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _size(part: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())

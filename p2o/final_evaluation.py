@@ -1,0 +1,49 @@
+"""An evaluation of the weights that a run ends with, however it ends."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class FinalEvaluation(Callback):
+    """Evaluates at the end of training, where the trainer has not done so after the last update.
+
+    The trainer evaluates at the end of whole epochs, or after every so many updates. To stand
+    before the callbacks that look at what was measured.
+
+    Attributes:
+        trained: Whether there was anything left to do.
+    """
+
+    trained = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that training goes on."""
+        self.trained = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate, when this epoch is the last."""
+        if _is_last(trainer) and not is_measured(trainer):
+            training: Any = trainer
+            training.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.run()
+            training.training = True
+
+
+def is_measured(trainer: Trainer) -> bool:
+    """Whether held-out accuracy is that of the weights at hand, or is not to be measured."""
+    parts: Any = trainer
+    measured_at = parts.datamodule.evaluation.measured_at
+    return not trainer.limit_val_batches or measured_at == trainer.global_step
+
+
+def _is_last(trainer: Trainer) -> bool:
+    def reached(number: int, most: int | None) -> bool:
+        return most is not None and most != -1 and number >= most
+
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    return (
+        trainer.should_stop
+        or reached(epochs.processed, trainer.max_epochs)
+        or reached(trainer.global_step, trainer.max_steps)
+    )

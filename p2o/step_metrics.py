@@ -1,0 +1,41 @@
+"""Means over an optimiser step: of all its micro-batches, on all ranks, divided once."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+Share = tuple[Tensor, Tensor | float]
+"""A micro-batch's part of a mean: the sum of its values, and their weight."""
+
+
+class StepMetrics:
+    """Adds up what micro-batches contribute to the means of their optimiser step.
+
+    A mean of the micro-batches' own means would weigh a micro-batch of one token like one of a
+    thousand; the last one alone may be a filler.
+    """
+
+    def __init__(self) -> None:
+        self._totals: dict[str, Tensor] = {}
+
+    def add(self, shares: Mapping[str, Share]) -> None:
+        """Take in one micro-batch. Nothing waits for the device."""
+        for name, (value, weight) in shares.items():
+            value = value.detach().to(torch.promote_types(value.dtype, torch.float32))
+            share = torch.stack([value, torch.as_tensor(weight).to(value)])
+            before = self._totals.get(name)
+            self._totals[name] = share if before is None else before + share
+
+    def means(self, add_ranks: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """The means, not a number where nothing had weight; the next step starts at zero.
+
+        Args:
+            add_ranks: Sums a tensor over all ranks, which have added the same names.
+        """
+        if not self._totals:
+            return {}
+        sums = add_ranks(torch.stack(list(self._totals.values())))
+        means = dict(zip(self._totals, sums[:, 0] / sums[:, 1], strict=True))
+        self._totals = {}
+        return means

@@ -1,0 +1,224 @@
+r"""Which letters a response chooses, word by word: no pattern here looks further than one word."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from p2o.verifiers.plain_text import to_plain
+
+LETTERS = "ABCDEFGHIJ"
+WORD = re.compile(
+    r"\n|\\[a-zA-Z]+|[a-zA-Z\u00c0-\u024f\u0400-\u04ff\d]+(?:'[a-zA-Z]+)?|\\?[^\s\w]|\w"
+)
+OTHER_WORDS = {
+    **dict.fromkeys(["答案", "正解", "答え", "정답", "解答", "回答"], "answer"),
+    **dict.fromkeys(["故选择", "故选", "应选", "选择", "选", "選"], "pick"),
+    **dict.fromkeys(["不是", "并非", "不选"], "not"),
+    **dict.fromkeys(["选项", "選項"], "option"),
+    **dict.fromkeys(["应该是", "应为", "应是", "就是", "是", "为", "為", "は", "은", "는"], "is"),
+    **dict.fromkeys(["和", "与", "及"], "and"),
+    **dict.fromkeys(["或者", "或"], "or"),
+    **dict.fromkeys(["正确", "正確"], "correct"),
+}
+TRANSLATED = re.compile("|".join(sorted(OTHER_WORDS, key=len, reverse=True)))
+
+ANSWER = {"answer", "antwort", "respuesta", "réponse", "risposta", "resposta", "ответ", "jawaban"}
+OPTION = {"option", "choice"}
+PICK = {"pick", "choose", "chose", "select", "selected", "opt", "go", "going"}
+NOT = {"not", "never", "isn't", "wouldn't", "don't", "can't", "cannot", "won't"}
+BE = {"is", "are", "be", "was", "ist", "est", "es", "è", "é", "adalah", "seems", "equals"}
+LEADING = (
+    ANSWER
+    | OPTION
+    | BE
+    | {
+        *("must", "should", "would", "will", "has", "have", "can", "could", "only", "then", "so"),
+        *("clearly", "definitely", "certainly", "therefore", "thus", "likely", "most", "probably"),
+        *("simply", "indeed", "hence", "obviously", "just", "still", "again", "actually", "really"),
+        *("the", "letter", "alternative", "correct", "best", "right", "final", "with", "for", "as"),
+        *("to", "this", "question", "problem", "here", "now", "surely", "à", "la", "die", "el"),
+        *("correcta", "correcte", "correta", "corretta", "richtige", "bonne"),
+    }
+)
+"""Words that may stand between one for an answer and the letter."""
+FARTHEST = 40
+"""Words and marks from a word for an answer to the letter."""
+AFTER_A = {
+    *("or", "and", "because", "since", "as", "is", "was", "are", "would", "for", "due", "given"),
+    *("but", "with", "by", "if", "which", "that", "from", "in", "on", "to", "not", "has", "fits"),
+    *("seems", "says", "gives", "follows", "then", "while", "when", "though", "although"),
+}
+AFTER_I = {"or", "and", "because", "since", "is"}
+"""Words before which A and I are no words themselves."""
+SINGULAR = {"is", "was", "isn't", "has", "does", "doesn't", "would", "seems", "says", "gives"}
+WRONG = {"wrong", "incorrect", "false", "not", "out", "eliminated", "excluded"}
+RIGHT = {"correct", "right", "answer", "best", "true"}
+JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
+"""What stands between letters, and whether it leaves open which of them is meant."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Letters that are chosen at one place.
+
+    Attributes:
+        letters: In the order of the alphabet.
+        line: Number of its line.
+        open: Whether it leaves open which of them is meant.
+    """
+
+    letters: str
+    line: int
+    open: bool = False
+
+
+class ChoiceText:
+    """A response as words, and what it states.
+
+    Args:
+        text: In which LaTeX, Markdown and any script may stand.
+        joined: Whether a word of letters of choices, such as "ACD", is these.
+    """
+
+    def __init__(self, text: str, joined: bool = False) -> None:
+        text = TRANSLATED.sub(lambda word: f" {OTHER_WORDS[word[0]]} ", text)
+        tokens = list(WORD.finditer(to_plain(text)))
+        self.words = [token[0] for token in tokens]
+        self.folded = [word.casefold() for word in self.words]
+        self.edges = [token.span() for token in tokens]
+        self.joined = joined
+        self.lines = list(accumulate((word == "\n" for word in self.words), initial=0))
+
+    def whole(self) -> list[Statement]:
+        """The text as nothing but a choice."""
+        start = self._skip(0, lambda at: self._is_sign(at) or self.folded[at] in OPTION)
+        return [found for found in (self._head(start),) if found]
+
+    def answers(self) -> list[Statement]:
+        """What stands behind "answer": the last line that has one, which takes others back."""
+        found = list(self._behind(ANSWER))
+        return [statement for statement in found if statement.line == found[-1].line]
+
+    def heads(self) -> list[Statement]:
+        """Letters at the start of a line, alone or before the text of a choice."""
+        starts = [0, *(at + 1 for at, word in enumerate(self.words) if word == "\n")]
+        return [found for found in map(self._head, starts) if found]
+
+    def picks(self) -> list[Statement]:
+        """What stands behind "option" or "choose", or before "is correct"."""
+        return [*self._behind(OPTION), *self._behind(PICK, small=False), *self._called_right()]
+
+    def marked(self) -> list[Statement]:
+        """Letters in brackets or in bold within a text."""
+        return [
+            Statement(self.folded[at].upper(), self.lines[at])
+            for at in range(1, len(self.words) - 1)
+            if (self.words[at - 1], self.words[at + 1]) in (("(", ")"), ("*", "*"))
+            and self._is_letter(at)
+            and not (self._touch(at - 2) and self._word(at - 2).isalnum())
+        ]
+
+    def _behind(self, cues: set[str], small: bool = True) -> Iterator[Statement]:
+        for at, word in enumerate(self.folded):
+            if word in cues and not {self._word(at - 1), self._word(at - 2)} & NOT:
+                place = self._skip(at + 1, self._may_lead)
+                found = self._statement(place)
+                if found and (small or self.words[place].isupper()):
+                    yield found
+
+    def _called_right(self) -> Iterator[Statement]:
+        for at, word in enumerate(self.folded):
+            if word in ("is", "seems") and self._is_letter(at - 1) and self.words[at - 1].isupper():
+                behind = self._skip(at + 1, lambda i: self.folded[i] in LEADING - RIGHT)
+                if self._word(behind) in RIGHT:
+                    yield Statement(self.words[at - 1], self.lines[at])
+
+    def _head(self, start: int) -> Statement | None:
+        at = self._skip(start, self._is_sign)
+        found = self._statement(at)
+        end = at + 1
+        while end < len(self.words) and (self._is_letter(end) or self.folded[end] in JOINING):
+            end += 1
+        sign = self._word(end)
+        opens = sign in {")", ".", ":", "]"} or (sign in {"-", ";"} and not self._touch(end - 1))
+        ends = self._word(self._skip(end, self._is_sign)) in {"", "\n"}
+        return found if opens or ends else None
+
+    def _statement(self, at: int) -> Statement | None:
+        """The letters that stand at a place, unless they are said to be wrong."""
+        if self.joined and _is_joined(self.words[at] if at < len(self.words) else ""):
+            return Statement("".join(sorted(self.words[at])), self.lines[at])
+        if not self._is_letter(at):
+            return None
+        letters, is_open, end = {self.folded[at].upper()}, False, at + 1
+        while True:
+            after = self._skip(end, lambda i: self._is_mark(i) or self.folded[i] in JOINING)
+            joins = [JOINING[word] for word in self.folded[end:after] if word in JOINING]
+            if not joins or not self._is_letter(after) or self._word(after + 1) in SINGULAR:
+                break
+            letters.add(self.folded[after].upper())
+            is_open, end = is_open or any(joins), after + 1
+        behind = self._skip(end, self._is_mark)
+        if self._word(behind) in BE and self._word(behind + 1) in WRONG:
+            return None
+        return Statement("".join(sorted(letters)), self.lines[at], is_open)
+
+    def _is_letter(self, at: int) -> bool:
+        """Whether a letter of a choice stands there, alone and as no other word."""
+        letter, behind = self._word(at), self._word(at + 1)
+        if len(letter) != 1 or letter.upper() not in LETTERS:
+            return False
+        if self._touch(at) and (behind in {"+", "#", "=", "^", "_"} or self._hyphen(at + 1)):
+            return False
+        if self._touch(at) and behind == "'" != self._word(at - 1):
+            return False
+        if self._touch(at - 1) and (self._word(at - 1) == "_" or self._hyphen(at - 1)):
+            return False
+        after = {"a": AFTER_A, "i": AFTER_I}.get(letter)
+        return after is None or not (
+            len(behind) > 1 and behind[0].isalpha() and behind not in after
+        )
+
+    def _hyphen(self, at: int) -> bool:
+        """Whether a hyphen within a word such as A-level stands there."""
+        around = (self._word(at - 1), self._word(at + 1))
+        return (
+            self._word(at) == "-"
+            and self._touch(at - 1)
+            and self._touch(at)
+            and (all(word.isalnum() for word in around))
+        )
+
+    def _touch(self, at: int) -> bool:
+        """Whether nothing stands between a word and the next one."""
+        return 0 <= at < len(self.words) - 1 and self.edges[at][1] == self.edges[at + 1][0]
+
+    def _may_lead(self, at: int) -> bool:
+        return self.folded[at] in LEADING or self.words[at] == "\n" or self._is_mark(at)
+
+    def _is_mark(self, at: int) -> bool:
+        """Whether a bracket, a star, a command or the like stands there, and no end of anything."""
+        return self._is_sign(at) and self.words[at] not in {".", "!", "?", ";", ","}
+
+    def _is_sign(self, at: int) -> bool:
+        word = self.words[at]
+        return word != "\n" and not word[0].isalnum()
+
+    def _skip(self, at: int, skips: Callable[[int], bool]) -> int:
+        most = min(at + FARTHEST, len(self.words))
+        while at < most and skips(at):
+            at += 1
+        return at
+
+    def _word(self, at: int) -> str:
+        return self.folded[at] if 0 <= at < len(self.folded) else ""
+
+
+def _is_joined(word: str) -> bool:
+    return (
+        len(word) > 1
+        and word.isupper()
+        and set(word) <= set(LETTERS)
+        and len(set(word)) == len(word)
+    )

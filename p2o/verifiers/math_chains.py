@@ -1,0 +1,125 @@
+r"""Chains of equalities, ``x = 5 + 6 = 11`` or ``\sqrt{2} \approx 1.414``, and what they say."""
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from p2o.verifiers.math_algebra import read
+from p2o.verifiers.math_split import EQUAL_SIGN, RELATION, outside, split
+from p2o.verifiers.math_text import squeeze
+from p2o.verifiers.math_units import read_quantity
+from p2o.verifiers.math_values import as_number, numbers_equal, to_fraction
+from p2o.verifiers.plain_number import is_rounding
+
+Equal = Callable[[str, str], bool]
+
+CALL = re.compile(
+    r"\\?[a-zA-Z]+\s?(?:\{[a-zA-Z]+\})?(?:_\w|_\{[^{}]*\}|\^\{[^{}]*\}){0,3}\s?\(.*\)", re.DOTALL
+)
+"""A function of something."""
+UNSAID = re.compile(r"_\s?(?:\{[^{}]*\}|\w)|\^\{?-1\}?|\\(?:text\w*|mathrm)\s?\{[^{}]*\}")
+"""Indices and text, whose digits are no numbers."""
+GRAPH = re.compile(r"[a-zA-Z]\s?\(\s?x\s?\)|y")
+DECIMAL = re.compile(r"-?\d*(?:\.(\d+))?")
+
+
+def members(text: str) -> list[str]:
+    """Members of a chain; the text alone when it is none."""
+    if outside(text, RELATION):
+        return [text]
+    return [member for member in split(text, EQUAL_SIGN) if member] or [text]
+
+
+def without_name(text: str) -> str:
+    """What x = even says of x."""
+    chain = members(text)
+    return chain[1] if len(chain) == 2 and _is_name(chain[0]) else text
+
+
+def chains_agree(gold: str, answer: str, equal: Equal) -> bool | None:
+    """Whether a chain says what another one does, or a value; None where that takes algebra.
+
+    Numbers in a chain must be equal, or one the other rounded. A false chain says nothing.
+    """
+    known, given = members(gold), members(answer)
+    if len(known) == len(given) == 1:
+        return None
+    numbers, others = _numbers(known), _numbers(given)
+    if not _is_true(numbers) or not _is_true(others):
+        return False
+    if len(known) > 1 and len(given) > 1:
+        return _both_agree(known, given, numbers, others, equal)
+    if len(known) > 1:
+        said = _values(known, numbers)
+        return None if said is None else any(equal(member, answer) for member in said)
+    said = _values(given, others)
+    return None if said is None else any(equal(gold, member) for member in said)
+
+
+def _values(chain: list[str], numbers: list[str]) -> Sequence[str] | None:
+    """What a chain gives as a value: its numbers, else what has a name; None when unknown."""
+    if numbers:
+        ends = (chain[0], chain[-1])
+        return numbers if all(end in numbers or _is_name(end) for end in ends) else ()
+    if _is_name(chain[0]):
+        return chain[-1:]
+    return chain[:1] if _is_name(chain[-1]) else None
+
+
+def _both_agree(
+    known: list[str], given: list[str], numbers: list[str], others: list[str], equal: Equal
+) -> bool | None:
+    if not numbers and not others:
+        graphs = known[0] != given[0] and "y" in (known[0], given[0])
+        if graphs and all(map(GRAPH.fullmatch, (known[0], given[0]))):
+            return equal(known[-1], given[-1])
+        return None
+    if not numbers or not others:
+        return None
+    names, called = (
+        {_bare(member) for member in chain if member not in found and _is_name(member)}
+        for chain, found in ((known, numbers), (given, others))
+    )
+    plain = len(numbers) == len(known), len(others) == len(given)
+    if all(plain):
+        return _bare(known[0]) == _bare(given[0]) and equal(known[-1], given[-1])
+    if not (names & called or (plain[0] and called) or (names and plain[1])):
+        return None
+    return any(equal(number, other) for number in numbers for other in others)
+
+
+def _bare(member: str) -> str:
+    return squeeze(member).replace(" ", "")
+
+
+def _is_name(member: str) -> bool:
+    """Whether a member of a chain may be what a value is called: no number is in it."""
+    return bool(CALL.fullmatch(member)) or not re.search(r"\d", UNSAID.sub("", member))
+
+
+def _numbers(chain: Sequence[str]) -> list[str]:
+    return [member for member in chain if len(chain) > 1 and _value(member) is not None]
+
+
+def _value(member: str) -> Any:
+    return as_number(read(read_quantity(member).core))
+
+
+def _is_true(numbers: Sequence[str]) -> bool:
+    return all(_is_same(one, other) for one, other in pairwise(numbers))
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two numbers are equal, or one is the other rounded."""
+    left, right = _value(one), _value(other)
+    if numbers_equal(left, right, None, decimal=False):
+        return True
+    exact = to_fraction(left), to_fraction(right)
+    if exact[0] is None or exact[1] is None:
+        return False
+    few, many = (DECIMAL.fullmatch(read_quantity(text).core) for text in (one, other))
+    return bool(
+        (few and is_rounding(exact[1], exact[0], len(few[1] or "")))
+        or (many and is_rounding(exact[0], exact[1], len(many[1] or "")))
+    )

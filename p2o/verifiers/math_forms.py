@@ -1,0 +1,98 @@
+r"""Answers in a form of their own: numbered statements, choices, times of day, remainders."""
+
+import re
+from collections.abc import Callable
+
+from p2o.verifiers.math_words import STOPS, unwrap, without_groups
+
+LABEL = re.compile(r"\\(?:textcircled|circled)\s?(?:\{([^{}]{1,8})\}|(\w))|\(([\dA-Z]{1,2})\)")
+TIME = re.compile(
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?::(?P<second>\d\d))?\s?"
+    r"(?:(?P<half>[ap])\.?\s?m|(?P<name>noon|midnight))?"
+)
+REMAINDER = re.compile(
+    r"(?:[a-zA-Z](?:_\w)?\s?\\equiv\s?)?(-?\d{1,30})\s?"
+    r"(?:\\pmod\s?\{?\s?(\d{1,30})\s?\}?|\(\s?\\?b?mod\s?\{?\s?(\d{1,30})\s?\}?\s?\))"
+)
+OPTION = re.compile(r"\(?([A-J])\s?[).:]\s?(.+)", re.DOTALL)
+ANOTHER = re.compile(r"(?<![\w\\])[A-J]\s?[).:]|\b(?:not|wrong|or)\b")
+
+Agree = Callable[[str, str], bool | None]
+
+
+def labels_agree(gold: str, answer: str) -> bool | None:
+    r"""Whether numbered statements, ``\textcircled{1}\textcircled{4}`` or (1)(4), are the same.
+
+    None when the gold answer has no such form. Numbers are no factors there, and have no order.
+    """
+    known = _labels(gold)
+    return None if known is None else known == _labels(answer)
+
+
+def _labels(text: str) -> set[str] | None:
+    labels = ["".join(filter(None, groups)) for groups in LABEL.findall(text)]
+    rest = re.sub(r"[\s,;]|and|[和与]|\\cdot(?![a-zA-Z])", "", LABEL.sub("", text))
+    many = len(labels) > 1 or (labels and "circled" in text)
+    return set(labels) if many and not rest else None
+
+
+def times_agree(gold: str, answer: str) -> bool | None:
+    """Whether two times of day are the same; None when one of them is none.
+
+    One may leave out "a.m." or "p.m." where the other names it.
+    """
+    known, given = _time(gold), _time(answer)
+    if known is None or given is None:
+        return None
+    halves, named = {known[1], given[1]}, known[2] or given[2]
+    return known[0] == given[0] and (len(halves) == 1 or (None in halves and named))
+
+
+def _time(text: str) -> tuple[tuple[int, int, int], str | None, bool] | None:
+    """Hour on a clock, minute and second; half of the day; whether that is said in words."""
+    match = TIME.fullmatch(" ".join(without_groups(text).casefold().split()).strip(STOPS))
+    if match is None or not (match["minute"] or match["half"] or match["name"]):
+        return None
+    hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
+    if hour > 24 or minute > 59 or second > 59:
+        return None
+    half = {"noon": "p", "midnight": "a"}.get(match["name"] or "", match["half"])
+    named = half is not None
+    if half is None and not 0 < hour <= 12:
+        half = "a" if hour in (0, 24) else "p"
+    return (hour % 12, minute, second), half, named
+
+
+def remainders_agree(gold: str, answer: str) -> bool | None:
+    r"""Whether remainders such as ``x \equiv 3 \pmod 7`` are the same; None when there are none.
+
+    A number alone is the remainder, if it is one.
+    """
+    known, given = (REMAINDER.fullmatch(text.strip(STOPS)) for text in (gold, answer))
+    if known is None and given is None:
+        return None
+    (one, modulus), (other, given_modulus) = _remainder(gold, known), _remainder(answer, given)
+    if one is None or other is None:
+        return False
+    if modulus and given_modulus:
+        return modulus == given_modulus and (one - other) % modulus == 0
+    return one == other and 0 <= one < max(modulus, given_modulus)
+
+
+def _remainder(text: str, match: re.Match[str] | None) -> tuple[int | None, int]:
+    if match is not None:
+        return int(match[1]), int(match[2] or match[3])
+    return int(text) if re.fullmatch(r"\s*\d{1,30}\s*", text) else None, 0
+
+
+def choices_agree(gold: str, answer: str) -> bool | None:
+    """Whether "B) 12" names choice B; None when the gold answer is no letter or this no choice."""
+    letter = unwrap(gold).strip(STOPS)
+    match = OPTION.fullmatch(without_groups(answer).strip())
+    if not re.fullmatch("[A-J]", letter) or match is None:
+        return None
+    return match[1] == letter and not ANOTHER.search(match[2])
+
+
+FORMS: tuple[Agree, ...] = (labels_agree, times_agree, remainders_agree, choices_agree)
+"""Each says whether two cleaned answers agree, or None when they are not of its form."""

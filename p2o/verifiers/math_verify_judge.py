@@ -1,0 +1,31 @@
+"""Verdicts of math-verify as it comes; imported in worker processes only."""
+
+import logging
+from collections.abc import Sequence
+
+from math_verify import parse, verify
+
+from p2o.verifiers.math_compare import Verdict
+
+Judged = tuple[Verdict | None, str]
+"""A verdict, None where no answer was found, and the answer."""
+
+# Deadlines are the pool's. The library warns that its own, which are alarms, are off.
+logging.getLogger("math_verify").setLevel(logging.ERROR)
+
+
+def judge(item: tuple[Sequence[str], str]) -> Judged:
+    """Compare a response with gold answers."""
+    golds, response = item
+    answer = parse(response, parsing_timeout=None)
+    if not answer:
+        return None, ""
+    known = [parse(f"\\boxed{{{gold}}}", parsing_timeout=None) for gold in golds]
+    if not any(known):
+        return Verdict.BAD_GOLD, str(answer[-1])
+    equal = any(verify(gold, answer, timeout_seconds=None) for gold in known)
+    return Verdict.EQUAL if equal else Verdict.UNEQUAL, str(answer[-1])
+
+
+# The first comparison loads what the library loads late. A worker's start has no deadline.
+judge((("\\frac{1}{2}+x",), "\\boxed{x+0.5}"))

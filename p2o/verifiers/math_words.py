@@ -1,0 +1,134 @@
+r"""Words in answers: when they are all there is, numbers that are spelled out, and how to compare."""
+
+import re
+from fractions import Fraction
+
+ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+SMALL = {
+    **{word: number for number, word in enumerate(ONES)},
+    **{word: 10 * number for number, word in enumerate(TENS, start=2)},
+}
+SCALES = {
+    **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9},
+    **{"trillion": 10**12, "k": 10**3, "bn": 10**9, "mn": 10**6, "lakh": 10**5, "crore": 10**7},
+    **{"百": 100, "千": 10**3, "万": 10**4, "亿": 10**8},
+}
+"""Words behind a number that multiply it."""
+PARTS = {"half": 2, "halves": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6}
+PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000}
+GROUP = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|tt|up|sc|md|normal)?|mathrm|mathbf|mathit|mathsf|mbox|hbox"
+    r"|operatorname\*?)\s?\{([^{}]*)\}"
+)
+WORDS = re.compile(r"[^\W\d_]+(?:[ '-][^\W\d_]+)*")
+LONG = re.compile(r"[a-zA-Z]{4}|[^\W\d_a-zA-Z]")
+PROSE = re.compile(r"(?<![\\a-zA-Z{])(?!and |or )[a-z]{2,} (?!and |or )[a-z]{2,}(?![a-zA-Z{(])")
+SHORT = {"yes", "no", "odd", "all", "any", "nil"}
+STOPS = " ().,:;!?'\"*。，"
+NONE = {"no solution", "no real solution", "none", r"\emptyset"}
+
+
+def unwrap(text: str) -> str:
+    r"""The text within ``\text{...}``, where that is all there is."""
+    match = GROUP.fullmatch(text.strip())
+    return match[1].strip() if match else text
+
+
+def without_groups(text: str) -> str:
+    r"""The text with the contents of ``\text{...}`` in place of it."""
+    return GROUP.sub(r"\1", text)
+
+
+def is_words(text: str) -> bool:
+    r"""Whether a cleaned answer is no mathematics: letters in text type, or a word of four."""
+    bare = unwrap(text)
+    if bare != text and re.search(r"[^\W\d_]", bare) and not re.search(r"\d", bare):
+        return True
+    bare = without_groups(text).strip(STOPS)
+    return bare.casefold() in SHORT or bool(WORDS.fullmatch(bare) and LONG.search(bare))
+
+
+def is_prose(text: str) -> bool:
+    """Whether there are sentences in it, which the parser would take for products of letters."""
+    return bool(PROSE.search(text) or re.search(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text))
+
+
+def is_conditional(text: str) -> bool:
+    """Whether a sentence says when something holds, or what a letter is."""
+    return bool(re.search(r"(?<![\w\\])(?:where|with|for|if|when|such that)(?!\w)", text))
+
+
+def singular(word: str) -> str:
+    """The word without the ending of its plural."""
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if re.search(r"(?:ss|x|ch|sh)es$", word):
+        return word[:-2]
+    return word[:-1] if re.search(r"[^siu]s$", word) and len(word) > 3 else word
+
+
+def fold(text: str) -> str:
+    """Words without case, spacing, articles, plurals, and brackets or stops around them."""
+    bare = without_groups(text).strip()
+    # A letter is a name, and e is not E.
+    bare = bare.strip(STOPS) if len(bare.strip(STOPS)) < 2 else bare.casefold().strip(STOPS)
+    words = bare.replace("-", " ").split()
+    words = words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words
+    folded = " ".join(map(singular, words))
+    return "none" if folded in NONE else folded
+
+
+def spelled_number(text: str) -> Fraction | None:
+    """A number that is written in words, such as "twenty-one" or "1.2 million"; None for others."""
+    words = without_groups(text).casefold().strip(STOPS).replace("-", " ").split()
+    if not words or len(words) > 20:
+        return None
+    if len(words) > 1 and words[-1] in PARTS or singular(words[-1]) in PARTS:
+        part = PARTS.get(words[-1], PARTS.get(singular(words[-1]), 0))
+        top = spelled_number(" ".join(words[:-1])) if words[:-1] not in (["a"], []) else Fraction(1)
+        return None if top is None else top / part
+    total, group, known = Fraction(0), Fraction(0), False
+    for index, word in enumerate(words):
+        if word == "and" and known and index < len(words) - 1:
+            continue
+        if word in SMALL:
+            small = SMALL[word]
+            if group % 10 or (group % 100 and small >= 10):
+                return None
+            group += small
+        elif word in SCALES and len(word) > 2 and (known or words[0] in ("a", word)):
+            scale = SCALES[word]
+            if scale == 100:
+                group = (group or Fraction(1)) * scale
+            else:
+                total, group = total + (group or Fraction(1)) * scale, Fraction(0)
+        elif index == 0 and word == "a" and len(words) > 1:
+            continue
+        elif index == 0 and re.fullmatch(r"\d+(?:\.\d+)?", word):
+            group = Fraction(word)
+        else:
+            return None
+        known = True
+    return total + group if known else None

@@ -1,0 +1,54 @@
+"""Shards of policies whose families name their layers as they like."""
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule
+
+from p2o.blocks import blocks
+from p2o.policy import CausalPolicy
+from p2o.sharding import FullyShardedStrategy, is_sharded
+from tests.families import make_model
+
+IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 3, 3]])
+LENGTHS = torch.tensor([3, 2]), torch.tensor([4, 3])
+
+
+@pytest.fixture
+def strategy(tmp_path):
+    """The strategy in a group of one process."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    made = FullyShardedStrategy()
+    made._device_mesh = init_device_mesh(
+        "cpu", (1, 1), mesh_dim_names=("data_parallel", "tensor_parallel")
+    )
+    yield made
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "opt", "bloom", "mpt", "mamba", "gemma3"])
+@pytest.mark.parametrize("chunk_tokens", [2, 4096])
+def test_a_sharded_policy_of_any_family_gives_the_same_gradient(strategy, family, chunk_tokens):
+    results = []
+    for sharded in (False, True):
+        policy = CausalPolicy(make_model(family), 0.7, chunk_tokens).train()
+        if sharded:
+            policy = strategy.shard(policy)
+            assert is_sharded(policy)
+            assert all(isinstance(block, FSDPModule) for block in blocks(policy.model))
+        log_probs, _ = policy(IDS, *LENGTHS)
+        log_probs.sum().backward()
+        results.append([log_probs, *map(gradient, trained(policy))])
+    for whole, shards in zip(*results, strict=True):
+        torch.testing.assert_close(shards, whole, atol=1e-5, rtol=1e-5)
+
+
+def trained(policy: nn.Module) -> list[nn.Parameter]:
+    return [p for p in policy.parameters() if p.grad is not None]
+
+
+def gradient(parameter):
+    grad = parameter.grad
+    return grad.full_tensor() if hasattr(grad, "full_tensor") else grad

@@ -1,0 +1,159 @@
+"""Numbers as people and models write them, by kind; what is no single number gives none."""
+
+import time
+from fractions import Fraction
+
+import pytest
+
+from p2o.verifiers.read_number import read_number
+
+WRITTEN = {
+    "scale words": [
+        ("3.4 million", 3_400_000),
+        ("$2.7M", 2_700_000),
+        ("\u20ac4 bn", 4_000_000_000),
+        ("7k", 7000),
+        ("3 dozen rolls", 36),
+        ("6 hundred thousand", 600_000),
+        ("2.5-million", 2_500_000),
+        ("1/4 million", 250_000),
+        ("34\u4e07", 340_000),
+        ("2\u4ebf\u5143", 200_000_000),
+        ("7 hundredths", Fraction(7, 100)),
+    ],
+    "units and no scale words": [
+        ("7 km", 7),
+        ("7 m\u00b2", 7),
+        ("7 kilometres", 7),
+        ("7 thousandths", Fraction(7, 1000)),
+        ("7 millimetres", 7),
+        ("Rs. 450", 450),
+        ("1850^\\circ C", 1850),
+        ("18 (kittens)", 18),
+        ("18\u79cd", 18),
+        ("\u662f18\u4e2a", 18),
+        ("7-letter", 7),
+    ],
+    "percent": [
+        (f"37{sign}", 37) for sign in ("%", " \\%", " percent", " per cent", " pct", "\uff05")
+    ],
+    "a phrase around the number": [
+        ("The final answer is $34$. I hope it is correct.", 34),
+        ("the number of ways is 34.", 34),
+        ("34, in total, so the farmer earns that much", 34),
+        ("34. Let me check: 30 + 4.", 34),
+        ("34 (since 30 + 4 = 34)", 34),
+        ("34 for the 5 girls", 34),
+        ("The 5 girls have 34 pens", 34),
+        ("There are 34 pens for 5 girls", 34),
+        ("She needs 34 eggs for 5 cakes", 34),
+        ("In 5 hours the train goes 340 km", 340),
+        ("The number of 6-letter words is 34", 34),
+        ("therefore 34", 34),
+        ("It isn't 33 but 34", 34),
+        ("34, not 33", 34),
+        ("34 \u2014 the number of pens", 34),
+    ],
+    "equations": [
+        ("30 + 4 = 34", 34),
+        ("y = 34", 34),
+        ("34 = y", 34),
+        ("a = b = 34", 34),
+        ("34 = 34", 34),
+        ("17 * 2 = 34", 34),
+        ("1/3 \u2248 0.333", Fraction(333, 1000)),
+        ("\\approx 3.4", Fraction(17, 5)),
+    ],
+    "digits and fractions of any script": [
+        ("\uff13\uff14", 34),
+        ("\u0663", 3),
+        ("\u00be", Fraction(3, 4)),
+        ("3\u00be kg", Fraction(15, 4)),
+        ("7\u20448", Fraction(7, 8)),
+        ("\\frac34", Fraction(3, 4)),
+        ("-3\\frac{1}{4}", Fraction(-13, 4)),
+        ("3 and 1/4", Fraction(13, 4)),
+    ],
+    "signs": [("\u22127", -7), ("\uff0d7", -7), ("- 7", -7), ("+7", 7), ("-$7", -7), ("$-7", -7)],
+    "powers": [
+        ("10^4", 10_000),
+        ("10\u2074", 10_000),
+        ("10\u207b\u00b2", Fraction(1, 100)),
+        ("2^{9}", 512),
+        ("4 \u00d7 10\u2076", 4_000_000),
+        ("2e5", 200_000),
+    ],
+    "separators": [
+        ("3 450 600", 3_450_600),
+        ("3\u202f450", 3450),
+        ("3'450", 3450),
+        ("3\u2019450", 3450),
+        ("3.450,75", Fraction(345_075, 100)),
+        ("3450,75", Fraction(345_075, 100)),
+        ("\uff13\uff0c\uff14\uff15\uff10", 3450),
+        ("34\u3002", 34),
+    ],
+    "marks": [
+        (text, 34)
+        for text in ("**34**", "** 34", "`34`", "\\boxed{34}.", "\\(34\\)", "**34**!", "~34")
+    ],
+    "said twice": [("7, 7", 7), ("3/4 or 0.75", Fraction(3, 4)), ("34 (or 34.0)", 34)],
+}
+NO_NUMBER = {
+    "several": ["3 or 4", "3 to 5", "3-5", "3, 4", "(3, 4)", "\\{3, 4\\}", "3 and 4", "x=3, y=4"],
+    "a sum without its result": ["3 + 4", "3*4", "3 x 4", "3 \\cdot 4", "3(4)", "12!", "3 - 4"],
+    "a false equation": ["3 = 4", "x=3=4", "3 \u2248 4"],
+    "an expression": [
+        "3x",
+        "3\\pi",
+        "3\u03c0",
+        "3\\sqrt{2}",
+        "\\frac{\\sqrt{3}}{2}",
+        "\u221a3",
+        "x-3",
+    ],
+    "a function": ["\\log 3", "ln 3", "square root of 3", "|3|", "sin(3)"],
+    "a range": ["x > 3", "\u2265 3", "3 or more", "\u00b13", "3 \u00b1 1", "3 if x > 0"],
+    "a denial": ["not 3", "x \u2260 3", "\\ne 3", "3 is not a solution"],
+    "times, dates, ratios": ["4:30", "3 : 4", "2023-06-04", "1.2.3", "3 in 4"],
+    "more than one unit": ["3 feet 4 inches", "3 hours and 4 minutes", "7 R2", "7 remainder 2"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [pair for kind in WRITTEN.values() for pair in kind], ids=str
+)
+def test_a_number_is_read_as_it_is_meant(text, number):
+    assert read_number(text) == number
+
+
+@pytest.mark.parametrize("text", [text for kind in NO_NUMBER.values() for text in kind])
+def test_what_is_no_single_number_is_none(text):
+    assert read_number(text) is None
+
+
+PIECES = (
+    *("1,", "1 ", "1'", "1.", "1/", "1^", "1e", "- ", "-", "is ", "is  1", "the 1 ", "1 and "),
+    *(
+        "\\frac{1}{",
+        "(",
+        " (",
+        "*",
+        "**",
+        "= 1",
+        "1 million ",
+        "hundred",
+        "\u00b9",
+        "\u00bd",
+        "\ufdfa",
+    ),
+    *("about ", "therefore ", "not 1 ", "1 x 10^", "$", "\\boxed{", "1:", "0"),
+)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_text_takes_long(piece):
+    started = time.process_time()
+    read_number(piece * 100_000)
+    read_number("7" + piece * 100_000 + "x")
+    assert time.process_time() - started < 1
