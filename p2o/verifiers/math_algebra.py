@@ -15,7 +15,6 @@ from latex2sympy2_extended.latex2sympy2 import (
 )
 from math_verify import verify
 
-from p2o.verifiers.math_words import is_prose
 from p2o.verifiers.math_values import (
     as_number,
     differ_somewhere,
@@ -24,6 +23,7 @@ from p2o.verifiers.math_values import (
     relations,
     same_relation,
 )
+from p2o.verifiers.math_words import is_prose
 
 # Deadlines are the pool's: math-verify's own alarms do nothing outside the main thread. It warns
 # that they are off.

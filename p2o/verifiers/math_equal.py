@@ -90,9 +90,9 @@ def _said_once(text: str, tolerance: float | None) -> str:
     for pattern in (RESTATED, COLON):
         parts = split(text, pattern)
         stated = pattern is RESTATED or outside(parts[0], RELATION) or is_words(parts[0])
-        if len(parts) > 1 and stated and all(parts):
-            if all(equal(parts[0], part, tolerance) for part in parts[1:]):
-                return parts[0]
+        several = len(parts) > 1 and stated and all(parts)
+        if several and all(equal(parts[0], part, tolerance) for part in parts[1:]):
+            return parts[0]
     return text
 
 

@@ -26,7 +26,7 @@ for _short, _long in (("m", "meter metre"), ("g", "gram gramme"), ("l L", "liter
         _define(" ".join(_prefix + name for name in _short.split()), _dimension, _size * _factor)
     for _prefix, _factor in LONG_METRIC.items():
         _define(" ".join(_prefix + name for name in _long.split()), _dimension, _size * _factor)
-for _name in "Hz W J N Pa V eV A K".split():
+for _name in ("Hz", "W", "J", "N", "Pa", "V", "eV", "A", "K"):
     for _prefix, _factor in LARGE.items():
         _define(_prefix + _name, _name, _factor)
 for _names, _dimensions, _value in (
@@ -68,18 +68,21 @@ UNITS |= {
 LETTERS = frozenset("mgshlLJWNVKA")
 """Units of one letter; in bare type they could be variables."""
 
-TURNING = {
-    *"not no non never none neither nor or and but also if unless except only without".split(),
-    *"than more less fewer greater larger smaller least most over under above below about".split(),
-    *"around nearly almost minus plus times negative wrong incorrect false untrue".split(),
-    *"invalid is are was were isn't aren't be does doesn't cannot can't can".split(),
-    *"either maybe perhaps possibly probably half squared cubed factorial mod modulo".split(),
-    *"remainder rem base root power log impossible reject rejected extraneous error".split(),
-    *"instead rather actually unknown undefined mistake guess i we it because since".split(),
-}
+_TURNING = """
+not no non never none neither nor or and but also if unless except only without than more less
+fewer greater larger smaller least most over under above below about around nearly almost minus
+plus times negative wrong incorrect false untrue invalid is are was were isn't aren't be does
+doesn't cannot can't can either maybe perhaps possibly probably half squared cubed factorial mod
+modulo remainder rem base root power log impossible reject rejected extraneous error instead
+rather actually unknown undefined mistake guess i we it because since
+"""
+TURNING = frozenset(_TURNING.split())
 """Words that turn or change what stands before them, so that it cannot be taken without them."""
-HARMLESS = {"the", "a", "an", "of", "in", "per", "total", "each", "long", "approximately", "square"}
-HARMLESS |= {"exactly", "altogether", "away", "tall", "wide", "high", "deep", "old"}
+_HARMLESS = """
+the a an of in per total each long approximately square exactly altogether away tall wide high
+deep old
+"""
+HARMLESS = frozenset(_HARMLESS.split())
 
 POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|\d)|[²³])"
 FRACTION = re.compile(
