@@ -17,7 +17,7 @@ DEGREE = r"\s?\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![a-zA-Z]))"
 ATOM = r"(?:\d+(?:\.\d+)?|\([^()]{1,80}\)|\\[a-zA-Z]+|[a-zA-Z])"
 FUNCTION = r"arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|exp|ln|log"
 GREEK = r"\\(?:pi|alpha|beta|theta|lambda|mu|phi|omega)(?![a-zA-Z])"
-STOPS = " .,;:=!\t"
+STOPS = " .,;:\t"
 LEAD = (
     r"(?i:(?:the\s)?(?:final\s|correct\s)?(?:answer|solution|result)\s?(?:is\s?:?|:|=)"
     r"|(?:approximately|approx\.?|about|roughly|around)(?=[\s}]))"
@@ -198,7 +198,7 @@ def clean(text: str) -> str:
         text = re.sub(rf"({ATOM}){DEGREE}", r"(\\frac{\\pi \1}{180})", text)
     for pattern, replacement in RULES:
         text = pattern.sub(replacement, text)
-    return text.lstrip(" =:").rstrip(STOPS) if not text.endswith("!") else text.lstrip(" =:")
+    return text.lstrip(" =:").rstrip(STOPS)
 
 
 def readings(text: str) -> Sequence[str]:

@@ -78,6 +78,7 @@ rather actually unknown undefined mistake guess i we it because since
 """
 TURNING = frozenset(_TURNING.split())
 """Words that turn or change what stands before them, so that it cannot be taken without them."""
+FOREIGN_TURNING = re.compile("[不非否错无未负零半]|大于|小于|多于|少于|以上|以下|至|到|左右|分之")
 _HARMLESS = """
 the a an of in per total each long approximately square exactly altogether away tall wide high
 deep old
@@ -263,6 +264,7 @@ def ratio_of_units(gold: tuple[str, ...], answer: tuple[str, ...]) -> Fraction |
 def _turns(words: tuple[str, ...]) -> bool:
     return any(
         word.casefold() in TURNING
+        or FOREIGN_TURNING.search(word)
         or word.casefold() in SMALL
         or word in SCALES
         or {word.casefold(), singular(word.casefold())} & PARTS.keys()

@@ -8,9 +8,7 @@ from typing import Any
 import math_verify
 
 from p2o.verifiers.math_compare import Verdict
-
-Judged = tuple[Verdict | None, str]
-"""A verdict, None where no answer was found, and the answer."""
+from p2o.verifiers.math_verify_alone import Judged
 
 # Deadlines are the pool's. The library warns that its own, which are alarms, are off.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
