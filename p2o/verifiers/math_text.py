@@ -194,6 +194,8 @@ def clean(text: str) -> str:
         ['10 080', '(1,2)', '5 \\mathrm{km}']
     """
     text = to_ascii(text).strip().strip('"')
+    # One stop; three are a decimal that goes on.
+    text = text[:-1] if text.endswith((".", ",", ";")) and text[-2:-1] != "." else text
     if TRIGONOMETRIC.search(text):
         text = re.sub(rf"({ATOM}){DEGREE}", r"(\\frac{\\pi \1}{180})", text)
     for pattern, replacement in RULES:
