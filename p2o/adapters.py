@@ -8,12 +8,13 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from p2o.errors import UserError
+from p2o.hints import Count
 
 
 def add_lora(
     model: PreTrainedModel,
-    r: int = 16,
-    alpha: int = 32,
+    r: Count = 16,
+    alpha: Count = 32,
     target_modules: str | Sequence[str] = "all-linear",
 ) -> Any:
     """Put low-rank matrices beside the weights and leave only these to be trained.

@@ -14,6 +14,7 @@ from torch.nn.utils import clip_grads_with_norm_
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
 from p2o.distributed import gather, maximum
+from p2o.hints import Count
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy, disable_dropout, response_mask
@@ -51,8 +52,8 @@ class P2OModule(LightningModule):
         temperature: float = 1.0,
         kl: KLPenalty | None = None,
         entropy_coefficient: float = 0.0,
-        chunk_tokens: int = 4096,
-        score_batch_size: int = 64,
+        chunk_tokens: Count = 4096,
+        score_batch_size: Count = 64,
         compile_backend: str | None = None,
     ) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import hydra
@@ -17,15 +18,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from p2o.adapters import save_policy
 from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint
 from p2o.checks import check
-from p2o.config import (
-    CONFIG_NAME,
-    USER_ERRORS,
-    build,
-    build_all,
-    call,
-    check_overrides,
-    conf_directory,
-)
+from p2o.config import CONFIG_NAME, USER_ERRORS, build, build_all, call, conf_directory
 from p2o.console import quieten_libraries
 from p2o.data.credit import CreditAssignment
 from p2o.data.datamodule import RolloutDataModule
@@ -37,14 +30,17 @@ from p2o.files import is_disk_full
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
+from p2o.overrides import check_overrides
 from p2o.planning import plan_from_config, print_plan
 from p2o.preemption import Preempted, StopWhenPreempted, install_handler
 from p2o.reflection.base import RemoteReflection
+from p2o.rehearsal import rehearse
 from p2o.report import print_report, write_summary
 from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
+from p2o.settings import TrainSettings
 from p2o.sharding import is_sharded, readable_weights, stop_other_ranks
 from p2o.verifiers import GuardedVerifier
 from p2o_callbacks import TrainingCollapsed
@@ -72,11 +68,15 @@ def train(config: DictConfig) -> float:
     if config.plan:
         print_plan(plan_from_config(config))
         return math.nan
+    rehearse(config)
     ckpt_path = config.ckpt_path
     if config.resume is not None:
         ckpt_path = newest_checkpoint(run_directory / "checkpoints")
     install_handler()
     seed_everything(config.seed, verbose=False)
+
+    # Before the policy, which may take minutes to load: a verifier may not work here.
+    judge = build(config.verifier, "verifier")
 
     # Policy, and the engine that samples from it.
     ledger = Ledger()
@@ -88,7 +88,6 @@ def train(config: DictConfig) -> float:
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
 
     # Prompts, and how they become scored groups.
-    judge = build(config.verifier, "verifier")
     verifier = call(GuardedVerifier, "verifier_guard", verifier=judge, **config.verifier_guard)
     runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
     # A search has a record of its own, from which it goes on when it is killed.
@@ -255,13 +254,13 @@ def _fail(error: Exception, status: int = 2) -> int:
 
 def main() -> None:
     """Entry point of ``p2o-train``."""
-    arguments = sys.argv[1:]
-    # Flags are Hydra's own: sweeps, help, or a look at the configuration.
-    if not any(argument.startswith("-") for argument in arguments):
-        try:
-            check_overrides(arguments)
-        except UserError as error:
-            sys.exit(_fail(error))
+    if "--version" in sys.argv[1:]:
+        print(f"p2o-train {version('p2o-rl')}")
+        return
+    try:
+        check_overrides(sys.argv[1:], CONFIG_NAME, TrainSettings)
+    except UserError as error:
+        sys.exit(_fail(error))
     hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=CONFIG_NAME)(
         _run
     )()

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from p2o.config import CONFIG_NAME, build, check_overrides, conf_directory
+from p2o.config import CONFIG_NAME, build, conf_directory
 from p2o.errors import UserError
 from p2o.models import load_policy
 from p2o.module import P2OModule
+from p2o.overrides import check_overrides
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers import GuardedVerifier
 
@@ -75,9 +75,6 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]
 
 
 def unknown_arguments(callee: Any, keys: set[str]) -> set[str]:
-    # A type written in C tells nothing of its arguments.
-    if callee is timedelta:
-        return keys - {"days", "hours", "minutes", "seconds"}
     parameters = inspect.signature(callee).parameters.values()
     if any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters):
         return set()

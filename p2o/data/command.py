@@ -15,11 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich.console import Console
 
-from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
+from p2o.config import CONFIG_NAME, USER_ERRORS, build, call
 from p2o.console import quieten_libraries
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
 from p2o.data.inspect import WIDTH, print_inspection, print_overlaps
@@ -27,7 +26,9 @@ from p2o.data.preparation import prepare
 from p2o.data.rows import cached_if_unreachable
 from p2o.errors import UserError
 from p2o.models import load_tokenizer
+from p2o.overrides import check_overrides, compose_config
 from p2o.rollout.rendering import ChatRenderer
+from p2o.settings import TrainSettings
 
 HELP = {
     "inspect": "how many prompts, how long, what is left out and why, and three as they are read",
@@ -98,13 +99,9 @@ def read_config(overrides: Sequence[str], folder: Path | None) -> DictConfig:
     Raises:
         UserError: There is no such folder, key, group or option.
     """
-    if folder is not None:
-        if not folder.is_dir():
-            raise UserError(f"--config-dir={folder}: no such folder (looked from {Path.cwd()})")
-        overrides = [*overrides, f"hydra.searchpath=['{folder.resolve()}']"]
-    check_overrides(overrides)
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-        return compose(CONFIG_NAME, overrides=list(overrides))
+    flags = [] if folder is None else [f"--config-dir={folder}"]
+    check_overrides([*overrides, *flags], CONFIG_NAME, TrainSettings)
+    return compose_config(overrides, CONFIG_NAME, folder)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from p2o.data.prompt import Prompt
 from p2o.data.rejected import Rejected, leave_out
 from p2o.data.rows import read_file, read_hub
 from p2o.errors import UserError
+from p2o.hints import Share
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Table:
     root: str | None = None
     file: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
-    max_rejected_share: float = 0.05
+    max_rejected_share: Share = 0.05
 
     def __post_init__(self) -> None:
         if (self.question is None) == (self.messages is None):

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from p2o.errors import UserError
+from p2o.hints import Count
 from p2o.prompts.assignment import Assigner
 from p2o.reflection.base import Reflection
 from p2o.reflection.phrasebook import load_phrases
@@ -35,7 +36,7 @@ class RandomTemplates:
         path: str | None = None,
         number: int = 8,
         max_phrases: int = 4,
-        minimum: int = 1,
+        minimum: Count = 1,
     ) -> None:
         for name, value in (("number", number), ("max_phrases", max_phrases)):
             if value < 1:

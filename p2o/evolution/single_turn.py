@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from p2o.evolution.adapter import reflective_record
+from p2o.hints import Count
 from p2o.prompts.assignment import Assigner
 from p2o.reflection.base import Reflection, ReflectionRequest
 from p2o.seeds import derive_seed
@@ -22,7 +23,7 @@ class SingleTurnReflection:
         minimum: Hard samples below which nothing is done.
     """
 
-    def __init__(self, reflection: Reflection, assigner: Assigner, minimum: int = 1) -> None:
+    def __init__(self, reflection: Reflection, assigner: Assigner, minimum: Count = 1) -> None:
         self.reflection, self.minimum = reflection, minimum
 
     def evolve(

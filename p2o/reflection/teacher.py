@@ -13,6 +13,7 @@ import httpx
 from p2o import retries
 from p2o.distributed import on_rank_zero
 from p2o.errors import UserError
+from p2o.hints import Count, NotNegative, Positive
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import RolloutEngine
@@ -52,9 +53,9 @@ class TeacherReflection:
         base_url: str,
         model: str,
         api_key_variable: str = "OPENAI_API_KEY",
-        temperature: float = 1.0,
-        max_tokens: int = 4096,
-        seconds: float = 120.0,
+        temperature: NotNegative = 1.0,
+        max_tokens: Count = 4096,
+        seconds: Positive = 120.0,
         attempts: int = 4,
         concurrency: int = 16,
     ) -> None:

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from p2o.errors import UserError
+from p2o.hints import Count
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.weights import copy_weights, fingerprint, whole_copy
@@ -34,7 +35,7 @@ class HFEngine:
         UserError: The model's generation config names no end token.
     """
 
-    def __init__(self, model: nn.Module, max_batch_size: int = 256) -> None:
+    def __init__(self, model: nn.Module, max_batch_size: Count = 256) -> None:
         self.model: Any = model
         self.max_batch_size = max_batch_size
         self.max_length = int(self.model.config.max_position_embeddings)

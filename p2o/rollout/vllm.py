@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from p2o.distributed import rank, world_size
 from p2o.errors import EngineError, UserError
+from p2o.hints import Count, Positive
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
 from p2o.rollout.pushed import PushedEngine
@@ -30,10 +31,10 @@ ENVIRONMENT = {
 def vllm_engine(
     model: PreTrainedModel,
     dtype: str | None = None,
-    max_length: int | None = None,
+    max_length: Count | None = None,
     memory_share: float = 0.4,
     sleep: bool = True,
-    probe_bound: float = 0.1,
+    probe_bound: Positive = 0.1,
     options: dict[str, Any] | None = None,
 ) -> PushedEngine:
     """The engine of ``rollout=vllm``.

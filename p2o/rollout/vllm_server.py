@@ -25,6 +25,7 @@ from transformers import PreTrainedModel
 
 from p2o.distributed import on_rank_zero
 from p2o.errors import EngineError, UserError
+from p2o.hints import Count, Positive
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
 from p2o.rollout.pushed import PushedEngine
@@ -40,9 +41,9 @@ def vllm_server_engine(
     model: PreTrainedModel,
     urls: Sequence[str],
     folder: str | None = None,
-    concurrency: int = 128,
-    seconds: float = 1800.0,
-    probe_bound: float = 0.1,
+    concurrency: Count = 128,
+    seconds: Positive = 1800.0,
+    probe_bound: Positive = 0.1,
 ) -> PushedEngine:
     """The engine of ``rollout=vllm_server``.
 
