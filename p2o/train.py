@@ -25,7 +25,7 @@ from p2o.data.datamodule import RolloutDataModule
 from p2o.data.experience import ExperienceBuilder
 from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
-from p2o.errors import EngineError, PeerError, UserError
+from p2o.errors import EngineError, PeerError, UserError, located
 from p2o.files import is_disk_full
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
@@ -158,7 +158,8 @@ def train(config: DictConfig) -> float:
         if isinstance(reflection, RemoteReflection):
             reflection = JournaledReflection(reflection, journal)
         reflection = MeteredReflection(reflection, ledger)
-        reflection.bind(search_engine, renderer)
+        with located("reflection"):
+            reflection.bind(search_engine, renderer)
         assigner = build(config.assignment, "assignment")
         evolver = build(
             config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner

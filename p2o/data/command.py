@@ -24,7 +24,7 @@ from p2o.data.contamination import Contamination, Overlap, find_overlaps
 from p2o.data.inspect import WIDTH, print_inspection, print_overlaps
 from p2o.data.preparation import prepare
 from p2o.data.rows import cached_if_unreachable
-from p2o.errors import UserError
+from p2o.errors import UserError, located
 from p2o.models import load_tokenizer
 from p2o.overrides import check_overrides, compose_config
 from p2o.rollout.rendering import ChatRenderer
@@ -42,7 +42,7 @@ def inspect(config: DictConfig, console: Console) -> None:
     Raises:
         UserError: ``p2o-train`` would refuse them, too.
     """
-    with cached_if_unreachable():
+    with cached_if_unreachable(), located("model"):
         tokenizer = load_tokenizer(config.model.path)
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
     split = prepare(config, renderer, build(config.verifier, "verifier"))
@@ -65,7 +65,9 @@ def contamination(config: DictConfig, console: Console, output: Path | None = No
         raise UserError(
             "data.contamination: no benchmark to compare with; add one, data/contamination=paper"
         )
-    train = build(config.data.source, "data.source").load(config.seed).train
+    source = build(config.data.source, "data.source")
+    with located("data.source"):
+        train = source.load(config.seed).train
     benchmarks = what.benchmarks()
     found = find_overlaps(train, benchmarks, what.words, what.share)
     print_overlaps(train, benchmarks, found, console)

@@ -40,7 +40,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return builder.as_dataset(split="train").to_list()
     except (DatasetGenerationError, ValueError) as error:
         raise UserError(
-            f"data.source.path={path}: cannot be read as {kind} ({error.__cause__ or error})"
+            f"path={path}: cannot be read as {kind} ({error.__cause__ or error})"
         ) from error
 
 
@@ -48,16 +48,16 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in FORMATS)
         if not files:
-            raise UserError(f"data.source.path={path}: no {', '.join(FORMATS)} files in it")
+            raise UserError(f"path={path}: no {', '.join(FORMATS)} files in it")
     else:
         files = [path]
     for file in files:
         if not file.is_file():
-            raise UserError(f"data.source.path={file}: no such file (looked from {Path.cwd()})")
+            raise UserError(f"path={file}: no such file (looked from {Path.cwd()})")
         if file.suffix not in FORMATS:
-            raise UserError(f"data.source.path={file}: give one of {', '.join(FORMATS)}")
+            raise UserError(f"path={file}: give one of {', '.join(FORMATS)}")
         if file.stat().st_size == 0:
-            raise UserError(f"data.source.path={file}: the file is empty")
+            raise UserError(f"path={file}: the file is empty")
     return files
 
 
@@ -75,7 +75,7 @@ def read_hub(path: str, name: str | None, split: str) -> Sequence[Mapping[str, A
             return datasets.load_dataset(path, name, split=split).to_list()
     except (OSError, DatasetGenerationError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"data.source.path={path}: no file, and not to be had from the hub "
+            f"path={path}: no file, and not to be had from the hub "
             f"({str(error).splitlines()[0]}); give a local .json, .jsonl, .parquet or .csv file"
         ) from error
 

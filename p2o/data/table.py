@@ -56,22 +56,20 @@ class Table:
 
     def __post_init__(self) -> None:
         if (self.question is None) == (self.messages is None):
-            raise UserError("data.source: give question or messages, and not both")
+            raise UserError("give question or messages, and not both")
         try:
             _fields(self.question or "")
         except ValueError as error:
             raise UserError(
-                f"data.source.question={self.question!r}: {error}; write columns in braces"
+                f"question={self.question!r}: {error}; write columns in braces"
             ) from error
         try:
             groups = re.compile(self.answer_pattern or "()").groups
         except re.error as error:
-            raise UserError(
-                f"data.source.answer_pattern={self.answer_pattern!r}: {error}"
-            ) from error
+            raise UserError(f"answer_pattern={self.answer_pattern!r}: {error}") from error
         if groups == 0:
             raise UserError(
-                f"data.source.answer_pattern={self.answer_pattern!r}: it has no group; put "
+                f"answer_pattern={self.answer_pattern!r}: it has no group; put "
                 "parentheses around the answer"
             )
 
@@ -86,8 +84,8 @@ class Table:
             rejected,
             len(prompts) + len(rejected),
             self.max_rejected_share,
-            f"data.source: rows of {self.location} that cannot be used",
-            "data.source.max_rejected_share",
+            f"rows of {self.location} that cannot be used",
+            "max_rejected_share",
         )
         unique = list({prompt.id: prompt for prompt in prompts}.values())
         if len(unique) < len(prompts):
@@ -107,7 +105,7 @@ class Table:
         """
         rows = [_renamed(row, self.rename) for row in self._rows()]
         if not rows:
-            raise UserError(f"data.source.path={self.location}: there are no rows in it")
+            raise UserError(f"path={self.location}: there are no rows in it")
         self._check_columns(rows[0])
         prompts: list[Prompt] = []
         rejected: list[Rejected] = []
@@ -156,7 +154,7 @@ class Table:
         for key, column in self._columns():
             if column not in row:
                 raise UserError(
-                    f"data.source.{key}: no column '{column}' in {self.location}; "
+                    f"{key}: no column '{column}' in {self.location}; "
                     f"it has {', '.join(sorted(row))}"
                 )
 

@@ -64,16 +64,16 @@ class GepaEvolution:
             ("dev_size", dev_size),
         ):
             if size < 1:
-                raise UserError(f"evolution.{name}={size}: give at least 1")
+                raise UserError(f"{name}={size}: give at least 1")
         if minimum < 2:
             raise UserError(
-                f"evolution.minimum={minimum}: give at least 2, since train and dev need one each"
+                f"minimum={minimum}: give at least 2, since train and dev need one each"
             )
         size = dev_part(minimum, dev_size)
         least = Budget(resolve_budget(budget, size), minibatch_size, size)
         if least.calls < least.smallest:
             raise UserError(
-                f"evolution.budget={budget}: even for {minimum} hard samples the seed, one "
+                f"budget={budget}: even for {minimum} hard samples the seed, one "
                 f"proposal and its acceptance take {least.smallest} metric calls, so give no less"
             )
         self.reflection, self.assigner, self.budget = reflection, assigner, budget
@@ -96,7 +96,7 @@ class GepaEvolution:
         budget = Budget(resolve_budget(self.budget, len(dev)), self.minibatch_size, len(dev))
         if budget.calls < budget.smallest:
             logger.warning(
-                "evolution.budget=%s: %d metric calls cannot pay for the seed, one proposal and "
+                "budget=%s: %d metric calls cannot pay for the seed, one proposal and "
                 "its acceptance on %d dev samples, which take %d; no search",
                 self.budget,
                 budget.calls,

@@ -40,8 +40,8 @@ class RandomTemplates:
     ) -> None:
         for name, value in (("number", number), ("max_phrases", max_phrases)):
             if value < 1:
-                raise UserError(f"evolution.evolver.{name}={value}: give at least 1")
-        self.phrases = load_phrases(path, "evolution.evolver.path")
+                raise UserError(f"{name}={value}: give at least 1")
+        self.phrases = load_phrases(path)
         self.number, self.max_phrases, self.minimum = number, max_phrases, minimum
 
     def evolve(

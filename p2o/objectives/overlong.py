@@ -29,7 +29,7 @@ class Overlong:
 
     def __post_init__(self) -> None:
         if not 0 <= self.punished_share <= 1:
-            raise UserError(f"algorithm.overlong.punished_share={self.punished_share}: give 0 to 1")
+            raise UserError(f"punished_share={self.punished_share}: give 0 to 1")
 
     def punishment(self, lengths: Tensor) -> Tensor:
         """What to add to rewards.

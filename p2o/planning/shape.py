@@ -88,7 +88,7 @@ def read_config(path: str) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(**pretrained_source(path))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"model.path={path}: no config.json to be had ({str(error).splitlines()[0]}); give a "
+            f"path={path}: no config.json to be had ({str(error).splitlines()[0]}); give a "
             "folder that holds one"
         ) from error
 
@@ -106,7 +106,7 @@ def meta_model(config: Any, dtype: torch.dtype = torch.float32) -> Any:
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=dtype)
     except ValueError as error:
-        raise UserError(f"model.path: {str(error).splitlines()[0]}") from error
+        raise UserError(f"path: {str(error).splitlines()[0]}") from error
 
 
 def shape_of(model: Any) -> ModelShape:

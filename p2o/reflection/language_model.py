@@ -79,7 +79,7 @@ class PolicyReflection:
             if len(request.records) <= 1:
                 logger.warning(
                     "no reflection on a template of %d characters: its meta-prompt has %d tokens "
-                    "with a single record, over reflection.max_prompt_tokens=%d",
+                    "with a single record, over max_prompt_tokens=%d",
                     len(request.template),
                     len(ids),
                     self.max_prompt_tokens,

@@ -61,7 +61,7 @@ class TeacherReflection:
     ) -> None:
         for name, number in (("attempts", attempts), ("concurrency", concurrency)):
             if number < 1:
-                raise UserError(f"reflection.{name}={number}: give at least 1")
+                raise UserError(f"{name}={number}: give at least 1")
         self.base_url, self.model, self.api_key_variable = base_url, model, api_key_variable
         self.temperature, self.max_tokens = temperature, max_tokens
         self.seconds, self.attempts, self.concurrency = seconds, attempts, concurrency
@@ -79,20 +79,20 @@ class TeacherReflection:
                 response = client.get("/models")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise UserError(
-                f"reflection.base_url={self.base_url}: no answer ({type(error).__name__}: {error});"
+                f"base_url={self.base_url}: no answer ({type(error).__name__}: {error});"
                 " start the server or give the address where its API begins, say https://host/v1"
             ) from error
         if response.status_code in (401, 403):
             state = "is set but not accepted" if self._key() else "is not set"
             raise UserError(
-                f"reflection.base_url={self.base_url}: answered {response.status_code} and the "
+                f"base_url={self.base_url}: answered {response.status_code} and the "
                 f"environment variable {self.api_key_variable} {state}; put a valid key there or "
-                "name another variable in reflection.api_key_variable"
+                "name another variable in api_key_variable"
             )
         # Some servers do not list their models.
         if not response.is_success and response.status_code != 404:
             logger.warning(
-                "reflection.base_url=%s answered %d to GET /models; going on all the same",
+                "base_url=%s answered %d to GET /models; going on all the same",
                 self.base_url,
                 response.status_code,
             )
@@ -114,7 +114,7 @@ class TeacherReflection:
         if templates and self._failed_batches == 2:
             logger.warning(
                 "all reflections of the last two batches failed; training goes on, but evolution "
-                "finds nothing new until reflection.base_url=%s serves reflection.model=%s",
+                "finds nothing new until base_url=%s serves model=%s",
                 self.base_url,
                 self.model,
             )

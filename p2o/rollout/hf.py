@@ -130,7 +130,7 @@ def end_ids(model: Any) -> list[int]:
     ends = model.generation_config.eos_token_id
     if ends is None or ends == []:
         raise UserError(
-            "model: its generation config has no eos_token_id, so no completion would ever "
+            "the model's generation config has no eos_token_id, so no completion would ever "
             "end; set `generation_config.eos_token_id` and save the model"
         )
     return [ends] if isinstance(ends, int) else list(ends)

@@ -37,7 +37,7 @@ class ChatRenderer:
     ) -> None:
         if not tokenizer.chat_template:
             raise UserError(
-                f"model: the tokenizer of '{tokenizer.name_or_path}' has no chat template; "
+                f"the tokenizer of '{tokenizer.name_or_path}' has no chat template; "
                 "use an instruction-tuned model or set `tokenizer.chat_template` and save it"
             )
         self.tokenizer = tokenizer

@@ -52,7 +52,7 @@ def vllm_engine(
         UserError: vLLM is not installed, or a setting is out of its range.
     """
     if not 0 < memory_share < 1:
-        raise UserError(f"rollout.memory_share={memory_share}: give a share between 0 and 1")
+        raise UserError(f"memory_share={memory_share}: give a share between 0 and 1")
     backend = VLLMBackend(model, dtype, max_length, memory_share, sleep, dict(options or {}))
     return PushedEngine(backend, model, probe_bound)
 
@@ -196,7 +196,7 @@ def _import_vllm() -> Any:
     try:
         return importlib.import_module("vllm")
     except ImportError as error:
-        raise UserError(f"rollout=vllm needs vLLM ({error}); 'pip install p2o-rl[vllm]'") from error
+        raise UserError(f"needs vLLM ({error}); 'pip install p2o-rl[vllm]'") from error
 
 
 def _completion(output: Any, sampling: SamplingParameters) -> Completion:

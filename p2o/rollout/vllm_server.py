@@ -60,7 +60,7 @@ def vllm_server_engine(
         UserError: A server does not answer, or cannot be given weights.
     """
     if not urls:
-        raise UserError("rollout.urls: give the address of at least one server")
+        raise UserError("urls: give the address of at least one server")
     backend = VLLMServers(end_ids(model), list(urls), folder, concurrency, seconds)
     return PushedEngine(backend, model, probe_bound)
 
@@ -232,7 +232,7 @@ def _parts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]
 
 def _preflight(server: httpx.Client) -> dict[str, Any]:
     """The server's model; finds out whether it can be given weights."""
-    name = f"rollout.urls: {server.base_url}"
+    name = f"urls: {server.base_url}"
     try:
         models = server.get("/v1/models", timeout=PREFLIGHT_SECONDS)
         transfer = server.post(

@@ -35,14 +35,14 @@ class Composite:
         self, parts: Mapping[str, Mapping[str, Any]], gate: Verifier | str | None = None
     ) -> None:
         if not parts:
-            raise UserError("verifier.parts: give at least one verifier")
+            raise UserError("parts: give at least one verifier")
         self.verifiers: dict[str, Verifier] = {}
         weights: dict[str, float] = {}
         for name, part in parts.items():
             if set(part) != {"verifier", "weight"}:
-                raise UserError(f"verifier.parts.{name}: give verifier and weight, nothing else")
+                raise UserError(f"parts.{name}: give verifier and weight, nothing else")
             if not part["weight"] > 0:
-                raise UserError(f"verifier.parts.{name}.weight={part['weight']}: give more than 0")
+                raise UserError(f"parts.{name}.weight={part['weight']}: give more than 0")
             self.verifiers[name], weights[name] = part["verifier"], part["weight"]
         self.shares = {name: weight / sum(weights.values()) for name, weight in weights.items()}
         self.gate = Found(gate) if isinstance(gate, str) else gate
@@ -95,7 +95,7 @@ class Found:
         try:
             self.pattern = re.compile(pattern, re.DOTALL)
         except re.error as error:
-            raise UserError(f"verifier.gate={pattern!r}: {error}") from error
+            raise UserError(f"{pattern!r} is no regular expression ({error})") from error
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""

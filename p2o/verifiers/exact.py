@@ -50,9 +50,9 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"verifier.pattern={pattern!r}: {error}") from error
+        raise UserError(f"pattern={pattern!r}: {error}") from error
     if compiled.groups < 1:
-        raise UserError(f"verifier.pattern={pattern!r}: put the answer into a group, (...)")
+        raise UserError(f"pattern={pattern!r}: put the answer into a group, (...)")
     return compiled
 
 

@@ -26,7 +26,7 @@ class External:
     def __init__(self, function: str | Callable[..., Any]) -> None:
         self.function = _load(function) if isinstance(function, str) else function
         if not callable(self.function):
-            raise UserError(f"verifier.function={function}: it cannot be called")
+            raise UserError(f"function={function}: it cannot be called")
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`."""
@@ -75,5 +75,5 @@ def _load(path: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"verifier.function={path}: cannot be imported ({error}); give module:name"
+            f"function={path}: cannot be imported ({error}); give module:name"
         ) from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from p2o.data.prompt import Prompt
-from p2o.errors import EngineError, UserError
+from p2o.errors import EngineError, UserError, located
 from p2o.hints import Count
 from p2o.verifiers.base import Score, Status, Verifier
 
@@ -39,7 +39,7 @@ class GuardedVerifier:
         self, verifier: Verifier, max_error_share: float = 0.02, window: Count = 500
     ) -> None:
         if not 0 <= max_error_share <= 1:
-            raise UserError(f"verifier_guard.max_error_share={max_error_share}: give 0 to 1")
+            raise UserError(f"max_error_share={max_error_share}: give 0 to 1")
         self.verifier, self.max_error_share = verifier, max_error_share
         self.counts: Counter[Status] = Counter()
         self._recent: deque[bool] = deque(maxlen=window)
@@ -64,7 +64,8 @@ class GuardedVerifier:
 
     def _score_all(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         try:
-            scores = self.verifier.score(responses, prompts)
+            with located("verifier"):
+                scores = self.verifier.score(responses, prompts)
         except STOPPING:
             raise
         # A verifier may be anybody's code and throw anything; the batch is tried one by one.
@@ -83,7 +84,8 @@ class GuardedVerifier:
     def _score_one(self, response: str, prompt: Prompt) -> Score:
         fail = partial(Score, 0.0, Status.ERROR, None)
         try:
-            [score] = self.verifier.score([response], [prompt])
+            with located("verifier"):
+                [score] = self.verifier.score([response], [prompt])
         except STOPPING:
             raise
         except Exception as error:  # See above.

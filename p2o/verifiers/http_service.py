@@ -72,9 +72,9 @@ class HttpService:
         try:
             failures = self._ask([], [])
         except (EngineError, httpx.InvalidURL) as error:
-            raise UserError(f"verifier.url={self.url}: {error}") from error
+            raise UserError(f"url={self.url}: {error}") from error
         if failures:
-            raise UserError(f"verifier.url={self.url}: {failures[0].detail}")
+            raise UserError(f"url={self.url}: {failures[0].detail}")
 
     def _ask(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         content = json.dumps(
@@ -92,7 +92,7 @@ class HttpService:
             return self._read(reply, len(responses))
         reason = f"the service answers {reply.status_code}"
         if reply.status_code < 500 and reply.status_code not in retries.BUSY:
-            raise UserError(f"verifier.url={self.url}: {reason} {reply.text[:200]!r}")
+            raise UserError(f"url={self.url}: {reason} {reply.text[:200]!r}")
         return _failures(Status.ERROR, reason, responses)
 
     def _read(self, reply: httpx.Response, expected: int) -> list[Score]:
@@ -101,12 +101,12 @@ class HttpService:
             number = len(scores)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"verifier.url={self.url}: answers {reply.text[:80]!r}; it must be an object with "
+                f"url={self.url}: answers {reply.text[:80]!r}; it must be an object with "
                 "scores, a list"
             ) from error
         if number != expected:
             raise UserError(
-                f"verifier.url={self.url}: gave {number} scores for {expected} responses; it must "
+                f"url={self.url}: gave {number} scores for {expected} responses; it must "
                 "give one for each, in order"
             )
         return [to_score(score) for score in scores]

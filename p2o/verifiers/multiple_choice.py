@@ -48,7 +48,7 @@ class MultipleChoice:
 
     def __init__(self, choices: int = 4, first_index: int | None = None) -> None:
         if not 2 <= choices <= MOST:
-            raise UserError(f"verifier.choices={choices}: give 2 to {MOST}")
+            raise UserError(f"choices={choices}: give 2 to {MOST}")
         self.letters, self.first_index = "ABCDEFGHIJ"[:choices], first_index
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
@@ -62,7 +62,7 @@ class MultipleChoice:
             None
             if self._golds(prompt)
             else f"the gold answer {prompt.gold[:80]!r} is no {kind} of {self.letters}; set "
-            "verifier.choices and verifier.first_index"
+            "choices and first_index"
             for prompt in prompts
         ]
 

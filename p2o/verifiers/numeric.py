@@ -67,7 +67,7 @@ class Numeric:
             ("relative_tolerance", relative_tolerance),
         ):
             if not 0 <= value < math.inf:
-                raise UserError(f"verifier.{name}={value}: give 0 or a positive number")
+                raise UserError(f"{name}={value}: give 0 or a positive number")
         self.absolute_tolerance, self.relative_tolerance = absolute_tolerance, relative_tolerance
         self.percent_as_hundredth = percent_as_hundredth
 
@@ -91,7 +91,7 @@ class Numeric:
             return Score(0.0, Status.ERROR, detail=f"no number in gold {prompt.gold[:80]!r}")
         answer = last_match(self.pattern, response)
         if answer is None:
-            return Score(0.0, Status.NO_ANSWER, detail="nothing matches verifier.pattern")
+            return Score(0.0, Status.NO_ANSWER, detail="nothing matches the pattern")
         number = read_number(answer, self.percent_as_hundredth)
         if number is None:
             return Score(0.0, Status.PARSE_ERROR, answer.strip()[:LONGEST], "no number in it")
