@@ -18,6 +18,7 @@ from p2o.hints import Count
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy, disable_dropout, response_mask
+from p2o.schedulers import go_on, schedule_length
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o_callbacks.collapse import gradient_norm
 
@@ -32,7 +33,7 @@ class P2OModule(LightningModule):
         policy_loss: The loss.
         optimizer: Makes the optimiser from parameters.
         scheduler: Makes a learning-rate scheduler, stepped every update, from the optimiser and the
-            number of updates; None keeps the rate.
+            number of updates or, under a `RolloutBudget`, of rollouts; None keeps the rate.
         temperature: At which training responses are sampled.
         kl: What divergence from the reference policy costs, for batches that have its
             log-probabilities.
@@ -171,9 +172,13 @@ class P2OModule(LightningModule):
         optimizer = self.make_optimizer(trained)
         if self.make_scheduler is None:
             return optimizer
-        updates = int(self.trainer.estimated_stepping_batches)
-        scheduler = self.make_scheduler(optimizer, num_training_steps=updates)
+        length = schedule_length(self.trainer)
+        scheduler = self.make_scheduler(optimizer, num_training_steps=length)
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Move the schedule on, by updates or by rollouts."""
+        go_on(scheduler, self.trainer)
 
     @torch.no_grad()
     def score_responses(

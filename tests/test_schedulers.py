@@ -1,11 +1,18 @@
 """Schedules are those of transformers, over the share of updates that is to warm up."""
 
+import math
+
 import pytest
 import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from torch.utils.data import DataLoader
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
+from p2o.errors import UserError
+from p2o.module import P2OModule
 from p2o.optimizers import muon
 from p2o.schedulers import cosine, linear, warmup_then_constant
+from p2o_callbacks import RolloutBudget
 
 
 def rates(make, updates, lr=0.5):
@@ -78,3 +85,88 @@ def test_a_schedule_drives_all_parts_of_an_optimizer_and_goes_on_after_a_resume(
         part.load_state_dict(other.state_dict())
     assert first_half + run(resumed, 5) == expected
     assert all(map(torch.equal, resumed[0], whole[0]))
+
+
+class Rolling(LightningDataModule):
+    """Three updates an epoch, each of rollouts as given."""
+
+    def __init__(self, rollouts, spent):
+        super().__init__()
+        self.rollouts, self.training_rollouts = iter(rollouts), spent
+
+    def train_dataloader(self):
+        return DataLoader(torch.arange(3))  # type: ignore[arg-type]
+
+
+class Scheduled(LightningModule):
+    """Notes the rate of each update; optimiser and schedule are those of `P2OModule`."""
+
+    configure_optimizers = P2OModule.configure_optimizers
+    lr_scheduler_step = P2OModule.lr_scheduler_step
+
+    def __init__(self, schedule):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.make_optimizer = lambda named: torch.optim.SGD([p for _, p in named], lr=1.0)
+        self.make_scheduler, self.rates = schedule, []
+
+    def training_step(self, batch, batch_index):
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data.training_rollouts += next(data.rollouts)
+        [group] = self.trainer.optimizers[0].param_groups
+        self.rates.append(group["lr"])
+        return self.weight.sum()
+
+
+def fit(folder, schedule, rollouts=(), budget=None, spent=0, checkpoint=None, **options):
+    module, data = Scheduled(schedule), Rolling(rollouts, spent)
+    trainer = Trainer(
+        accelerator="cpu",
+        callbacks=[] if budget is None else [RolloutBudget(budget)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        **options,
+    )
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    return trainer, module.rates
+
+
+@pytest.mark.parametrize("epochs", [-1, 1000])
+def test_a_schedule_is_laid_over_the_rollout_budget(tmp_path, epochs):
+    """A search after the third update spends as much as two updates, and counts."""
+    rollouts = (10, 10, 10, 30, 10, 10, 10, 10)
+    _, found = fit(tmp_path, cosine, rollouts, 100, max_epochs=epochs)
+    half = [0.5 * (1 + math.cos(math.pi * (spent - 5) / 95)) for spent in (10, 20, 30, 60, 70, 80)]
+    assert found == pytest.approx([0.0, *half, 0.5 * (1 + math.cos(math.pi * 85 / 95))])
+
+
+@pytest.mark.parametrize(("schedule", "last"), [(linear, 0.1 / 0.95), (warmup_then_constant, 1.0)])
+def test_every_schedule_ends_with_the_budget(tmp_path, schedule, last):
+    _, found = fit(tmp_path, schedule, [10] * 10, 100, max_epochs=-1)
+    assert len(found) == 10
+    assert found[-1] == pytest.approx(last)
+
+
+def test_a_run_with_an_end_and_no_budget_is_scheduled_by_updates(tmp_path):
+    _, found = fit(tmp_path, linear, [1] * 6, max_epochs=2)
+    assert found == pytest.approx([1 - update / 6 for update in range(6)])
+
+
+def test_a_run_with_neither_is_refused_in_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"^a run without an end has no length .*max_epochs") as no:
+        fit(tmp_path, linear, max_epochs=-1)
+    assert "\n" not in str(no.value)
+
+
+def test_a_resumed_run_goes_on_with_the_rate_that_its_budget_says(tmp_path):
+    _, whole = fit(tmp_path, cosine, [10] * 10, 100, max_epochs=-1)
+    stopped, first = fit(tmp_path, cosine, [10] * 10, 100, max_epochs=1)
+    stopped.save_checkpoint(tmp_path / "one.ckpt")
+
+    _, rest = fit(
+        tmp_path, cosine, [10] * 7, 100, 30, checkpoint=tmp_path / "one.ckpt", max_epochs=-1
+    )
+    assert first + rest == pytest.approx(whole)
