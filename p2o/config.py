@@ -10,6 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from p2o.errors import UserError, located
+from p2o.sweeps import job_folder
 from p2o.validation import OWN, find_target, part_problems, refuse
 from p2o_callbacks.errors import ConfigurationError
 
@@ -17,6 +18,9 @@ USER_ERRORS = (UserError, ConfigurationError)
 """What a command-line program shows in one line: p2o's own errors and the callbacks'."""
 CONFIG_NAME = "train"
 """The primary configuration of ``p2o-train``."""
+
+# For the configuration's own use: ${p2o.job_folder:...}
+OmegaConf.register_new_resolver("p2o.job_folder", job_folder, replace=True)
 
 
 def conf_directory() -> Path:
