@@ -68,6 +68,11 @@ class StepCheckpoint(ModelCheckpoint):
     def __init__(self, *, filename: FileName | None = None, **more: Any) -> None:
         super().__init__(filename=filename, **more)
 
+    @property
+    def state_key(self) -> str:
+        """Lightning's, with the file's name: there may be several that save at the same times."""
+        return f"{super().state_key}{{'filename': {self.filename!r}}}"
+
     def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
         """Save as Lightning would, but not after the last update."""
         if not _epoch_is_ending(trainer):

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from p2o.checkpointing import read_header
 from p2o.distributed import launched_from_outside
 from p2o.errors import UserError
+from p2o.planning.devices import find_device
 from p2o.settings import TrainSettings
 from p2o.validation import Takes, refuse, section_problems
 
@@ -50,8 +51,29 @@ def check(config: DictConfig) -> None:
             f"mining.threshold={threshold} is above data.group_size={data.group_size}, so every "
             f"sample would be hard; give at most {data.group_size}"
         )
+    if config.planning.device is not None:
+        find_device(config.planning.device)
     _check_resume(config)
     _check_ranks(config)
+
+
+def check_interval(config: DictConfig, batches: int) -> None:
+    """Refuse an evaluation after more training steps than an epoch has.
+
+    Args:
+        config: Of the run.
+        batches: Training steps of an epoch.
+
+    Raises:
+        UserError: Names the key and the number.
+    """
+    interval = config.trainer.get("val_check_interval")
+    of_epoch = config.trainer.get("check_val_every_n_epoch", 1) is not None
+    if isinstance(interval, int) and of_epoch and interval > batches:
+        raise UserError(
+            f"trainer.val_check_interval={interval}: an epoch has {batches} steps; give no more, "
+            "or null for an evaluation at its end"
+        )
 
 
 def _check_ranks(config: DictConfig) -> None:

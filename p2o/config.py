@@ -14,8 +14,8 @@ from p2o.sweeps import job_folder
 from p2o.validation import OWN, find_target, part_problems, refuse
 from p2o_callbacks.errors import ConfigurationError
 
-USER_ERRORS = (UserError, ConfigurationError)
-"""What a command-line program shows in one line: p2o's own errors and the callbacks'."""
+USER_ERRORS = (UserError, ConfigurationError, MisconfigurationException)
+"""What a command-line program shows in one line: p2o's own errors, the callbacks', Lightning's."""
 CONFIG_NAME = "train"
 """The primary configuration of ``p2o-train``."""
 

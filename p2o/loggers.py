@@ -10,15 +10,24 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from p2o.files import written_whole
+from p2o.hints import Count
 
 
 class MetricsTable(CSVLogger):
     """Lightning's CSV logger, which goes on with the table of a run resumed in the same folder.
 
     Rows from the step of the first new row on are those of work that was lost and is done again.
+
+    Args:
+        arguments: See `CSVLogger`.
+        flush_logs_every_n_steps: How often the file is written.
+        more: See `CSVLogger`.
     """
 
     _begun = False
+
+    def __init__(self, *arguments: Any, flush_logs_every_n_steps: Count = 100, **more: Any) -> None:
+        super().__init__(*arguments, flush_logs_every_n_steps=flush_logs_every_n_steps, **more)
 
     @property
     @rank_zero_experiment

@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from p2o.adapters import save_policy
 from p2o.checkpointing import AtomicCheckpointIO, newest_checkpoint
-from p2o.checks import check
+from p2o.checks import check, check_interval
 from p2o.config import CONFIG_NAME, USER_ERRORS, build, build_all, call, conf_directory
 from p2o.console import quieten_libraries
 from p2o.data.credit import CreditAssignment
@@ -120,6 +120,7 @@ def train(config: DictConfig) -> float:
         config.trainer.get("accumulate_grad_batches", 1),
         config.algorithm.sampling_rounds,
     )
+    check_interval(config, sizes.mini_batches(len(prompts.train)) * sizes.micro_batches)
     builder = ExperienceBuilder(
         sizes,
         CreditAssignment(

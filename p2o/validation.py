@@ -188,8 +188,19 @@ def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Probl
     plain = value
     if isinstance(value, DictConfig | ListConfig):
         plain = OmegaConf.to_container(value, resolve=True)
-    if not fits(plain, hint):
+    if _is_too_large(plain):
+        yield Problem(path, f"{path}={show(plain)}: give whole numbers below 2**63")
+    elif not fits(plain, hint):
         yield Problem(path, f"{path}={show(plain)}: give {describe(hint)}")
+
+
+def _is_too_large(value: Any) -> bool:
+    """Whether there is a whole number that libraries written in C cannot hold."""
+    if isinstance(value, dict):
+        return any(map(_is_too_large, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_too_large, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _is_part(hint: Any) -> bool:

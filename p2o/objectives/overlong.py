@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from p2o.errors import UserError
+from p2o.hints import Count
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Overlong:
         UserError: `punished_share` is no share.
     """
 
-    max_tokens: int
+    max_tokens: Count
     mask: bool = False
     punished_share: float = 0.0
 

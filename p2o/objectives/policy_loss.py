@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from p2o.errors import UserError
+from p2o.hints import Count
 from p2o.objectives.aggregation import Aggregation, aggregate
 
 LOG_RATIO_LIMIT = 20.0
@@ -29,7 +30,7 @@ class PolicyLoss(ABC):
     """
 
     aggregation: Aggregation = "token-mean"
-    constant_length: int | None = None
+    constant_length: Count | None = None
 
     def __post_init__(self) -> None:
         if self.aggregation not in get_args(Aggregation):

@@ -9,6 +9,9 @@ from p2o.data.prompt import Message
 from p2o.errors import UserError
 from p2o.prompts.template import insert_template
 
+OURS = ("conversation", "tokenize", "add_generation_prompt")
+"""Arguments of ``apply_chat_template`` that are always the same."""
+
 
 class ChatRenderer:
     """Renders conversations with the model's own chat template.
@@ -24,7 +27,7 @@ class ChatRenderer:
         options: Passed on to the chat template, for example ``enable_thinking``.
 
     Raises:
-        UserError: The tokenizer has no chat template.
+        UserError: The tokenizer has no chat template, or an option is not free.
     """
 
     def __init__(
@@ -40,6 +43,9 @@ class ChatRenderer:
                 f"the tokenizer of '{tokenizer.name_or_path}' has no chat template; "
                 "use an instruction-tuned model or set `tokenizer.chat_template` and save it"
             )
+        for name in OURS:
+            if name in (options or {}):
+                raise UserError(f"options.{name}: is not to be chosen here; leave it out")
         self.tokenizer = tokenizer
         self.system_prompt = system_prompt
         self.prefix = prefix

@@ -6,9 +6,10 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Gt, Lt
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -32,7 +33,7 @@ def vllm_engine(
     model: PreTrainedModel,
     dtype: str | None = None,
     max_length: Count | None = None,
-    memory_share: float = 0.4,
+    memory_share: Annotated[float, Gt(0), Lt(1)] = 0.4,
     sleep: bool = True,
     probe_bound: Positive = 0.1,
     options: dict[str, Any] | None = None,
@@ -49,10 +50,8 @@ def vllm_engine(
         options: Passed on to ``vllm.LLM``.
 
     Raises:
-        UserError: vLLM is not installed, or a setting is out of its range.
+        UserError: vLLM is not installed.
     """
-    if not 0 < memory_share < 1:
-        raise UserError(f"memory_share={memory_share}: give a share between 0 and 1")
     backend = VLLMBackend(model, dtype, max_length, memory_share, sleep, dict(options or {}))
     return PushedEngine(backend, model, probe_bound)
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError, located
-from p2o.hints import Count
+from p2o.hints import Count, Share
 from p2o.verifiers.base import Score, Status, Verifier
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class GuardedVerifier:
     """
 
     def __init__(
-        self, verifier: Verifier, max_error_share: float = 0.02, window: Count = 500
+        self, verifier: Verifier, max_error_share: Share = 0.02, window: Count = 500
     ) -> None:
         if not 0 <= max_error_share <= 1:
             raise UserError(f"max_error_share={max_error_share}: give 0 to 1")
