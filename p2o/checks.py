@@ -120,7 +120,7 @@ def _check_schedule(config: DictConfig) -> None:
     if config.scheduler is not None and open_ended and not budgets:
         raise UserError(
             "trainer.max_epochs=-1: a run without an end has no length to lay the scheduler over; "
-            "give a number of epochs, trainer.max_steps, a p2o_callbacks.RolloutBudget among the "
+            "give a number of epochs, +trainer.max_steps, a p2o_callbacks.RolloutBudget among the "
             "callbacks, or scheduler=constant"
         )
 

@@ -146,6 +146,7 @@ class TrainSettings(Section):
     planning: Annotated[Mapping, Takes(Planning)]
     checkpoint: Part
     callbacks: Mapping[str, Part | None]
+    resume_changed: bool = False
 
 
 @dataclass(frozen=True)

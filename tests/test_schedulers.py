@@ -1,5 +1,6 @@
 """Schedules are those of transformers, over the share of updates that is to warm up."""
 
+import csv
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_wi
 from p2o.errors import UserError
 from p2o.module import P2OModule
 from p2o.optimizers import muon
-from p2o.schedulers import cosine, linear, warmup_then_constant
+from p2o.schedulers import cosine, go_on, linear, warmup_then_constant
 from p2o_callbacks import RolloutBudget
 
 
@@ -99,16 +100,18 @@ class Rolling(LightningDataModule):
 
 
 class Scheduled(LightningModule):
-    """Notes the rate of each update; optimiser and schedule are those of `P2OModule`."""
+    """Notes the rate of each update; optimiser and schedule are made as those of `P2OModule`."""
 
     configure_optimizers = P2OModule.configure_optimizers
-    lr_scheduler_step = P2OModule.lr_scheduler_step
 
     def __init__(self, schedule):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.make_optimizer = lambda named: torch.optim.SGD([p for _, p in named], lr=1.0)
         self.make_scheduler, self.rates = schedule, []
+
+    def lr_scheduler_step(self, scheduler, metric):
+        go_on(scheduler, self.trainer)
 
     def training_step(self, batch, batch_index):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -170,3 +173,20 @@ def test_a_resumed_run_goes_on_with_the_rate_that_its_budget_says(tmp_path):
         tmp_path, cosine, [10] * 7, 100, 30, checkpoint=tmp_path / "one.ckpt", max_epochs=-1
     )
     assert first + rest == pytest.approx(whole)
+
+
+@pytest.mark.slow
+def test_an_open_ended_run_with_a_schedule_spends_its_budget(p2o_train, tmp_path):
+    result = p2o_train(
+        *("data.source.train=32", "data.source.held_out=8", "data.batch=8", "data.mini_batch=8"),
+        *("evolution=none", "trainer.max_epochs=-1", "scheduler=linear", "optimizer.lr=1e-3"),
+        "+callbacks.budget={_target_: p2o_callbacks.RolloutBudget, max_rollouts: 240}",
+        "+callbacks.rates._target_=lightning.pytorch.callbacks.LearningRateMonitor",
+        "hydra.run.dir=run",
+    )
+    assert result.returncode == 0, result.stderr
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get("lr-AdamW")]
+    # Each update takes 48 rollouts; 12 are for the warm-up.
+    expected = [0.0, *(1e-3 * (240 - spent) / 228 for spent in (48, 96, 144, 192))]
+    assert [float(row["lr-AdamW"]) for row in rows] == pytest.approx(expected)

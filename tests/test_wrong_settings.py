@@ -1,4 +1,4 @@
-"""Every key of the configuration with wrong values: one line that names it, before a model loads."""
+"""Every key with wrong values: one line that names it, before a model is loaded."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -13,6 +13,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -120,6 +121,7 @@ def main() -> None:
         command.add_argument("--config-dir", type=Path, help="folder with yaml files of yours")
         if name == "contamination":
             command.add_argument("--output", type=Path, help="write all of them, as JSON lines")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
     arguments = parser.parse_args()
     quieten_libraries()
     console = Console(width=WIDTH)

@@ -49,5 +49,5 @@ def test_a_wrong_number_of_scores_ends_the_run():
     ["no_such_module:f", "reward_functions:f", "reward_functions", "reward_functions:number"],
 )
 def test_what_is_not_there_or_no_function_is_refused(path):
-    with pytest.raises(UserError, match=f"verifier.function={path}"):
+    with pytest.raises(UserError, match=f"^function={path}"):
         External(path)
