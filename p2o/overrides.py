@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import (
     ConfigCompositionException,
     MissingConfigException,
@@ -161,7 +161,8 @@ def _values(override: Override) -> Iterator[str]:
     key, swept = override.get_key_element(), override.value()
     if isinstance(swept, IntervalSweep):
         yield from (f"{key}={end}" for end in (swept.start, swept.end))
-    elif override.is_discrete_sweep():
+    # Hydra alone knows what a pattern matches.
+    elif override.is_discrete_sweep() and not isinstance(swept, Glob):
         yield from (f"{key}={value}" for value in override.sweep_string_iterator())
     elif not override.is_sweep_override():
         yield str(override.input_line)

@@ -136,14 +136,14 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["trainer.val_check_interval=99"], "trainer.val_check_interval=99: an epoch has 8 steps"),
         (
             ["trainer.max_epochs=-1", "scheduler=cosine"],
-            "trainer.max_epochs=-1: a run without an e",
+            "trainer.max_epochs=-1: a run without an",
         ),
         (["model.adapter=5"], "model.adapter=5: give a part, which is a mapping with _target_"),
         (["trainer.accelerator=abacus"], "trainer: cannot make lightning.pytorch.Trainer ("),
-        (["+trainer.epochs=1"], "trainer.epochs: no such key; did you mean max_epochs"),
+        (["+trainer.epochs=1"], "trainer.epochs: no such key; did you mean min_epochs, max"),
         (
             ["verifier_guard.max_error_share=2"],
-            "verifier_guard.max_error_share=2: give a number fr",
+            "verifier_guard.max_error_share=2: give a number",
         ),
         (
             ["trainer.max_epochs=${nowhere}"],
