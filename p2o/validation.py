@@ -229,7 +229,8 @@ def _parts_inside(value: Any) -> bool:
     return any(_parts_inside(child) for _, child in _items(value))
 
 
-def _items(value: DictConfig | ListConfig) -> Iterator[tuple[str, Any]]:
+def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Children of a mapping or a list, those without a value left out."""
     names = value if isinstance(value, DictConfig) else range(len(value))
     for name in names:
         if not OmegaConf.is_missing(value, name):

@@ -16,9 +16,10 @@ import p2o_callbacks
 from p2o.config import conf_directory
 from p2o.overrides import compose_config
 
-ROOTS = [Path(module.__file__).parent for module in (p2o, p2o_callbacks)]
+ROOTS = [Path(str(module.__file__)).parent for module in (p2o, p2o_callbacks)]
 FILES = sorted(path for root in ROOTS for path in root.rglob("*.py"))
-PAGES = sorted([*Path("docs").glob("*.md"), Path("README.md")])
+HOME = Path(__file__).parents[1]
+PAGES = sorted([*(HOME / "docs").glob("*.md"), HOME / "README.md"])
 SPEAKING = {"UserError", "ConfigurationError", "EngineError", "TrainingCollapsed", "Preempted"}
 SPEAKING |= {"warning", "info", "error", "Problem", "leave_out"}
 NAME = re.compile(r"(?<![\w./+-])([a-z][a-z_]*(?:\.[a-z_]+)+)(?![\w(/])")
