@@ -11,8 +11,9 @@ from p2o.checkpointing import read_header
 from p2o.distributed import launched_from_outside
 from p2o.errors import UserError
 from p2o.planning.devices import find_device
+from p2o.sections import Takes
 from p2o.settings import TrainSettings
-from p2o.validation import Takes, refuse, section_problems
+from p2o.validation import refuse, section_problems
 
 
 def check(config: DictConfig) -> None:

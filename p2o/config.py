@@ -1,6 +1,6 @@
 """Configuration: where the files are, and how parts are made of them, with errors in one line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from p2o.errors import UserError, located
+from p2o.errors import UserError, first_line, located
 from p2o.sweeps import job_folder
 from p2o.validation import OWN, find_target, part_problems, refuse
 from p2o_callbacks.errors import ConfigurationError
@@ -74,7 +74,7 @@ def call(make: Callable[..., Any], key: str, name: str | None = None, **argument
             return make(**arguments)
     except REFUSALS as error:
         name = name or getattr(make, "__name__", str(make))
-        raise UserError(f"{key}: cannot make {name} ({_first_line(error)})") from error
+        raise UserError(f"{key}: cannot make {name} ({first_line(error)})") from error
 
 
 REFUSALS = (
@@ -96,13 +96,23 @@ def _make(value: Any, key: str, more: dict[str, Any]) -> Any:
     return make if value.get("_partial_") else call(make, key, value["_target_"])
 
 
-def _children(node: DictConfig, key: str, known: set[str]) -> dict[str, Any]:
-    names = [name for name in map(str, node) if name not in known and name not in OWN]
-    for name in names:
+def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = None) -> None:
+    """Refuse a node with keys that still have to be given a value.
+
+    Args:
+        node: The configuration.
+        key: Where it stands.
+        names: Of its children to look at; all when left out.
+
+    Raises:
+        UserError: Names the first of them.
+    """
+    for name in map(str, node) if names is None else names:
         if OmegaConf.is_missing(node, name):
             raise UserError(f"{key}.{name}: no value and no default; give it a value")
+
+
+def _children(node: DictConfig, key: str, known: set[str]) -> dict[str, Any]:
+    names = [name for name in map(str, node) if name not in known and name not in OWN]
+    refuse_missing(node, key, names)
     return {name: _make(node[name], f"{key}.{name}", {}) for name in names}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -27,6 +27,11 @@ class EngineError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, or else its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 @contextmanager
 def located(key: str, *kinds: type[Exception]) -> Iterator[None]:
     """Put a configuration key in front of what a part says; parts know their arguments alone.

@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from p2o.config import CONFIG_NAME, conf_directory
 from p2o.errors import UserError
-from p2o.validation import Section, Takes, refuse, section_problems
+from p2o.sections import Section, Takes
+from p2o.validation import refuse, section_problems
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,13 @@ def as_running(config: DictConfig) -> Iterator[DictConfig]:
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
     try:
-        yield _without_hydra(config)
+        yield without_hydra(config)
     finally:
         HydraConfig.instance().cfg = before
 
 
-def _without_hydra(config: DictConfig) -> DictConfig:
+def without_hydra(config: DictConfig) -> DictConfig:
+    """What `compose_config` gives, as a job gets it."""
     return OmegaConf.masked_copy(config, [key for key in map(str, config) if key != "hydra"])
 
 
@@ -182,7 +184,7 @@ def _bad_key(message: str, line: CommandLine) -> str:
     key = next((key for key in keys if f"'{key}'" in first), None)
     if key is None:
         return first
-    known = list(_keys(_without_hydra(compose_config([], line.name, line.folder))))
+    known = list(_keys(without_hydra(compose_config([], line.name, line.folder))))
     groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
     leaf = key.rpartition(".")[2]
     elsewhere = [other for other in known if other.rpartition(".")[2] == leaf]

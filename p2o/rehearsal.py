@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from p2o.config import build, build_all, call
+from p2o.config import build, build_all, call, refuse_missing
 
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
@@ -29,6 +29,8 @@ def rehearse(config: DictConfig) -> None:
     """
     for key in ALONE:
         build(OmegaConf.select(config, key), key)
+    # Made of the policy alone, so what it lacks has to be seen from outside.
+    refuse_missing(config.rollout, "rollout")
     _rehearse_optimizer(config)
     callbacks = [build(config.mining, "mining")]
     if config.evolution is not None:

@@ -10,7 +10,7 @@ from p2o.hints import Count, NotNegative, Share, SomeShare, Whole
 from p2o.models import load_policy
 from p2o.module import P2OModule
 from p2o.rollout.rendering import ChatRenderer
-from p2o.validation import Part, Section, Takes
+from p2o.sections import Part, Section, Takes
 from p2o.verifiers import GuardedVerifier
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]

@@ -4,44 +4,22 @@ import difflib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, get_args
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 from pydantic_core import to_json
 
-from p2o.errors import UserError
+from p2o.errors import UserError, first_line
 from p2o.hints import alternatives, arguments_of, describe, fits
+from p2o.sections import Section, Takes, holds_parts, is_part, taken, words
 
 OWN = ("_target_", "_partial_")
 """Keys of a part that are not its target's arguments."""
 LONGEST = 80
 """Characters of a value in a message."""
-
-
-class Part:
-    """Hint of a key whose value is a part: a mapping with ``_target_``, checked against that."""
-
-
 FEW = 6
 """Keys that are named in place of one that does not exist."""
-
-
-class Section:
-    """Base of dataclasses that describe a mapping which no single target takes."""
-
-
-@dataclass(frozen=True)
-class Takes:
-    """Metadata of a hint: what is in the value has to fit what a callable takes.
-
-    Attributes:
-        target: The callable; a `Section` behind `Part` says more than the part's own target.
-        known: Arguments that are not the configuration's to give.
-    """
-
-    target: Callable[..., Any]
-    known: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -90,7 +68,7 @@ def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[
     if section:
         for name in sorted(arguments.required - set(map(str, node))):
             path = _join(key, name)
-            yield Problem(path, f"{path}: it is missing; give {_words(hints[name])}")
+            yield Problem(path, f"{path}: it is missing; give {words(hints[name])}")
 
 
 def part_problems(node: DictConfig, key: str, more: Takes | None = None) -> Iterator[Problem]:
@@ -127,8 +105,7 @@ def find_target(node: DictConfig, key: str) -> Callable[..., Any]:
     try:
         found = pkgutil.resolve_name(name)
     except (ImportError, ValueError, AttributeError, SyntaxError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{key}: cannot make {name} ({reason})") from error
+        raise UserError(f"{key}: cannot make {name} ({first_line(error)})") from error
     if not callable(found):
         raise UserError(f"{key}._target_={name}: is no class or function")
     return found
@@ -155,7 +132,7 @@ def _value_problems(
         found = list(_problems(value, hint, path, section))
     # An interpolation that leads nowhere.
     except InterpolationResolutionError as error:
-        yield Problem(path, f"{path}: {str(error).splitlines()[0]}", derived=True)
+        yield Problem(path, f"{path}: {first_line(error)}", derived=True)
         return
     yield from (Problem(each.key, each.text, derived or each.derived) for each in found)
 
@@ -165,15 +142,15 @@ def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Probl
     if value is None and type(None) in members:
         return
     if isinstance(value, DictConfig):
-        if "_target_" in value and (not section or any(map(_is_part, members))):
-            more = next((_taken(m) for m in members if _is_part(m)), None)
+        if "_target_" in value and (not section or any(map(is_part, members))):
+            more = next((taken(m) for m in members if is_part(m)), None)
             yield from part_problems(value, path, more)
             return
-        inner = next((_taken(m) for m in members if not _is_part(m) and _taken(m)), None)
+        inner = next((taken(m) for m in members if not is_part(m) and taken(m)), None)
         if inner is not None:
             yield from section_problems(value, inner, path)
             return
-        children = next((get_args(m)[1] for m in members if _holds_parts(m)), None)
+        children = next((get_args(m)[1] for m in members if holds_parts(m)), None)
         if children is not None:
             for name in map(str, value):
                 yield from _value_problems(value, name, children, _join(path, name), True)
@@ -182,8 +159,8 @@ def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Probl
         for name, child in _items(value):
             yield from _problems(child, Any, _join(path, name), section)
         return
-    if any(_is_part(m) or _taken(m) or _holds_parts(m) for m in members):
-        yield Problem(path, f"{path}={show(value)}: give {_words(hint)}")
+    if any(is_part(m) or taken(m) or holds_parts(m) for m in members):
+        yield Problem(path, f"{path}={show(value)}: give {words(hint)}")
         return
     plain = value
     if isinstance(value, DictConfig | ListConfig):
@@ -203,24 +180,6 @@ def _is_too_large(value: Any) -> bool:
     return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
-def _is_part(hint: Any) -> bool:
-    return hint is Part or (get_origin(hint) is Annotated and get_args(hint)[0] is Part)
-
-
-def _taken(hint: Any) -> Takes | None:
-    """Whose arguments a hint asks for."""
-    if get_origin(hint) is not Annotated:
-        return None
-    return next((each for each in get_args(hint)[1:] if isinstance(each, Takes)), None)
-
-
-def _holds_parts(hint: Any) -> bool:
-    if get_origin(hint) is not Mapping:
-        return False
-    members = alternatives(get_args(hint)[1])
-    return any(_is_part(member) or _taken(member) for member in members)
-
-
 def _parts_inside(value: Any) -> bool:
     if isinstance(value, DictConfig) and "_target_" in value:
         return True
@@ -235,17 +194,6 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
     for name in names:
         if not OmegaConf.is_missing(value, name):
             yield str(name), value[name]
-
-
-def _words(hint: Any) -> str:
-    members = alternatives(hint)
-    if any(map(_is_part, members)):
-        said = "a part, which is a mapping with _target_"
-    elif any(_taken(m) or _holds_parts(m) for m in members):
-        said = "a mapping, {name: value}"
-    else:
-        return describe(hint)
-    return f"{said}, or null" if type(None) in members else said
 
 
 def _unknown(path: str, name: str, known: Mapping[str, Any]) -> Problem:

@@ -12,8 +12,9 @@ from p2o.console import quieten_libraries
 from p2o.errors import UserError
 from p2o.overrides import as_running, compose_config
 from p2o.rehearsal import rehearse
+from p2o.sections import Takes
 from p2o.settings import EvalSettings
-from p2o.validation import Takes, refuse, section_problems
+from p2o.validation import refuse, section_problems
 
 BASES = {
     "default": ["evolution=gepa"],

@@ -27,7 +27,7 @@ from p2o.data.preparation import prepare
 from p2o.data.rows import cached_if_unreachable
 from p2o.errors import UserError, located
 from p2o.models import load_tokenizer
-from p2o.overrides import check_overrides, compose_config
+from p2o.overrides import check_overrides, compose_config, without_hydra
 from p2o.rollout.rendering import ChatRenderer
 from p2o.settings import TrainSettings
 
@@ -104,7 +104,7 @@ def read_config(overrides: Sequence[str], folder: Path | None) -> DictConfig:
     """
     flags = [] if folder is None else [f"--config-dir={folder}"]
     check_overrides([*overrides, *flags], CONFIG_NAME, TrainSettings)
-    return compose_config(overrides, CONFIG_NAME, folder)
+    return without_hydra(compose_config(overrides, CONFIG_NAME, folder))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from p2o.config import USER_ERRORS, build, call, conf_directory
+from p2o.config import USER_ERRORS, build, call, conf_directory, refuse_missing
 from p2o.console import quieten_libraries
 from p2o.data.selection import unusable_golds
 from p2o.errors import EngineError, UserError
@@ -30,8 +30,9 @@ from p2o.models import limit_threads, load_policy
 from p2o.overrides import check_overrides
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
+from p2o.sections import Takes
 from p2o.settings import EvalSettings
-from p2o.validation import Takes, refuse, section_problems
+from p2o.validation import refuse, section_problems
 from p2o.verifiers import GuardedVerifier
 
 CONFIG_NAME = "eval"
@@ -131,6 +132,7 @@ def _run(config: DictConfig) -> None:
     quieten_libraries()
     try:
         refuse(section_problems(config, Takes(EvalSettings)))
+        refuse_missing(config.rollout, "rollout")
         if config.rescore is None:
             evaluate(config)
         else:

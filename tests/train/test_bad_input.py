@@ -124,6 +124,7 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["model.path=embedded:letters"], "model.path=embedded:letters: the embedded models are"),
         (["model.dtype=float33"], "model.dtype=float33: give a torch type"),
         (["reflection=teacher"], "reflection.base_url: "),
+        (["rollout=vllm_server"], "rollout.urls: no value and no default; give it a value"),
         (
             ["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"],
             "save_policy=adapter: of a",
