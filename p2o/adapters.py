@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from p2o.errors import UserError
 from p2o.export.generation import savable
 from p2o.files import is_disk_full
+from p2o.hints import Count
 from p2o.likeness import Likeness, attention_on_cpu, likeness
 
 STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
@@ -22,8 +23,8 @@ STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
 
 def add_lora(
     model: PreTrainedModel,
-    r: int = 16,
-    alpha: int = 32,
+    r: Count = 16,
+    alpha: Count = 32,
     target_modules: str | Sequence[str] = "all-linear",
 ) -> Any:
     """Put low-rank matrices beside the weights and leave only these to be trained.
@@ -47,7 +48,7 @@ def add_lora(
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise UserError("model/adapter=lora: needs peft; 'pip install p2o-rl[lora]'") from error
+        raise UserError("LoRA needs peft; 'pip install p2o-rl[lora]'") from error
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
     config = LoraConfig(
         task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets

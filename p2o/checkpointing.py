@@ -1,17 +1,20 @@
 """Checkpoints that are whole or not there."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from pydantic import StringConstraints
 
 from p2o.checkpoint_files import refuse_shards
 from p2o.errors import EngineError, PeerError, UserError
 from p2o.files import written_whole
+from p2o.hints import Positive
 from p2o.preemption import Preempted
 from p2o_callbacks import TrainingCollapsed
 
@@ -50,12 +53,37 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return super().load_checkpoint(path, map_location, weights_only)
 
 
+FileName = Annotated[
+    str,
+    # In braces Lightning puts metrics, whose names may have slashes.
+    StringConstraints(min_length=1, pattern=r"^([^/\\{}]|\{[^{}]*\})+$"),
+    "without a folder",
+]
+
+
+def minutes(minutes: Positive) -> timedelta:
+    """An interval of time, for a configuration."""
+    return timedelta(minutes=minutes)
+
+
 class StepCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, but for the moment between an epoch's last update and its end.
 
     Of a checkpoint from there Lightning resumes with the next epoch, and leaves out what belongs to
     the end of this one: validation, mining. The one written at the epoch's end follows anyway.
+
+    Args:
+        filename: Of the files, in `dirpath` itself.
+        more: See `ModelCheckpoint`.
     """
+
+    def __init__(self, *, filename: FileName | None = None, **more: Any) -> None:
+        super().__init__(filename=filename, **more)
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's, with the file's name: there may be several that save at the same times."""
+        return f"{super().state_key}{{'filename': {self.filename!r}}}"
 
     def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
         """Save as Lightning would, but not after the last update."""

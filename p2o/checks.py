@@ -8,6 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from p2o.distributed import launched_from_outside
 from p2o.errors import UserError
+from p2o.planning.devices import find_device
+from p2o.sections import Takes
+from p2o.settings import TrainSettings
+from p2o.validation import refuse, section_problems
 
 
 def check(config: DictConfig) -> None:
@@ -16,24 +20,14 @@ def check(config: DictConfig) -> None:
     Raises:
         UserError: Names the key and what would do.
     """
-    if not isinstance(config.seed, int):
-        raise UserError(f"seed={config.seed}: give a whole number")
+    refuse(section_problems(config, Takes(TrainSettings)))
     data = config.data
-    for key in ("group_size", "batch", "mini_batch", "held_out_samples", "max_prompt_tokens"):
-        if not isinstance(data[key], int) or data[key] < 1:
-            raise UserError(f"data.{key}={data[key]}: give a whole number of at least 1")
     if data.group_size < 2:
         raise UserError("data.group_size=1: a group of one has no contrast; give at least 2")
     if data.mini_batch > data.batch:
         raise UserError(
             f"data.mini_batch={data.mini_batch} is above data.batch={data.batch}; "
             "an optimiser step cannot take more prompts than are rolled out"
-        )
-    rounds = config.algorithm.sampling_rounds
-    if not isinstance(rounds, int) or rounds < 1:
-        raise UserError(
-            f"algorithm.sampling_rounds={rounds}: give a whole number of at least 1, which is no "
-            "dynamic sampling"
         )
     if config.algorithm.kl.coefficient and config.reference is None:
         raise UserError(
@@ -46,19 +40,39 @@ def check(config: DictConfig) -> None:
             f"callbacks.kl_ceiling.maximum={ceiling} needs a policy to measure the divergence "
             "from; add reference=initial"
         )
-    if config.save_policy not in ("merged", "adapter", None):
-        raise UserError(f"save_policy={config.save_policy}: give merged, adapter or null")
     if config.save_policy == "adapter" and config.model.get("adapter") is None:
         raise UserError("save_policy=adapter: there is no adapter; add model/adapter=lora")
     _check_shards(config)
+    _check_schedule(config)
     threshold = OmegaConf.select(config, "mining.threshold")
     if isinstance(threshold, int) and threshold > data.group_size:
         raise UserError(
             f"mining.threshold={threshold} is above data.group_size={data.group_size}, so every "
             f"sample would be hard; give at most {data.group_size}"
         )
+    if config.planning.device is not None:
+        find_device(config.planning.device)
     _check_resume(config)
     _check_ranks(config)
+
+
+def check_interval(config: DictConfig, batches: int) -> None:
+    """Refuse an evaluation after more training steps than an epoch has.
+
+    Args:
+        config: Of the run.
+        batches: Training steps of an epoch.
+
+    Raises:
+        UserError: Names the key and the number.
+    """
+    interval = config.trainer.get("val_check_interval")
+    of_epoch = config.trainer.get("check_val_every_n_epoch", 1) is not None
+    if isinstance(interval, int) and of_epoch and interval > batches:
+        raise UserError(
+            f"trainer.val_check_interval={interval}: an epoch has {batches} steps; give no more, "
+            "or null for an evaluation at its end"
+        )
 
 
 def _check_ranks(config: DictConfig) -> None:
@@ -97,6 +111,19 @@ def _check_shards(config: DictConfig) -> None:
         raise UserError("optimizer=muon: needs whole matrices, not flat shards; use trainer=fsdp2")
 
 
+def _check_schedule(config: DictConfig) -> None:
+    ends = ("max_epochs", "max_steps")
+    open_ended = config.trainer.get(ends[0]) == -1 and config.trainer.get(ends[1], -1) == -1
+    budgets = [node for node in config.callbacks.values() if node is not None]
+    budgets = [node for node in budgets if str(node.get("_target_")).endswith("RolloutBudget")]
+    if config.scheduler is not None and open_ended and not budgets:
+        raise UserError(
+            "trainer.max_epochs=-1: a run without an end has no length to lay the scheduler over; "
+            "give a number of epochs, +trainer.max_steps, a p2o_callbacks.RolloutBudget among the "
+            "callbacks, or scheduler=constant"
+        )
+
+
 def _check_resume(config: DictConfig) -> None:
     if config.ckpt_path is not None and not isinstance(config.ckpt_path, str):
         raise UserError(f"ckpt_path={config.ckpt_path}: give the path of a checkpoint")
@@ -104,8 +131,6 @@ def _check_resume(config: DictConfig) -> None:
         raise UserError(f"resume_changed={config.resume_changed}: give true or false")
     if config.resume is None:
         return
-    if config.resume != "auto":
-        raise UserError(f"resume={config.resume}: give auto or null")
     if config.ckpt_path is not None:
         raise UserError("resume=auto finds the checkpoint itself; leave ckpt_path out")
     if "${now:" in _run_directory():

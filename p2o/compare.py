@@ -62,7 +62,7 @@ def run(
             done = subprocess.run(
                 [
                     *(sys.executable, "-m", "p2o.train", *arms[arm], f"seed={seed}"),
-                    "trainer.max_epochs=1000",
+                    "trainer.max_epochs=-1",
                     "+callbacks.budget._target_=p2o_callbacks.RolloutBudget",
                     f"+callbacks.budget.max_rollouts={rollouts}",
                     f"hydra.run.dir={directory}",

@@ -1,31 +1,26 @@
-"""Configuration: where the files are, how parts are made of them, and errors in one line."""
+"""Configuration: where the files are, and how parts are made of them, with errors in one line."""
 
-import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import (
-    ConfigCompositionException,
-    InstantiationException,
-    MissingConfigException,
-    OverrideParseException,
-)
-from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from p2o.errors import UserError
+from p2o.errors import UserError, first_line, located
+from p2o.sweeps import job_folder
+from p2o.validation import OWN, find_target, part_problems, refuse
 from p2o_callbacks.errors import ConfigurationError
 
-USER_ERRORS = (UserError, ConfigurationError)
-"""What a command-line program shows in one line: p2o's own errors and the callbacks'."""
+USER_ERRORS = (UserError, ConfigurationError, MisconfigurationException)
+"""What a command-line program shows in one line: p2o's own errors, the callbacks', Lightning's."""
 CONFIG_NAME = "train"
 """The primary configuration of ``p2o-train``."""
+
+# For the configuration's own use: ${p2o.job_folder:...}
+OmegaConf.register_new_resolver("p2o.job_folder", job_folder, replace=True)
 
 
 def conf_directory() -> Path:
@@ -38,8 +33,9 @@ def conf_directory() -> Path:
 def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     """Make the object that a configuration node describes by its ``_target_``; None of None.
 
-    A node with ``_partial_`` gives a function that makes it. Run-time arguments do not pass
-    through Hydra, which would turn a dataclass among them into a configuration.
+    What the target is given is checked against its type hints first. A node with ``_partial_``
+    gives a function that makes the object. Nodes inside are made first; lists and mappings reach
+    the target as plain ones.
 
     Args:
         node: The configuration.
@@ -47,20 +43,12 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
         more: Arguments known only at run time.
 
     Raises:
-        UserError: The node names something that cannot be imported or called like that.
+        UserError: A value does not fit, or the target cannot be had or refuses its arguments.
     """
     if node is None:
         return None
-    for name in map(str, node):
-        _check_value(node, name, key, given=name in more)
-    try:
-        make = partial(instantiate(node, _partial_=True, _convert_="all"), **more)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, USER_ERRORS):
-            raise _with_key(cause, key) from error
-        raise _cannot_make(node, key, cause or error) from error
-    return make if node.get("_partial_") else call(make, key, str(node.get("_target_")))
+    refuse(part_problems(node, key))
+    return _make(node, key, more)
 
 
 def build_all(nodes: DictConfig, key: str) -> list[Any]:
@@ -82,95 +70,49 @@ def call(make: Callable[..., Any], key: str, name: str | None = None, **argument
         UserError: It does not take these arguments, or refuses them.
     """
     try:
-        return make(**arguments)
-    except USER_ERRORS as error:
-        raise _with_key(error, key) from error
-    except (TypeError, ValueError, RuntimeError, OSError, MisconfigurationException) as error:
+        with located(key, ConfigurationError):
+            return make(**arguments)
+    except REFUSALS as error:
         name = name or getattr(make, "__name__", str(make))
-        raise UserError(f"{key}: cannot make {name} ({_first_line(error)})") from error
+        raise UserError(f"{key}: cannot make {name} ({first_line(error)})") from error
 
 
-def _check_value(node: DictConfig, name: str, key: str, given: bool) -> None:
-    if OmegaConf.is_missing(node, name) and not given:
-        raise UserError(f"{key}.{name}: no value and no default; give it a value")
-    try:
-        node.get(name)
-    # An interpolation that leads nowhere; Hydra's own error would not say which.
-    except InterpolationResolutionError as error:
-        raise UserError(f"{key}.{name}: {_first_line(error)}") from error
+REFUSALS = (
+    *(TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, OSError, ImportError),
+    MisconfigurationException,
+)
+"""How classes that are not p2o's refuse what they are given."""
 
 
-def _with_key(error: BaseException, key: str) -> UserError:
-    """The callbacks do not know where in the configuration they stand; p2o's own parts do."""
-    return error if isinstance(error, UserError) else UserError(f"{key}: {error}")
+def _make(value: Any, key: str, more: dict[str, Any]) -> Any:
+    if isinstance(value, ListConfig):
+        return [_make(child, f"{key}.{index}", {}) for index, child in enumerate(value)]
+    if not isinstance(value, DictConfig):
+        return value
+    if "_target_" not in value:
+        return {name: _make(child, f"{key}.{name}", {}) for name, child in value.items()}
+    given = {**_children(value, key, set(more)), **more}
+    make = partial(find_target(value, key), **given)
+    return make if value.get("_partial_") else call(make, key, value["_target_"])
 
 
-def _cannot_make(node: DictConfig, key: str, error: BaseException) -> UserError:
-    return UserError(f"{key}: cannot make {node.get('_target_')} ({_first_line(error)})")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def check_overrides(arguments: Sequence[str], name: str = CONFIG_NAME) -> None:
-    """Compose the configuration as Hydra would, to say in one line what is wrong with it.
+def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = None) -> None:
+    """Refuse a node with keys that still have to be given a value.
 
     Args:
-        arguments: Of the command line.
-        name: Of the primary configuration.
+        node: The configuration.
+        key: Where it stands.
+        names: Of its children to look at; all when left out.
 
     Raises:
-        UserError: A key, a group or one of its options does not exist.
+        UserError: Names the first of them.
     """
-    bare = [a for a in arguments if a.find("=") < 1 and not a.startswith("~")]
-    if bare:
-        raise UserError(f"'{bare[0]}' is no setting; write key=value, for example seed=1")
-    try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-            compose(name, overrides=list(arguments), return_hydra_config=True)
-    except MissingConfigException as error:
-        raise UserError(_missing_option(error)) from error
-    except OverrideParseException as error:
-        raise UserError(f"cannot read '{error.override}': write key=value") from error
-    except ConfigCompositionException as error:
-        raise UserError(_bad_key(str(error), arguments, name)) from error
-    # Hydra's own, for a group that is given something other than a name.
-    except ValueError as error:
-        raise UserError(f"{' '.join(arguments)}: {error}") from error
+    for name in map(str, node) if names is None else names:
+        if OmegaConf.is_missing(node, name):
+            raise UserError(f"{key}.{name}: no value and no default; give it a value")
 
 
-def _missing_option(error: MissingConfigException) -> str:
-    missing, options = str(error.missing_cfg_file), list(error.options or [])
-    group, _, option = missing.rpartition("/")
-    if not options:
-        options = sorted(path.stem for path in (conf_directory() / group).glob("*.yaml"))
-    return f"{group}={option}: no such option; there are {', '.join(options)}"
-
-
-def _bad_key(message: str, overrides: Sequence[str], name: str) -> str:
-    first = message.splitlines()[0]
-    bad = next((o for o in overrides if f"'{o.partition('=')[0].lstrip('+~')}'" in first), None)
-    if bad is None:
-        return first
-    key = bad.partition("=")[0].lstrip("+~")
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-        known = list(_keys(compose(name)))
-    groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
-    leaf = key.rpartition(".")[2]
-    elsewhere = [other for other in known if other.rpartition(".")[2] == leaf]
-    close = elsewhere[:3] or difflib.get_close_matches(key, sorted({*known, *groups}))
-    hint = f"did you mean {', '.join(close)}?" if close else f"see p2o-{name} --cfg job"
-    return f"{key}: no such key; {hint}"
-
-
-def _keys(node: DictConfig, prefix: str = "") -> Sequence[str]:
-    keys: list[str] = []
-    for name in map(str, node):
-        path = f"{prefix}{name}"
-        keys.append(path)
-        if not OmegaConf.is_missing(node, name) and not OmegaConf.is_interpolation(node, name):
-            child = node[name]
-            if isinstance(child, DictConfig):
-                keys += _keys(child, f"{path}.")
-    return keys
+def _children(node: DictConfig, key: str, known: set[str]) -> dict[str, Any]:
+    names = [name for name in map(str, node) if name not in known and name not in OWN]
+    refuse_missing(node, key, names)
+    return {name: _make(node[name], f"{key}.{name}", {}) for name in names}

@@ -1,5 +1,12 @@
 """The errors a user is shown in one line."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ARGUMENT = re.compile(r"[a-z_]\w*(\.\w+)*(=|: )")
+"""How the message of a part begins that names one of its arguments: ``width=0: ...``."""
+
 
 class UserError(Exception):
     """Something the user gave is wrong: one line that names the key or row and what would do.
@@ -23,3 +30,26 @@ class EngineError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says, without its further lines; its name where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def located(key: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Put a configuration key in front of what a part says; parts know their arguments alone.
+
+    >>> with located("evolution.evolver"):
+    ...     raise UserError("width=0: give at least 1")
+    Traceback (most recent call last):
+    p2o.errors.UserError: evolution.evolver.width=0: give at least 1
+
+    Args:
+        key: Where the part stands.
+        kinds: Errors that are treated as a `UserError` is.
+
+    Raises:
+        UserError: What was raised inside.
+    """
+    try:
+        yield
+    except (UserError, *kinds) as error:
+        joint = "." if ARGUMENT.match(str(error)) else ": "
+        raise UserError(f"{key}{joint}{error}") from error

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from p2o.files import set_aside, written_whole
+from p2o.hints import Count
 
 Rows = list[dict[str, str]]
 
@@ -20,9 +21,17 @@ class MetricsTable(CSVLogger):
 
     Rows from the step of the first new row on are those of work that was lost and is done again. A
     row that a kill cut off is dropped; a table that cannot be read is set aside.
+
+    Args:
+        arguments: See `CSVLogger`.
+        flush_logs_every_n_steps: How often the file is written.
+        more: See `CSVLogger`.
     """
 
     _begun = False
+
+    def __init__(self, *arguments: Any, flush_logs_every_n_steps: Count = 100, **more: Any) -> None:
+        super().__init__(*arguments, flush_logs_every_n_steps=flush_logs_every_n_steps, **more)
 
     @property
     @rank_zero_experiment

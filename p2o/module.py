@@ -14,10 +14,12 @@ from torch.nn.utils import clip_grads_with_norm_
 from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
 from p2o.distributed import gather, maximum
+from p2o.hints import Count
 from p2o.models import warn_of_rounding
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy import CausalPolicy
+from p2o.schedulers import go_on, schedule_length
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o.step_metrics import Share, StepMetrics
 from p2o_callbacks.collapse import gradient_norm
@@ -33,7 +35,7 @@ class P2OModule(LightningModule):
         policy_loss: The loss.
         optimizer: Makes the optimiser from parameters.
         scheduler: Makes a learning-rate scheduler, stepped every update, from the optimiser and the
-            number of updates; None keeps the rate.
+            number of updates or, under a `RolloutBudget`, of rollouts; None keeps the rate.
         temperature: At which training responses are sampled.
         kl: What divergence from the reference policy costs, for batches that have its
             log-probabilities.
@@ -53,8 +55,8 @@ class P2OModule(LightningModule):
         temperature: float = 1.0,
         kl: KLPenalty | None = None,
         entropy_coefficient: float = 0.0,
-        chunk_tokens: int = 4096,
-        score_batch_size: int = 64,
+        chunk_tokens: Count = 4096,
+        score_batch_size: Count = 64,
         compile_backend: str | None = None,
     ) -> None:
         super().__init__()
@@ -130,10 +132,10 @@ class P2OModule(LightningModule):
         return total
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
-        """Move the schedule on when the optimiser has stepped, and not when there was no step."""
+        """Move the schedule on, by updates or by rollouts, when the optimiser has stepped."""
         if self.trainer.global_step > self._scheduled_step:
             self._scheduled_step = self.trainer.global_step
-            super().lr_scheduler_step(scheduler, metric)
+            go_on(scheduler, self.trainer)
 
     def on_train_start(self) -> None:
         """Take note of where the schedule stands: a resumed one is where the optimiser is."""
@@ -175,8 +177,8 @@ class P2OModule(LightningModule):
         optimizer = self.make_optimizer(trained)
         if self.make_scheduler is None:
             return optimizer
-        updates = int(self.trainer.estimated_stepping_batches)
-        scheduler = self.make_scheduler(optimizer, num_training_steps=updates)
+        length = schedule_length(self.trainer)
+        scheduler = self.make_scheduler(optimizer, num_training_steps=length)
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
     @torch.no_grad()

@@ -57,9 +57,7 @@ class CausalPolicy(nn.Module):
         if compile_backend is not None:
             known = torch.compiler.list_backends(exclude_tags=())
             if compile_backend not in known:
-                raise UserError(
-                    f"module.compile_backend={compile_backend}: torch has {', '.join(known)}"
-                )
+                raise UserError(f"compile_backend={compile_backend}: torch has {', '.join(known)}")
             # A function of the model: an engine may sample with the same model, and a copy of this
             # policy, which shares the function, has another one.
             self._run_layers = torch.compile(run_layers, dynamic=True, backend=compile_backend)

@@ -255,7 +255,5 @@ def stop_other_ranks(trainer: Trainer) -> None:
 def _read_dtype(name: str | None) -> torch.dtype | None:
     kind = None if name is None else getattr(torch, name, name)
     if kind is not None and not isinstance(kind, torch.dtype):
-        raise UserError(
-            f"trainer.strategy.compute_dtype={name}: give a torch type such as bfloat16"
-        )
+        raise UserError(f"compute_dtype={name}: give a torch type such as bfloat16")
     return kind

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import hydra
@@ -16,16 +17,8 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from p2o.adapters import save_policy
 from p2o.checkpointing import AtomicCheckpointIO
-from p2o.checks import check
-from p2o.config import (
-    CONFIG_NAME,
-    USER_ERRORS,
-    build,
-    build_all,
-    call,
-    check_overrides,
-    conf_directory,
-)
+from p2o.checks import check, check_interval
+from p2o.config import CONFIG_NAME, USER_ERRORS, build, build_all, call, conf_directory
 from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.credit import CreditAssignment
 from p2o.data.datamodule import RolloutDataModule
@@ -33,15 +26,17 @@ from p2o.data.experience import ExperienceBuilder
 from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
 from p2o.distributed import end_with_rank_zero, launched_from_outside, starting_rank
-from p2o.errors import EngineError, PeerError, UserError
+from p2o.errors import EngineError, PeerError, UserError, located
 from p2o.files import why_not_written
 from p2o.final_evaluation import FinalEvaluation, is_measured
 from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
+from p2o.overrides import check_overrides
 from p2o.planning import plan_from_config, print_plan
 from p2o.preemption import Preempted, StopWhenPreempted, handled_signals, hold_signals
 from p2o.reflection.base import RemoteReflection
+from p2o.rehearsal import rehearse
 from p2o.report import print_report, write_summary
 from p2o.resuming import KeptSettings, check_fit, find_checkpoint, settings_of
 from p2o.rollout.engine import check_training_sampling
@@ -52,6 +47,7 @@ from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import whole_copy
 from p2o.run_folder import one_run_in, record_configuration
 from p2o.secrets import hide_in_run
+from p2o.settings import TrainSettings
 from p2o.sharding import is_sharded, readable_weights, stop_other_ranks
 from p2o.terminal import print_error
 from p2o.updates import WholeUpdates
@@ -81,6 +77,7 @@ def train(config: DictConfig) -> float:
     if config.plan:
         print_plan(plan_from_config(config))
         return math.nan
+    rehearse(config)
     with one_run_in(run_directory):
         return _train(config, run_directory)
 
@@ -90,6 +87,9 @@ def _train(config: DictConfig, run_directory: Path) -> float:
     if not launched_from_outside():
         end_with_rank_zero(starting_rank() == 0)
     seed_everything(config.seed, verbose=False)
+
+    # Before the policy, which may take minutes to load: a verifier may not work here.
+    judge = build(config.verifier, "verifier")
 
     # Policy, and the engine that samples from it.
     ledger = Ledger()
@@ -101,7 +101,6 @@ def _train(config: DictConfig, run_directory: Path) -> float:
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
 
     # Prompts, and how they become scored groups.
-    judge = build(config.verifier, "verifier")
     verifier = call(GuardedVerifier, "verifier_guard", verifier=judge, **config.verifier_guard)
     runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
     # A search has a record of its own, from which it goes on when it is killed.
@@ -135,6 +134,7 @@ def _train(config: DictConfig, run_directory: Path) -> float:
         config.trainer.get("accumulate_grad_batches", 1),
         config.algorithm.sampling_rounds,
     )
+    check_interval(config, sizes.mini_batches(len(prompts.train)) * sizes.micro_batches)
     builder = ExperienceBuilder(
         sizes,
         CreditAssignment(
@@ -176,7 +176,8 @@ def _train(config: DictConfig, run_directory: Path) -> float:
         if isinstance(reflection, RemoteReflection):
             reflection = JournaledReflection(reflection, journal)
         reflection = MeteredReflection(reflection, ledger)
-        reflection.bind(search_engine, renderer)
+        with located("reflection"):
+            reflection.bind(search_engine, renderer)
         assigner = build(config.assignment, "assignment")
         evolver = build(
             config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
@@ -293,13 +294,13 @@ def _fail(error: Exception, status: int = 2) -> int:
 @ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-train``."""
-    arguments = sys.argv[1:]
-    # Flags are Hydra's own: sweeps, help, or a look at the configuration.
-    if not any(argument.startswith("-") for argument in arguments):
-        try:
-            check_overrides(arguments)
-        except UserError as error:
-            sys.exit(_fail(error))
+    if "--version" in sys.argv[1:]:
+        print(f"p2o-train {version('p2o-rl')}")
+        return
+    try:
+        check_overrides(sys.argv[1:], CONFIG_NAME, TrainSettings)
+    except UserError as error:
+        sys.exit(_fail(error))
     hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=CONFIG_NAME)(
         _run
     )()

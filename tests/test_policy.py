@@ -165,7 +165,7 @@ def test_compiled_layers_give_the_same_log_probs_and_gradients(tiny_model):
 
 
 def test_a_backend_that_torch_does_not_have_is_refused(tiny_model):
-    with pytest.raises(UserError, match="^module.compile_backend=fast: torch has .*inductor"):
+    with pytest.raises(UserError, match="^compile_backend=fast: torch has .*inductor"):
         CausalPolicy(tiny_model, 1.0, compile_backend="fast")
 
 

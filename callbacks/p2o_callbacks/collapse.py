@@ -86,6 +86,16 @@ class MetricBounds(Callback):
         """Take note of the updates made before."""
         self._updates = trainer.global_step
 
+    @property
+    def state_key(self) -> str:
+        """One for each metric and its bounds, so that a trainer takes several of this class."""
+        return self._generate_state_key(
+            metric=self.metric,
+            minimum=self.minimum,
+            maximum=self.maximum,
+            patience=self.patience,
+        )
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
@@ -120,6 +130,14 @@ class MetricBounds(Callback):
                 {self.metric.replace("/", "_"): float(value)},
             )
 
+    def state_dict(self) -> dict[str, Any]:
+        """A resumed run goes on counting steps outside the bounds."""
+        return {"outside": self._outside}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        self._outside = state_dict["outside"]
+
 
 class ShareOfStart(Callback):
     """Stops when a metric of validation stays below a share of its first value.
@@ -149,6 +167,16 @@ class ShareOfStart(Callback):
         self.patience = patience
         self.start: float | None = None
         self._low = 0
+
+    @property
+    def state_key(self) -> str:
+        """One for each metric and what is asked of it; see `MetricBounds.state_key`."""
+        return self._generate_state_key(
+            metric=self.metric,
+            share=self.share,
+            least_start=self.least_start,
+            patience=self.patience,
+        )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the first value, and compare later ones with it."""

@@ -41,6 +41,11 @@ class RolloutBudget(Callback):
         if stage == "fit":
             find_part(trainer, RolloutCounter, "RolloutBudget")
 
+    def spent(self, trainer: Trainer) -> int:
+        """Rollouts that have been spent, `max_rollouts` at most."""
+        counter = find_part(trainer, RolloutCounter, "RolloutBudget")
+        return min(counter.training_rollouts, self.max_rollouts)
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
@@ -50,6 +55,5 @@ class RolloutBudget(Callback):
         batch_idx: int,
     ) -> None:
         """Ask the trainer to stop when the budget is spent."""
-        counter = find_part(trainer, RolloutCounter, "RolloutBudget")
-        if counter.training_rollouts >= self.max_rollouts:
+        if self.spent(trainer) == self.max_rollouts:
             trainer.should_stop = True

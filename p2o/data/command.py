@@ -13,20 +13,22 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from p2o.config import CONFIG_NAME, USER_ERRORS, build, call, check_overrides, conf_directory
+from p2o.config import CONFIG_NAME, USER_ERRORS, build, call
 from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
 from p2o.data.hub import cached_if_unreachable
 from p2o.data.inspect import WIDTH, print_inspection, print_overlaps
 from p2o.data.preparation import prepare
-from p2o.errors import UserError
+from p2o.errors import UserError, located
 from p2o.models import load_tokenizer
+from p2o.overrides import check_overrides, compose_config, without_hydra
 from p2o.rollout.rendering import ChatRenderer
+from p2o.settings import TrainSettings
 from p2o.terminal import Terminal, print_error
 
 HELP = {
@@ -41,7 +43,7 @@ def inspect(config: DictConfig, console: Terminal) -> None:
     Raises:
         UserError: ``p2o-train`` would refuse them, too.
     """
-    with cached_if_unreachable():
+    with cached_if_unreachable(), located("model"):
         tokenizer = load_tokenizer(config.model.path, config.model.get("options"))
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
     split = prepare(config, renderer, build(config.verifier, "verifier"))
@@ -64,7 +66,9 @@ def contamination(config: DictConfig, console: Terminal, output: Path | None = N
         raise UserError(
             "data.contamination: no benchmark to compare with; add one, data/contamination=paper"
         )
-    train = build(config.data.source, "data.source").load(config.seed).train
+    source = build(config.data.source, "data.source")
+    with located("data.source"):
+        train = source.load(config.seed).train
     benchmarks = what.benchmarks()
     found = find_overlaps(train, benchmarks, what.words, what.share)
     print_overlaps(train, benchmarks, found, console)
@@ -98,13 +102,9 @@ def read_config(overrides: Sequence[str], folder: Path | None) -> DictConfig:
     Raises:
         UserError: There is no such folder, key, group or option.
     """
-    if folder is not None:
-        if not folder.is_dir():
-            raise UserError(f"--config-dir={folder}: no such folder (looked from {Path.cwd()})")
-        overrides = [*overrides, f"hydra.searchpath=['{folder.resolve()}']"]
-    check_overrides(overrides)
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-        return compose(CONFIG_NAME, overrides=list(overrides))
+    flags = [] if folder is None else [f"--config-dir={folder}"]
+    check_overrides([*overrides, *flags], CONFIG_NAME, TrainSettings)
+    return without_hydra(compose_config(overrides, CONFIG_NAME, folder))
 
 
 @ended_by_interrupt
@@ -122,6 +122,7 @@ def main() -> None:
         command.add_argument("--config-dir", type=Path, help="folder with yaml files of yours")
         if name == "contamination":
             command.add_argument("--output", type=Path, help="write all of them, as JSON lines")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
     arguments = parser.parse_args()
     console = Terminal(width=WIDTH)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)

@@ -10,7 +10,7 @@ from typing import Any
 
 from p2o.data.prompt import Prompt
 from p2o.data.sources import Split
-from p2o.errors import UserError
+from p2o.errors import UserError, located
 
 logger = logging.getLogger(__name__)
 
@@ -58,24 +58,22 @@ class Contamination:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        key = "data.contamination"
         if self.action not in ("warn", "drop"):
-            raise UserError(f"{key}.action={self.action}: give warn or drop")
+            raise UserError(f"action={self.action}: give warn or drop")
         if self.words < 1:
-            raise UserError(f"{key}.words={self.words}: give at least 1")
+            raise UserError(f"words={self.words}: give at least 1")
         if not 0 < self.share <= 1:
-            raise UserError(f"{key}.share={self.share}: give a share above 0, at most 1")
+            raise UserError(f"share={self.share}: give a share above 0, at most 1")
 
     def benchmarks(self) -> dict[str, list[Prompt]]:
         """Questions by benchmark. A warning names one that cannot be had, and it is left out."""
         found: dict[str, list[Prompt]] = {}
         for name, benchmark in self.against.items():
             try:
-                found[name] = benchmark["table"].prompts()
+                with located(f"data.contamination.against.{name}.table"):
+                    found[name] = benchmark["table"].prompts()
             except UserError as error:
-                key = f"data.contamination.against.{name}.table"
-                reason = str(error).replace("data.source", key)
-                logger.warning("training questions are not compared with %s: %s", name, reason)
+                logger.warning("training questions are not compared with %s: %s", name, error)
         return found
 
     def apply(self, split: Split) -> Split:
@@ -100,7 +98,7 @@ class Contamination:
             return split
         train = [prompt for prompt in split.train if prompt.id not in known]
         if not train:
-            raise UserError("data.contamination.action=drop: no training question is left")
+            raise UserError("action=drop: no training question is left")
         return Split(train, split.held_out)
 
 

@@ -35,11 +35,9 @@ class DeepMath(TableSource):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.difficulty not in self.keep:
-            raise UserError(
-                f"data.source.keep: has no {self.difficulty!r}, which data.source.difficulty names"
-            )
+            raise UserError(f"keep: has no {self.difficulty!r}, which difficulty names")
         if not 0 <= self.yes_no_share <= 1:
-            raise UserError(f"data.source.yes_no_share={self.yes_no_share}: give 0 to 1")
+            raise UserError(f"yes_no_share={self.yes_no_share}: give 0 to 1")
 
     def arrange(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """See `TableSource.arrange`: any number of prompts from the front is in balance."""

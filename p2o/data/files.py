@@ -140,16 +140,16 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in READERS)
         if not files:
-            raise UserError(f"data.source.path={path}: no {', '.join(READERS)} files in it")
+            raise UserError(f"path={path}: no {', '.join(READERS)} files in it")
     else:
         files = [path]
     for file in files:
         if not file.is_file():
-            raise UserError(f"data.source.path={file}: no such file (looked from {Path.cwd()})")
+            raise UserError(f"path={file}: no such file (looked from {Path.cwd()})")
         if file.suffix not in READERS:
-            raise UserError(f"data.source.path={file}: give one of {', '.join(READERS)}")
+            raise UserError(f"path={file}: give one of {', '.join(READERS)}")
         if file.stat().st_size == 0:
-            raise UserError(f"data.source.path={file}: the file is empty")
+            raise UserError(f"path={file}: the file is empty")
     return files
 
 
@@ -177,4 +177,4 @@ def _check_names(path: Path, kind: str, names: Sequence[str]) -> None:
 
 def _unreadable(path: Path, kind: str, reason: object) -> UserError:
     said = (str(reason).splitlines() or [type(reason).__name__])[0]
-    return UserError(f"data.source.path={path}: cannot be read as {kind} ({said})")
+    return UserError(f"path={path}: cannot be read as {kind} ({said})")

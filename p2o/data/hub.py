@@ -27,7 +27,7 @@ def read_hub(path: str, name: str | None, split: str) -> Sequence[Mapping[str, A
             return datasets.load_dataset(path, name, split=split).to_list()
     except (OSError, DatasetGenerationError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"data.source.path={path}: no file, and not to be had from the hub "
+            f"path={path}: no file, and not to be had from the hub "
             f"({str(error).splitlines()[0]}); give a local .json, .jsonl, .parquet or .csv file"
         ) from error
 

@@ -5,7 +5,8 @@ from omegaconf import DictConfig
 from p2o.config import build
 from p2o.data.contamination import Contamination
 from p2o.data.selection import with_usable_golds, within_budget
-from p2o.data.sources import Split
+from p2o.data.sources import PromptSource, Split
+from p2o.errors import located
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers.base import Verifier
 
@@ -24,8 +25,11 @@ def prepare(config: DictConfig, renderer: ChatRenderer, verifier: Verifier) -> S
     data = config.data
     # Made first, so that a wrong setting is found before anything is read.
     contamination: Contamination | None = build(data.get("contamination"), "data.contamination")
-    split: Split = build(data.source, "data.source").load(config.seed)
+    source: PromptSource = build(data.source, "data.source")
+    with located("data.source"):
+        split = source.load(config.seed)
     split = with_usable_golds(split, verifier, data.max_unusable_golds)
     if contamination is not None:
-        split = contamination.apply(split)
+        with located("data.contamination"):
+            split = contamination.apply(split)
     return within_budget(split, renderer, data.max_prompt_tokens, data.overlong)

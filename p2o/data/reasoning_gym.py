@@ -37,9 +37,9 @@ class ReasoningGym:
         sizes = {"train": self.train, "held_out": self.held_out}
         for name, size in sizes.items():
             if size < 1:
-                raise UserError(f"data.source.{name}={size}: give at least 1")
+                raise UserError(f"{name}={size}: give at least 1")
         if self.levels is not None and (not self.levels or min(self.levels) < 0):
-            raise UserError(f"data.source.levels={list(self.levels)}: give numbers from 0, or null")
+            raise UserError(f"levels={list(self.levels)}: give numbers from 0, or null")
 
     def load(self, seed: int) -> Split:
         """See `PromptSource.load`."""
@@ -64,11 +64,10 @@ class ReasoningGym:
                 if name not in known:
                     near = sorted(other for other in known if other[:3] == name[:3])
                     hint = f"near it are {', '.join(near)}" if near else "see docs/verifiers.md"
-                    raise UserError(f"data.source.{key}: no task '{name}'; {hint}")
+                    raise UserError(f"{key}: no task '{name}'; {hint}")
         if without := sorted({*(self.tasks or ())} - suitable):
             raise UserError(
-                f"data.source.levels: {', '.join(without)} have none; set levels=null, or leave "
-                "them out"
+                f"levels: {', '.join(without)} have none; set levels=null, or leave them out"
             )
         names = sorted(suitable) if self.tasks is None else self.tasks
         return [

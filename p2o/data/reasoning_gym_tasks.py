@@ -52,7 +52,7 @@ class Task:
                 more = {**vars(curriculum.generate_configuration(more)), **more}
             return factory.create_dataset(self.name, **more)
         except (TypeError, AssertionError, ValueError) as error:
-            raise UserError(f"data.source: {self.name} at level {self.level}: {error}") from error
+            raise UserError(f"{self.name} at level {self.level}: {error}") from error
 
 
 def import_factory() -> Any:
@@ -92,7 +92,7 @@ def draw(tasks: Sequence[Task], draws: Sequence[tuple[int, int]]) -> list[list[t
         check=False,
     )
     if done.returncode != 0:
-        raise UserError(f"data.source: making problems ended with status {done.returncode}")
+        raise UserError(f"making problems ended with status {done.returncode}")
     answer = json.loads(done.stdout.splitlines()[-1])
     if "error" in answer:
         raise UserError(answer["error"])
@@ -115,7 +115,7 @@ def _draw(request: Mapping[str, Any]) -> list[list[tuple[int, Any]]]:
             made = list(islice(_distinct(task, seed, seen), share))
             if len(made) < share:
                 raise UserError(
-                    f"data.source: {task.name} at level {task.level} has {len(made)} different "
+                    f"{task.name} at level {task.level} has {len(made)} different "
                     f"problems left where {share} are needed; lower train or held_out, or add tasks"
                 )
             entries[-1] += [(index, encode(entry, plain_base)) for entry in made]

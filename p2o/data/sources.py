@@ -9,7 +9,7 @@ from typing import Protocol
 from p2o.data.duplicates import asked
 from p2o.data.prompt import Prompt
 from p2o.data.table import Table
-from p2o.errors import UserError
+from p2o.errors import UserError, located
 from p2o.seeds import derive_seed
 from p2o.world.problems import FAMILIES, LONG, SHORT, distinct_problems
 
@@ -51,11 +51,11 @@ class DigitLists:
     def __post_init__(self) -> None:
         _check_sizes(self.train, self.held_out)
         if not 0 <= self.short_share <= 1:
-            raise UserError(f"data.source.short_share={self.short_share}: give a share from 0 to 1")
+            raise UserError(f"short_share={self.short_share}: give a share from 0 to 1")
         existing = len(FAMILIES) * sum(10**length for length in SHORT)
         if self._short(self.train) + self._short(self.held_out) > existing:
             raise UserError(
-                f"data.source.short_share={self.short_share}: of train={self.train} and held_out="
+                f"short_share={self.short_share}: of train={self.train} and held_out="
                 f"{self.held_out} that is more than the {existing} short lists there are; lower it"
             )
 
@@ -118,7 +118,7 @@ class TableSource(Table):
         wanted = 1 if self.train is None else self.train
         if len(held_out) < self.held_out or len(train) < wanted:
             raise UserError(
-                f"data.source: {len(held_out) + len(train)} distinct rows in {self.location}, but "
+                f"{len(held_out) + len(train)} distinct rows in {self.location}, but "
                 f"held_out={self.held_out} and train={self.train} need {self.held_out + wanted}; "
                 "lower one of them"
             )
@@ -147,10 +147,11 @@ class HeldOut:
 
     def prompts(self) -> list[Prompt]:
         """All of them."""
-        return self.source.load(self.seed).held_out
+        with located("source"):
+            return self.source.load(self.seed).held_out
 
 
 def _check_sizes(train: int | None, held_out: int) -> None:
     for name, size in (("train", train), ("held_out", held_out)):
         if size is not None and size < 1:
-            raise UserError(f"data.source.{name}={size}: give at least 1")
+            raise UserError(f"{name}={size}: give at least 1")

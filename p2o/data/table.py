@@ -15,6 +15,7 @@ from p2o.data.hub import read_hub
 from p2o.data.prompt import Prompt, as_text
 from p2o.data.rejected import Rejected, leave_out
 from p2o.errors import UserError
+from p2o.hints import Share
 
 logger = logging.getLogger(__name__)
 
@@ -54,26 +55,24 @@ class Table:
     root: str | None = None
     file: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
-    max_rejected_share: float = 0.05
+    max_rejected_share: Share = 0.05
 
     def __post_init__(self) -> None:
         if (self.question is None) == (self.messages is None):
-            raise UserError("data.source: give question or messages, and not both")
+            raise UserError("give question or messages, and not both")
         try:
             fields(self.question or "")
         except ValueError as error:
             raise UserError(
-                f"data.source.question={self.question!r}: {error}; write columns in braces"
+                f"question={self.question!r}: {error}; write columns in braces"
             ) from error
         try:
             groups = re.compile(self.answer_pattern or "()").groups
         except re.error as error:
-            raise UserError(
-                f"data.source.answer_pattern={self.answer_pattern!r}: {error}"
-            ) from error
+            raise UserError(f"answer_pattern={self.answer_pattern!r}: {error}") from error
         if groups == 0:
             raise UserError(
-                f"data.source.answer_pattern={self.answer_pattern!r}: it has no group; put "
+                f"answer_pattern={self.answer_pattern!r}: it has no group; put "
                 "parentheses around the answer"
             )
 
@@ -88,8 +87,8 @@ class Table:
             rejected,
             len(prompts) + len(rejected),
             self.max_rejected_share,
-            f"data.source: rows of {self.location} that cannot be used",
-            "data.source.max_rejected_share",
+            f"rows of {self.location} that cannot be used",
+            "max_rejected_share",
         )
         unique = list({prompt.id: prompt for prompt in prompts}.values())
         if len(unique) < len(prompts):
@@ -109,7 +108,7 @@ class Table:
         """
         rows = [_renamed(row, self.rename) for row in self._rows()]
         if not rows:
-            raise UserError(f"data.source.path={self.location}: there are no rows in it")
+            raise UserError(f"path={self.location}: there are no rows in it")
         self._check_columns(rows)
         prompts: list[Prompt] = []
         rejected: list[Rejected] = []
@@ -159,7 +158,7 @@ class Table:
             if not any(_has(row, column) for row in rows):
                 there = {str(name) for row in rows for name in row if name is not None}
                 raise UserError(
-                    f"data.source.{key}: no column '{column}' in {self.location}; "
+                    f"{key}: no column '{column}' in {self.location}; "
                     f"it has {', '.join(sorted(there))}"
                 )
 

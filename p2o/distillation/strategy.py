@@ -97,23 +97,18 @@ class ContextDistillation(DistillationStrategy):
 
     def __post_init__(self) -> None:
         if self.old_context not in list(Context):
-            raise UserError(f"distillation.old_context={self.old_context}: give bare or templated")
+            raise UserError(f"old_context={self.old_context}: give bare or templated")
         # A configuration file gives a plain string.
         object.__setattr__(self, "old_context", Context(self.old_context))
         if self.ratio_weight not in ("hard", "soft", None):
-            raise UserError(
-                f"distillation.ratio_weight={self.ratio_weight}: give hard, soft or null"
-            )
+            raise UserError(f"ratio_weight={self.ratio_weight}: give hard, soft or null")
         if self.old_context == Context.TEMPLATED and self.ratio_weight is not None:
             raise UserError(
-                "distillation.old_context=templated already corrects for the template: "
-                "give distillation.ratio_weight=null with it, or distillation.old_context=bare"
+                "old_context=templated already corrects for the template: "
+                "give ratio_weight=null with it, or old_context=bare"
             )
         if not 0 < self.low < self.high:
-            raise UserError(
-                f"distillation.low={self.low} and distillation.high={self.high}: "
-                "give 0 < low < high"
-            )
+            raise UserError(f"low={self.low} and high={self.high}: give 0 < low < high")
 
     @property
     def needs_log_probs(self) -> bool:  # type: ignore[override]
@@ -183,7 +178,7 @@ class ReverseKL(DistillationStrategy):
     def __post_init__(self) -> None:
         for name in ("coefficient", "limit"):
             if getattr(self, name) <= 0:
-                raise UserError(f"distillation.{name}={getattr(self, name)}: give more than 0")
+                raise UserError(f"{name}={getattr(self, name)}: give more than 0")
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:
         """All do, solved or not."""

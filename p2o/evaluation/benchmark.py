@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from p2o.config import build
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
+from p2o.errors import UserError, located
 from p2o.rollout.engine import SamplingParameters
 
 logger = logging.getLogger(__name__)
@@ -41,16 +41,15 @@ def load_benchmarks(config: DictConfig) -> tuple[list[Benchmark], dict[str, str]
     missing: dict[str, str] = {}
     for name, node in config.benchmarks.items():
         key = f"benchmarks.{name}"
-        if not isinstance(node.samples, int) or node.samples < 1:
-            raise UserError(f"{key}.samples={node.samples}: give a whole number of at least 1")
         if node.samples > 1 and node.temperature == 0:
             raise UserError(f"{key}.samples={node.samples}: at temperature 0 all are the same")
         sampling = SamplingParameters(node.temperature, max_new_tokens=config.max_new_tokens)
         table = build(node.table, f"{key}.table")
         try:
-            prompts = table.prompts()[: config.limit]
+            with located(f"{key}.table"):
+                prompts = table.prompts()[: config.limit]
         except UserError as error:
-            missing[str(name)] = str(error).replace("data.source", f"{key}.table")
+            missing[str(name)] = str(error)
             continue
         found.append(Benchmark(str(name), prompts, node.samples, sampling))
     if not found:

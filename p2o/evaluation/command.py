@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
-from p2o.config import USER_ERRORS, build, call, check_overrides, conf_directory
+from p2o.config import USER_ERRORS, build, call, conf_directory, refuse_missing
 from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.selection import unusable_golds
 from p2o.errors import EngineError, UserError
@@ -26,10 +26,14 @@ from p2o.export.checkpoint import find_checkpoint, load_model
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
 from p2o.models import limit_threads, load_policy
+from p2o.overrides import check_overrides
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.secrets import hide_in_run, plain_config
+from p2o.sections import Takes
+from p2o.settings import EvalSettings
 from p2o.terminal import Terminal, plain, print_error
+from p2o.validation import refuse, section_problems
 from p2o.verifiers import GuardedVerifier
 
 CONFIG_NAME = "eval"
@@ -50,9 +54,6 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         UserError: Something cannot work; as far as can be known, before anything is sampled.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    for key in ("chunk", "max_prompt_tokens", "max_new_tokens"):
-        if not isinstance(config[key], int) or config[key] < 1:
-            raise UserError(f"{key}={config[key]}: give a whole number of at least 1")
     seed_everything(config.seed, verbose=False)
     benchmarks, missing = load_benchmarks(config)
     templates = read_templates(config.template, config.template_mode, config.seed)
@@ -132,6 +133,8 @@ def _run(config: DictConfig) -> None:
     quieten_libraries()
     hide_in_run(config, HydraConfig.get())
     try:
+        refuse(section_problems(config, Takes(EvalSettings)))
+        refuse_missing(config.rollout, "rollout")
         if config.rescore is None:
             evaluate(config)
         else:
@@ -150,12 +153,13 @@ def _fail(error: Exception, status: int) -> None:
 @ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-eval``."""
-    arguments = sys.argv[1:]
-    if not any(argument.startswith("-") for argument in arguments):
-        try:
-            check_overrides(arguments, CONFIG_NAME)
-        except UserError as error:
-            _fail(error, 2)
+    if "--version" in sys.argv[1:]:
+        print(f"p2o-eval {version('p2o-rl')}")
+        return
+    try:
+        check_overrides(sys.argv[1:], CONFIG_NAME, EvalSettings)
+    except UserError as error:
+        _fail(error, 2)
     hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=CONFIG_NAME)(
         _run
     )()

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from p2o.data.prompt import Prompt
+from p2o.errors import located
 from p2o.evaluation.completions import read_completions
 from p2o.verifiers.base import Score, Verifier
 
@@ -35,7 +36,8 @@ def rescore(folder: Path, verifier: Verifier) -> tuple[Counter[str], list[Differ
     """
     rows = read_completions(folder)
     prompts = [_prompt(row) for row in rows]
-    scores = verifier.score([row["response"] for row in rows], prompts)
+    with located("verifier"):
+        scores = verifier.score([row["response"] for row in rows], prompts)
     differences = [
         Difference(row, score)
         for row, score in zip(rows, scores, strict=True)

@@ -36,8 +36,7 @@ def metric_call_budget(auto: str, dev_size: int) -> int:
     """
     if auto not in PRESETS:
         raise UserError(
-            f"evolution.evolver.budget={auto}: give a number of metric calls or one of "
-            f"{', '.join(PRESETS)}"
+            f"budget={auto}: give a number of metric calls or one of {', '.join(PRESETS)}"
         )
     candidates = PRESETS[auto]
     trials = int(max(4 * log2(candidates), 1.5 * candidates))
@@ -54,5 +53,5 @@ def resolve_budget(budget: str | int, dev_size: int) -> int:
     if isinstance(budget, str):
         return metric_call_budget(budget, dev_size)
     if budget < 1:
-        raise UserError(f"evolution.evolver.budget={budget}: give at least 1 metric call")
+        raise UserError(f"budget={budget}: give at least 1 metric call")
     return budget

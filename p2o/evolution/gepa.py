@@ -75,11 +75,10 @@ class GepaEvolution:
             ("patience", patience),
         ):
             if size < 1:
-                raise UserError(f"evolution.evolver.{name}={size}: give at least 1")
+                raise UserError(f"{name}={size}: give at least 1")
         if minimum < 2:
             raise UserError(
-                f"evolution.evolver.minimum={minimum}: give at least 2, since train and dev need "
-                "one each"
+                f"minimum={minimum}: give at least 2, since train and dev need one each"
             )
         self.reflection, self.assigner, self.budget = reflection, assigner, budget
         self.width, self.minibatch_size, self.dev_size = width, minibatch_size, dev_size
@@ -87,7 +86,7 @@ class GepaEvolution:
         least = self._budget_for(minimum)
         if least.calls < least.smallest:
             raise UserError(
-                f"evolution.evolver.budget={budget}: even for {minimum} hard samples the seed, one "
+                f"budget={budget}: even for {minimum} hard samples the seed, one "
                 f"proposal and its acceptance take {least.smallest} metric calls, so give no less"
             )
 
@@ -107,7 +106,7 @@ class GepaEvolution:
         budget = self._budget_for(len(hard_set))
         if budget.calls < budget.smallest:
             logger.warning(
-                "evolution.evolver.budget=%s: %d metric calls cannot pay for the seed, one "
+                "budget=%s: %d metric calls cannot pay for the seed, one "
                 "proposal and its acceptance on %d dev samples, which take %d; no search",
                 self.budget,
                 budget.calls,

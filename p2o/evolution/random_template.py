@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from p2o.errors import UserError
+from p2o.hints import Count
 from p2o.prompts.assignment import Assigner
 from p2o.reflection.base import Reflection
 from p2o.reflection.phrasebook import load_phrases
@@ -36,12 +37,12 @@ class RandomTemplates:
         path: str | None = None,
         number: int = 8,
         max_phrases: int = 4,
-        minimum: int = 1,
+        minimum: Count = 1,
     ) -> None:
         for name, value in (("number", number), ("max_phrases", max_phrases)):
             if value < 1:
-                raise UserError(f"evolution.evolver.{name}={value}: give at least 1")
-        self.phrases = load_phrases(path, "evolution.evolver.path")
+                raise UserError(f"{name}={value}: give at least 1")
+        self.phrases = load_phrases(path)
         self.number, self.max_phrases, self.minimum = number, max_phrases, minimum
 
     def evolve(

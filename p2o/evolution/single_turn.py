@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from p2o.evolution.adapter import reflective_record
+from p2o.hints import Count
 from p2o.prompts.assignment import Assigner
 from p2o.prompts.template import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest
@@ -25,7 +26,7 @@ class SingleTurnReflection:
         minimum: Hard samples below which nothing is done.
     """
 
-    def __init__(self, reflection: Reflection, assigner: Assigner, minimum: int = 1) -> None:
+    def __init__(self, reflection: Reflection, assigner: Assigner, minimum: Count = 1) -> None:
         self.reflection, self.minimum = reflection, minimum
 
     def evolve(

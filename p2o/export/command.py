@@ -8,6 +8,7 @@ The checkpoint is one file, or a folder of shards that several ranks wrote. For 
 
 import argparse
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a model that is in the folder"
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
     arguments = vars(parser.parse_args())
     quieten_libraries()
     try:

@@ -64,11 +64,11 @@ class KLPenalty:
 
     def __post_init__(self) -> None:
         if self.coefficient < 0:
-            raise UserError(f"algorithm.kl.coefficient={self.coefficient}: give at least 0")
+            raise UserError(f"coefficient={self.coefficient}: give at least 0")
         if self.estimator not in ("k1", "k2", "k3"):
-            raise UserError(f"algorithm.kl.estimator={self.estimator}: give k1, k2 or k3")
+            raise UserError(f"estimator={self.estimator}: give k1, k2 or k3")
         if self.place not in ("loss", "reward"):
-            raise UserError(f"algorithm.kl.place={self.place}: give loss or reward")
+            raise UserError(f"place={self.place}: give loss or reward")
 
     @property
     def in_loss(self) -> bool:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from p2o.errors import UserError
+from p2o.hints import Count
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,13 @@ class Overlong:
         UserError: `punished_share` is no share.
     """
 
-    max_tokens: int
+    max_tokens: Count
     mask: bool = False
     punished_share: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.punished_share <= 1:
-            raise UserError(f"algorithm.overlong.punished_share={self.punished_share}: give 0 to 1")
+            raise UserError(f"punished_share={self.punished_share}: give 0 to 1")
 
     def punishment(self, lengths: Tensor) -> Tensor:
         """What to add to rewards.

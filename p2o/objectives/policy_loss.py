@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from p2o.errors import UserError
+from p2o.hints import Count
 from p2o.objectives.aggregation import Aggregation, aggregate
 
 LOG_RATIO_LIMIT = 20.0
@@ -29,17 +30,16 @@ class PolicyLoss(ABC):
     """
 
     aggregation: Aggregation = "token-mean"
-    constant_length: int | None = None
+    constant_length: Count | None = None
 
     def __post_init__(self) -> None:
         if self.aggregation not in get_args(Aggregation):
             raise UserError(
-                f"algorithm.loss.aggregation={self.aggregation}: "
-                f"give one of {', '.join(get_args(Aggregation))}"
+                f"aggregation={self.aggregation}: give one of {', '.join(get_args(Aggregation))}"
             )
         if self.aggregation == "constant-length" and (self.constant_length or 0) < 1:
             raise UserError(
-                f"algorithm.loss.constant_length={self.constant_length}: aggregation="
+                f"constant_length={self.constant_length}: aggregation="
                 "constant-length divides by it; give the most tokens a response can have"
             )
 
@@ -140,15 +140,13 @@ class ClippedLoss(PolicyLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.clip_low <= 1:
-            raise UserError(f"algorithm.loss.clip_low={self.clip_low}: give a number from 0 to 1")
+            raise UserError(f"clip_low={self.clip_low}: give a number from 0 to 1")
         if self.clip_high < 0:
-            raise UserError(f"algorithm.loss.clip_high={self.clip_high}: give at least 0")
+            raise UserError(f"clip_high={self.clip_high}: give at least 0")
         if self.dual_clip is not None and self.dual_clip <= 1:
-            raise UserError(
-                f"algorithm.loss.dual_clip={self.dual_clip}: give more than 1, or null for none"
-            )
+            raise UserError(f"dual_clip={self.dual_clip}: give more than 1, or null for none")
         if self.ratio not in ("token", "sequence"):
-            raise UserError(f"algorithm.loss.ratio={self.ratio}: give token or sequence")
+            raise UserError(f"ratio={self.ratio}: give token or sequence")
 
     def token_losses(
         self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor
@@ -188,7 +186,7 @@ class CISPOLoss(PolicyLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_ratio < 1:
-            raise UserError(f"algorithm.loss.max_ratio={self.max_ratio}: give at least 1")
+            raise UserError(f"max_ratio={self.max_ratio}: give at least 1")
 
     def token_losses(
         self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from p2o.config import build
 from p2o.data.sizes import BatchSizes
+from p2o.errors import located
 from p2o.evolution.budget import resolve_budget
 from p2o.planning.devices import Device, find_device
 from p2o.planning.plan import Plan, estimate
@@ -39,7 +40,8 @@ def plan_from_config(config: DictConfig) -> Plan:
     reader = Reader(config)
     device, dtype = _device(reader), read_dtype(reader)
     trusted = bool(reader.get("model.options.trust_remote_code"))
-    model = meta_model(read_config(str(reader.get("model.path")), trusted), dtype, trusted)
+    with located("model"):
+        model = meta_model(read_config(str(reader.get("model.path")), trusted), dtype, trusted)
     shape = shape_of(model)
     if getattr(model.config.get_text_config(), "num_experts", None):
         reader.assume("every expert of the mixture sees every token")

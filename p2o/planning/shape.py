@@ -89,8 +89,7 @@ def read_config(path: str, trusted: bool = False) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"model.path={path}: no config.json to be had ({reason(error)}); give a "
-            "folder that holds one"
+            f"path={path}: no config.json to be had ({reason(error)}); give a folder that holds one"
         ) from error
 
 
@@ -107,7 +106,7 @@ def meta_model(config: Any, dtype: torch.dtype = torch.float32, trusted: bool = 
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=trusted)
     except ValueError as error:
-        raise UserError(f"model.path: {reason(error)}") from error
+        raise UserError(f"path: {reason(error)}") from error
 
 
 def shape_of(model: Any) -> ModelShape:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from p2o.distributed import gather_work, rank, world_size
+from p2o.hints import Count, NotNegative, SomeShare
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
@@ -26,10 +27,10 @@ class PolicyReflection:
 
     def __init__(
         self,
-        max_new_tokens: int = 1024,
-        temperature: float = 0.7,
-        top_p: float = 1.0,
-        max_prompt_tokens: int | None = None,
+        max_new_tokens: Count = 1024,
+        temperature: NotNegative = 0.7,
+        top_p: SomeShare = 1.0,
+        max_prompt_tokens: Count | None = None,
     ) -> None:
         self.sampling = SamplingParameters(
             temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens
@@ -77,7 +78,7 @@ class PolicyReflection:
             if len(request.records) <= 1:
                 logger.warning(
                     "no reflection on a template of %d characters: its meta-prompt has %d tokens "
-                    "with a single record, over reflection.max_prompt_tokens=%d",
+                    "with a single record, over max_prompt_tokens=%d",
                     len(request.template),
                     len(ids),
                     self.max_prompt_tokens,

@@ -29,8 +29,8 @@ class Phrasebook:
 
     def __init__(self, path: str | None = None, max_phrases: int = 4) -> None:
         if max_phrases < 1:
-            raise UserError(f"reflection.max_phrases={max_phrases}: give at least 1")
-        self.phrases = load_phrases(path, "reflection.path")
+            raise UserError(f"max_phrases={max_phrases}: give at least 1")
+        self.phrases = load_phrases(path)
         self.max_phrases = max_phrases
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
@@ -76,12 +76,11 @@ class Phrasebook:
         return max(fitting, key=len, default=None)
 
 
-def load_phrases(path: str | None, key: str) -> list[str]:
+def load_phrases(path: str | None) -> list[str]:
     """The phrases of a text file with one a line, each once; None for the file in p2o.
 
     Args:
         path: Of the file.
-        key: Which setting named it, for messages.
 
     Raises:
         UserError: It cannot be read or is empty.
@@ -91,8 +90,8 @@ def load_phrases(path: str | None, key: str) -> list[str]:
     try:
         lines = source.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{key}={path}: cannot read it ({error}); {advice}") from error
+        raise UserError(f"path={path}: cannot read it ({error}); {advice}") from error
     phrases = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
     if not phrases:
-        raise UserError(f"{key}={path}: it has no phrases; {advice}")
+        raise UserError(f"path={path}: it has no phrases; {advice}")
     return phrases

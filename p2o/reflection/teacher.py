@@ -11,6 +11,7 @@ from typing import Any
 from p2o.distributed import on_rank_zero
 from p2o.endpoint import Connection, Endpoint, Fault, Patience, RequestFailed, read_json, run
 from p2o.errors import UserError
+from p2o.hints import Count, NotNegative, Positive
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import RolloutEngine
@@ -54,16 +55,16 @@ class TeacherReflection:
         base_url: str,
         model: str,
         api_key_variable: str = "OPENAI_API_KEY",
-        temperature: float = 1.0,
-        max_tokens: int = 4096,
-        seconds: float = 120.0,
+        temperature: NotNegative = 1.0,
+        max_tokens: Count = 4096,
+        seconds: Positive = 120.0,
         attempts: int = 4,
         concurrency: int = 16,
         batch_seconds: float = 300.0,
     ) -> None:
         for name, number in (("attempts", attempts), ("concurrency", concurrency)):
             if number < 1:
-                raise UserError(f"reflection.{name}={number}: give at least 1")
+                raise UserError(f"{name}={number}: give at least 1")
         self.base_url, self.model, self.api_key_variable = base_url, model, api_key_variable
         self.temperature, self.max_tokens = temperature, max_tokens
         self.concurrency, self.batch_seconds = concurrency, batch_seconds
@@ -91,20 +92,20 @@ class TeacherReflection:
     def _judge_preflight(self, server: Endpoint, failure: RequestFailed) -> None:
         if failure.status is None:
             raise UserError(
-                f"reflection.base_url={server.name}: no answer ({failure}); start the server or "
+                f"base_url={server.name}: no answer ({failure}); start the server or "
                 "give the address where its API begins, say https://host/v1"
             ) from failure
         if failure.status in (401, 403):
             state = "is set but not accepted" if self._key() else "is not set"
             raise UserError(
-                f"reflection.base_url={server.name}: answered {failure.status} and the "
+                f"base_url={server.name}: answered {failure.status} and the "
                 f"environment variable {self.api_key_variable} {state}; put a valid key there or "
-                "name another variable in reflection.api_key_variable"
+                "name another variable in api_key_variable"
             ) from failure
         # Some servers do not list their models.
         if failure.status != 404:
             logger.warning(
-                "reflection.base_url=%s answered GET /models with %s; going on all the same",
+                "base_url=%s answered GET /models with %s; going on all the same",
                 server.name,
                 failure,
             )
@@ -130,7 +131,7 @@ class TeacherReflection:
         if templates and self._failed_batches == 2:
             logger.warning(
                 "all reflections of the last two batches failed; training goes on, but evolution "
-                "finds nothing new until reflection.base_url=%s serves reflection.model=%s",
+                "finds nothing new until base_url=%s serves model=%s",
                 server.name,
                 self.model,
             )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 from p2o.errors import UserError
+from p2o.hints import Count, NotNegative, SomeShare, Whole
 from p2o.policy import CausalPolicy
 
 
@@ -19,10 +20,10 @@ class SamplingParameters:
         max_new_tokens: Length limit of a completion, the end token included.
     """
 
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_new_tokens: int = 256
+    temperature: NotNegative = 1.0
+    top_p: SomeShare = 1.0
+    top_k: Whole = 0
+    max_new_tokens: Count = 256
 
     @property
     def whole(self) -> bool:

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from p2o.errors import UserError
+from p2o.hints import Count, Positive
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.probe import check_sampled
@@ -40,7 +41,7 @@ class HFEngine:
     """
 
     def __init__(
-        self, model: nn.Module, max_batch_size: int = 256, probe_bound: float = 0.1
+        self, model: nn.Module, max_batch_size: Count = 256, probe_bound: Positive = 0.1
     ) -> None:
         self.model: Any = model
         self.max_batch_size, self.probe_bound = max_batch_size, probe_bound
@@ -158,7 +159,7 @@ def end_ids(model: Any) -> list[int]:
     ends = model.generation_config.eos_token_id
     if ends is None or ends == []:
         raise UserError(
-            "model: its generation config has no eos_token_id, so no completion would ever "
+            "the model's generation config has no eos_token_id, so no completion would ever "
             "end; set `generation_config.eos_token_id` and save the model"
         )
     return [ends] if isinstance(ends, int) else list(ends)

@@ -12,6 +12,9 @@ from p2o.prompts.template import insert_template
 from p2o.rollout.chat_template import render_chat, template_source
 from p2o.rollout.marks import Marks, unused_sign
 
+OURS = ("conversation", "tokenize", "add_generation_prompt")
+"""Arguments of ``apply_chat_template`` that are always the same."""
+
 
 class ChatRenderer:
     """Renders conversations with the model's own chat template.
@@ -29,7 +32,8 @@ class ChatRenderer:
         date: What chat templates that write today's date are told.
 
     Raises:
-        UserError: The tokenizer has no chat template, or it cannot render a question.
+        UserError: The tokenizer has no chat template, it cannot render a question, or an option is
+            not free.
     """
 
     def __init__(
@@ -46,6 +50,9 @@ class ChatRenderer:
         except ValueError as error:
             raise UserError(f"date={date}: give a date such as 2026-01-01") from error
         self._marks = Marks(tokenizer, template_source(tokenizer))
+        for name in OURS:
+            if name in (options or {}):
+                raise UserError(f"options.{name}: is not to be chosen here; leave it out")
         self.tokenizer = tokenizer
         self.system_prompt = system_prompt
         self.prefix = prefix

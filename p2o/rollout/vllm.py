@@ -6,14 +6,16 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Gt, Lt
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from p2o.distributed import rank, world_size
 from p2o.errors import EngineError, UserError
+from p2o.hints import Count, Positive
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids, position_limit, without_adapter
 from p2o.rollout.pushed import PushedEngine
@@ -31,10 +33,10 @@ ENVIRONMENT = {
 def vllm_engine(
     model: PreTrainedModel,
     dtype: str | None = None,
-    max_length: int | None = None,
-    memory_share: float = 0.4,
+    max_length: Count | None = None,
+    memory_share: Annotated[float, Gt(0), Lt(1)] = 0.4,
     sleep: bool = True,
-    probe_bound: float = 0.1,
+    probe_bound: Positive = 0.1,
     options: dict[str, Any] | None = None,
 ) -> PushedEngine:
     """The engine of ``rollout=vllm``.
@@ -49,10 +51,8 @@ def vllm_engine(
         options: Passed on to ``vllm.LLM``.
 
     Raises:
-        UserError: vLLM is not installed, or a setting is out of its range.
+        UserError: vLLM is not installed.
     """
-    if not 0 < memory_share < 1:
-        raise UserError(f"rollout.memory_share={memory_share}: give a share between 0 and 1")
     backend = VLLMBackend(model, dtype, max_length, memory_share, sleep, dict(options or {}))
     return PushedEngine(backend, model, probe_bound)
 
@@ -187,7 +187,7 @@ def _import_vllm() -> Any:
     try:
         return importlib.import_module("vllm")
     except ImportError as error:
-        raise UserError(f"rollout=vllm needs vLLM ({error}); 'pip install p2o-rl[vllm]'") from error
+        raise UserError(f"needs vLLM ({error}); 'pip install p2o-rl[vllm]'") from error
 
 
 def _completion(output: Any, sampling: SamplingParameters) -> Completion:

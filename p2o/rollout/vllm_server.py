@@ -33,6 +33,7 @@ from p2o.endpoint import (
     run,
 )
 from p2o.errors import EngineError, UserError
+from p2o.hints import Count, Positive
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids
 from p2o.rollout.pushed import PushedEngine
@@ -56,9 +57,9 @@ def vllm_server_engine(
     model: PreTrainedModel,
     urls: Sequence[str],
     folder: str | None = None,
-    concurrency: int = 128,
-    seconds: float = 1800.0,
-    probe_bound: float = 0.1,
+    concurrency: Count = 128,
+    seconds: Positive = 1800.0,
+    probe_bound: Positive = 0.1,
 ) -> PushedEngine:
     """The engine of ``rollout=vllm_server``.
 
@@ -75,7 +76,7 @@ def vllm_server_engine(
         UserError: A server does not answer, or cannot be given weights.
     """
     if not urls:
-        raise UserError("rollout.urls: give the address of at least one server")
+        raise UserError("urls: give the address of at least one server")
     vocabulary = model.config.get_text_config().vocab_size
     backend = VLLMServers(end_ids(model), list(urls), folder, concurrency, seconds, vocabulary)
     return PushedEngine(backend, model, probe_bound)
@@ -261,8 +262,7 @@ class VLLMServers:
             self.servers = [other for other in self.servers if other is not server]
             self.lost.append(f"{server.name} ({cause})")
             logger.warning(
-                "rollout.urls: %s does not answer as it should (%s); going on with %d other "
-                "servers",
+                "urls: %s does not answer as it should (%s); going on with %d other servers",
                 server.name,
                 cause,
                 len(self.servers),
@@ -308,7 +308,7 @@ async def _preflight_all(servers: Sequence[Endpoint]) -> list[Model]:
 
 async def _preflight(server: Endpoint) -> Model:
     """The server's model; finds out whether it can be given weights."""
-    name = f"rollout.urls: {server.name}"
+    name = f"urls: {server.name}"
     patience = Patience(PREFLIGHT_SECONDS, BYTES)
     async with server.connect() as connection:
         try:

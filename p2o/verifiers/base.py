@@ -90,7 +90,7 @@ def check_positive(**settings: float) -> None:
     """
     for name, value in settings.items():
         if value <= 0:
-            raise UserError(f"verifier.{name}={value}: give a positive number")
+            raise UserError(f"{name}={value}: give a positive number")
 
 
 class GoldChecker(Protocol):

@@ -39,17 +39,15 @@ class Composite:
         self, parts: Mapping[str, Mapping[str, Any]], gate: Verifier | str | None = None
     ) -> None:
         if not parts:
-            raise UserError("verifier.parts: give at least one verifier")
+            raise UserError("parts: give at least one verifier")
         self.verifiers: dict[str, Verifier] = {}
         weights: dict[str, float] = {}
         for name, part in parts.items():
             if set(part) != {"verifier", "weight"}:
-                raise UserError(f"verifier.parts.{name}: give verifier and weight, nothing else")
+                raise UserError(f"parts.{name}: give verifier and weight, nothing else")
             weight = as_number(part["weight"])
             if weight is None or not 0 < weight < math.inf:
-                raise UserError(
-                    f"verifier.parts.{name}.weight={part['weight']}: give a number above 0"
-                )
+                raise UserError(f"parts.{name}.weight={part['weight']}: give a number above 0")
             self.verifiers[name], weights[name] = part["verifier"], weight
         # By the largest first, so that no sum is infinite.
         parts_of_largest = {
@@ -120,7 +118,7 @@ class Found:
 
     def __init__(self, pattern: str, seconds: float = 1.0) -> None:
         check_positive(seconds=seconds)
-        compile_pattern(pattern, "verifier.gate", re.DOTALL)
+        compile_pattern(pattern, "gate", re.DOTALL)
         self.pattern, self.seconds = pattern, seconds
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:

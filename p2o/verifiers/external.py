@@ -27,7 +27,7 @@ class External:
         self.function = _load(function) if isinstance(function, str) else function
         self.name = function if isinstance(function, str) else getattr(function, "__name__", "?")
         if not callable(self.function):
-            raise UserError(f"verifier.function={function}: it cannot be called")
+            raise UserError(f"function={function}: it cannot be called")
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`.
@@ -40,7 +40,7 @@ class External:
             # A notebook's own thread has a loop that runs already.
             with ThreadPoolExecutor(1) as threads:
                 given = threads.submit(asyncio.run, _wait(given)).result()
-        who = f"verifier.function={self.name}"
+        who = f"function={self.name}"
         return [to_score(one) for one in one_for_each(who, given, len(responses))]
 
 
@@ -81,5 +81,5 @@ def _load(path: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"verifier.function={path}: cannot be imported ({error}); give module:name"
+            f"function={path}: cannot be imported ({error}); give module:name"
         ) from error

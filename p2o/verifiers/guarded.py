@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 from p2o.data.prompt import Prompt
-from p2o.errors import EngineError, UserError
+from p2o.errors import EngineError, UserError, located
+from p2o.hints import Count, Share
 from p2o.verifiers.base import FAILED, SOLVED_REWARD, Score, Status, Verifier, reaches
 
 logger = logging.getLogger(__name__)
@@ -39,12 +40,12 @@ class GuardedVerifier:
     def __init__(
         self,
         verifier: Verifier,
-        max_error_share: float = 0.02,
-        window: int = 500,
+        max_error_share: Share = 0.02,
+        window: Count = 500,
         solved_reward: float = SOLVED_REWARD,
     ) -> None:
         if not 0 <= max_error_share <= 1:
-            raise UserError(f"verifier_guard.max_error_share={max_error_share}: give 0 to 1")
+            raise UserError(f"max_error_share={max_error_share}: give 0 to 1")
         self.verifier, self.max_error_share = verifier, max_error_share
         self.solved_reward = solved_reward
         self.counts: Counter[Status] = Counter()
@@ -70,7 +71,8 @@ class GuardedVerifier:
 
     def _score_all(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         try:
-            scores = self.verifier.score(responses, prompts)
+            with located("verifier"):
+                scores = self.verifier.score(responses, prompts)
         except STOPPING:
             raise
         # A verifier may be anybody's code and throw anything; the batch is tried one by one.
@@ -89,7 +91,8 @@ class GuardedVerifier:
     def _score_one(self, response: str, prompt: Prompt) -> Score:
         fail = partial(Score, 0.0, Status.ERROR, None)
         try:
-            [score] = self.verifier.score([response], [prompt])
+            with located("verifier"):
+                [score] = self.verifier.score([response], [prompt])
         except STOPPING:
             raise
         except Exception as error:  # See above.

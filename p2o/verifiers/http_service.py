@@ -73,7 +73,7 @@ class HttpService:
     def _check_service(self) -> None:
         [outcome] = run(partial(self._ask_all, [([], [])]))
         if isinstance(outcome, RequestFailed):
-            raise UserError(f"verifier.url={self.service.name}: {outcome}") from outcome
+            raise UserError(f"url={self.service.name}: {outcome}") from outcome
 
     async def _ask_all(
         self, parts: Sequence[tuple[Sequence[str], Sequence[Prompt]]]
@@ -110,7 +110,7 @@ class HttpService:
                 f"the service at {self.service.name} cannot be reached ({outcome})"
             ) from outcome
         if outcome.fault == Fault.REFUSED:
-            raise UserError(f"verifier.url={self.service.name}: {outcome}") from outcome
+            raise UserError(f"url={self.service.name}: {outcome}") from outcome
         status = Status.TIMEOUT if outcome.fault == Fault.TIMEOUT else Status.ERROR
         return [Score(0.0, status, detail=f"the service: {outcome}")] * expected
 

@@ -32,7 +32,7 @@ class MultipleChoice:
 
     def __init__(self, choices: int = 4, first_index: int | None = None) -> None:
         if not 2 <= choices <= len(LETTERS):
-            raise UserError(f"verifier.choices={choices}: give 2 to {len(LETTERS)}")
+            raise UserError(f"choices={choices}: give 2 to {len(LETTERS)}")
         self.letters, self.first_index = LETTERS[:choices], first_index
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
@@ -46,7 +46,7 @@ class MultipleChoice:
             None
             if self._golds(prompt)
             else f"the gold answer {prompt.gold[:80]!r} is no {kind} of {self.letters}; set "
-            "verifier.choices and verifier.first_index"
+            "choices and first_index"
             for prompt in prompts
         ]
 

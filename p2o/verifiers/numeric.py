@@ -46,7 +46,7 @@ class Numeric:
             ("relative_tolerance", relative_tolerance),
         ):
             if not 0 <= value < math.inf:
-                raise UserError(f"verifier.{name}={value}: give 0 or a positive number")
+                raise UserError(f"{name}={value}: give 0 or a positive number")
         self.absolute_tolerance, self.relative_tolerance = absolute_tolerance, relative_tolerance
         self.percent_as_hundredth = percent_as_hundredth
 
@@ -74,7 +74,7 @@ class Numeric:
         if answer is None:
             if not golds:
                 return _useless(prompt)
-            return Score(0.0, Status.NO_ANSWER, detail="nothing matches verifier.pattern")
+            return Score(0.0, Status.NO_ANSWER, detail="nothing matches the pattern")
         shown = answer.strip()[:LONGEST]
         text = _fold(answer)
         if text and text in map(_fold, prompt.golds):

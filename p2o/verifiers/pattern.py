@@ -27,7 +27,7 @@ class AnswerPattern:
         check_positive(seconds=seconds)
         self.pattern, self.seconds = pattern, seconds
         if pattern is not None and compile_pattern(pattern, "verifier.pattern").groups < 1:
-            raise UserError(f"verifier.pattern={pattern!r}: put the answer into a group, (...)")
+            raise UserError(f"pattern={pattern!r}: put the answer into a group, (...)")
 
     def find(self, responses: Sequence[str]) -> list[str | Failure | None]:
         """For each response the answer, None without one, or why it was not found out."""

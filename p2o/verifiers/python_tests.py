@@ -89,14 +89,14 @@ class PythonTests:
                 outcome = run_tests(code, tests, 60.0, strict=strict)
             except SandboxError as error:
                 if strict and not self.run.keywords["strict"]:
-                    logger.warning("verifier.strict=false: code is run although %s", error)
+                    logger.warning("strict=false: code is run although %s", error)
                     continue
                 raise UserError(
-                    f"verifier: {error}; use a Linux kernel of 5.13 or newer with Landlock and "
-                    "seccomp, or verifier.strict=false in a container that may be broken"
+                    f"{error}; use a Linux kernel of 5.13 or newer with Landlock and "
+                    "seccomp, or strict=false in a container that may be broken"
                 ) from error
             if not outcome.passed:
-                raise UserError(f"verifier: the sandbox does not work here ({outcome.reason})")
+                raise UserError(f"the sandbox does not work here ({outcome.reason})")
             return
 
 

@@ -156,6 +156,47 @@ def test_a_resumed_run_compares_with_the_start_of_the_whole(project, tmp_path):
         )
 
 
+def test_several_guards_of_a_kind_work_side_by_side_and_keep_their_states(project, tmp_path):
+    guards = [
+        ShareOfStart(share=0.5, patience=2),
+        ShareOfStart(share=0.25),
+        ShareOfStart("val/other", share=0.5),
+        MetricBounds("train/entropy", minimum=0.5, patience=3),
+        MetricBounds("train/entropy", maximum=2.0),
+        FiniteUpdates(),
+        FiniteUpdates(),
+    ]
+    save = ModelCheckpoint(tmp_path, filename="one")
+    fit(
+        project,
+        Scripted(accuracies=[0.8], entropies=[1.0, 1.0, 1.0, 1.0, 0.1, 0.1]),
+        *guards,
+        save,
+        validation=True,
+        enable_checkpointing=True,
+    )
+    states = torch.load(tmp_path / "one.ckpt", weights_only=True)["callbacks"]
+    kept = [states[guard.state_key] for guard in guards[:5]]
+    first = {"start": pytest.approx(0.8), "low": 0}
+    assert kept == [first, first, {"start": None, "low": 0}, {"outside": 2}, {"outside": 0}]
+
+
+def test_steps_outside_the_bounds_are_counted_on_by_a_resumed_run(project, tmp_path):
+    save, entropies = ModelCheckpoint(tmp_path, filename="one"), [1.0, 1.0, 1.0, 1.0, 0.1, 0.1]
+    guard, more = {"minimum": 0.5, "patience": 3}, {"enable_checkpointing": True}
+    bounds = MetricBounds("train/entropy", **guard)
+    fit(project, Scripted(entropies=entropies), bounds, save, **more)
+    with pytest.raises(TrainingCollapsed, match="after update 7: "):
+        fit(
+            project,
+            Scripted(entropies=[*entropies, 0.1, 1.0, 1.0, 1.0, 1.0, 1.0]),
+            MetricBounds("train/entropy", **guard),
+            epochs=2,
+            checkpoint=tmp_path / "one.ckpt",
+            **more,
+        )
+
+
 def test_settings_that_mean_nothing_are_refused():
     with pytest.raises(ConfigurationError, match="patience=0: "):
         MetricBounds("train/entropy", patience=0)

@@ -92,6 +92,12 @@ def used_evolution():
     return evolution
 
 
+def used_bounds():
+    bounds = MetricBounds("loss", maximum=1.0, patience=3)
+    bounds.load_state_dict({"outside": 2})
+    return bounds
+
+
 def used_share():
     share = ShareOfStart()
     share.start = 0.25
@@ -103,12 +109,12 @@ CALLBACKS = {
     FiniteUpdates: (FiniteUpdates, FiniteUpdates),
     HardSampleMiner: (HardSampleMiner, used_miner),
     LoopProgress: (LoopProgress, LoopProgress),
-    MetricBounds: (lambda: MetricBounds("loss"), lambda: MetricBounds("loss")),
+    MetricBounds: (lambda: MetricBounds("loss"), used_bounds),
     PromptEvolution: (lambda: PromptEvolution(NoSearch()), used_evolution),
     RolloutBudget: (lambda: RolloutBudget(1), lambda: RolloutBudget(1)),
     ShareOfStart: (ShareOfStart, used_share),
 }
-STATELESS = {FiniteUpdates, LoopProgress, MetricBounds, RolloutBudget}
+STATELESS = {FiniteUpdates, LoopProgress, RolloutBudget}
 
 
 def exported_callbacks():

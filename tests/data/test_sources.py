@@ -101,10 +101,8 @@ def refused(source: TableSource) -> str:
 def test_a_missing_column_is_named_with_those_there_are(tmp_path):
     path = write(tmp_path / "rows.json", ROWS)
     message = refused(table(path, question="{body} {question}"))
-    assert message == (
-        f"data.source.question: no column 'question' in {path}; it has answer, ask, body"
-    )
-    assert refused(table(path, answer="gold")).startswith("data.source.answer: no column 'gold'")
+    assert message == (f"question: no column 'question' in {path}; it has answer, ask, body")
+    assert refused(table(path, answer="gold")).startswith("answer: no column 'gold'")
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
@@ -116,9 +114,9 @@ def test_rows_that_cannot_be_used_are_named(tmp_path, suffix):
     with pytest.raises(UserError) as caught:
         source.load(0)
     first, named, way_out = str(caught.value).splitlines()
-    assert first == f"data.source: rows of {path} that cannot be used: 1 of 5 (20.00%)"
+    assert first == f"rows of {path} that cannot be used: 1 of 5 (20.00%)"
     assert named == "  row 3: no 'a'"
-    assert way_out == "mend them or raise data.source.max_rejected_share=0.05"
+    assert way_out == "mend them or raise max_rejected_share=0.05"
 
 
 def test_a_few_rows_that_cannot_be_used_are_left_out_with_a_warning(tmp_path, caplog):
@@ -434,11 +432,11 @@ def test_as_many_rows_as_asked_for_are_enough(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"question": "{body"}, "data.source.question='{body': "),
-        ({"answer_pattern": "("}, "data.source.answer_pattern='(': "),
+        ({"question": "{body"}, "question='{body': "),
+        ({"answer_pattern": "("}, "answer_pattern='(': "),
         ({"answer_pattern": r"\d+"}, "put parentheses around the answer"),
-        ({"held_out": 0}, "data.source.held_out=0: give at least 1"),
-        ({"train": -1}, "data.source.train=-1: give at least 1"),
+        ({"held_out": 0}, "held_out=0: give at least 1"),
+        ({"train": -1}, "train=-1: give at least 1"),
     ],
     ids=str,
 )
@@ -471,13 +469,13 @@ def test_a_file_that_gives_no_rows_is_named_and_says_why(tmp_path, name, content
     path = tmp_path / name
     path.write_text(content)
     message = refused(table(str(path)))
-    assert message.startswith(f"data.source.path={path}: {said}")
+    assert message.startswith(f"path={path}: {said}")
 
 
 def test_a_file_that_is_not_there_is_named_with_the_folder_looked_in(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = refused(table("rows.json"))
-    assert message == f"data.source.path=rows.json: no such file (looked from {tmp_path})"
+    assert message == f"path=rows.json: no such file (looked from {tmp_path})"
 
 
 @pytest.mark.parametrize("path", ["openai/gsm8k", "rows.txt", "/no/such/folder"])
@@ -488,7 +486,7 @@ def test_without_a_network_a_hub_data_set_gives_one_line_at_once(monkeypatch, pa
     monkeypatch.setattr("time.sleep", slept.append)
     message = refused(table(path))
     assert sum(slept) < 5
-    assert message.startswith(f"data.source.path={path}: no file, and not to be had from the hub")
+    assert message.startswith(f"path={path}: no file, and not to be had from the hub")
     assert "give a local .json, .jsonl, .parquet or .csv file" in message
 
 
@@ -539,9 +537,9 @@ def test_the_share_of_short_digit_lists_is_the_one_asked_for(share, short):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"train": 0}, "data.source.train=0: give at least 1"),
-        ({"held_out": -5}, "data.source.held_out=-5: give at least 1"),
-        ({"short_share": 1.5}, "data.source.short_share=1.5: give a share from 0 to 1"),
+        ({"train": 0}, "train=0: give at least 1"),
+        ({"held_out": -5}, "held_out=-5: give at least 1"),
+        ({"short_share": 1.5}, "short_share=1.5: give a share from 0 to 1"),
         ({"train": 20_000}, "more than the 3300 short lists there are"),
     ],
     ids=str,

@@ -24,10 +24,10 @@ def test_a_number_or_a_preset() -> None:
 
 
 def test_an_unknown_preset_is_named_with_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"^evolution\.evolver\.budget=huge: .*light.*heavy_16"):
+    with pytest.raises(UserError, match=r"^budget=huge: .*light.*heavy_16"):
         resolve_budget("huge", 300)
 
 
 def test_no_calls_at_all_are_an_error() -> None:
-    with pytest.raises(UserError, match=r"^evolution\.evolver\.budget=0"):
+    with pytest.raises(UserError, match=r"^budget=0"):
         resolve_budget(0, 300)

@@ -331,7 +331,7 @@ def test_a_budget_too_small_for_this_hard_set_spends_nothing(budget, caplog):
     world = World()
     assert search(world, budget=budget) == Evolution(PromptPool())
     assert world.spent == 0
-    assert f"evolution.evolver.budget={budget}: " in caplog.text
+    assert f"budget={budget}: " in caplog.text
     assert "take 42; no search" in caplog.text
 
 
@@ -349,9 +349,7 @@ def test_the_smallest_budget_that_works_is_enough_for_one_accepted_template():
 
 @pytest.mark.parametrize(("budget", "minimum"), [(7, 4), (41, 36), (41, 1000)])
 def test_a_budget_too_small_for_any_hard_set_is_refused(budget, minimum):
-    with pytest.raises(
-        UserError, match=rf"evolution.evolver.budget={budget}: .* take {budget + 1} "
-    ):
+    with pytest.raises(UserError, match=rf"budget={budget}: .* take {budget + 1} "):
         search(World(), budget=budget, minimum=minimum)
 
 
@@ -499,5 +497,5 @@ def test_what_can_be_paid_for_is_accepted_the_largest_gains_first_and_nothing_tw
     "setting", [{"width": 0}, {"minimum": 1}, {"budget": "huge"}, {"dev_size": 0}, {"patience": 0}]
 )
 def test_settings_that_cannot_work_are_refused(setting):
-    with pytest.raises(UserError, match=f"evolution.evolver.{next(iter(setting))}"):
+    with pytest.raises(UserError, match=f"^{next(iter(setting))}"):
         search(World(), **setting)

@@ -76,11 +76,11 @@ def test_too_few_samples_get_nothing():
 
 
 def test_settings_that_mean_nothing_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"evolution\.evolver\.number=0"):
+    with pytest.raises(UserError, match=r"^number=0"):
         evolve(["a"], number=0)
-    with pytest.raises(UserError, match=r"evolution\.evolver\.max_phrases=0"):
+    with pytest.raises(UserError, match=r"^max_phrases=0"):
         evolve(["a"], max_phrases=0)
-    with pytest.raises(UserError, match=r"evolution\.evolver\.path=.*: cannot read it"):
+    with pytest.raises(UserError, match=r"^path=.*: cannot read it"):
         evolve(["a"], path=str(tmp_path / "none.txt"))
 
 

@@ -17,5 +17,5 @@ def test_no_share_is_no_punishment():
 
 
 def test_a_share_that_is_none_is_named():
-    with pytest.raises(UserError, match=r"^algorithm\.overlong\.punished_share=1\.5"):
+    with pytest.raises(UserError, match=r"^punished_share=1\.5"):
         Overlong(10, punished_share=1.5)

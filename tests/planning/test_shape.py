@@ -68,7 +68,7 @@ def test_a_saved_folder_is_read_without_its_weights(small_model, tmp_path):
 
 def test_a_hub_id_that_cannot_be_reached_is_one_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"^model\.path=nobody/nothing: no config\.json") as caught:
+    with pytest.raises(UserError, match=r"^path=nobody/nothing: no config\.json") as caught:
         read_config("nobody/nothing")
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("give a folder that holds one")
@@ -82,6 +82,6 @@ def test_a_folder_without_a_configuration_is_one_line(tmp_path):
 
 def test_a_configuration_of_no_language_model_is_one_line(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
-    with pytest.raises(UserError, match=r"^model\.path: ") as caught:
+    with pytest.raises(UserError, match=r"^path: ") as caught:
         meta_model(read_config(str(tmp_path)))
     assert "\n" not in str(caught.value)

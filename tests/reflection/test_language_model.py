@@ -127,7 +127,7 @@ def test_a_meta_prompt_too_long_with_one_record_is_none_and_warned_of(caplog):
     assert len(prompts) == 2
     assert list(seeds) == [1, 3]
     (record,) = caplog.records
-    assert "reflection.max_prompt_tokens=3000" in record.getMessage()
+    assert "max_prompt_tokens=3000" in record.getMessage()
 
 
 @pytest.mark.parametrize("limit", [None, 3000])

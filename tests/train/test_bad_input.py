@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import sys
+from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Trainer
 
+from p2o.data.command import main as inspect
 from p2o.data.datamodule import RolloutDataModule
 from p2o.data.sizes import BatchSizes
 from p2o.data.sources import DigitLists
+from p2o.evaluation.command import main as evaluate
+from p2o.export.command import main as export
 from p2o.ledger import Ledger
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
@@ -105,7 +109,7 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["distillation=hard"], "distillation=hard: no such option; there are "),
         (["train"], "'train' is no setting"),
         (["mining.threshold=7", "data.group_size=6"], "mining.threshold=7 is above data.group_si"),
-        (["mining.threshold=0"], "mining: threshold=0: "),
+        (["mining.threshold=0"], "mining.threshold=0: "),
         (["data.group_size=1"], "data.group_size=1: a group of one has no contrast"),
         (["data.batch=0"], "data.batch=0: give a whole number of at least 1"),
         (["data.batch=many"], "data.batch=many: give a whole number of at least 1"),
@@ -122,6 +126,7 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["reflection=teacher"], "reflection.base_url: "),
         (["sampling.train.top_p=0.5"], "sampling.train.top_p=0.5: training takes the probabilit"),
         (["sampling.train.top_k=5"], "sampling.train.top_k=5: training takes the probabilities"),
+        (["rollout=vllm_server"], "rollout.urls: no value and no default; give it a value"),
         (
             ["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"],
             "save_policy=adapter: of a",
@@ -131,9 +136,18 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["module.compile_backend=fast"], "module.compile_backend=fast: torch has "),
         (["trainer=fsdp2", "trainer.strategy.compute_dtype=b"], "trainer.strategy.compute_dtype=b"),
         (["optimizer._target_=torch.optim.Adma"], "optimizer: cannot make torch.optim.Adma"),
+        (["trainer.val_check_interval=99"], "trainer.val_check_interval=99: an epoch has 8 steps"),
+        (
+            ["trainer.max_epochs=-1", "scheduler=cosine"],
+            "trainer.max_epochs=-1: a run without an",
+        ),
+        (["model.adapter=5"], "model.adapter=5: give a part, which is a mapping with _target_"),
         (["trainer.accelerator=abacus"], "trainer: cannot make lightning.pytorch.Trainer ("),
-        (["+trainer.epochs=1"], "trainer: cannot make lightning.pytorch.Trainer ("),
-        (["verifier_guard.max_error_share=2"], "verifier_guard.max_error_share=2: give 0 to 1"),
+        (["+trainer.epochs=1"], "trainer.epochs: no such key; did you mean min_epochs, max"),
+        (
+            ["verifier_guard.max_error_share=2"],
+            "verifier_guard.max_error_share=2: give a number",
+        ),
         (
             ["trainer.max_epochs=${nowhere}"],
             "trainer.max_epochs: Interpolation key 'nowhere' not found",
@@ -182,6 +196,28 @@ def test_a_folder_that_cannot_be_made_is_named(refused, tmp_path, setting):
     assert line.startswith(
         f"{setting.removeprefix('-m ')}={tmp_path}/file/run: cannot be written ("
     )
+
+
+def test_a_sweep_is_refused_before_its_first_job(in_process, tmp_path):
+    status, stderr = in_process("-m", *SMALL, "seed=0,1", "optimizer.lr=1e-3,fast")
+    assert the_error(status, stderr) == "optimizer.lr=fast: give a number"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("program", ["p2o-train", "p2o-eval"])
+def test_the_version_is_ours(monkeypatch, capsys, program):
+    monkeypatch.setattr(sys, "argv", [program, "--version"])
+    {"p2o-train": main, "p2o-eval": evaluate}[program]()
+    assert capsys.readouterr().out == f"{program} {version('p2o-rl')}\n"
+
+
+@pytest.mark.parametrize("program", [inspect, export])
+def test_other_programs_tell_their_version_too(monkeypatch, capsys, program):
+    monkeypatch.setattr(sys, "argv", ["p2o-data", "--version"])
+    with pytest.raises(SystemExit) as stopped:
+        program()
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.endswith(f" {version('p2o-rl')}\n")
 
 
 def test_flags_are_left_to_hydra(monkeypatch, capsys):

@@ -157,13 +157,13 @@ def test_gold_answers_are_checked_by_all_parts_that_can():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"parts": {}}, "verifier.parts"),
-        ({"parts": {"a": {"verifier": Gives()}}}, "verifier.parts.a"),
-        ({"parts": {"a": {"verifier": Gives(), "weight": 0}}}, "verifier.parts.a.weight=0"),
+        ({"parts": {}}, "parts"),
+        ({"parts": {"a": {"verifier": Gives()}}}, "parts.a"),
+        ({"parts": {"a": {"verifier": Gives(), "weight": 0}}}, "parts.a.weight=0"),
         ({"parts": {"a": {"verifier": Gives(), "weight": float("inf")}}}, "parts.a.weight=inf"),
         ({"parts": {"a": {"verifier": Gives(), "weight": float("nan")}}}, "parts.a.weight=nan"),
         ({"parts": {"a": {"verifier": Gives(), "weight": "much"}}}, "parts.a.weight=much"),
-        ({"parts": {"a": {"verifier": Gives(), "weight": 1}}, "gate": "("}, "verifier.gate"),
+        ({"parts": {"a": {"verifier": Gives(), "weight": 1}}, "gate": "("}, "gate"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(arguments, says):

@@ -23,7 +23,7 @@ def test_scores(pattern, response, reward, status):
 
 
 def test_a_bad_pattern_is_refused():
-    with pytest.raises(UserError, match="verifier.pattern"):
+    with pytest.raises(UserError, match="^pattern="):
         ExactMatch("[")
 
 

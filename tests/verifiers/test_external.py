@@ -90,5 +90,5 @@ def test_numbers_of_other_kinds_are_numbers(one):
     ["no_such_module:f", "reward_functions:f", "reward_functions", "reward_functions:number"],
 )
 def test_what_is_not_there_or_no_function_is_refused(path):
-    with pytest.raises(UserError, match=f"verifier.function={path}"):
+    with pytest.raises(UserError, match=f"^function={path}"):
         External(path)

@@ -205,17 +205,17 @@ def test_a_service_that_goes_away_ends_the_run_which_can_go_on_later(service):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/score", "127.0.0.1/score", "http://[bad"])
 def test_a_service_that_is_not_there_is_found_out_at_the_start(url):
-    with pytest.raises(UserError, match="verifier.url="):
+    with pytest.raises(UserError, match="^url="):
         HttpService(url, attempts=1)
 
 
 def test_a_service_that_fails_at_the_start_is_refused(service):
     service.behave = lambda number, request: 500
-    with pytest.raises(UserError, match=r"verifier.url=.*: status 500"):
+    with pytest.raises(UserError, match=r"^url=.*: status 500"):
         client(service)
 
 
 @pytest.mark.parametrize("name", ["batch", "concurrency", "seconds", "attempts", "pause"])
 def test_numbers_must_be_positive(name):
-    with pytest.raises(UserError, match=f"verifier.{name}=0"):
+    with pytest.raises(UserError, match=f"^{name}=0"):
         HttpService(**{"url": "http://127.0.0.1:9", name: 0})

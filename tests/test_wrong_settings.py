@@ -1,0 +1,207 @@
+"""Every key with wrong values: one line that names it, before a model is loaded."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from p2o.checks import check
+from p2o.config import build
+from p2o.console import quieten_libraries
+from p2o.errors import UserError
+from p2o.overrides import as_running, compose_config
+from p2o.rehearsal import rehearse
+from p2o.sections import Takes
+from p2o.settings import EvalSettings
+from p2o.validation import refuse, section_problems
+
+BASES = {
+    "default": ["evolution=gepa"],
+    "others": [
+        *("data=svamp", "rollout=vllm", "algorithm=cispo", "distillation=reverse_kl"),
+        *("evolution=random_template", "reflection=self", "reference=initial", "model=qwen3_4b"),
+        *("model/adapter=lora", "optimizer=muon", "scheduler=cosine", "logger=tensorboard"),
+        *("selection=early_stopping", "verifier=boxed_math"),
+    ],
+}
+NEW = {"default": "", "others": "data.source rollout algorithm.loss distillation evolution"}
+NEW["others"] += " model reflection reference optimizer scheduler logger callbacks verifier"
+"""Where the second configuration differs from the first; empty is everywhere."""
+
+WRONG = {
+    "text": "abc",
+    "below zero": -1,
+    "zero": 0,
+    "null": None,
+    "list": [1, "a"],
+    "mapping": {"a": 1},
+    "true": True,
+    "too large": 10**30,
+}
+
+# What is right though it looks wrong.
+BELOW_ZERO = {
+    *("algorithm.entropy_coefficient", "evolution.callback.seed", "logger.csv.version"),
+    *("trainer.max_epochs", "trainer.num_sanity_val_steps", "checkpoint.save_top_k"),
+    *("callbacks.entropy_floor.minimum", "callbacks.kl_ceiling.maximum"),
+    *("callbacks.early_stopping.patience", "logger.tensorboard.version"),
+}
+NO_COUNTS = {
+    *("seed", "evolution.callback.seed", "trainer.max_epochs", "checkpoint.save_top_k"),
+    *("data.source.split_seed", "callbacks.early_stopping.patience"),
+}
+CAN_BE_LEFT_OUT = {
+    *("evolution", "algorithm.loss.dual_clip", "algorithm.loss.constant_length"),
+    *("distillation.ratio_weight", "evolution.callback.directory", "trainer.max_epochs"),
+    *("trainer.gradient_clip_val", "trainer.enable_model_summary", "logger.csv.name"),
+    *("logger.csv.version", "callbacks.recent.train_time_interval", "save_policy"),
+    *("checkpoint.filename", "checkpoint.save_last", "checkpoint.save_on_train_epoch_end"),
+    *("renderer.options", "rollout.options", "data.source.file", "optimizer.adjust_lr_fn"),
+    *("logger.tensorboard.name", "logger.tensorboard.version", "model.adapter", "reference"),
+    *("callbacks.best.monitor", "scheduler", "trainer.num_sanity_val_steps", "data.source.train"),
+}
+
+
+def keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    """All keys, those of parts as well; names of targets have tests of their own."""
+    for name in map(str, node):
+        path = f"{prefix}{name}"
+        if name == "_target_":
+            continue
+        yield path
+        if not OmegaConf.is_missing(node, name) and not OmegaConf.is_interpolation(node, name):
+            child = node[name]
+            if isinstance(child, DictConfig):
+                yield from keys(child, f"{path}.")
+
+
+def refusal(config: DictConfig, key: str, value: Any) -> str | None:
+    """The line that refuses a value; None when it is taken."""
+    changed = config.copy()
+    OmegaConf.set_struct(changed, False)
+    OmegaConf.update(changed, key, value, merge=False)
+    try:
+        check(changed)
+        rehearse(changed)
+        build(changed.verifier, "verifier")
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("base", BASES)
+def test_a_wrong_value_is_refused_in_one_line_that_names_its_key(base, kind):
+    quieten_libraries()
+    value, taken = WRONG[kind], {}
+    places = tuple(NEW[base].split())
+    with as_running(compose_config(BASES[base], "train")) as config:
+        assert refusal(config, "seed", 1) is None
+        tried = [key for key in keys(config) if not places or key.startswith(places)]
+        for key in tried:
+            line = refusal(config, key, value)
+            if line is None:
+                taken[key] = OmegaConf.select(config, key, throw_on_missing=False)
+                continue
+            assert "\n" not in line, key
+            # Classes that are not p2o's do not say which of their arguments they mean.
+            section = key.rpartition(".")[0] or key
+            assert line.startswith((key, section)), line
+    assert len(tried) > 60
+    unexpected = {key for key, default in taken.items() if not expected(kind, key, default)}
+    assert not unexpected
+
+
+def expected(kind: str, key: str, default: Any) -> bool:
+    """Whether a value of this kind is none that is wrong."""
+    match kind:
+        case "text":
+            return isinstance(default, str | None)
+        case "below zero":
+            return key in BELOW_ZERO
+        case "zero":
+            return key in NO_COUNTS or not isinstance(default, int) or default in (0, False)
+        case "null":
+            part = key.startswith(("callbacks.", "logger.")) and key.count(".") == 1
+            free = key.endswith((".dirpath", ".filename"))
+            return default is None or part or free or key in CAN_BE_LEFT_OUT
+        case "mapping":
+            return key in ("renderer.options", "rollout.options")
+        case "true":
+            return isinstance(default, bool) or key == "checkpoint.save_last"
+    return False
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("model.path", 5, "model.path=5: give a text"),
+        ("callbacks", None, "callbacks=null: give a mapping, {name: value}"),
+        ("sampling", None, "sampling=null: give a mapping, {name: value}"),
+        ("mining", None, "mining=null: give a part, which is a mapping with _target_"),
+        ("sampling.train.temperature", -1, "sampling.train.temperature=-1: give a number of at l"),
+        ("sampling.train.top_p", 2, "sampling.train.top_p=2: give a number above 0 and of at mos"),
+        # Other keys are interpolations of this one.
+        ("sampling.train.max_new_tokens", 0, "sampling.train.max_new_tokens=0: give a whole num"),
+        ("rollout.max_batch_size", 0, "rollout.max_batch_size=0: give a whole number of at least"),
+        ("ckpt_path", ["a"], 'ckpt_path=["a"]: give a text, or null'),
+        ("plan", "maybe", "plan=maybe: give true or false"),
+        ("trainer.accumulate_grad_batches", 0, "trainer.accumulate_grad_batches=0: give a whole"),
+        ("module.score_batch_size", -1, "module.score_batch_size=-1: give a whole number of at"),
+        ("drop_failed_templated", "abc", "drop_failed_templated=abc: give true or false"),
+        ("data.max_unusable_golds", -1, "data.max_unusable_golds=-1: give a number from 0 to 1"),
+        ("evolution.callback.seed", {"a": 1}, 'evolution.callback.seed={"a":1}: give a whole'),
+        ("checkpoint.filename", "../../../x", "checkpoint.filename=../../../x: give a text wit"),
+        ("callbacks.recent.filename", "a/b", "callbacks.recent.filename=a/b: give a text without"),
+        ("optimizer.lr", -1, "optimizer: cannot make torch.optim.AdamW (Invalid learning rate: -1"),
+        ("optimizer.lr", float("nan"), "optimizer.lr=NaN: give a number"),
+        ("optimizer.betas", [0.9], "optimizer.betas=[0.9]: give a list of a number and a number"),
+        ("optimizer._partial_", "yes", "optimizer._partial_=yes: give true or false"),
+        ("optimizer._target_", "torch.optim.Adma", "optimizer: cannot make torch.optim.Adma ("),
+        ("optimizer._target_", "torch.optim", "optimizer._target_=torch.optim: is no class or f"),
+        ("optimizer._target_", 3, "optimizer._target_=3: give the full name of a class"),
+        ("evolution.evolver.width", 0, "evolution.evolver.width=0: give at least 1"),
+        ("callbacks.accuracy_floor.share", 2, "callbacks.accuracy_floor.share=2: give a share of"),
+        ("renderer.sufix", "a", "renderer.sufix: no such key; did you mean suffix"),
+        ("renderer.tokenizer", "a", "renderer.tokenizer: no such key"),
+        ("trainer.max_epoch", 1, "trainer.max_epoch: no such key; did you mean max_epochs"),
+        ("data.bach", 1, "data.bach: no such key; did you mean batch"),
+        ("traner", {"max_epochs": 3}, "traner: no such key; did you mean trainer"),
+        ("planning.device", "abacus", "planning.device=abacus: there are "),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_line_says_what_would_do(key, value, line):
+    with as_running(compose_config([], "train")) as config:
+        said = refusal(config, key, value)
+    assert said is not None
+    assert said.startswith(line)
+    assert len(said) < 250
+
+
+@pytest.mark.parametrize("settings", [["~data"], ["~data.batch"], ["~sampling.train"], ["~mining"]])
+def test_a_key_that_is_taken_away_is_missed(settings):
+    [setting] = settings
+    with as_running(compose_config(settings, "train")) as config, pytest.raises(UserError) as said:
+        check(config)
+    assert str(said.value).startswith(f"{setting[1:]}: it is missing; give ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("chunk=0", "chunk=0: give a whole number of at least 1"),
+        ("limit=-1", "limit=-1: give a whole number of at least 1, or null"),
+        ("template_mode=worst", "template_mode=worst: give best, majority or assigned"),
+        ("benchmarks.digits.samples=0", "benchmarks.digits.samples=0: give a whole number of at"),
+        ("benchmarks.digits=3", "benchmarks.digits=3: give a mapping"),
+        ("run=[a]", 'run=["a"]: give a text, or null'),
+    ],
+)
+def test_an_evaluation_is_checked_likewise(setting, line):
+    config = compose_config(["suite=digits", setting], "eval")
+    with as_running(config) as own, pytest.raises(UserError) as said:
+        refuse(section_problems(own, Takes(EvalSettings)))
+    assert str(said.value).startswith(line)
