@@ -1,19 +1,32 @@
 """``metrics.csv``, with one history however often a run was stopped."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
+from torch import tensor
 
 from p2o.files import set_aside, written_whole
 from p2o.hints import Count
 
 Rows = list[dict[str, str]]
+
+
+def log_once(trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Log at once, beside the update that comes next, and let callbacks see the values.
+
+    What a step logs through Lightning is repeated by each step after it that logs nothing.
+    """
+    row = {**metrics, "epoch": trainer.current_epoch}
+    for logger in trainer.loggers:
+        logger.log_metrics(row, step=trainer.global_step)
+    trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
 
 
 class MetricsTable(CSVLogger):

@@ -15,6 +15,7 @@ from p2o.data.evaluation import EvaluationBatch
 from p2o.data.minibatch import MiniBatch, pad_sequences
 from p2o.distributed import gather, maximum
 from p2o.hints import Count
+from p2o.loggers import log_once
 from p2o.models import warn_of_rounding
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
@@ -123,9 +124,8 @@ class P2OModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the step's means, and the gradient's norm before clipping."""
-        means = self._metrics.means(self._add_ranks)
-        self.log_dict({f"train/{name}": value for name, value in means.items()}, batch_size=1)
-        self.log("train/grad_norm", self._gradient_norm(), batch_size=1)
+        means = {"grad_norm": self._gradient_norm(), **self._metrics.means(self._add_ranks)}
+        log_once(self.trainer, {f"train/{name}": float(value) for name, value in means.items()})
 
     def _add_ranks(self, sums: Tensor) -> Tensor:
         total: Any = self.trainer.strategy.reduce(sums, reduce_op="sum")
@@ -165,9 +165,20 @@ class P2OModule(LightningModule):
         self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
         self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
+        self._log_place()
         if batch.hard.any():
             hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
+
+    def on_train_epoch_end(self) -> None:
+        """Log what callbacks log of an epoch beside its last update."""
+        self._log_place()
+
+    def _log_place(self) -> None:
+        """Let loggers count updates; Lightning counts steps that were none, too."""
+        step = max(0, self.trainer.global_step - 1)
+        place = {"step": float(step), "epoch": float(self.current_epoch)}
+        self.log_dict(place, batch_size=1)
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a scheduler that steps with it."""

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
-from torch import tensor
 
 from p2o.data.evaluation import EvaluationLoader
 from p2o.data.experience import ExperienceBuilder
@@ -15,6 +14,7 @@ from p2o.data.prompt import Prompt
 from p2o.data.sizes import BatchSizes
 from p2o.errors import UserError
 from p2o.ledger import Ledger
+from p2o.loggers import log_once
 from p2o.module import P2OModule
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
@@ -103,12 +103,8 @@ class RolloutDataModule(LightningDataModule):
         return self.evaluation
 
     def _log(self, metrics: Mapping[str, float]) -> None:
-        """Log at once and once; what a step logs, Lightning repeats until the epoch ends."""
         trainer: Any = self.trainer
-        for logger in trainer.loggers:
-            row = {**metrics, "epoch": trainer.current_epoch}
-            logger.log_metrics(row, step=trainer.global_step)
-        trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
+        log_once(trainer, metrics)
 
     def add_group_observer(self, observer: GroupObserver) -> None:
         """See `p2o_callbacks.GroupSource`."""
