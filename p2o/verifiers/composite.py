@@ -68,6 +68,9 @@ class Composite:
             gates = enumerate(ask("verifier.gate", self.gate, responses, prompts))
             scores = {index: _kept_out(gate) for index, gate in gates if gate.reward != 1}
         let_in = [index for index in range(len(responses)) if index not in scores]
+        if not let_in:
+            # A service is not asked about nothing.
+            return [scores[index] for index in range(len(responses))]
         some_responses = [responses[index] for index in let_in]
         some_prompts = [prompts[index] for index in let_in]
         columns = [

@@ -67,6 +67,16 @@ def test_a_closed_gate_gives_nothing_and_asks_nobody(gate):
     assert part.asked == 1
 
 
+def test_nobody_is_asked_about_nothing():
+    class Refuses:
+        def score(self, responses, prompts):
+            raise AssertionError
+
+    parts = {"all": {"verifier": Refuses(), "weight": 1}}
+    scores = Composite(parts, "yes").score(["no", "neither"], [PROMPT] * 2)
+    assert [score.reward for score in scores] == [0.0, 0.0]
+
+
 def test_a_reward_that_is_no_share_is_an_error_and_the_guard_hears_of_it():
     composite = Composite({"big": {"verifier": Gives(5.0), "weight": 1}})
     guarded = GuardedVerifier(composite)
