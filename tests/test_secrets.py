@@ -128,7 +128,7 @@ def test_the_files_that_hydra_has_written_lose_keys_and_nothing_else(tmp_path):
     assert OmegaConf.load(tmp_path / ".hydra" / "hydra.yaml").hydra.runtime == job
 
 
-HEADERS = f"verifier.headers={{Authorization:'Bearer {KEY}'}}"
+HEADERS = f"verifier.headers={{X-Reward-Key:{KEY}}}"
 SMALL = (
     "data.source.train=4",
     "data.source.held_out=2",
@@ -151,7 +151,7 @@ def test_a_run_leaves_no_key_behind(p2o_train, tmp_path):
             *SMALL, "verifier=http_service", f"verifier.url={url}", HEADERS, "hydra.run.dir=run"
         )
         assert done.returncode == 0, done.stderr
-        assert service.requests[-1][1]["authorization"] == f"Bearer {KEY}"
+        assert service.requests[-1][1]["x-reward-key"] == KEY
     files = {p.name: p for p in (tmp_path / "run").rglob("*") if p.is_file()}
     assert {"summary.json", "config.yaml", "overrides.yaml", "hydra.yaml"} <= files.keys()
     texts = [path.read_text(errors="replace") for path in files.values()]
