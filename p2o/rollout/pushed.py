@@ -106,12 +106,11 @@ class PushedEngine:
             EngineError: The engine died, has other weights than the trainer, samples otherwise, or
                 ends responses of its own accord.
         """
-        check_lengths(prompts, sampling, self.backend.max_length)
         self._push(prompts)
         sample = partial(self._sample, prompts, sampling, seeds)
         if self._policy is None or self._checked or not sampling.whole:
             return sample()
-        # The comparison is collective: either all ranks come to it or none.
+        # The comparison is collective: either all ranks get there or none.
         completions = together(sample)
         self._check_sampled(self._policy, prompts, completions, sampling)
         return completions
@@ -148,6 +147,7 @@ class PushedEngine:
         sampling: SamplingParameters,
         seeds: Sequence[int],
     ) -> list[Completion]:
+        check_lengths(prompts, sampling, self.backend.max_length)
         completions = self.backend.sample(prompts, sampling, seeds) if prompts else []
         asked = sampling.max_new_tokens
         cut = [c for c in completions if c.finish_reason == "length" and len(c.token_ids) < asked]

@@ -21,10 +21,17 @@ class Always(Writer):
         return self.text
 
 
+NO_TEMPLATE = {
+    "failed": None,
+    "empty": "",
+    "white space": " \n",
+    "too long": "red" + " red" * LONGEST,
+    "half a surrogate pair": "half \ud800 a pair",
+}
+
+
 @pytest.mark.parametrize("greedy", [True, False])
-@pytest.mark.parametrize(
-    "text", [None, "", " \n", "red" + " red" * LONGEST, "half \ud800 a pair"], ids=repr
-)
+@pytest.mark.parametrize("text", NO_TEMPLATE.values(), ids=NO_TEMPLATE)
 def test_reflections_that_write_no_template_end_a_search_soon(greedy, text, caplog):
     world = World(greedy=greedy)
     found = search(world, writer=Always(world, text), budget=10_000)

@@ -22,7 +22,9 @@ def test_what_was_written_is_read_without_the_space_around_it(text: str) -> None
 
 
 @pytest.mark.parametrize(
-    "written", [None, "", " \n", "x" * (LONGEST + 1), "half a pair: \ud83d", "\udc00"]
+    "written",
+    [None, "", " \n", "x" * (LONGEST + 1), "half a pair: \ud83d", "\udc00"],
+    ids=["failed", "empty", "white space", "too long", "half a pair", "the other half"],
 )
 def test_what_can_be_no_template_is_none(written: str | None) -> None:
     assert read_template(written) is None
