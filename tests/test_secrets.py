@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from p2o.config import build, conf_directory
 from p2o.errors import UserError
-from p2o.secrets import HIDDEN, hide, hide_in_run, plain_config, without_secrets
+from p2o.secrets import HIDDEN, hide, hide_in_run, hiding, plain_config, without_secrets
 from tests.servers import answer, misbehaving
 
 KEY = "k3y-of-mine-0815"
@@ -95,6 +95,12 @@ def test_ordinary_text_is_left_alone(text):
     assert hide(text) == text
     kept = {"max_tokens": 3, "eos_token": "</s>", "monkey": "x", "api_key_variable": "MY_KEY"}
     assert without_secrets({**kept, "text": text}) == {**kept, "text": text}
+
+
+def test_a_value_that_is_too_short_for_a_secret_hides_no_other_text():
+    given = {"verifier": {"headers": {"X-Version": "1"}}, "experiment": "run 1 of 10"}
+    written = hiding(OmegaConf.create(given))(given)
+    assert written == {"verifier": {"headers": {"X-Version": HIDDEN}}, "experiment": "run 1 of 10"}
 
 
 def test_the_files_that_hydra_has_written_lose_keys_and_nothing_else(tmp_path):
