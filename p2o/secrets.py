@@ -19,6 +19,8 @@ from p2o.distributed import starting_rank
 from p2o.files import written_whole
 
 HIDDEN = "***"
+SHORTEST = 4
+"""Characters of a secret that is looked for in text: a shorter one would be found in any word."""
 REFERENCE = re.compile(r"\$\{(?:oc\.env|file):[^,}]*\}")
 """What names a key without being one; a default behind a comma would be."""
 RESOLVED_LATE = re.compile(r"\$\{(?=(?:oc\.env|file):)")
@@ -45,7 +47,8 @@ FORMS = (
 
 def hide(text: str, known: Iterable[str] = ()) -> str:
     """Text without secrets: those that are known, and what looks like one."""
-    for secret in sorted(filter(None, known), key=len, reverse=True):
+    long = (secret for secret in known if len(secret) >= SHORTEST)
+    for secret in sorted(long, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     for form, shown in FORMS:
         text = form.sub(shown, text)

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from p2o.config import build, conf_directory
 from p2o.errors import UserError
-from p2o.secrets import HIDDEN, hide, hide_in_run, plain_config, without_secrets
+from p2o.secrets import HIDDEN, hide, hide_in_run, hiding, plain_config, without_secrets
 from tests.servers import answer, misbehaving
 
 KEY = "k3y-of-mine-0815"
@@ -97,6 +97,12 @@ def test_ordinary_text_is_left_alone(text):
     assert without_secrets({**kept, "text": text}) == {**kept, "text": text}
 
 
+def test_a_value_that_is_too_short_for_a_secret_hides_no_other_text():
+    given = {"verifier": {"headers": {"X-Version": "1"}}, "experiment": "run 1 of 10"}
+    written = hiding(OmegaConf.create(given))(given)
+    assert written == {"verifier": {"headers": {"X-Version": HIDDEN}}, "experiment": "run 1 of 10"}
+
+
 def test_the_files_that_hydra_has_written_lose_keys_and_nothing_else(tmp_path):
     config = OmegaConf.create(
         {"verifier": {"url": "http://x", "headers": {"X-Key": KEY}}, "data": "${verifier.url}"}
@@ -128,7 +134,7 @@ def test_the_files_that_hydra_has_written_lose_keys_and_nothing_else(tmp_path):
     assert OmegaConf.load(tmp_path / ".hydra" / "hydra.yaml").hydra.runtime == job
 
 
-HEADERS = f"verifier.headers={{Authorization:'Bearer {KEY}'}}"
+HEADERS = f"verifier.headers={{X-Reward-Key:{KEY}}}"
 SMALL = (
     "data.source.train=4",
     "data.source.held_out=2",
@@ -151,7 +157,7 @@ def test_a_run_leaves_no_key_behind(p2o_train, tmp_path):
             *SMALL, "verifier=http_service", f"verifier.url={url}", HEADERS, "hydra.run.dir=run"
         )
         assert done.returncode == 0, done.stderr
-        assert service.requests[-1][1]["authorization"] == f"Bearer {KEY}"
+        assert service.requests[-1][1]["x-reward-key"] == KEY
     files = {p.name: p for p in (tmp_path / "run").rglob("*") if p.is_file()}
     assert {"summary.json", "config.yaml", "overrides.yaml", "hydra.yaml"} <= files.keys()
     texts = [path.read_text(errors="replace") for path in files.values()]
