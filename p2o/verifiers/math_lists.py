@@ -83,15 +83,16 @@ def lists_agree(gold: str, answer: str, equal: Equal) -> bool | None:
         and _has_point(known, given)
     ):
         return None
+    names = _names(known), _names(given)
+    if names[0] and names[1] and names[0] != names[1]:
+        return False
+    named = _named(known), _named(given)
+    if named[0] and named[1]:
+        return all(equal(value, named[1][name]) for name, value in named[0].items())
     if known.ordered or given.ordered:
         return _points_agree(known, given, equal)
     known, given = _without_shared_name(known), _without_shared_name(given)
-    named = _named(known), _named(given)
-    if named[0] and named[1]:
-        return named[0].keys() == named[1].keys() and all(
-            equal(value, named[1][name]) for name, value in named[0].items()
-        )
-    if named[0] or named[1]:
+    if any(map(_named, (known, given))):
         return _points_agree(known, given, equal)
     return _same_elements(known.items, given.items, equal)
 
@@ -120,6 +121,12 @@ def _named(parts: Parts) -> dict[str, str]:
     matches = [NAMED.fullmatch(item) for item in parts.items]
     named = {match[1]: match[2] for match in matches if match and not outside(match[0], RELATION)}
     return named if len(named) == len(parts.items) > 1 else {}
+
+
+def _names(parts: Parts) -> set[str]:
+    """What the values are called that have a name."""
+    matches = [NAMED.fullmatch(item) for item in parts.items]
+    return {match[1] for match in matches if match}
 
 
 def _without_shared_name(parts: Parts) -> Parts:

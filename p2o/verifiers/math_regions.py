@@ -46,16 +46,19 @@ def _is_said(text: str) -> bool:
 
 
 def _sets_equal(gold: Any, answer: Any, tolerance: float | None) -> bool:
-    if isinstance(gold, sympy.Union) and isinstance(answer, sympy.Union):
-        pairs = zip(_ordered(gold), _ordered(answer), strict=False)
-        return len(gold.args) == len(answer.args) and all(
-            are_equal(one, other, tolerance) for one, other in pairs
-        )
-    return are_equal(gold, answer, tolerance)
+    parts, others = _pieces(gold), _pieces(answer)
+    if len(parts) < 2 or len(others) < 2:
+        return are_equal(gold, answer, tolerance)
+    pairs = zip(parts, others, strict=False)
+    return len(parts) == len(others) and all(are_equal(*pair, tolerance) for pair in pairs)
 
 
-def _ordered(union: sympy.Union) -> list[Any]:
-    return sorted(union.args, key=lambda part: (float(part.inf), float(part.sup)))
+def _pieces(region: Any) -> list[Any]:
+    """Intervals and points of a union, from below; none of any other set."""
+    parts = region.args if isinstance(region, sympy.Union) else ()
+    if not all(isinstance(part, sympy.Interval | sympy.FiniteSet) for part in parts):
+        return []
+    return sorted(parts, key=lambda part: (float(part.inf), float(part.sup)))
 
 
 def read_region(text: str) -> Region | None:

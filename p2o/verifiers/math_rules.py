@@ -80,6 +80,8 @@ TABLE: Sequence[Rule] = (
     (r"  +", " "),
     (r"\{\s?,\s?\}", ","),
     (r"(?<=[(\[]) +| +(?=[)\]])", ""),
+    (r"\\(?:pounds|textsterling)(?![a-zA-Z])", "£"),
+    (r"\\(?:euro|texteuro)(?![a-zA-Z])", "€"),
     # Bold and vectors, and environments that hold a line or a list.
     (
         r"\\(?:mathbf|boldsymbol|bm|pmb|hat|vec|overrightarrow)\s?\{\s?\\?([ijk])m?(?:ath)?\s?\}",
@@ -109,7 +111,11 @@ TABLE: Sequence[Rule] = (
     (rf"{DEGREE}\s?(?:\\(?:text|mathrm)\s?\{{\s?[CF]\s?\}}|[CF]\b)?", " "),
     (r"\\degrees?(?![a-zA-Z])", " "),
     (r"(?<=\d)\s?\^\s?(?:\{\s?(?:\\prime\s?){1,3}\}|\\prime(?![a-zA-Z]))", " "),
-    (r"\s?\\?%|\\text\s?\{\s?\\?%\s?\}|\b(?:per cent|pct)\b", r" \\text{percent}"),
+    (
+        r"\\(?:text|mathrm)\s?\{\s?(?:\\?%|per[ -]?cent|pct\.?)\s?\}"
+        r"|\s?\\?%|\b(?:per[ -]cent|pct)\b",
+        r" \\text{percent}",
+    ),
     (r"\\(?:mathrm|text)\s?\{\s?([eid])\s?\}", r"\1 "),
     # 3.3e-10 and 4e33; but 2e-3 is three less than twice Euler's number.
     (r"(?<![\w.}])(\d*\.\d+|1)[eE]([-+]?\d{1,4})(?![\w.^])", r"\1 \\times 10^{\2}"),

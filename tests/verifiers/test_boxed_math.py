@@ -28,11 +28,11 @@ def test_equal_and_unequal_answers():
 
 def test_exactly_one_box_is_an_answer():
     responses = ["4", r"\boxed{3} or \boxed{4}", r"\boxed{ }", r"\boxed{4"]
-    scores = BoxedMath().score(responses, [prompt_of("4")] * 4)
+    scores = BoxedMath(seconds=30).score(responses, [prompt_of("4")] * 4)
     assert {score.status for score in scores} == {Status.NO_ANSWER}
     assert not any(score.reward for score in scores)
     assert "2 boxes" in scores[1].detail
-    [relaxed] = BoxedMath(exactly_one=False).score([responses[1]], [prompt_of("4")])
+    [relaxed] = BoxedMath(exactly_one=False, seconds=30).score([responses[1]], [prompt_of("4")])
     assert relaxed.reward == 1.0
 
 

@@ -55,7 +55,7 @@ def test_plain_numbers_are_read_back(above, below):
 
 
 def test_any_of_several_golds_is_enough():
-    verifier = Math()
+    verifier = Math(seconds=30)
     prompts = [prompt_of("x", "2x+1"), prompt_of("t(0,4]", r"\frac{1}{x}")]
     scores = verifier.score([r"\boxed{1+2x}", r"\boxed{x^{-1}}"], prompts)
     assert [score.reward for score in scores] == [1.0, 1.0]
@@ -64,7 +64,7 @@ def test_any_of_several_golds_is_enough():
 
 
 def test_statuses():
-    verifier = Math()
+    verifier = Math(seconds=30)
     responses = [r"\boxed{x+}", r"\boxed{x+1}", r"\boxed{x+1}", "none", r"\boxed{(0,4]}"]
     golds = ["x+2", "x+2", "t(0,4]", "x+2", "$t(0,4]$"]
     scores = verifier.score(responses, [prompt_of(gold) for gold in golds])
@@ -81,7 +81,7 @@ def test_statuses():
 
 
 def test_a_gold_answer_that_cannot_be_read_is_compared_as_text():
-    verifier = Math()
+    verifier = Math(seconds=30)
     prompts = [prompt_of("$t(0,4]$"), prompt_of("the arc $A B$ of $x(y,2]$")]
     scores = verifier.score([r"\boxed{t (0, 4]}", r"\boxed{The arc AB of x(y, 2].}"], prompts)
     assert [score.status for score in scores] == [Status.OK, Status.ERROR]
@@ -105,7 +105,7 @@ def test_math_verify_alone_gives_the_same_statuses():
 
 
 def test_golds_that_cannot_be_parsed_are_named():
-    verifier = Math()
+    verifier = Math(seconds=30)
     golds = ["5", r"\text{yes}", "x+1", r"\boxed{2y}", "t(0,4]", "", "1/0", "f, where x is an even"]
     reasons = verifier.check_gold([prompt_of(gold) for gold in golds])
     assert [reason is None for reason in reasons] == [True] * 4 + [False] * 4
