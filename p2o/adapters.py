@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from p2o.errors import UserError
 from p2o.export.generation import savable
 from p2o.files import is_disk_full
-from p2o.likeness import Likeness, likeness
+from p2o.likeness import Likeness, attention_on_cpu, likeness
 
 STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
 """What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
@@ -121,7 +121,7 @@ def _write_whole(model: Any, folder: Path) -> Likeness:
     kept, model.generation_config = model.generation_config, savable(model.generation_config)
     model.save_pretrained(folder)
     model.generation_config = kept
-    attention = getattr(model.config, "_attn_implementation", None)
+    attention = attention_on_cpu(model.config)
     return likeness(type(model).from_pretrained(folder, attn_implementation=attention))
 
 

@@ -1,8 +1,10 @@
 """The layers of a transformer, whatever its family calls them."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -34,7 +36,14 @@ def checkpoint_blocks(model: Any) -> None:
         model: A transformers causal language model; changed in place.
     """
     for block in blocks(model):
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+        block.forward = partial(_recomputed, block.forward)
+
+
+def _recomputed(forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    # Where there is no backward pass there is nothing to compute again, nor to compile for it.
+    if not torch.is_grad_enabled():
+        return forward(*arguments, **named)
+    return checkpoint(forward, *arguments, use_reentrant=False, **named)
 
 
 def _size(part: nn.Module) -> int:

@@ -25,8 +25,12 @@ class FinalEvaluation(Callback):
         """Evaluate, when this epoch is the last."""
         if _is_last(trainer) and not is_measured(trainer):
             training: Any = trainer
+            loop = trainer.fit_loop.epoch_loop
             training.validating = True
-            trainer.fit_loop.epoch_loop.val_loop.run()
+            # Logged at the step of the last update, as evaluations within an epoch are.
+            loop._batches_that_stepped -= 1
+            loop.val_loop.run()
+            loop._batches_that_stepped += 1
             training.training = True
 
 

@@ -60,6 +60,12 @@ def probe_tokens(model: Any) -> list[list[int]]:
     return torch.randint(0, config.vocab_size, (ROWS, length), generator=generator).tolist()
 
 
+def attention_on_cpu(config: Any) -> str:
+    """The attention of a model, or one that does the same where kernels for GPUs do not run."""
+    own = getattr(config, "_attn_implementation", None)
+    return own if own in ("eager", "sdpa") else "eager"
+
+
 def noise_of(dtype: torch.dtype, device: torch.device) -> float:
     """What rounding may make of log-probabilities computed in a type, on a device."""
     if dtype not in WIDE:

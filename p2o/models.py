@@ -22,6 +22,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from p2o.adapters import merge_adapter
 from p2o.blocks import checkpoint_blocks
 from p2o.errors import UserError
+from p2o.export.generation import savable
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def load_policy(
     options.setdefault("trust_remote_code", False)
     model, tokenizer = _load(path, dtype, options)
     _check_vocabulary(path, model, tokenizer)
-    model.generation_config = _savable(model.generation_config, path)
+    model.generation_config = savable(model.generation_config, f"model.path={path}")
     _add_end_token(model.generation_config, tokenizer, path)
     if gradient_checkpointing:
         checkpoint_blocks(model)
@@ -143,26 +144,6 @@ def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTr
         return AutoTokenizer.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"model.path={path}: no tokenizer to be had ({reason(error)})") from error
-
-
-def _savable(settings: GenerationConfig, path: str) -> GenerationConfig:
-    """A generation config that the policy can be saved with.
-
-    Transformers loads some that it refuses to save, which would be found out after the training.
-    """
-    try:
-        settings.validate(strict=True)
-    except ValueError as error:
-        logger.warning(
-            "model.path=%s: its generation config could not be saved (%s), so its special tokens "
-            "alone are kept",
-            path,
-            " ".join(str(error).split())[:200],
-        )
-        return GenerationConfig(
-            eos_token_id=settings.eos_token_id, bos_token_id=settings.bos_token_id
-        )
-    return settings
 
 
 def _add_end_token(

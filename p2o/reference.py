@@ -3,6 +3,7 @@
 import copy
 from contextlib import nullcontext
 
+import torch
 from torch import Tensor, nn
 
 from p2o.policy import CausalPolicy
@@ -25,6 +26,7 @@ class InitialPolicy(nn.Module):
             policy = copy.deepcopy(policy).requires_grad_(False)
         self.policy = policy
 
+    @torch.no_grad()
     def forward(
         self, input_ids: Tensor, prompt_lengths: Tensor, response_lengths: Tensor
     ) -> tuple[Tensor, Tensor]:

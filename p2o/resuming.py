@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
+from torch.optim.lr_scheduler import LambdaLR
 
 from p2o.checkpoint_files import check_whole, newest_checkpoint, read_header
 from p2o.errors import UserError
+from p2o.secrets import without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ def find_checkpoint(config: DictConfig, folder: Path) -> Path | None:
 
 def settings_of(config: DictConfig) -> dict[str, str]:
     """The settings that make a run what it is."""
-    content = OmegaConf.to_container(config, resolve=False)
+    content = without_secrets(OmegaConf.to_container(config, resolve=False))
     return {key: value for key, value in _flatten(content, "") if _is_bound(key)}
 
 
@@ -177,8 +179,7 @@ class KeptSettings(Callback):
             [{key: value for key, value in group.items() if key != "params"} for group in groups]
             for groups in (optimizer.param_groups for optimizer in trainer.optimizers)
         ]
-        schedulers: list[Any] = [config.scheduler for config in trainer.lr_scheduler_configs]
-        self._rates = [list(scheduler.base_lrs) for scheduler in schedulers]
+        self._rates = [list(scheduler.base_lrs) for scheduler in _schedules(trainer)]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put it in place again."""
@@ -187,11 +188,16 @@ class KeptSettings(Callback):
         for optimizer, groups in zip(trainer.optimizers, self._groups, strict=True):
             for group, fresh in zip(optimizer.param_groups, groups, strict=True):
                 group.update(fresh)
-        for config, rates in zip(trainer.lr_scheduler_configs, self._rates, strict=True):
-            scheduler: Any = config.scheduler
+        for scheduler, rates in zip(_schedules(trainer), self._rates, strict=True):
             scheduler.base_lrs = rates
             for group, rate, part in zip(
                 scheduler.optimizer.param_groups, rates, scheduler.lr_lambdas, strict=True
             ):
                 group["lr"] = rate * part(scheduler.last_epoch)
             scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+
+
+def _schedules(trainer: Trainer) -> list[Any]:
+    """Those that say the rate of any step; others, of the user's own, go on from their state."""
+    schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
+    return [schedule for schedule in schedules if isinstance(schedule, LambdaLR)]

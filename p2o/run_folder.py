@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from p2o.distributed import starting_rank
 from p2o.errors import UserError
 from p2o.files import written_whole
+from p2o.secrets import hiding
 
 LOCK = ".lock"
 RECORD = ".hydra"
@@ -49,11 +50,13 @@ def one_run_in(folder: Path) -> Iterator[None]:
 def record_configuration(folder: Path, config: DictConfig) -> None:
     """Write down how a run is made, where Hydra would: not before the run has been accepted.
 
-    A restart that is refused leaves the record of the run that was there.
+    A restart that is refused leaves the record of the run that was there. Keys that were given in
+    clear are left out.
     """
     if starting_rank() != 0:
         return
     hydra: Any = HydraConfig.instance().cfg
+    hidden = hiding(config)
     (folder / RECORD).mkdir(exist_ok=True)
     for name, content in (
         ("config", config),
@@ -61,7 +64,7 @@ def record_configuration(folder: Path, config: DictConfig) -> None:
         ("overrides", hydra.hydra.overrides.task),
     ):
         with written_whole(folder / RECORD / f"{name}.yaml", "w", encoding="utf-8") as file:
-            file.write(OmegaConf.to_yaml(content))
+            file.write(OmegaConf.to_yaml(hidden(OmegaConf.to_container(content))))
 
 
 class WritableFolder(Callback):

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from p2o.distributed import starting_rank
 from p2o.files import written_whole
 
 HIDDEN = "***"
@@ -89,26 +90,37 @@ def without_secrets(content: Any, name: str = "", header: bool = False) -> Any:
     return hide(content) if isinstance(content, str) else content
 
 
+def hiding(config: DictConfig) -> Callable[[Any], Any]:
+    """What takes the secrets that a configuration was given in clear out of plain values."""
+    given = OmegaConf.to_container(config)
+    pairs = zip(_texts(given), _texts(without_secrets(given)), strict=True)
+    known = {text for text, shown in pairs if shown == HIDDEN}
+
+    def hidden(content: Any) -> Any:
+        return _map_texts(without_secrets(content), lambda text: hide(text, known))
+
+    return hidden
+
+
 def hide_in_run(config: DictConfig, hydra: Any) -> None:
-    """Take the secrets that a configuration was given in clear out of the files of its run.
+    """Take the secrets of a configuration out of the files that Hydra has written.
 
     Args:
         config: As it was composed.
         hydra: Hydra's own configuration, which says where the files are.
     """
     given = OmegaConf.to_container(config)
-    texts, shown = list(_texts(given)), list(_texts(without_secrets(given)))
     # Ranks that this one starts write no files.
-    if texts == shown or hydra.output_subdir is None:
+    if given == without_secrets(given) or starting_rank() != 0:
         return
-    known = {text for text, other in zip(texts, shown, strict=True) if other == HIDDEN}
-    files = (Path(hydra.runtime.output_dir) / hydra.output_subdir).glob("*.yaml")
-    for path in (*files, Path(hydra.sweep.dir) / "multirun.yaml"):
+    hidden, files = hiding(config), [Path(hydra.sweep.dir) / "multirun.yaml"]
+    if hydra.output_subdir is not None:
+        files += (Path(hydra.runtime.output_dir) / hydra.output_subdir).glob("*.yaml")
+    for path in files:
         if path.is_file():
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            hidden = _map_texts(without_secrets(content), lambda text: hide(text, known))
             with written_whole(path, "w", encoding="utf-8") as file:
-                yaml.safe_dump(hidden, file, sort_keys=False, allow_unicode=True)
+                yaml.safe_dump(hidden(content), file, sort_keys=False, allow_unicode=True)
 
 
 def _read_secret(path: str) -> str:

@@ -1,6 +1,7 @@
 """A request ends in time and in one line, whatever the server does."""
 
 import asyncio
+import signal
 import time
 from email.utils import formatdate
 
@@ -136,3 +137,20 @@ def test_text_that_is_no_unicode_is_sent_for_the_server_to_judge():
         sent = {"text": "\ud800", "nan": float("nan")}
         assert ask(Endpoint(server.url), Patience(30.0, 100), content=sent) == {"x": 3}
         assert server.requests[0][2]["text"] == "\ud800"
+
+
+def test_a_signal_that_raises_ends_the_waiting():
+    class Stopped(Exception):
+        pass
+
+    def stop(number, frame):
+        raise Stopped
+
+    before = signal.signal(signal.SIGALRM, stop)
+    with misbehaving(lambda connection, path, asked: SLOW["silence"](connection)) as server:
+        start = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(Stopped):
+            ask(Endpoint(server.url), Patience(60.0, 100))
+        assert time.monotonic() - start < 10
+    signal.signal(signal.SIGALRM, before)

@@ -170,8 +170,11 @@ def test_a_backend_that_torch_does_not_have_is_refused(tiny_model):
 
 
 @pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("checkpointed", [False, True])
 @pytest.mark.parametrize("backend", [None, "aot_eager"])
-def test_the_reference_stays_where_the_policy_was(tiny_model, backend, lora):
+def test_the_reference_stays_where_the_policy_was(tiny_model, backend, checkpointed, lora):
+    if checkpointed:
+        checkpoint_blocks(tiny_model)
     model = add_lora(tiny_model, r=4) if lora else tiny_model
     policy = CausalPolicy(model, 1.0, compile_backend=backend)
     reference = InitialPolicy(policy)

@@ -6,6 +6,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from p2o.adapters import merge_adapter, save_policy
 from p2o.errors import UserError
+from p2o.likeness import likeness
 from p2o.models import load_policy
 from tests.rollout.policies import ENDS, adapted, logits, routed, tied
 
@@ -46,6 +47,14 @@ def test_a_buffer_that_was_trained_is_saved(tmp_path, tokenizer):
     policy = routed()
     save_policy(policy, tokenizer, tmp_path / "policy")
     assert same(AutoModelForCausalLM.from_pretrained(tmp_path / "policy"), policy)
+
+
+def test_a_policy_with_attention_for_gpus_is_read_again_without(tmp_path, tokenizer):
+    policy = tied()
+    before = likeness(policy)
+    policy.config._attn_implementation = "flash_attention_2"
+    save_policy(policy, tokenizer, tmp_path / "policy", policy=before)
+    assert same(AutoModelForCausalLM.from_pretrained(tmp_path / "policy"), tied())
 
 
 def test_weights_that_are_not_the_policy_are_refused_and_what_was_there_stays(tmp_path, tokenizer):
@@ -92,5 +101,5 @@ def test_a_generation_config_that_cannot_be_saved_costs_no_weights(
     saved = GenerationConfig.from_pretrained(tmp_path / "policy")
     assert (saved.bos_token_id, saved.eos_token_id, saved.pad_token_id) == (1, 2, 0)
     [warning] = [r.getMessage() for r in caplog.records if r.name.startswith("p2o")]
-    assert warning.startswith("model: its generation config cannot be saved (")
+    assert warning.startswith("model: its generation config could not be saved (")
     assert "\n" not in warning

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from p2o.config import build, conf_directory
 from p2o.errors import UserError
 from p2o.secrets import HIDDEN, hide, hide_in_run, plain_config, without_secrets
+from tests.servers import answer, misbehaving
 
 KEY = "k3y-of-mine-0815"
 GIVEN = {
@@ -72,11 +73,11 @@ def test_what_is_no_secret_is_written_as_it_is(name):
         more = ["verifier=http_service", "verifier.url=http://node:8000/score"]
         if name == "train":
             more += ["reflection=teacher", "reflection.base_url=https://host/v1"]
-            more += ["reflection.model=x", "callbacks.recent=null", "logger=wandb"]
-            more += ["logger.csv.save_dir=a", "logger.wandb.save_dir=b"]
-            more += ["evolution.callback.directory=c"]
+            more += ["reflection.model=x", "logger=wandb"]
         config = compose(name, overrides=more)
     config.verifier.headers = {"Accept": "text/html"}
+    # Places are known to a run alone.
+    config = OmegaConf.create(OmegaConf.to_yaml(config).replace("${hydra:", "$ {hydra:"))
     assert plain_config(config) == OmegaConf.to_container(config, resolve=True)
 
 
@@ -127,15 +128,40 @@ def test_the_files_that_hydra_has_written_lose_keys_and_nothing_else(tmp_path):
     assert OmegaConf.load(tmp_path / ".hydra" / "hydra.yaml").hydra.runtime == job
 
 
+HEADERS = f"verifier.headers={{Authorization:'Bearer {KEY}'}}"
+SMALL = (
+    "data.source.train=4",
+    "data.source.held_out=2",
+    "data.batch=4",
+    "data.mini_batch=4",
+    "evolution=none",
+    "trainer.max_epochs=1",
+    "save_policy=null",
+)
+
+
 @pytest.mark.slow
-def test_a_run_leaves_no_key_behind_and_says_none(p2o_train, tmp_path):
-    key = f"verifier.headers={{Authorization:'Bearer {KEY}'}}"
-    where = f"hydra.run.dir={tmp_path}/run"
-    address = f"verifier.url=http://me:{KEY}x@127.0.0.1:9/score"
-    done = p2o_train("verifier=http_service", address, key, "verifier.attempts=1", where)
+def test_a_run_leaves_no_key_behind(p2o_train, tmp_path):
+    def reward(connection, path, asked):
+        answer(connection, {"scores": [0.0] * len(asked["responses"])})
+
+    with misbehaving(reward) as service:
+        url = service.url.replace("://", f"://me:{KEY}@")
+        done = p2o_train(
+            *SMALL, "verifier=http_service", f"verifier.url={url}", HEADERS, "hydra.run.dir=run"
+        )
+        assert done.returncode == 0, done.stderr
+        assert service.requests[-1][1]["authorization"] == f"Bearer {KEY}"
+    files = {p.name: p for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert {"summary.json", "config.yaml", "overrides.yaml", "hydra.yaml"} <= files.keys()
+    texts = [path.read_text(errors="replace") for path in files.values()]
+    assert not any(clear(text) for text in [done.stdout, done.stderr, *texts])
+
+
+@pytest.mark.slow
+def test_a_run_that_is_refused_says_no_key(p2o_train):
+    address = f"verifier.url=http://me:{KEY}@127.0.0.1:9/score"
+    done = p2o_train("verifier=http_service", address, HEADERS, "verifier.attempts=1")
     assert done.returncode == 2
     assert "verifier.url=http://***@127.0.0.1:9/score: ConnectError" in done.stderr
-    texts = [done.stdout, done.stderr]
-    texts += [p.read_text(errors="replace") for p in tmp_path.rglob("*") if p.is_file()]
-    assert len(texts) > 4
-    assert not any(clear(text) for text in texts)
+    assert not clear(done.stdout + done.stderr)

@@ -25,7 +25,10 @@ def check_questions(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> N
     """
     limit = getattr(runner.engine, "max_length", None)
     for benchmark in benchmarks:
-        rendered = {p.id: runner.renderer.render(p.messages) for p in benchmark.prompts}
+        try:
+            rendered = {p.id: runner.renderer.render(p.messages) for p in benchmark.prompts}
+        except UserError as error:
+            raise UserError(f"benchmarks.{benchmark.name}: {error}") from error
         worst = max(rendered, key=lambda prompt_id: len(rendered[prompt_id]))
         excess = len(rendered[worst]) - runner.max_prompt_tokens
         if excess > 0:

@@ -8,21 +8,26 @@ from transformers import GenerationConfig
 logger = logging.getLogger(__name__)
 
 
-def savable(config: GenerationConfig) -> GenerationConfig:
+def savable(config: GenerationConfig, name: str = "model") -> GenerationConfig:
     """The same where transformers can save it, else one with its special tokens alone.
 
     Transformers loads many a config that it refuses to save, such as one with a temperature but
-    without sampling. That must not cost the weights.
+    without sampling. That must not be found out after the training, nor cost the weights.
+
+    Args:
+        config: A model's.
+        name: Of the model, for the warning.
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
             config.save_pretrained(folder)
         return config
     except (ValueError, TypeError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
         logger.warning(
-            "model: its generation config cannot be saved (%s); only its special tokens are",
-            " ".join(lines[:2]),
+            "%s: its generation config could not be saved (%s), so its special tokens alone are "
+            "kept",
+            name,
+            " ".join(str(error).split())[:200],
         )
     return GenerationConfig(
         bos_token_id=config.bos_token_id,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from p2o.distributed import from_rank_zero, on_rank_zero, together
 from p2o.errors import EngineError
-from p2o.likeness import model_log_probs
+from p2o.likeness import attention_on_cpu, model_log_probs
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.probe import SAMPLES, WeightProbe, check_sampled, sequence_log_probs
@@ -90,7 +90,8 @@ class PushedEngine:
         self._probe = WeightProbe(probe_bound)
         self._probe_ids: list[list[int]] = []
         self._checked = False
-        self._version = "frozen" if frozen is not None else ""
+        # Several frozen copies may share one backend.
+        self._version = "" if frozen is None else f"frozen {id(frozen)}"
 
     def generate(
         self,
@@ -105,12 +106,11 @@ class PushedEngine:
             EngineError: The engine died, has other weights than the trainer, samples otherwise, or
                 ends responses of its own accord.
         """
-        check_lengths(prompts, sampling, self.backend.max_length)
         self._push(prompts)
         sample = partial(self._sample, prompts, sampling, seeds)
         if self._policy is None or self._checked or not sampling.whole:
             return sample()
-        # The comparison is collective: either all ranks come to it or none.
+        # The comparison is collective: either all ranks get there or none.
         completions = together(sample)
         self._check_sampled(self._policy, prompts, completions, sampling)
         return completions
@@ -147,6 +147,7 @@ class PushedEngine:
         sampling: SamplingParameters,
         seeds: Sequence[int],
     ) -> list[Completion]:
+        check_lengths(prompts, sampling, self.backend.max_length)
         completions = self.backend.sample(prompts, sampling, seeds) if prompts else []
         asked = sampling.max_new_tokens
         cut = [c for c in completions if c.finish_reason == "length" and len(c.token_ids) < asked]
@@ -210,6 +211,7 @@ class PushedEngine:
 
     def _score_frozen(self) -> Tensor:
         """By a model that has the weights that stay, for a moment."""
-        model = build_plain(self.model).eval()
+        model = build_plain(self.model)
+        model.set_attn_implementation(attention_on_cpu(model.config))
         copy_weights(self.frozen or (), model)
         return model_log_probs(model, self._probe_ids)

@@ -26,7 +26,7 @@ VALUE = re.compile(
 )
 CLAUSE = re.compile(
     r"\s*[(](?=\s*(?:since|because|as|i\.e|which|that|by|from|see)\b)"
-    r"|[,;:]\s+(?!and\b|or\b)(?=[a-z]{2})|;\s+(?=\S+\s+[a-z]{3})"
+    r"|[,;:]\s+(?!and\b|or\b)(?=[a-z]{2})|;\s+(?=\S+\s+[a-z]{2})"
     r"|\s+(?:because|since|which|so|where|but|among|when|as)\b"
 )
 SCALE = "|".join(word for word in SCALES if len(word) > 2)
@@ -34,6 +34,10 @@ NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.])-?(?:\d{1,3}(?:[, ]\d{3})+(?!\d)|\d+)(?:\.\d+)?"
     rf"(?:/\d+|[eE][-+]?\d+(?!\w)|\s?\\times\s?10\^\{{?-?\d+\}}?|\s(?:{SCALE})\b)?%?"
 )
+POINT = r"[\[(]\s?-?\d[^()\[\]a-zA-Z]{0,80},[^()\[\]a-zA-Z]{0,80}[\])]"
+LAST = re.compile(rf"{POINT}|{NUMBER.pattern}")
+TURNING = re.compile(r"\b(?:not|than|least|most|between|either|neither|n't)\b", re.IGNORECASE)
+"""Words in front of a number that is then no answer alone."""
 THERE = re.compile(rf"\bthere\s(?:is|are|were|will\sbe)\s(?:\w+ly\s)?\$?({NUMBER.pattern})", re.I)
 PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[^\W\d_a-zA-Z]")
 JOINT = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)?\s*")
@@ -69,22 +73,31 @@ def find_answer(text: str) -> str:
     boxes = find_boxes(text)
     if boxes:
         return boxes[-1].strip()
-    text = to_ascii(text[-LONGEST:].replace("\n", "\x00")).replace("\x00", "\n")
+    text = to_ascii(text[-LONGEST:])
     end = text.rfind("</answer>")
     start = text.rfind("<answer>", 0, end)
     if 0 <= start < end:
         return _in_sentence(text[start + len("<answer>") : end])
     phrases = [match for match in PHRASE.finditer(text) if text[match.end() : match.end() + 1]]
     if phrases:
-        return _in_sentence(text[phrases[-1].end() :].partition("\n")[0])
+        return _in_sentence(_line(text[phrases[-1].end() :]))
     if "\n" not in text.strip() and not PROSE.search(text):
         return text.strip(" *.")
     there = THERE.search(SENTENCE.split(text.strip())[-1])
     if there:
         return there[1]
-    return next(
-        reversed([content for content, _, _ in _formulas(text)] or NUMBER.findall(text)), ""
-    )
+    return _last(text)
+
+
+def _line(text: str) -> str:
+    """The first line, with all of the formula that it begins with."""
+    first = next((end for _, start, end in _formulas(text) if start == 0), 0)
+    return text[:first] + text[first:].partition("\n")[0]
+
+
+def _last(text: str) -> str:
+    """The last formula, else the last number or point; empty when there is none."""
+    return next(reversed([content for content, _, _ in _formulas(text)] or LAST.findall(text)), "")
 
 
 def _in_sentence(text: str) -> str:
@@ -98,8 +111,7 @@ def _in_sentence(text: str) -> str:
     words = len(PROSE.findall(text))
     if words <= 3 and not (words and NUMBER.search(text)):
         return text
-    found = [content for content, _, _ in _formulas(text)]
-    return next(reversed(found or NUMBER.findall(text)), text)
+    return text if TURNING.search(text) else _last(text) or text
 
 
 def _leading_value(text: str) -> str:

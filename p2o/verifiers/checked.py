@@ -63,14 +63,14 @@ def with_number(score: Score) -> Score:
 
 def as_number(value: Any) -> float | None:
     """A number, or an array of one, as a float; None for anything else, and for text."""
-    if isinstance(value, Real):
-        return float(value)
-    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+    if isinstance(value, str | bytes) or not (
+        isinstance(value, Real) or hasattr(value, "__float__")
+    ):
         return None
     try:
         return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        # An array of several numbers.
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        # An array of several numbers, or a whole number that no float can hold.
         return None
 
 

@@ -5,57 +5,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
+from p2o.verifiers.choice_words import (
+    AFTER_A,
+    AFTER_I,
+    ANSWER,
+    BE,
+    JOINING,
+    LEADING,
+    LETTERS,
+    NOT,
+    OPTION,
+    OTHER_WORDS,
+    PICK,
+    RIGHT,
+    SINGULAR,
+    SO,
+    WRONG,
+)
 from p2o.verifiers.plain_text import to_plain
 
-LETTERS = "ABCDEFGHIJ"
 WORD = re.compile(
     r"\n|\\[a-zA-Z]+|[a-zA-Z\u00c0-\u024f\u0400-\u04ff\d]+(?:'[a-zA-Z]+)?|\\?[^\s\w]|\w"
 )
-OTHER_WORDS = {
-    **dict.fromkeys(["答案", "正解", "答え", "정답", "解答", "回答"], "answer"),
-    **dict.fromkeys(["故选择", "故选", "应选", "选择", "选", "選"], "pick"),
-    **dict.fromkeys(["不是", "并非", "不选"], "not"),
-    **dict.fromkeys(["选项", "選項"], "option"),
-    **dict.fromkeys(["应该是", "应为", "应是", "就是", "是", "为", "為", "は", "은", "는"], "is"),
-    **dict.fromkeys(["和", "与", "及"], "and"),
-    **dict.fromkeys(["或者", "或"], "or"),
-    **dict.fromkeys(["正确", "正確"], "correct"),
-}
 TRANSLATED = re.compile("|".join(sorted(OTHER_WORDS, key=len, reverse=True)))
-
-ANSWER = {"answer", "antwort", "respuesta", "réponse", "risposta", "resposta", "ответ", "jawaban"}
-OPTION = {"option", "choice"}
-PICK = {"pick", "choose", "chose", "select", "selected", "opt", "go", "going"}
-NOT = {"not", "never", "isn't", "wouldn't", "don't", "can't", "cannot", "won't"}
-BE = {"is", "are", "be", "was", "ist", "est", "es", "è", "é", "adalah", "seems", "equals"}
-LEADING = (
-    ANSWER
-    | OPTION
-    | BE
-    | {
-        *("must", "should", "would", "will", "has", "have", "can", "could", "only", "then", "so"),
-        *("clearly", "definitely", "certainly", "therefore", "thus", "likely", "most", "probably"),
-        *("simply", "indeed", "hence", "obviously", "just", "still", "again", "actually", "really"),
-        *("the", "letter", "alternative", "correct", "best", "right", "final", "with", "for", "as"),
-        *("to", "this", "question", "problem", "here", "now", "surely", "à", "la", "die", "el"),
-        *("correcta", "correcte", "correta", "corretta", "richtige", "bonne"),
-    }
-)
-"""Words that may stand between one for an answer and the letter."""
 FARTHEST = 40
 """Words and marks from a word for an answer to the letter."""
-AFTER_A = {
-    *("or", "and", "because", "since", "as", "is", "was", "are", "would", "for", "due", "given"),
-    *("but", "with", "by", "if", "which", "that", "from", "in", "on", "to", "not", "has", "fits"),
-    *("seems", "says", "gives", "follows", "then", "while", "when", "though", "although"),
-}
-AFTER_I = {"or", "and", "because", "since", "is"}
-"""Words before which A and I are no words themselves."""
-SINGULAR = {"is", "was", "isn't", "has", "does", "doesn't", "would", "seems", "says", "gives"}
-WRONG = {"wrong", "incorrect", "false", "not", "out", "eliminated", "excluded"}
-RIGHT = {"correct", "right", "answer", "best", "true"}
-JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
-"""What stands between letters, and whether it leaves open which of them is meant."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +80,13 @@ class ChoiceText:
         return [found for found in map(self._head, starts) if found]
 
     def picks(self) -> list[Statement]:
-        """What stands behind "option" or "choose", or before "is correct"."""
-        return [*self._behind(OPTION), *self._behind(PICK, small=False), *self._called_right()]
+        """What stands behind "option" or "choose", before "is correct", or alone behind "so"."""
+        return [
+            *self._behind(OPTION),
+            *self._behind(PICK, small=False),
+            *self._called_right(),
+            *self._concluded(),
+        ]
 
     def marked(self) -> list[Statement]:
         """Letters in brackets or in bold within a text."""
@@ -134,6 +113,15 @@ class ChoiceText:
                 if self._word(behind) in RIGHT:
                     yield Statement(self.words[at - 1], self.lines[at])
 
+    def _concluded(self) -> Iterator[Statement]:
+        for at, word in enumerate(self.folded):
+            if word in SO:
+                place = self._skip(at + 1, lambda i: self.folded[i] in LEADING | {","})
+                end = self._skip(place + 1, self._is_mark)
+                found = self._statement(place)
+                if found and self.words[place].isupper() and self._word(end) in {".", "\n", ""}:
+                    yield found
+
     def _head(self, start: int) -> Statement | None:
         at = self._skip(start, self._is_sign)
         found = self._statement(at)
@@ -141,7 +129,9 @@ class ChoiceText:
         while end < len(self.words) and (self._is_letter(end) or self.folded[end] in JOINING):
             end += 1
         sign = self._word(end)
-        opens = sign in {")", ".", ":", "]"} or (sign in {"-", ";"} and not self._touch(end - 1))
+        opens = sign in {")", ".", ":", "]", "because", "since"} or (
+            sign in {"-", ";"} and not self._touch(end - 1)
+        )
         ends = self._word(self._skip(end, self._is_sign)) in {"", "\n"}
         return found if opens or ends else None
 

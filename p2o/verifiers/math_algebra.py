@@ -38,6 +38,8 @@ MISREAD = re.compile(
     # Numbers side by side, which the parser adds: 3 4, {3}{4}, 3{4}.
     r"(?<![\\a-zA-Z^_\d.])\d+(?:\.\d+)? \d(?!\d*\s?/\s?\d)"
     r"|(?:^|[-+=(, ])(?:\d+\s?\{\d|\{\d+\}\s?[\d{])"
+    # Dots and signs without a meaning, which it leaves out.
+    r"|\\[lc]?dots(?![a-zA-Z])|[^\x00-\x7f]"
     # Indices of numbers, which it drops; roots of one digit out of two; factorials of factorials.
     r"|\d\s?_\s?\{?\s?[a-zA-Z\\]|\d\s?\^\s?(?:\d|\{\d+\})\s?_|\\sqrt\s?\d\d|!\s?!"
 )

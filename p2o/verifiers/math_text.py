@@ -1,176 +1,13 @@
-r"""The text of a mathematical answer: what is rewritten before it is read as LaTeX.
-
-Each rule is one line of a table; they are applied in order. No rule repeats what may repeat itself,
-so that none takes long on any text.
-"""
+r"""The text of a mathematical answer: what is rewritten before it is read as LaTeX."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from p2o.verifiers.math_rules import ATOM, DEGREE, TABLE, TRIGONOMETRIC, joined
 from p2o.verifiers.math_unicode import to_ascii
 from p2o.verifiers.math_words import GROUP
 
-Rule = tuple[str, str | Callable[[re.Match[str]], str]]
-
-TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
-DEGREE = r"\s?\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![a-zA-Z]))"
-ATOM = r"(?:\d+(?:\.\d+)?|\([^()]{1,80}\)|\\[a-zA-Z]+|[a-zA-Z])"
-FUNCTION = r"arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|exp|ln|log"
-GREEK = r"\\(?:pi|alpha|beta|theta|lambda|mu|phi|omega)(?![a-zA-Z])"
-STOPS = " .,;:=!\t"
-LEAD = (
-    r"(?i:(?:the\s)?(?:final\s|correct\s)?(?:answer|solution|result)\s?(?:is\s?:?|:|=)"
-    r"|(?:approximately|approx\.?|about|roughly|around)(?=[\s}]))"
-)
-
-
-def _joined(match: re.Match[str]) -> str:
-    return re.sub(r"[,' ]", "", match[0])
-
-
-def _repeating(match: re.Match[str]) -> str:
-    whole, fixed, period = match.groups()[:3]
-    nines = int("9" * len(period)) * 10 ** len(fixed)
-    return rf"\frac{{{int(whole + fixed + period) - int(whole + fixed or 0)}}}{{{nines}}}"
-
-
-def _rows(match: re.Match[str]) -> str:
-    """Rows of an environment as a list, where each is an equation or there is but one."""
-    rows = [row.replace("&", " ") for row in match[2].split("\\\\") if row.strip()]
-    stated = all(re.search(r"[=<>]|\\[lg]e", row) for row in rows)
-    table = match[1] in ("array", "cases")
-    if table and not (stated and ("cases" in match[1] or match[0].startswith("\\{"))):
-        return match[0]
-    return ", ".join(row.strip(" ,;") for row in rows)
-
-
-def _arc(match: re.Match[str]) -> str:
-    """Degrees, minutes and seconds as one fraction of degrees."""
-    degrees, minutes, seconds = (int(part or 0) for part in match.groups())
-    return rf"\frac{{{degrees * 3600 + minutes * 60 + seconds}}}{{3600}}"
-
-
-def _inward(match: re.Match[str]) -> str:
-    """The interval ]a, b[ as (a, b)."""
-    left, content, right = match.groups()
-    return f"{'(' if left == ']' else '['}{content}{')' if right == '[' else ']'}"
-
-
-def _choice(match: re.Match[str]) -> str:
-    """Ways to choose some of many, C, or to put some of many in order, A or P."""
-    many = int(match["n"] or match["below"] or match["n2"] or match["below2"])
-    some = int(match["k"] or match["above"] or match["k2"] or match["above2"])
-    if not 0 <= some <= many:
-        return match[0]
-    if (match["name"] or match["bare"]) == "C":
-        return rf"\binom{{{many}}}{{{some}}}"
-    return rf"\frac{{{many}!}}{{{many - some}!}}"
-
-
-TABLE: Sequence[Rule] = (
-    # Delimiters, sizes and spaces. A row of a matrix ends with two backslashes.
-    (r"\\\$\s?(?=[-+]?[\d.])", "USD "),
-    (r"\\?\$|(?<!\\)\\[()\[\]]|(?<!\\)\\! *", ""),
-    (r"\\(?:left|right|[bB]igg?[lr]?)\s?\.", ""),
-    (r"\\(?:left|right|middle|[bB]igg?[lrm]?|limits|nolimits)(?![a-zA-Z])", ""),
-    (r"\\(?:display|text|script)style(?![a-zA-Z])|\\[hv]space\s?\*?\{[^{}]*\}", " "),
-    (r"\\(?:tiny|small|normalsize|large|Large|LARGE|huge|Huge|bf|rm|it|checkmark)(?![a-zA-Z])", ""),
-    (r"\\textcolor\s?\{[^{}]*\}|\\color\s?\{[^{}]*\}|\\label\s?\{[^{}]*\}|\\q?qed(?![a-z])", ""),
-    (r"(?<!\\)\\[,;: >]|\\q?quad(?![a-zA-Z])|\\n(?![a-zA-Z])|[\s\x00-\x1f]+", " "),
-    (r"\\[hv]?phantom\s?\{[^{}]*\}|^\{\}|\{\}$", ""),
-    (r"\\underline\s?\{([^{}]*)\}", r"\1"),
-    (r"^\*\*([^*]*)\*\*$", r"\1"),
-    (r"(?<=[\w)}\]])~|~(?=[\w\\])", " "),
-    (r"  +", " "),
-    (r"\{\s?,\s?\}", ","),
-    (r"(?<=[(\[]) +| +(?=[)\]])", ""),
-    # Bold and vectors, and environments that hold a line or a list.
-    (
-        r"\\(?:mathbf|boldsymbol|bm|pmb|hat|vec|overrightarrow)\s?\{\s?\\?([ijk])m?(?:ath)?\s?\}",
-        r"\\vec{\1}",
-    ),
-    (r"\\(?:mathbf|boldsymbol|bm|pmb|mathit)\s?\{([^{}]*)\}", r"\1"),
-    (r"\\(?:boldsymbol|bm|pmb)(?=\s?[{\\\d])", ""),
-    (
-        r"(?:\\\{ ?)?\\begin\{(aligned|align\*?|gathered|split|equation\*?|array|cases)\}"
-        r"(?:\{[lcr|]*\})?((?:(?!\\begin).){0,2000}?)\\end\{\1\}",
-        _rows,
-    ),
-    # What is said in text.
-    *[(r"(\\(?:mathrm|text)\s?\{[a-zA-Z ./^\d-]{0,40})\^\{(-?\d)\}", r"\1^\2")] * 3,
-    (r"\\text\w*\s?\{([^\w{}]*)\}", r"\1"),
-    (r"\\(?:text\w*|mathrm|mbox)\s?\{\s?(,?\s?(?:and|or))\s?\}|\s(and|or)(?=\s)", r" \1\2 "),
-    (r"\\(?:lor|vee)(?![a-zA-Z])|\s?(?:或者?|或)\s?", " or "),
-    (r"\\(?:land|wedge)(?![a-zA-Z])|\s?[和且]\s?", " and "),
-    (rf"^(?:\\(?:text\w*|mathrm|mbox)\s?\{{\s?)?{LEAD}\s?\}}?(?=.)", ""),
-    (r"^(?:\\approx|\\sim|\\simeq|\\doteq|~)(?![a-zA-Z])", ""),
-    # Degrees, arc seconds and percent signs are units.
-    (
-        rf"(\d+){DEGREE}\s?(\d+)\s?(?:'|\^\s?\{{?\\prime\}}?)(?:\s?(\d+)\s?(?:''|\^\s?\{{?\\prime\\prime\}}?))?",
-        _arc,
-    ),
-    (rf"{DEGREE}$", r" \\text{degree}"),
-    (rf"{DEGREE}\s?(?:\\(?:text|mathrm)\s?\{{\s?[CF]\s?\}}|[CF]\b)?", " "),
-    (r"\\degrees?(?![a-zA-Z])", " "),
-    (r"(?<=\d)\s?\^\s?(?:\{\s?(?:\\prime\s?){1,3}\}|\\prime(?![a-zA-Z]))", " "),
-    (r"\s?\\?%|\\text\s?\{\s?\\?%\s?\}|\b(?:per cent|pct)\b", r" \\text{percent}"),
-    (r"\\(?:mathrm|text)\s?\{\s?([eid])\s?\}", r"\1 "),
-    # 3.3e-10 and 4e33; but 2e-3 is three less than twice Euler's number.
-    (r"(?<![\w.}])(\d*\.\d+|1)[eE]([-+]?\d{1,4})(?![\w.^])", r"\1 \\times 10^{\2}"),
-    (r"(?<![\w.}])(\d+)[eE](\d{1,4}|[-+]\d{2,4})(?![\w.^])", r"\1 \\times 10^{\2}"),
-    (r"(?<=\d) ?[xX] ?(?=10\s?\^)", r"\\times "),
-    # Repeating decimals.
-    (r"(?<![\d.])(\d*)\.(\d*)\\(?:overline|bar|dot)\s?\{(\d+)\}", _repeating),
-    (
-        r"(?<![\d.])(\d*)\.(\d{0,12}?)(\d{1,6}?)\3{2,9}(?:\\[lc]?dots(?![a-zA-Z])|\.\.\.)",
-        _repeating,
-    ),
-    (r"(?<=\d\d)(?:\\[lc]?dots(?![a-zA-Z])|\.\.\.)$", ""),
-    # Names of functions as programs and other countries write them.
-    (r"(?<![\d.\\\w'])\d{1,3}(?:'\d{3})+(?![\d'])", _joined),
-    (rf"(?<![a-zA-Z\\])({FUNCTION})(?=\s?\()", r"\\\1"),
-    (r"(?<![a-zA-Z\\])\\?sqrt\s?\(((?:[^()]|\([^()]{0,80}\)){1,200})\)", r"\\sqrt{\1}"),
-    (r"\\sqrt\s?\[\s?(\d)\s?\]\s?(\w)", r"\\sqrt[\1]{\2}"),
-    (r"(?<![a-zA-Z\\])abs\(([^()]{1,200})\)", r"|\1|"),
-    (r"(?<![a-zA-Z\\])(?:infinity|infty|inf|oo)(?![a-zA-Z])", r"\\infty "),
-    (r"(?<![a-zA-Z\\])pi(?![a-zA-Z])", r"\\pi "),
-    (r"\\lg(?![a-zA-Z])", r"\\log_{10}"),
-    (r"\\log\s?_\s?(?:e(?![a-zA-Z])|\{\s?e\s?\})", r"\\ln "),
-    (
-        r"(?:\\(?:mathrm|text)\s?\{\s?(?P<name>[CAP])\s?\}|(?<![a-zA-Z\\])(?P<bare>C))"
-        r"\s?(?:_\s?(?:(?P<n>\d)|\{\s?(?P<below>\d+)\s?\})\s?\^\s?(?:(?P<k>\d)|\{\s?(?P<above>\d+)\s?\})"
-        r"|\^\s?(?:(?P<k2>\d)|\{\s?(?P<above2>\d+)\s?\})\s?_\s?(?:(?P<n2>\d)|\{\s?(?P<below2>\d+)\s?\}))",
-        _choice,
-    ),
-    (r"(?:\{\}\s?)?_\s?\{?(\d+)\}?\s?C\s?_\s?\{?(\d+)\}?", r"\\binom{\1}{\2}"),
-    (r"(?<![a-zA-Z\\])C\s?\(\s?(\d+)\s?,\s?(\d+)\s?\)", r"\\binom{\1}{\2}"),
-    (r"\)\s?(?=\([^,()]{1,200}\))", r")\\cdot "),
-    (r"\\([dtc]?(?:frac|binom))\s?(\d)\s?(\d)", r"\\\1{\2}{\3}"),
-    (r"(?<=\d)\s?(?=\\[dt]?binom)", r"\\cdot "),
-    (r"(\\[dt]?binom\s?\{[^{}]*\}\s?\{[^{}]*\})\s?(?=\d)", r"\1\\cdot "),
-    (r"\)\s?(?=\d|\\(?:d?frac|sqrt|pi|binom)(?![a-zA-Z]))", r")\\cdot "),
-    (rf"\\[dtc]?frac\s?({GREEK})\s?(\d|{GREEK})", r"\\frac{\1}{\2}"),
-    (rf"\\[dtc]?frac\s?(\d)\s?({GREEK})", r"\\frac{\1}{\2}"),
-    (r"\*\*", "^"),
-    # A factor in brackets; the parser would add it, as in a mixed number.
-    (r"(?<![_^{\d.a-zA-Z])(\d+(?:\.\d+)?)\s?(?=\((?![a-zA-Z]{3}))", r"\1\\cdot "),
-    # What the parser has no word for, or takes for something else.
-    (r"\\langle(?![a-zA-Z])", "("),
-    (r"\\rangle(?![a-zA-Z])", ")"),
-    (r"\\(?:varnothing|oslash)(?![a-zA-Z])|\\\{\s?\\\}", r"\\emptyset "),
-    (r"\^\s?\{?\s?\\(?:text|mathrm)\s?\{\s?(st|nd|rd|th)\s?\}\s?\}?", r"\\text{\1}"),
-    (
-        r"(?:^|(?<=\\cup)) ?([\[\]])([^\[\]()]{1,80},[^\[\]()]{1,80})([\[\]])(?= ?(?:$|\\cup))",
-        _inward,
-    ),
-    (r"(?<=[a-zA-Z}])('+)", lambda match: "^{" + "\\prime" * len(match[1]) + "}"),
-    (r"(?<![a-zA-Z\\])E(?=\s?_)", r"\\text{E}"),
-    (r"\\gamma(?![a-zA-Z])", r"\\text{gamma}"),
-    (r"(?<![a-zA-Z\\])d(?=\s?\\(?:end|cdot|times|sqrt|frac|pi|\\))", r"\\text{d}"),
-    (r"^\\(?:text\w*|mathrm|mbox)\s?\{([^{}]*\d[^{}]*)\}$", r"\1"),
-    (r"_\s?\{?\s?\\(max|min|odot|oplus)(?![a-zA-Z])\s?\}?", r"_{\1}"),
-    (r"  +", " "),
-)
+STOPS = " .,;:\t"
 RULES = [(re.compile(pattern, re.DOTALL), replacement) for pattern, replacement in TABLE]
 # Thousands, unless they may be elements of something in brackets.
 THOUSANDS = (
@@ -194,11 +31,13 @@ def clean(text: str) -> str:
         ['10 080', '(1,2)', '5 \\mathrm{km}']
     """
     text = to_ascii(text).strip().strip('"')
+    # One stop; three are a decimal that goes on.
+    text = text[:-1] if text.endswith((".", ",", ";")) and text[-2:-1] != "." else text
     if TRIGONOMETRIC.search(text):
         text = re.sub(rf"({ATOM}){DEGREE}", r"(\\frac{\\pi \1}{180})", text)
     for pattern, replacement in RULES:
         text = pattern.sub(replacement, text)
-    return text.lstrip(" =:").rstrip(STOPS) if not text.endswith("!") else text.lstrip(" =:")
+    return text.lstrip(" =:").rstrip(STOPS)
 
 
 def readings(text: str) -> Sequence[str]:
@@ -207,14 +46,14 @@ def readings(text: str) -> Sequence[str]:
     10,080 and 10 080 are one number, and 40,200 could also be a list of two; "2 and 1/2" may be one
     number or two.
     """
-    joined = text
+    number = text
     for pattern in THOUSANDS:
-        joined = pattern.sub(_joined, joined)
-    found = [joined]
+        number = pattern.sub(joined, number)
+    found = [number]
     mixed = MIXED.fullmatch(text)
     if mixed:
         found.append(f"{mixed[1]} {mixed[2]}")
-    if joined != text and not re.search(r",0|\d \d", text):
+    if number != text and not re.search(r",0|\d \d", text):
         found.append(text)
     return found
 

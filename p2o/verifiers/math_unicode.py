@@ -10,19 +10,19 @@ SYMBOLS = {
     **dict.fromkeys("“”", '"'),
     **{"′": "'", "″": "''", "√": r"\sqrt ", "∛": r"\sqrt[3] ", "∜": r"\sqrt[4] ", "⁄": "/"},
     **{"×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": r"\div "},
-    **{"∗": "*", "∕": "/", "∶": ":", "∣": "|", "π": r"\pi ", "∞": r"\infty ", "θ": r"\theta "},
+    **{"∗": "*", "∕": "/", "∶": ":", "∣": "|", "∞": r"\infty "},
     **{"≤": r"\le ", "⩽": r"\le ", "≦": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≧": r"\ge "},
     **{"≠": r"\ne ", "±": r"\pm ", "∓": r"\mp ", "°": r"^{\circ}", "º": r"^{\circ}"},
     **{"∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "∖": r"\setminus "},
     **{"ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}"},
     **{"ℂ": r"\mathbb{C}", "≈": r"\approx ", "≃": r"\approx ", "≅": r"\cong ", "≡": r"\equiv "},
     **{"∨": " or ", "∧": " and ", "∠": r"\angle ", "△": r"\triangle ", "⊥": r"\perp "},
-    **{"α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "φ": r"\phi "},
     **{"⇒": r"\implies ", "→": r"\to ", "…": r"\ldots ", "⋯": r"\cdots ", "。": ".", "、": ","},
     **{"¥": "¥", "￥": "¥", "✓": "", "✔": "", "✅": ""},
 }
 """Signs that stand for something else than their compatible form, or that have none."""
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
+GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)")
 ROOT = re.compile(r"([√∛∜])\s*(\d+(?:\.\d+)?)")
 ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋]+")
@@ -58,6 +58,10 @@ def _sign(sign: str) -> str:
         return " "
     if category == "Nd":
         return str(unicodedata.digit(sign))
+    greek = GREEK.fullmatch(unicodedata.name(sign, ""))
+    if greek:
+        name = greek[2].casefold()
+        return f"\\{name.capitalize() if greek[1] == 'CAPITAL' else name} "
     kind, _, _ = unicodedata.decomposition(sign).partition(" ")
     folded = unicodedata.normalize("NFKC", sign)
     if kind == "<fraction>" and folded[-1] != "⁄":

@@ -1,180 +1,31 @@
 r"""What stands behind a number: units, which may be left out, and words that may not."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
+from p2o.verifiers.math_unit_table import measure, unit
 from p2o.verifiers.math_words import GROUP, PARTS, SCALES, SMALL, singular
 
-METRIC = {"": 1, "k": 10**3, "c": Fraction(1, 100), "m": Fraction(1, 1000)}
-LONG_METRIC = {"": 1, "kilo": 10**3, "centi": Fraction(1, 100), "milli": Fraction(1, 1000)}
-LARGE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-UNITS: dict[str, tuple[Counter[str], Fraction]] = {}
-"""Names of units; each has the powers of its dimensions and its size in the smallest of them."""
-
-
-def _define(names: str, dimensions: str, size: float | Fraction | str = 1) -> None:
-    powers = Counter(dimensions.split())
-    UNITS.update({name: (powers, Fraction(size)) for name in names.split()})
-
-
-for _short, _long in (("m", "meter metre"), ("g", "gram gramme"), ("l L", "liter litre")):
-    _size = Fraction(1, 1000) if "L" in _short else Fraction(1)
-    _dimension = {"m": "length", "g": "mass"}.get(_short, "length length length")
-    for _prefix, _factor in METRIC.items():
-        _define(" ".join(_prefix + name for name in _short.split()), _dimension, _size * _factor)
-    for _prefix, _factor in LONG_METRIC.items():
-        _define(" ".join(_prefix + name for name in _long.split()), _dimension, _size * _factor)
-for _name in ["Hz", "W", "J", "N", "Pa", "V", "eV", "A", "K"]:
-    for _prefix, _factor in LARGE.items():
-        _define(_prefix + _name, _name, _factor)
-for _names, _dimensions, _value in (
-    ("mol mole", "mole", 1),
-    ("inch in", "length", "0.0254"),
-    ("foot feet ft", "length", "0.3048"),
-    ("yard yd", "length", "0.9144"),
-    ("mile mi", "length", "1609.344"),
-    ("second sec s", "time", 1),
-    ("minute min", "time", 60),
-    ("hour hr h", "time", 3600),
-    ("day", "time", 86400),
-    ("week", "time", 604800),
-    ("month", "month", 1),
-    ("year yr", "month", 12),
-    ("pound lb", "mass", "453.59237"),
-    ("ounce oz", "mass", "28.349523125"),
-    ("ton", "ton", 1),
-    ("gallon gal", "gallon", 1),
-    ("dollar USD usd", "dollar", 1),
-    ("cent ¢", "dollar", Fraction(1, 100)),
-    ("euro EUR €", "euro", 1),
-    ("£ GBP", "sterling", 1),
-    ("¥ yuan 元", "yuan", 1),
-    ("rupee Rs ₹ INR", "rupee", 1),
-    ("degree", "degree", 1),
-    ("radian rad", "radian", 1),
-    ("unit", "", 1),
-    ("kcal", "calorie", 1000),
-    ("calorie cal", "calorie", 1),
-    ("th st nd rd", "ordinal", 1),
-):
-    _define(_names, _dimensions, _value)
-UNITS |= {
-    "mph": (Counter(length=1, time=-1), Fraction("1609.344") / 3600),
-    "kmh": (Counter(length=1, time=-1), Fraction(1000, 3600)),
-    "kph": (Counter(length=1, time=-1), Fraction(1000, 3600)),
-}
 LETTERS = frozenset("mgshlLJWNVKA")
 """Units of one letter; in bare type they could be variables."""
 
-TURNING = {
-    *[
-        "not",
-        "no",
-        "non",
-        "never",
-        "none",
-        "neither",
-        "nor",
-        "or",
-        "and",
-        "but",
-        "also",
-        "if",
-        "unless",
-        "except",
-        "only",
-        "without",
-    ],
-    *[
-        "than",
-        "more",
-        "less",
-        "fewer",
-        "greater",
-        "larger",
-        "smaller",
-        "least",
-        "most",
-        "over",
-        "under",
-        "above",
-        "below",
-        "about",
-    ],
-    *[
-        "around",
-        "nearly",
-        "almost",
-        "minus",
-        "plus",
-        "times",
-        "negative",
-        "wrong",
-        "incorrect",
-        "false",
-        "untrue",
-    ],
-    *[
-        "invalid",
-        "is",
-        "are",
-        "was",
-        "were",
-        "isn't",
-        "aren't",
-        "be",
-        "does",
-        "doesn't",
-        "cannot",
-        "can't",
-        "can",
-    ],
-    *[
-        "either",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "probably",
-        "half",
-        "squared",
-        "cubed",
-        "factorial",
-        "mod",
-        "modulo",
-    ],
-    *[
-        "remainder",
-        "rem",
-        "base",
-        "root",
-        "power",
-        "log",
-        "impossible",
-        "reject",
-        "rejected",
-        "extraneous",
-        "error",
-    ],
-    *[
-        "instead",
-        "rather",
-        "actually",
-        "unknown",
-        "undefined",
-        "mistake",
-        "guess",
-        "i",
-        "we",
-        "it",
-        "because",
-        "since",
-    ],
-}
+_TURNING = """
+not no non never none neither nor or and but also if unless except only without than more less
+fewer greater larger smaller least most over under above below about around nearly almost minus
+plus times negative wrong incorrect false untrue invalid is are was were isn't aren't be does
+doesn't cannot can't can either maybe perhaps possibly probably half squared cubed factorial mod
+modulo remainder rem base root power log impossible reject rejected extraneous error instead
+rather actually unknown undefined mistake guess i we it because since
+"""
+TURNING = frozenset(_TURNING.split())
 """Words that turn or change what stands before them, so that it cannot be taken without them."""
-HARMLESS = {"the", "a", "an", "of", "in", "per", "total", "each", "long", "approximately", "square"}
-HARMLESS |= {"exactly", "altogether", "away", "tall", "wide", "high", "deep", "old"}
+FOREIGN_TURNING = re.compile("[不非否错无未负零半]|大于|小于|多于|少于|以上|以下|至|到|左右|分之")
+_HARMLESS = """
+the a an of in per total each long approximately square exactly altogether away tall wide high
+deep old
+"""
+HARMLESS = frozenset(_HARMLESS.split())
 
 POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|\d)|[²³])"
 FRACTION = re.compile(
@@ -275,7 +126,7 @@ def _is_tail(pieces: list[re.Match[str]], index: int, letters: bool) -> bool:
         return word in LETTERS and spaced and (letters or _is_compound(pieces, index))
     if word in ("th", "st", "nd", "rd"):
         return piece.start() > 0 and piece.string[piece.start() - 1].isdigit()
-    if _unit(word) is not None or word in SCALES or word == "per":
+    if unit(word) is not None or word in SCALES or word == "per":
         return True
     if piece["exponent"]:
         return False
@@ -288,7 +139,7 @@ def _is_tail(pieces: list[re.Match[str]], index: int, letters: bool) -> bool:
 def _is_compound(pieces: list[re.Match[str]], index: int) -> bool:
     """Whether a letter belongs to a unit such as km/h or m/s behind a plain number."""
     near = [piece[0].rstrip(".") for piece in pieces[max(0, index - 3) : index + 3]]
-    other = [word for word in near if word != pieces[index][0] and _unit(word) is not None]
+    other = [word for word in near if word != pieces[index][0] and unit(word) is not None]
     return "/" in near and bool(other)
 
 
@@ -299,36 +150,6 @@ def _words(tail: str) -> tuple[str, ...]:
     return tuple(tail.replace("²", "^2").replace("³", "^3").split())
 
 
-def _unit(word: str) -> tuple[Counter[str], Fraction] | None:
-    for name in (word, singular(word), singular(word.casefold()), word.removesuffix("s")):
-        if name in UNITS and (len(word) > 1 or name == word):
-            return UNITS[name]
-    return None
-
-
-def _measure(words: tuple[str, ...]) -> tuple[Counter[str], Fraction] | None:
-    """Dimensions and size of a unit in words; None when one of them is no unit."""
-    powers: Counter[str] = Counter()
-    size, sign, times = Fraction(1), 1, 1
-    for word in words:
-        name, _, exponent = word.partition("^")
-        if name in ("per", "/"):
-            sign = -1
-        elif name.casefold() in ("square", "sq"):
-            times = 2
-        elif name.casefold() == "cubic":
-            times = 3
-        else:
-            unit = _unit(name)
-            if unit is None:
-                return None
-            power = sign * times * int(exponent or 1)
-            for dimension, count in unit[0].items():
-                powers[dimension] += count * power
-            size, times = size * unit[1] ** power, 1
-    return Counter({name: count for name, count in powers.items() if count}), size
-
-
 def ratio_of_units(gold: tuple[str, ...], answer: tuple[str, ...]) -> Fraction | None:
     """What a number with one unit is to be multiplied by to have the other; None if they differ.
 
@@ -337,7 +158,7 @@ def ratio_of_units(gold: tuple[str, ...], answer: tuple[str, ...]) -> Fraction |
     """
     if not gold or not answer:
         return Fraction(1) if not _turns(answer) else None
-    one, other = _measure(gold), _measure(answer)
+    one, other = measure(gold), measure(answer)
     if one is not None and other is not None:
         if not one[0] or not other[0]:
             return Fraction(1)
@@ -355,6 +176,7 @@ def ratio_of_units(gold: tuple[str, ...], answer: tuple[str, ...]) -> Fraction |
 def _turns(words: tuple[str, ...]) -> bool:
     return any(
         word.casefold() in TURNING
+        or FOREIGN_TURNING.search(word)
         or word.casefold() in SMALL
         or word in SCALES
         or {word.casefold(), singular(word.casefold())} & PARTS.keys()

@@ -1,34 +1,14 @@
-r"""Words in answers: when they are all there is, numbers that are spelled out, and how to compare."""
+"""Words in answers: when they are all there is, numbers in words, and how to compare them."""
 
 import re
 from fractions import Fraction
 
-ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+fifteen sixteen seventeen eighteen nineteen"""
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 SMALL = {
-    **{word: number for number, word in enumerate(ONES)},
-    **{word: 10 * number for number, word in enumerate(TENS, start=2)},
+    **{word: number for number, word in enumerate(_ONES.split())},
+    **{word: 10 * number for number, word in enumerate(_TENS.split(), start=2)},
 }
 SCALES = {
     **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9},

@@ -7,7 +7,8 @@ from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers.answers import find_boxes
 from p2o.verifiers.base import Score, Status
-from p2o.verifiers.choice_text import LETTERS, ChoiceText, Statement
+from p2o.verifiers.choice_text import ChoiceText, Statement
+from p2o.verifiers.choice_words import LETTERS
 
 SEPARATORS = re.compile(r"\band\b|[\s,;/&()\[\].*]+", re.IGNORECASE)
 """What may stand around the letters or indices of a gold answer."""

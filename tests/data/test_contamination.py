@@ -61,6 +61,16 @@ def test_shares_are_those_of_the_definition(train, questions, size):
     ] == expected
 
 
+@pytest.mark.parametrize(("turn", "exact"), [(2, True), (1, False), (0, False)])
+def test_a_question_is_found_in_every_turn_of_a_conversation(turn, exact):
+    texts = ["Be brief, please.", "Here is what you asked for before.", "And now the next one."]
+    texts[turn] = "How many clips did Natalia sell in April and in May?"
+    roles = ("system", "assistant", "user")
+    chat = [{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)]
+    [overlap] = find_overlaps([Prompt.create(chat, "1")], {"b": [ask(texts[turn])]}, 4, 1.0)
+    assert overlap.exact == exact
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

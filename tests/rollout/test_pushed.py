@@ -39,7 +39,13 @@ class ReadsCheckpoints:
             self.model = AutoModelForCausalLM.from_pretrained(folder)
 
     def sample(self, prompts, sampling, seeds):
-        return [Completion((2,), "stop", (-1.0,)) for _ in prompts]
+        return [self.one_token(prompt) for prompt in prompts]
+
+    @torch.no_grad()
+    def one_token(self, prompt):
+        log_probs = self.model(torch.tensor([prompt])).logits[0, -1].log_softmax(-1)
+        token = int(log_probs.argmax())
+        return Completion((token,), "length", (float(log_probs[token]),))
 
     def score(self, sequences):
         return model_log_probs(self.model, sequences)[None]
@@ -80,6 +86,18 @@ def test_what_arrives_is_the_policy_followed_frozen_or_first(policy):
     push(engine)
     push(frozen)
     push(engine)
+
+
+def test_frozen_copies_of_different_moments_have_their_own_weights():
+    policy = tied()
+    engine = engine_of(policy)
+    first = engine.frozen_copy()
+    with torch.no_grad():
+        policy.model.embed_tokens.weight.mul_(1.1)
+    for frozen in (first, engine.frozen_copy()):
+        push(frozen)
+        arrived = engine.backend.model.get_input_embeddings().weight
+        assert torch.equal(arrived, dict(frozen.frozen)["model.embed_tokens.weight"])
 
 
 def lose_buffers(weights):

@@ -18,6 +18,7 @@ from p2o.rollout import chat_template
 from p2o.rollout.rendering import ChatRenderer
 from tests.rollout.tokenizers_of_kinds import (
     byte_level,
+    in_python,
     sentencepiece_bpe,
     smollm2,
     unigram,
@@ -28,6 +29,7 @@ MARKS = {
     byte_level: ("<|im_end|>", "<|im_start|>", "<|endoftext|>", "<think>", "</think>", "\u00a7"),
     unigram: ("</s>", "<s>", "<turn>", "<unk>", "＜/s＞", "<\uff53>"),
     sentencepiece_bpe: ("<s>", "</s>", "<unk>"),
+    in_python: ("</s>", "<extra_id_0>", "<pad>"),
     words: ("<user>", "<assistant>", "<system>", "<eos>", "<pad>", "<unk>"),
 }
 KINDS = [pytest.param(kind, id=kind.__name__) for kind in MARKS]

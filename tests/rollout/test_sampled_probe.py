@@ -1,6 +1,9 @@
 """An engine that scores as the policy does and samples otherwise is found out."""
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +120,54 @@ def test_a_model_that_samples_otherwise_than_it_computes_is_found_out(peaked):
     peaked.forward = louder_from_its_cache
     with pytest.raises(EngineError, match="what it has sampled"):
         HFEngine(peaked).generate(PROMPTS, SAMPLED, range(3))
+
+
+RANK = """
+import sys
+import torch.distributed as dist
+from p2o.errors import EngineError, UserError
+from p2o.policy import CausalPolicy
+from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.pushed import PushedEngine
+from tests.families import make_model
+from tests.rollout.test_sampled_probe import BentBackend
+
+rank, folder, fault = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
+model = make_model("llama")
+backend = BentBackend(model)
+if rank == 1:
+    backend.limit, backend.max_length = {"none": (99, 99), "cut": (2, 99), "long": (99, 5)}[fault]
+engine = PushedEngine(backend, model, 0.1)
+engine.update_weights(CausalPolicy(model, 1.0))
+try:
+    engine.generate([[3, 4, 5], [6, 7]], SamplingParameters(max_new_tokens=4), [1, 2])
+    print("sampled")
+except (EngineError, UserError) as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.multirank
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("none", "sampled"), ("cut", "ended a response after 2 tokens"), ("long", "do not fit into")],
+)
+def test_what_fails_on_one_rank_fails_on_all(tmp_path, fault, said):
+    root = Path(__file__).parents[2]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", RANK, str(rank), str(tmp_path), fault],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        for rank in ranks:
+            assert said in rank.communicate(timeout=300)[0]
+    finally:
+        for rank in ranks:
+            rank.kill()

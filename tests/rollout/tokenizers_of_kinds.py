@@ -11,7 +11,7 @@ from tokenizers import (
     pre_tokenizers,
     trainers,
 )
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import ByT5Tokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from p2o.models import load_tokenizer
 
@@ -96,6 +96,17 @@ def sentencepiece_bpe() -> PreTrainedTokenizerBase:
     marks = [AddedToken(t, special=True, normalized=True) for t in ("<s>", "</s>")]
     tokenizer.add_special_tokens(marks)
     return _finished(tokenizer, INST, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+@cache
+def in_python() -> PreTrainedTokenizerBase:
+    """A tokenizer without a Rust backend, here of bytes, as models with code of their own have."""
+    tokenizer = ByT5Tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages %}<extra_id_0>{{ m.role }}: {{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<extra_id_0>assistant: {% endif %}"
+    )
+    return tokenizer
 
 
 @cache

@@ -55,13 +55,13 @@ class Child:
     def signal(self) -> None:
         os.kill(os.getpid(), getattr(signal, self.order["signal"]))
 
-    def stop_before(self, owner: type, method: str, point: str) -> None:
+    def stop_before(self, owner: Any, method: str, point: str) -> None:
         original = getattr(owner, method)
 
-        def patched(this, *arguments, **named):
+        def patched(*arguments, **named):
             if self.visit(point):
                 self.signal()
-            return original(this, *arguments, **named)
+            return original(*arguments, **named)
 
         setattr(owner, method, patched)
 
@@ -96,6 +96,7 @@ class Child:
         torch.save, Journal.put = half_a_checkpoint, half_a_line  # type: ignore[assignment]
 
     def run(self) -> None:
+        self.stop_before(p2o.train, "prepare", "in preparation")
         self.stop_before(HFEngine, "_generate_batch", "in a rollout")
         self.stop_after(RolloutLoader, "_roll_out", "after a rollout")
         self.stop_before(P2OModule, "training_step", "within an update")

@@ -175,6 +175,15 @@ def test_a_teacher_that_does_not_answer_is_named(refused, dead_port):
     assert line.startswith(f"reflection.base_url={url}: no answer (")
 
 
+@pytest.mark.parametrize("setting", ["hydra.run.dir", "-m hydra.sweep.dir"])
+def test_a_folder_that_cannot_be_made_is_named(refused, tmp_path, setting):
+    (tmp_path / "file").write_text("in the way")
+    line = refused(*f"{setting}={tmp_path}/file/run".split())
+    assert line.startswith(
+        f"{setting.removeprefix('-m ')}={tmp_path}/file/run: cannot be written ("
+    )
+
+
 def test_flags_are_left_to_hydra(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["p2o-train", "--cfg", "job", "seed=3"])
     main()

@@ -17,6 +17,7 @@ SMALL = (
     "evolution=none",
     "trainer.max_epochs=1",
     "save_policy=null",
+    "selection=last",
     "hydra.run.dir=run",
 )
 SHARDS = (

@@ -66,6 +66,10 @@ STOPS = [
 ]
 
 
+OWN = ("train.log", ".lock")
+"""Files that any start writes to."""
+
+
 @pytest.fixture(scope="module")
 def start():
     """Run to the end, or to a signal; returns the exit status and the visits to each point."""
@@ -200,6 +204,40 @@ def test_told_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, nam
     assert start(tmp_path)[0] == 0
     # Not even a row of metrics is lost.
     assert_equal(tmp_path, whole[0], kills=0)
+
+
+def test_told_to_stop_before_it_has_begun_it_stops_at_once(start, whole, tmp_path):
+    stopped(start, tmp_path, "SIGINT", "in preparation", 1)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_restart_that_is_refused_changes_nothing(start, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    run = tmp_path / "run"
+    kept = [path for path in run.rglob("*") if path.is_file() and path.name not in OWN]
+    before = {path: path.read_bytes() for path in kept}
+    assert run / ".hydra" / "config.yaml" in before
+    assert start(tmp_path, more=["optimizer.lr=0.5", "trainer.max_epochs=4"])[0] == 2
+    said = (tmp_path / "output.txt").read_text().splitlines()[-1]
+    assert "epoch_0002.ckpt: written with other settings (optimizer.lr was 0.0002, is 0.5)" in said
+    assert {path: path.read_bytes() for path in kept} == before
+
+
+def test_a_flipped_bit_is_noticed_and_the_checkpoint_before_is_taken(start, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (checkpoints / "best.ckpt").unlink()
+    path = checkpoints / "epoch_0002.ckpt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    (tmp_path / "run" / "metrics.csv").write_bytes(b"\xff\x00 no table")
+    (tmp_path / "run" / "evolution" / "journal_0.jsonl").write_bytes(b'\xff\x00\n[1]\n"x"\n')
+    assert start(tmp_path)[0] == 0
+    assert "epoch_0002.ckpt: damaged; " in (tmp_path / "output.txt").read_text()
+    one, other = outcome(tmp_path), outcome(whole[0])
+    for part in ("weights", "optimizer", "ledger", "callbacks", "accuracy"):
+        assert one[part] == other[part], part
 
 
 def test_told_to_stop_twice_in_a_search_it_counts_once(start, whole, tmp_path):

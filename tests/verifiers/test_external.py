@@ -68,7 +68,6 @@ def test_what_is_no_list_of_scores_ends_the_run_in_one_line(given):
         {"reward": None},
         {"reward": 1.0, "status": "fine"},
         {"status": "ok"},
-        Score("1", Status.OK),  # type: ignore[arg-type]
         Score(float("nan"), Status.OK),
         object(),
     ],

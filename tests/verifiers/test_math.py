@@ -7,7 +7,8 @@ from math_data import prompt_of
 
 from p2o.verifiers import Math, Status
 from p2o.verifiers.answers import find_answer
-from p2o.verifiers.math_text import clean
+from p2o.verifiers.math_text import clean, readings
+from p2o.verifiers.math_units import read_quantity
 from p2o.verifiers.math_verify_alone import MathVerifyAlone
 from p2o.verifiers.plain_number import read_plain
 
@@ -48,8 +49,8 @@ def test_plain_numbers_are_read_back(above, below):
         rf"{sign}\dfrac{{{abs(above)}}}{{{below}}}.",
         rf"${above}/{below}\text{{ km}}$",
     ):
-        assert read_plain(clean(text)) == value
-    assert read_plain(clean(f"{above:,}")) == above
+        assert read_plain(read_quantity(clean(text)).core) == value
+    assert read_plain(readings(clean(f"{above:,}"))[0]) == above
     assert read_plain(clean(rf"{above} \times 10^{{-3}}")) == Fraction(above, 1000)
 
 
@@ -64,7 +65,7 @@ def test_any_of_several_golds_is_enough():
 
 def test_statuses():
     verifier = Math()
-    responses = [r"\boxed{x+}", r"\boxed{x+1}", r"\boxed{x+1}", "none", r"\boxed{t(0,4]}"]
+    responses = [r"\boxed{x+}", r"\boxed{x+1}", r"\boxed{x+1}", "none", r"\boxed{(0,4]}"]
     golds = ["x+2", "x+2", "t(0,4]", "x+2", "$t(0,4]$"]
     scores = verifier.score(responses, [prompt_of(gold) for gold in golds])
     assert [score.status for score in scores] == [
@@ -76,6 +77,18 @@ def test_statuses():
     ]
     assert "gold answer cannot be parsed" in scores[2].detail
     assert not any(score.reward for score in scores)
+    verifier.pool.close()
+
+
+def test_a_gold_answer_that_cannot_be_read_is_compared_as_text():
+    verifier = Math()
+    prompts = [prompt_of("$t(0,4]$"), prompt_of("the arc $A B$ of $x(y,2]$")]
+    scores = verifier.score([r"\boxed{t (0, 4]}", r"\boxed{The arc AB of x(y, 2].}"], prompts)
+    assert [score.status for score in scores] == [Status.OK, Status.ERROR]
+    assert scores[0].reward == 1.0
+    [score] = verifier.score([r"\boxed{\text{the arc } A B \text{ of } x(y,2]}"], prompts[1:])
+    assert score.reward == 1.0
+    assert [reason is None for reason in verifier.check_gold(prompts)] == [False, False]
     verifier.pool.close()
 
 

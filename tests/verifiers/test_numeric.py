@@ -50,9 +50,9 @@ def test_numbers_as_people_write_them(text, number):
     "text", ["", "none", "1/0", "1e999999999", "9" * 100_000, "x12", "nan", "inf", "x" + " " * 399]
 )
 def test_what_is_no_finite_number_is_none_and_takes_no_time(text):
-    started = time.monotonic()
+    started = time.process_time()
     assert read_number(text) is None
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @given(st.integers(-(10**12), 10**12))

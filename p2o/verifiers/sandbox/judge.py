@@ -10,7 +10,8 @@ from io import StringIO
 from typing import Any
 
 from .confine import close_off, limit
-from .peer import CAREFUL, Hangup, Peer
+from .operations import CAREFUL
+from .peer import Hangup, Peer
 
 READY = b"ready\n"
 """Written when both processes are closed off; what goes wrong from then on is the code's."""

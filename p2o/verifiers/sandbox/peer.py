@@ -2,21 +2,18 @@
 
 import builtins
 import json
-import operator
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
-from types import FunctionType
 from typing import Any, NoReturn
 
+from .operations import Operation
 from .remote import Remote
-from .values import FIXED, any_mutable, decode, encode, plain_base, restore
+from .values import FIXED, any_mutable, decode, encode, restore
 
 LONGEST = 2**25
 """Bytes of a message."""
-
-Operation = Callable[..., Any]
 
 
 class Hangup(BaseException):
@@ -214,46 +211,6 @@ class Peer:
             self.send(answer)
         except ValueError as error:
             self.send({"error": _describe(error)})
-
-
-def call_function(target: Any, *arguments: Any, **named: Any) -> Any:
-    """Call a function, and nothing that is not one."""
-    if not isinstance(target, FunctionType):
-        raise TypeError(f"{type(target).__name__} cannot be called from here")
-    return target(*arguments, **named)
-
-
-def call(target: Any, *arguments: Any, **named: Any) -> Any:
-    """Call whatever it is."""
-    return target(*arguments, **named)
-
-
-def call_method(target: Any, name: str, *arguments: Any) -> Any:
-    """Call a special method; every object has a truth value."""
-    if name == "__bool__":
-        return bool(target)
-    method = getattr(type(target), name, None)
-    if method is None:
-        raise TypeError(f"{type(target).__name__} has no {name}")
-    return method(target, *arguments)
-
-
-def combine(target: Any, name: str, other: Any) -> Any:
-    """What an operator makes of two objects."""
-    return getattr(operator, name)(target, other)
-
-
-TRUSTING: dict[str, Operation] = {
-    "call": call,
-    "method": call_method,
-    "combine": combine,
-    "get": getattr,
-    "set": setattr,
-    "plain": plain_base,
-}
-"""For the end that has nothing to lose."""
-CAREFUL: dict[str, Operation] = {"call": call_function}
-"""For the end that judges: the other one can call the functions that it was given."""
 
 
 def _describe(error: Exception) -> list[str]:

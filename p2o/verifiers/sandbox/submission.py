@@ -4,7 +4,8 @@ import sys
 from types import ModuleType
 
 from .confine import close_off, limit
-from .peer import TRUSTING, Peer
+from .operations import TRUSTING
+from .peer import Peer
 
 
 def main(end: int, seconds: int, megabytes: int) -> None:

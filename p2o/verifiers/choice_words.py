@@ -1,0 +1,55 @@
+"""Words by which a response chooses a letter."""
+
+LETTERS = "ABCDEFGHIJ"
+OTHER_WORDS = {
+    **dict.fromkeys(["答案", "正解", "答え", "정답", "解答", "回答"], "answer"),
+    **dict.fromkeys(["故选择", "故选", "应选", "选择", "选", "選"], "pick"),
+    **dict.fromkeys(["不是", "并非", "不选"], "not"),
+    **dict.fromkeys(["选项", "選項"], "option"),
+    **dict.fromkeys(["应该是", "应为", "应是", "就是", "是", "为", "為", "は", "은", "는"], "is"),
+    **dict.fromkeys(["和", "与", "及"], "and"),
+    **dict.fromkeys(["或者", "或"], "or"),
+    **dict.fromkeys(["正确", "正確"], "correct"),
+}
+ANSWER = {
+    "answer",
+    "answer's",
+    "antwort",
+    "respuesta",
+    "réponse",
+    "risposta",
+    "resposta",
+    "ответ",
+    "jawaban",
+}
+OPTION = {"option", "choice"}
+PICK = {"pick", "choose", "chose", "select", "selected", "opt", "go", "going"}
+SO = {"so", "thus", "therefore", "hence", "conclude", "say", "letter", "it", "it's"}
+NOT = {"not", "never", "isn't", "wouldn't", "don't", "can't", "cannot", "won't"}
+BE = {"is", "are", "be", "was", "ist", "est", "es", "è", "é", "adalah", "seems", "equals"}
+LEADING = (
+    ANSWER
+    | OPTION
+    | BE
+    | {
+        *("must", "should", "would", "will", "has", "have", "can", "could", "only", "then", "so"),
+        *("clearly", "definitely", "certainly", "therefore", "thus", "likely", "most", "probably"),
+        *("simply", "indeed", "hence", "obviously", "just", "still", "again", "actually", "really"),
+        *("the", "letter", "alternative", "correct", "best", "right", "final", "with", "for", "as"),
+        *("to", "this", "question", "problem", "here", "now", "surely", "à", "la", "die", "el"),
+        *("correcta", "correcte", "correta", "corretta", "richtige", "bonne"),
+    }
+)
+"""Words that may stand between one for an answer and the letter."""
+AFTER_A = {
+    *("or", "and", "because", "since", "as", "is", "was", "are", "would", "for", "due", "given"),
+    *("but", "with", "by", "if", "which", "that", "from", "in", "on", "to", "not", "has", "fits"),
+    *("seems", "says", "gives", "follows", "then", "while", "when", "though", "although"),
+}
+AFTER_I = {"or", "and", "because", "since", "is"}
+"""Words before which A and I are no words themselves."""
+SINGULAR = {"is", "was", "isn't", "has", "does", "doesn't", "would", "seems", "says", "gives"}
+WRONG = {"wrong", "incorrect", "false", "not", "out", "eliminated", "excluded"}
+RIGHT = {"correct", "right", "answer", "best", "true"}
+JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
+"""What stands between letters, and whether it leaves open which of them is meant."""

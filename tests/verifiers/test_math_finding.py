@@ -1,0 +1,115 @@
+"""Answers without a box are found, whole, and no others in their place."""
+
+import pytest
+from math_data import prompt_of
+
+from p2o.verifiers import Math
+
+CASES = [
+    ("So Ben pays $8.25. Final Answer: The final answer is 8.25.", "8.25", True),
+    (
+        "It is $4\\times 24$. Final Answer: The volume of $PQRS$ is 96. I hope it is correct.",
+        "96",
+        True,
+    ),
+    ("Final Answer: The smallest $k$ is 17.", "17", True),
+    ("Final Answer: The smallest $k$ is $17$.", "17", True),
+    ("Final Answer: Tom began collecting stamps 5 years ago. I hope it is correct.", "5", True),
+    ("Final Answer: the number of teams is 7.", "6", False),
+    ("✅ Final Answer: **61**", "61", True),
+    ("The answer is 54, all in all, so she can pay.", "54", True),
+    ("So the answer is\n\n54", "54", True),
+    ("The final answer is thus 54.", "54", True),
+    ("Hence the answer is: **54**.", "54", True),
+    ("The right answer is 54; 53 is too few.", "54", True),
+    ("The answer is 54. Check: 50 + 4 = 54. Good.", "54", True),
+    ("We find that there are 54 pairs among 90 people.", "54", True),
+    ("The change is −8.", "-8", True),
+    ("The change is −8.", "8", False),
+    ("There were 2 000 birds.", "2000", True),
+    ("There were 2 000 birds.", "0", False),
+    ("\\frac{7}{5}", "7/5", True),
+    ("The answer is six.", "6", True),
+    ("The answer is twenty-five.", "25", True),
+    ("Answer: 9 (because 4+5=9)", "9", True),
+    ("概率为17/31", "31", False),
+    ("概率为17/31", "17/31", True),
+    ("<answer>1e5</answer>", "1", False),
+    ("<answer>1e5</answer>", "100000", True),
+    ("The area is 3.2 million.", "3", False),
+    ("The area is 3.2 million.", "3200000", True),
+    ("She has $5 and earns $3, so she has $8.", "8", True),
+    ("The answer is $5$ but not $6$.", "5", True),
+    ("The answer is $5$ and $6$.", "5,6", True),
+    ("The answer is $x$ = 2.", "x=2", True),
+    ("The answer is 2.5 × 10³.", "2.5\\times 10^3", True),
+    ("So it is 2.5 × 10³", "2.5", False),
+    ("The probability is therefore \\(\\frac{1}{3}\\).", "1/3", True),
+    ("The answer is yes.", "yes", True),
+    ("The answer is yes.", "no", False),
+    ("Answer: Paris", "Paris", True),
+    ("Answer: x^2+1", "x^2+1", True),
+    ("The answer is 10 apples.", "10", True),
+    ("The answer is 10:30 am.", "10:30", True),
+    ("Answer: \\(7\\)", "7", True),
+    ("Answer: $$7$$", "7", True),
+    ("### Answer\n7", "7", True),
+    ("**Answer**\n\n7", "7", True),
+    ("Answer = 3", "3", True),
+    ("答案是12。", "12", True),
+    ("答案：12", "12", True),
+    ("因此答案为 $12$。", "12", True),
+    ("The answer isn't 11 but 12.", "12", True),
+    ("So $\\boxed 4$.", "4", True),
+    ("So $\\boxed41$", "41", False),
+    ("So $\\boxed41$", "4", False),
+    ("The answer is 25%.", "0.25", True),
+    ("The answer: 42", "42", True),
+    ("My answer would be 42.", "42", True),
+    ("Therefore, the final answer is $\\boxed{42}$.", "42", True),
+    ("The total cost is $15.", "15", True),
+    ("#### 1,234", "1,234", True),
+    ("#### −3", "-3", True),
+    ("Let x be 3. Then 6x = 18.", "18", True),
+    ("The answer is 7!", "7", True),
+    ("Final answer: 3/4 of the cake", "3/4", True),
+    ("The answer is 14 or 15.", "14", False),
+    ("The answer is between 14 and 15.", "14", False),
+    ("The answer is not 14.", "14", False),
+    ("The answer is more than 14.", "14", False),
+    ("The answer is approximately 14.", "14", True),
+    ("The answer is about 14.", "14", True),
+    ("There are 10 red and 4 blue balls. In total there are 14 balls.", "10", False),
+    ("There are 10 red and 4 blue balls. In total there are 14 balls.", "14", True),
+    ("The answer is ¾.", "\\frac{3}{4}", True),
+    ("Answer: 5.", "5", True),
+    ("answer is 5", "5", True),
+    ("ANSWER: 5", "5", True),
+    ("The answer is $5$ because $2+3=5$.", "5", True),
+    ("The answer is:\n\n$$5$$", "5", True),
+    ("The answer is:\n\\[\n5\n\\]", "5", True),
+    ("The answer is (1/2).", "1/2", True),
+    ("The answer is (1, 2).", "(1,2)", True),
+    ("The answer is the point (1, 2).", "(1,2)", True),
+    ("The solution set is $[1,2)$.", "[1,2)", True),
+    ("The answer is x > 3.", "x>3", True),
+    ("The answer is x > 3.", "3", False),
+    ("The answer is 2+4=6.", "6", True),
+    ("The answer is 2 + 4.", "6", True),
+    ("He ran 100 m.", "100", True),
+    ("Step 3", "3", True),
+]
+"""A response, a gold answer, and whether the response gives it."""
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    verifier = Math(seconds=30)
+    yield verifier
+    verifier.pool.close()
+
+
+@pytest.mark.parametrize(("response", "gold", "right"), CASES)
+def test_answers_without_a_box(response, gold, right, verifier):
+    [score] = verifier.score([response], [prompt_of(gold)])
+    assert bool(score.reward) is right, score
