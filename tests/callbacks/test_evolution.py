@@ -18,6 +18,7 @@ from p2o_callbacks import (
     PromptEvolution,
     PromptPool,
 )
+from tests.callbacks.conftest import ForeignData, OneTemplate
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_the_pool_lives_on_between_searches(project, pair):
     assert data.used[::3] == [[], [], project.hard, [], project.hard]
 
 
-class Changing:
+class Changing(ForeignData):
     """Templates help nobody; who is hard depends on the epoch alone."""
 
     hard_by_epoch = ([0, 1, 2], [0, 1, 2], [0, 1, 2], [1, 2, 3], [0, 3], [], [4])
@@ -84,11 +85,8 @@ class Changing:
 
 
 def test_between_searches_templates_go_to_whom_is_hard_by_then(project, pair):
-    class Data(Changing, project.Data):
-        pass
-
     miner, evolution = pair(every_n_epochs=3, directory=project.folder)
-    _, data = project.fit([miner, evolution], epochs=7, data=Data())
+    _, data = project.fit([miner, evolution], epochs=7, data=Changing())
     hard = [[f"sample-{n}" for n in numbers] for numbers in data.hard_by_epoch]
     # A search before the epochs 3 and 6 that finds for the epoch before; 4 and 5 deal.
     assert [searched for searched, *_ in evolution.evolver.asked] == [hard[2], hard[5]]
@@ -243,7 +241,7 @@ def test_an_interval_that_means_nothing_is_refused(project, every_n_epochs):
 
 
 def test_a_search_that_finds_nothing_leaves_the_next_epoch_bare(project):
-    class Nothing:
+    class Nothing(OneTemplate):
         def evolve(self, hard_set, evaluate, **options):
             return Evolution(PromptPool())
 

@@ -74,6 +74,9 @@ class NoSearch:
     def evolve(self, hard_set, evaluate, *, group_size, seed, report):
         raise AssertionError("nothing is searched here")
 
+    def deal(self, pool, hard_set, *, group_size, seed):
+        raise AssertionError("nothing is dealt out here")
+
 
 def used_miner():
     miner = HardSampleMiner()

@@ -15,11 +15,12 @@ from p2o_callbacks import (
     PromptPool,
     Template,
 )
+from tests.callbacks.conftest import OneTemplate
 
 METRICS = {"hard/size": "hard {:.0f}"}
 
 
-class Reporting:
+class Reporting(OneTemplate):
     """A search that reports three times."""
 
     def evolve(self, hard_set, evaluate, *, group_size, seed, report):
@@ -85,7 +86,7 @@ def test_where_nobody_watches_there_is_a_line_for_each_epoch_and_each_search(pro
     ],
 )
 def test_the_line_that_a_search_leaves_says_what_came_of_it(project, capsys, evolution, outcome):
-    class Evolver:
+    class Evolver(OneTemplate):
         def evolve(self, hard_set, evaluate, **options):
             return evolution
 
@@ -166,7 +167,7 @@ def test_it_can_watch_a_second_fit(project, terminal):
 
 
 def test_after_a_crash_the_terminal_is_given_back_and_it_can_watch_again(project, terminal):
-    class Crash:
+    class Crash(OneTemplate):
         def evolve(self, hard_set, evaluate, *, group_size, seed, report):
             report(EvolutionProgress(1, 2, 0.0, 1))
             raise RuntimeError("out of memory")

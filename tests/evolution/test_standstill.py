@@ -1,6 +1,7 @@
 """A search that brings nothing new ends, and pays for nothing twice."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -105,10 +106,11 @@ def test_a_verdict_that_failed_is_asked_for_again():
     class Flaky(World):
         """One answer in four could not be verified."""
 
+        tried = 0
+
         def try_out(self, sample, template):
-            trial = super().try_out(sample, template)
-            failed = len(self.pairs) % 4 == 0
-            return type(trial)(*list(vars(trial).values())[:-1], not failed)
+            self.tried += 1
+            return replace(super().try_out(sample, template), repeatable=self.tried % 4 > 0)
 
     world = Flaky(has_word, greedy=True)
     found = search(world, writer=Always(world, None), budget=300, patience=60)

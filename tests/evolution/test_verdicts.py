@@ -32,7 +32,7 @@ def test_a_score_without_a_verdict_solves_nothing(worth):
     )
     pool = search(world).pool
     assert len(pool.templates) > 1
-    assert max(template.score for template in pool.templates) > 0
+    assert any(template.score for template in pool.templates)
     assert not any(template.solved for template in pool.templates)
     assert (pool.cover, pool.assignment) == ((), {})
 

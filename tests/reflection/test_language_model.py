@@ -139,11 +139,9 @@ def test_a_request_without_records_is_answered(limit):
 
 @pytest.mark.parametrize("reason", ["stop", "length"])
 def test_an_answer_that_was_cut_off_is_no_template(reason):
-    class Brief(FakeEngine):
-        def generate(self, prompts, sampling, seeds):
-            text = "Go slowly, and"
-            return [Completion(tuple(map(ord, text)), reason, (0.0,) * len(text)) for _ in seeds]
-
-    reflection = PolicyReflection()
-    reflection.bind(Brief(), FakeRenderer())
-    assert reflection.reflect([request(1)]) == [None if reason == "length" else "Go slowly, and"]
+    text, reflection = "Go slowly, and", PolicyReflection()
+    engine = bound(reflection)
+    engine.generate = lambda prompts, sampling, seeds: [
+        Completion(tuple(map(ord, text)), reason, (0.0,) * len(text)) for _ in seeds
+    ]
+    assert reflection.reflect([request(1)]) == [None if reason == "length" else text]
