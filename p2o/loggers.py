@@ -60,7 +60,9 @@ class MetricsTable(CSVLogger):
         if not self._begun and step is not None:
             self._begun = True
             self.experiment.keep_rows_before(step)
-        super().log_metrics(metrics, step)
+        # What goes through Lightning has become a float.
+        whole = {"epoch": int(metrics["epoch"])} if "epoch" in metrics else {}
+        super().log_metrics({**metrics, **whole}, step)
 
 
 class _Writer(ExperimentWriter):
