@@ -19,7 +19,7 @@ from p2o.module import P2OModule
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o_callbacks.pool import PromptPool
-from p2o_callbacks.protocols import GroupObserver, TemplateTrial
+from p2o_callbacks.protocols import GroupObserver, TemplateTrial, logging_step
 
 
 class RolloutDataModule(LightningDataModule):
@@ -107,7 +107,7 @@ class RolloutDataModule(LightningDataModule):
         trainer: Any = self.trainer
         for logger in trainer.loggers:
             row = {**metrics, "epoch": trainer.current_epoch}
-            logger.log_metrics(row, step=trainer.global_step)
+            logger.log_metrics(row, step=logging_step(trainer))
         trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
 
     def add_group_observer(self, observer: GroupObserver) -> None:
