@@ -14,18 +14,19 @@ from torch import tensor
 
 from p2o.files import set_aside, written_whole
 from p2o.hints import Count
+from p2o_callbacks.protocols import logging_step
 
 Rows = list[dict[str, str]]
 
 
 def log_once(trainer: Trainer, metrics: Mapping[str, float]) -> None:
-    """Log at once, beside the update that comes next, and let callbacks see the values.
+    """Log at once, beside the step at hand, and let callbacks see the values.
 
     What a step logs through Lightning is repeated by each step after it that logs nothing.
     """
     row = {**metrics, "epoch": trainer.current_epoch}
     for logger in trainer.loggers:
-        logger.log_metrics(row, step=trainer.global_step)
+        logger.log_metrics(row, step=logging_step(trainer))
     trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
 
 
@@ -60,9 +61,7 @@ class MetricsTable(CSVLogger):
         if not self._begun and step is not None:
             self._begun = True
             self.experiment.keep_rows_before(step)
-        # What goes through Lightning has become a float.
-        whole = {"epoch": int(metrics["epoch"])} if "epoch" in metrics else {}
-        super().log_metrics({**metrics, **whole}, step)
+        super().log_metrics(metrics, step)
 
 
 class _Writer(ExperimentWriter):

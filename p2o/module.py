@@ -165,20 +165,10 @@ class P2OModule(LightningModule):
         self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
         self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
-        self._log_place()
+        self.log("val/updates", float(self.trainer.global_step), batch_size=1)
         if batch.hard.any():
             hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
-
-    def on_train_epoch_end(self) -> None:
-        """Log what callbacks log of an epoch beside its last update."""
-        self._log_place()
-
-    def _log_place(self) -> None:
-        """Let loggers count updates; Lightning counts steps that were none, too."""
-        step = max(0, self.trainer.global_step - 1)
-        place = {"step": float(step), "epoch": float(self.current_epoch)}
-        self.log_dict(place, batch_size=1)
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a scheduler that steps with it."""

@@ -83,9 +83,13 @@ def _end_with_whole_update(progress: dict[str, Any], size: int) -> None:
     total, current = progress["total"], progress["current"]
     broken_off = current["processed"] < current["ready"]
     if not broken_off and (progress["is_last_batch"] or current["ready"] % size == 0):
+        # The trainer does not start batches without gradient, and would take the last one for
+        # broken off.
+        for counts in (total, current):
+            counts["started"] = counts["ready"]
         return
     done = (current["ready"] - broken_off) // size * size
-    for name, count in current.items():
-        total[name] -= count - done
-        current[name] = done
+    done_in_all = total["completed"] - (current["completed"] - done)
+    for name in current:
+        current[name], total[name] = done, done_in_all
     progress["is_last_batch"] = False

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -54,9 +55,9 @@ def test_the_record_is_hydra_s_without_keys(tmp_path, monkeypatch):
     texts = [path.read_text() for path in (tmp_path / ".hydra").iterdir()]
     assert len(texts) == 3
     assert not any("0123456789" in text for text in texts)
-    recorded = OmegaConf.load(tmp_path / ".hydra" / "config.yaml")
+    recorded: Any = OmegaConf.load(tmp_path / ".hydra" / "config.yaml")
     assert (recorded.seed, recorded.verifier.note) == (3, "sk")
     # What refers to other settings still does.
-    raw = OmegaConf.to_container(recorded)
+    raw: Any = OmegaConf.to_container(recorded)
     assert raw["sampling"]["held_out"]["max_new_tokens"] == "${sampling.train.max_new_tokens}"
     assert OmegaConf.load(tmp_path / ".hydra" / "hydra.yaml").hydra.output_subdir is None

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
+from p2o_callbacks.protocols import logging_step
 
 
 class FiniteUpdates(Callback):
@@ -220,5 +221,5 @@ def gradient_norm(module: LightningModule) -> float:
 def _stop(trainer: Trainer, what: str, values: dict[str, float]) -> NoReturn:
     metrics = {f"collapse/{name}": value for name, value in values.items()}
     for logger in trainer.loggers:
-        logger.log_metrics(metrics, step=trainer.global_step)
+        logger.log_metrics(metrics, step=logging_step(trainer))
     raise TrainingCollapsed(f"training has collapsed after update {trainer.global_step}: {what}")

@@ -24,6 +24,7 @@ from p2o_callbacks.protocols import (
     TemplateTrial,
     TemplateUser,
     find_part,
+    logging_step,
 )
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class PromptEvolution(Callback):
             "evolution/best_score": max(scores, default=0.0),
         }
         for metrics_logger in trainer.loggers:
-            metrics_logger.log_metrics(metrics, step=trainer.global_step)
+            metrics_logger.log_metrics(metrics, step=logging_step(trainer))
         self._write_pool(trainer, epoch)
 
     def _evaluate(

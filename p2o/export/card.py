@@ -132,8 +132,7 @@ def _accuracy_after(run: Path, updates: int | None) -> list[float | None]:
         return found
     with (run / "metrics.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            measured = row.get("val/accuracy") and float(row.get("ledger/rollouts") or 0)
-            if measured and row.get("step") == str(updates - 1):
+            if row.get("val/accuracy") and float(row.get("val/updates") or -1) == updates:
                 cells = row["val/accuracy"], row.get("val/hard_accuracy")
                 found = [float(cell) if cell else None for cell in cells]
     return found
