@@ -1,6 +1,7 @@
 """No key that a configuration or a service holds is written or shown."""
 
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -77,7 +78,7 @@ def test_what_is_no_secret_is_written_as_it_is(name):
         config = compose(name, overrides=more)
     config.verifier.headers = {"Accept": "text/html"}
     # Places are known to a run alone.
-    config = OmegaConf.create(OmegaConf.to_yaml(config).replace("${hydra:", "$ {hydra:"))
+    config: Any = OmegaConf.create(OmegaConf.to_yaml(config).replace("${hydra:", "$ {hydra:"))
     assert plain_config(config) == OmegaConf.to_container(config, resolve=True)
 
 

@@ -110,7 +110,9 @@ def test_several_held_out_samples_that_would_all_be_the_same_are_refused():
 def evaluation(samples, temperature):
     anything: Any = None
     sampling = SamplingParameters(temperature)
-    return EvaluationLoader(numbered(1), anything, sampling, samples, anything, anything, 0)
+    return EvaluationLoader(
+        numbered(1), anything, sampling, samples, anything, anything, anything, 0
+    )
 
 
 def test_a_row_whose_turns_the_chat_template_refuses_is_named(tokenizer, monkeypatch):

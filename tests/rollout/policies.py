@@ -1,5 +1,7 @@
 """Small random policies whose weights are easily left behind."""
 
+from typing import Any
+
 import torch
 from transformers import (
     DeepseekV3Config,
@@ -60,7 +62,7 @@ def routed() -> DeepseekV3ForCausalLM:
         max_position_embeddings=128,
         initializer_range=0.3,
     )
-    model = DeepseekV3ForCausalLM(config)
+    model: Any = DeepseekV3ForCausalLM(config)
     model.model.layers[1].mlp.gate.e_score_correction_bias.copy_(torch.randn(8))
     model.generation_config = ENDS
     return model.eval()

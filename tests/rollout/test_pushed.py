@@ -3,6 +3,7 @@
 import copy
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,8 @@ class ReadsCheckpoints:
     max_length = 64
 
     def __init__(self, config):
-        self.version, self.config, self.model = "", config, None
+        self.version, self.config = "", config
+        self.model: Any = None
         self.arrives = lambda weights: weights
 
     def load(self, weights):
@@ -54,7 +56,7 @@ class ReadsCheckpoints:
         pass
 
 
-def engine_of(policy):
+def engine_of(policy) -> Any:
     base = policy.get_base_model() if hasattr(policy, "get_base_model") else policy
     config = copy.deepcopy(base.config)
     config.architectures = [type(base).__name__]

@@ -1,6 +1,7 @@
 """What leaves the trainer is all of the policy, and its digest tells every change."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -75,7 +76,8 @@ def test_a_whole_copy_is_the_policy(policy):
 
 
 def test_a_copy_takes_over_the_types_of_weights_and_buffers():
-    policy = routed().to(torch.bfloat16)
+    policy: Any = routed()
+    policy.to(torch.bfloat16)
     gate = policy.model.layers[1].mlp.gate
     gate.e_score_correction_bias = torch.linspace(0, 1, 8)
     copied = whole_copy(policy).model.layers[1].mlp.gate

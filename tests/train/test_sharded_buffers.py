@@ -1,5 +1,7 @@
 """What is no parameter comes out of a run on shards as it went in."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -23,13 +25,13 @@ SMALL = (
 
 @pytest.mark.parametrize("strategy", ["fsdp2", "fsdp"])
 def test_a_buffer_is_in_the_policy_of_a_run_on_shards(p2o_train, tmp_path, tokenizer, strategy):
-    start = routed()
+    start: Any = routed()
     start.save_pretrained(tmp_path / "start")
     tokenizer.save_pretrained(tmp_path / "start")
     path, where = f"model.path={tmp_path}/start", f"hydra.run.dir={tmp_path}/run"
     done = p2o_train(*SMALL, f"trainer={strategy}", path, where)
     assert done.returncode == 0, done.stderr
-    trained = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "policy")
+    trained: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "policy")
     biases = [m.model.layers[1].mlp.gate.e_score_correction_bias for m in (start, trained)]
     assert torch.equal(*biases)
 
