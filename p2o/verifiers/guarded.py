@@ -9,7 +9,7 @@ from functools import partial
 
 from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError, located
-from p2o.hints import Count, Share
+from p2o.hints import Count, Positive, Share
 from p2o.verifiers.base import FAILED, SOLVED_REWARD, Score, Status, Verifier, reaches
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class GuardedVerifier:
         verifier: Verifier,
         max_error_share: Share = 0.02,
         window: Count = 500,
-        solved_reward: float = SOLVED_REWARD,
+        solved_reward: Positive = SOLVED_REWARD,
     ) -> None:
         if not 0 <= max_error_share <= 1:
             raise UserError(f"max_error_share={max_error_share}: give 0 to 1")

@@ -26,7 +26,7 @@ class AnswerPattern:
     def __init__(self, pattern: str | None, seconds: float) -> None:
         check_positive(seconds=seconds)
         self.pattern, self.seconds = pattern, seconds
-        if pattern is not None and compile_pattern(pattern, "verifier.pattern").groups < 1:
+        if pattern is not None and compile_pattern(pattern, "pattern").groups < 1:
             raise UserError(f"pattern={pattern!r}: put the answer into a group, (...)")
 
     def find(self, responses: Sequence[str]) -> list[str | Failure | None]:

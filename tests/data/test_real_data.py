@@ -113,8 +113,8 @@ def test_hard_problems_of_math_are_taken_in_balance():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"keep": ()}, "data.source.keep: has no 'difficulty'"),
-        ({"keep": ("difficulty",), "yes_no_share": 2}, "data.source.yes_no_share=2: give 0 to 1"),
+        ({"keep": ()}, "keep: has no 'difficulty'"),
+        ({"keep": ("difficulty",), "yes_no_share": 2}, "yes_no_share=2: give 0 to 1"),
     ],
 )
 def test_settings_of_deepmath_that_cannot_work_are_refused(settings, said):

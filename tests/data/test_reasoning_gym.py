@@ -137,9 +137,9 @@ def test_entries_of_all_tasks_are_plain_data_and_come_back():
     ("arguments", "says"),
     [
         ({"tasks": ["chain_sun"]}, "no task 'chain_sun'; near it are .*chain_sum"),
-        ({"tasks": ["acre"], "levels": [0]}, "data.source.levels: acre have none"),
-        ({"tasks": ["chain_sum"], "levels": [-1]}, "data.source.levels"),
-        ({"tasks": ["chain_sum"], "train": 0}, "data.source.train=0"),
+        ({"tasks": ["acre"], "levels": [0]}, "levels: acre have none"),
+        ({"tasks": ["chain_sum"], "levels": [-1]}, "levels"),
+        ({"tasks": ["chain_sum"], "train": 0}, "train=0"),
         ({"tasks": ["chain_sum"], "settings": {"chain_sum": {"tems": 1}}}, "chain_sum .*'tems'"),
         ({"tasks": ["caesar_cipher"], "levels": [3]}, "caesar_cipher at level 3: rotation"),
         ({"tasks": ["coin_flip"], "train": 10**6}, "coin_flip .* different problems left"),

@@ -326,7 +326,7 @@ def test_a_question_may_be_inside_of_a_column(tmp_path, name):
 def test_a_name_that_is_nowhere_inside_is_refused_in_one_line(tmp_path):
     path = write(tmp_path / "rows.jsonl", [{"q": {"text": "1?"}, "a": "1", "q.dotted": "2?"}])
     assert refused(table(path, question="{q.words}", answer="a")) == (
-        f"data.source.question: no column 'q.words' in {path}; it has a, q, q.dotted"
+        f"question: no column 'q.words' in {path}; it has a, q, q.dotted"
     )
     assert Table(path, "{q.dotted}", "a").prompts()[0].question == "2?"
     for hostile in ("{q.__class__}", "{a.upper}"):

@@ -115,7 +115,7 @@ def test_a_server_that_never_answers_as_it_should_is_left_out(act, caplog):
         assert len(sample(servers)) == 12
         assert [one.url for one in servers.servers] == [server.url]
     [warning] = caplog.messages
-    assert warning.startswith(f"rollout.urls: {bad.url} does not answer as it should (")
+    assert warning.startswith(f"urls: {bad.url} does not answer as it should (")
     assert warning.isprintable()
 
 
@@ -203,7 +203,7 @@ def test_a_server_that_cannot_be_used_is_refused_at_the_start(fault):
     act, path = fault or (None, "")
     with misbehaving(failing(act, path)) as server:
         url = server.url if fault else "http://me:s3cret-word@127.0.0.1:9"
-        with pytest.raises(UserError, match=r"rollout\.urls: http.* start it with") as refused:
+        with pytest.raises(UserError, match=r"urls: http.* start it with") as refused:
             backend(url)
     assert str(refused.value).isprintable()
     assert "s3cret" not in str(refused.value)
