@@ -11,18 +11,37 @@ class FinalEvaluation(Callback):
     The trainer evaluates at the end of whole epochs, or after every so many updates. To stand
     before the callbacks that look at what was measured.
 
+    A run that a callback has ended, such as early stopping or a budget, stays ended when it is
+    started again; the trainer itself remembers its own limits alone.
+
+    Args:
+        go_on: Whether to train on all the same.
+
     Attributes:
         trained: Whether there was anything left to do.
     """
 
-    trained = False
+    def __init__(self, go_on: bool = False) -> None:
+        self.go_on, self.trained, self._ended = go_on, False, False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that training goes on."""
-        self.trained = True
+        """Note that training goes on, or let it not begin."""
+        if self._ended and not self.go_on:
+            trainer.should_stop = True
+        else:
+            self.trained, self._ended = True, False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether a callback has ended the run."""
+        return {"ended": self._ended}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        self._ended = state_dict["ended"]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate, when this epoch is the last."""
+        self._ended = trainer.should_stop
         if _is_last(trainer) and not is_measured(trainer):
             training: Any = trainer
             loop = trainer.fit_loop.epoch_loop

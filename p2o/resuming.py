@@ -21,7 +21,8 @@ RECORD = "configuration"
 """Key of a checkpoint under which the settings that made it stand."""
 FREE = (
     *("ckpt_path", "resume", "resume_changed", "plan", "planning", "data_root", "save_policy"),
-    *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer", "verifier_guard"),
+    *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer"),
+    *("verifier_guard.max_error_share", "verifier_guard.window"),
     *("module.chunk_tokens", "module.score_batch_size", "module.compile_backend"),
     *("model.attention", "model.gradient_checkpointing"),
 )
@@ -30,12 +31,12 @@ BOUND = tuple(
     f"trainer.{name}"
     for name in (
         *("accumulate_grad_batches", "precision"),
-        *("gradient_clip_val", "gradient_clip_algorithm"),
+        *("gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches"),
     )
 )
 """Settings among those that belong to what a run is nevertheless."""
 WHEREABOUTS = (
-    *("base_url", "url", "urls", "headers", "api_key", "api_key_variable", "folder", "directory"),
+    *("base_url", "url", "urls", "headers", "api_key", "api_key_variable"),
     *("seconds", "attempts", "pause", "concurrency", "workers"),
 )
 """Last parts of keys that tell where a service is and how it is asked: free, and never recorded."""

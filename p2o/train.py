@@ -167,7 +167,7 @@ def _train(config: DictConfig, run_directory: Path) -> float:
     )
 
     # Callbacks: mining, then evolution, which reads the miner's hard set.
-    final = FinalEvaluation()
+    final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
     callbacks = [WholeUpdates(ledger), StopWhenPreempted(), kept, final]
     callbacks.append(build(config.mining, "mining"))
@@ -227,7 +227,8 @@ def _train(config: DictConfig, run_directory: Path) -> float:
     if trainer.is_global_zero:
         print_report(summary, run_directory)
         if not final.trained:
-            print("This run had finished before; more trainer.max_epochs would go on with it.")
+            more = "more trainer.max_epochs, or resume_changed=true where a callback ended it,"
+            print(f"This run had finished before; {more} would go on.")
     if collapse is not None:
         raise collapse
     return summary["accuracy"]["after"]

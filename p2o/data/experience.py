@@ -229,16 +229,15 @@ class ExperienceBuilder:
     def _penalties(self, groups: Groups) -> Tensor | float:
         """What the divergence from the reference policy takes from each reward, `[G, K]`.
 
-        Nothing where it cannot be measured.
+        Nothing in a group of which a part cannot be measured: those that pay would be worse than
+        others that fail.
         """
         if not self.kl.in_reward or self._score_reference is None:
             return 0.0
         everything = [rollout for group in groups for rollout in group]
-        measured = [
-            index
-            for index, rollout in enumerate(everything)
-            if self._sampled_after_gradient_context(rollout)
-        ]
+        whole = [all(map(self._sampled_after_gradient_context, group)) for group in groups]
+        size = len(groups[0])
+        measured = [index for index in range(len(everything)) if whole[index // size]]
         mine = [
             (everything[index], self._gradient_context(everything[index]))
             for index in measured[rank() :: world_size()]

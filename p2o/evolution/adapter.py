@@ -83,4 +83,5 @@ def reflective_record(trial: TemplateTrial) -> dict[str, Any]:
         "Generated Outputs": trial.response,
         "Feedback": trial.feedback,
         "score": trial.score,
+        "solved": trial.solved,
     }

@@ -10,9 +10,9 @@ FENCE = "```"
 
 
 def render_meta_prompt(request: ReflectionRequest) -> str:
-    """Ask for a better template: the parent and its records, without their numeric scores."""
+    """Ask for a better template: the parent and its records, without scores."""
     records = [
-        {name: value for name, value in record.items() if name != "score"}
+        {name: value for name, value in record.items() if name not in ("score", "solved")}
         for record in request.records
     ]
     prompt = InstructionProposalSignature.prompt_renderer(

@@ -42,7 +42,7 @@ class Phrasebook:
 
     def _mutate(self, request: ReflectionRequest) -> str:
         generator = random.Random(f"{request.seed}-phrasebook")
-        solved = any(record["score"] > 0 for record in request.records)
+        solved = any(record["solved"] for record in request.records)
         weights = SOLVED if solved else UNSOLVED
         children = {kind: made for kind, made in self._children(request.template).items() if made}
         if not children:

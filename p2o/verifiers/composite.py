@@ -28,8 +28,8 @@ class Composite:
 
     Args:
         parts: By name, ``{verifier: ..., weight: ...}``; weights are relative to each other.
-        gate: What a response must pass to be scored at all: a verifier, whose reward must be 1, or
-            a regular expression that must be found in it.
+        gate: What a response must pass to be scored at all: a verifier, which must find it
+            solved, or a regular expression that must be found in it.
 
     Raises:
         UserError: There is no part, a weight is not positive, or the gate is no regular expression.
@@ -66,7 +66,7 @@ class Composite:
         scores: dict[int, Score] = {}
         if self.gate is not None:
             gates = enumerate(ask("verifier.gate", self.gate, responses, prompts))
-            scores = {index: _kept_out(gate) for index, gate in gates if gate.reward != 1}
+            scores = {index: _kept_out(gate) for index, gate in gates if not gate.solved}
         let_in = [index for index in range(len(responses)) if index not in scores]
         if not let_in:
             # A service is not asked about nothing.

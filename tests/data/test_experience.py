@@ -389,3 +389,15 @@ def test_a_partial_reward_that_counts_as_solved_is_no_failure():
     assert credit.counts(solved)
     [batch], _ = build([[solved, rollout("Think.", 0.0)]], SuccessOnly())
     assert batch.advantages.unique().tolist() == [1.0]
+
+
+def test_no_failure_is_raised_above_its_group_because_others_pay_for_their_divergence():
+    """Where a part of a group cannot be measured, none of it pays."""
+    kl = KLPenalty(coefficient=1.0, estimator="k1", place="reward")
+    mixed = [rollout("Think.", 1.0), rollout("Think.", 0.0), rollout("", 1.0), rollout("", 0.0)]
+    _, advantages = build([mixed], ContextDistillation(), reference=Scorer(-5.0), kl=kl)
+    torch.testing.assert_close(advantages, group_advantages(torch.tensor([[1.0, 0.0, 1.0, 0.0]])))
+    bare = [rollout("", 1.0), rollout("", 0.0)] * 2
+    reference = Scorer(-5.0)
+    build([mixed, bare], ContextDistillation(), reference=reference, kl=kl)
+    assert sum(map(len, reference.calls)) == len(bare)

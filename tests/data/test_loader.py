@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from p2o.data.baseline import GroupMean
 from p2o.data.credit import CreditAssignment
+from p2o.data.evaluation import EvaluationLoader
 from p2o.data.experience import ExperienceBuilder
 from p2o.data.loader import RolloutLoader
 from p2o.data.minibatch import MiniBatch
@@ -132,31 +133,48 @@ def test_every_epoch_has_an_order_of_its_own():
     assert len({tuple(sorted(order)) for order in orders}) == 1
 
 
-class SeedsOnly:
-    """An engine that answers with nothing but remembers the seeds it was given."""
+class Recording:
+    """An engine that answers with nothing but remembers what it was given."""
 
     def __init__(self):
-        self.seeds = []
+        self.seeds, self.prompts = [], []
 
     def generate(self, prompts, sampling, seeds):
         self.seeds += seeds
+        self.prompts += prompts
         return [Completion((5,), "stop", (0.0,)) for _ in prompts]
 
     def release(self):
         pass
 
 
-def test_no_two_rollouts_of_a_run_share_a_seed():
-    """Those of a prompt would be copies, those of two batches or epochs be correlated."""
-    engine = SeedsOnly()
+def recording_runner() -> RolloutRunner:
     renderer: Any = SimpleNamespace(
-        render=lambda messages, template="": [1, 2], decode=lambda token_ids: ""
+        render=lambda messages, template="": [9] * bool(template) + [1, 2],
+        decode=lambda token_ids: "",
     )
     verifier: Any = SimpleNamespace(
         score=lambda responses, prompts: [Score(0.0, Status.OK) for _ in responses]
     )
+    engine: Any = Recording()
+    return RolloutRunner(engine, renderer, verifier, 10)
+
+
+@pytest.mark.parametrize("context", list(Context))
+def test_the_engine_is_asked_in_the_context_that_is_wanted(context):
+    runner = recording_runner()
+    [rollout] = runner.run([(PROMPTS[0], "Think.")], SamplingParameters(), 0, context)
+    engine: Any = runner.engine
+    assert [list(ids) for ids in engine.prompts] == [list(rollout.ids(context))]
+    assert rollout.sampled_after == context
+    assert rollout.bare_ids != rollout.templated_ids
+
+
+def test_no_two_rollouts_of_a_run_share_a_seed():
+    """Those of a prompt would be copies, those of two batches or epochs be correlated."""
+    runner = recording_runner()
+    engine: Any = runner.engine
     for epoch in range(2):
-        runner = RolloutRunner(engine, renderer, verifier, 10)  # type: ignore[arg-type]
         list(make_loader(runner, position=(epoch, 0)))
     assert len(engine.seeds) == 2 * 4 * len(PROMPTS)
     assert len(set(engine.seeds)) == len(engine.seeds)
@@ -316,3 +334,46 @@ def test_a_pass_without_any_contrast_is_idle_and_logs_that():
     assert len(batches) == len(loader)
     assert batches == [None] * len(batches)
     assert [row["groups/dead"] for row in logged] == [1.0]
+
+
+def test_the_baseline_sees_every_group_before_it_is_asked_about_any():
+    seen: list[str] = []
+
+    class Watching(GroupMean):
+        def observe(self, groups):
+            seen.extend(group[0].prompt.id for group in groups)
+
+        def advantages(self, groups, rewards, estimate):
+            assert {group[0].prompt.id for group in groups} <= set(seen)
+            return super().advantages(groups, rewards, estimate)
+
+    dead = {prompt.id for prompt in PROMPTS[:5]}
+    for rounds in (1, 3):
+        seen.clear()
+        loader = make_loader(FakeRunner(dead), sampling_rounds=rounds)
+        loader.builder.credit.baseline = Watching()
+        list(loader)
+        assert sorted(seen) == sorted(prompt.id for prompt in PROMPTS)
+
+
+def test_an_evaluation_gives_the_engine_the_weights_first():
+    events: list[str] = []
+
+    class Runner(FakeRunner):
+        def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
+            events.append("run")
+            return super().run(pairs, sampling, seed, context)
+
+    runner: Any = Runner()
+    loader = EvaluationLoader(
+        PROMPTS,
+        runner,
+        SamplingParameters(),
+        1,
+        Ledger(),
+        lambda: events.append("refresh"),
+        lambda: 0,
+        0,
+    )
+    list(loader)
+    assert events == ["refresh", "run"]

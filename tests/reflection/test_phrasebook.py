@@ -16,7 +16,9 @@ TEMPLATES = st.lists(st.sampled_from(BOOK.phrases), max_size=6, unique=True).map
 
 
 def propose(template, scores=(), seed=0, book=BOOK):
-    request = ReflectionRequest(template, [{"score": score} for score in scores], seed)
+    request = ReflectionRequest(
+        template, [{"score": score, "solved": score >= 1} for score in scores], seed
+    )
     (child,) = book.reflect([request])
     assert child is not None
     return child

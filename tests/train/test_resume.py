@@ -141,3 +141,26 @@ def test_resumed_in_the_middle_of_an_epoch_equals_never_stopped(p2o_train, tmp_p
             assert part(again, kind) == part(final, kind)
         ledgers = [without_seconds(c["RolloutDataModule"]["ledger"]) for c in (final, again)]
         assert ledgers[0] == ledgers[1]
+
+
+def test_a_run_that_a_callback_has_ended_stays_ended(p2o_train, tmp_path):
+    """The trainer remembers its own limits, not those of early stopping or of a budget."""
+    settings = (
+        *("data.source.train=16", "data.source.held_out=8", "data.batch=8", "data.mini_batch=2"),
+        *(
+            "evolution=none",
+            "trainer.max_epochs=-1",
+            "resume=auto",
+            f"hydra.run.dir={tmp_path}/run",
+        ),
+        "+callbacks.budget._target_=p2o_callbacks.RolloutBudget",
+        "+callbacks.budget.max_rollouts=90",
+    )
+    found = []
+    for start in range(3):
+        done = p2o_train(*settings)
+        assert done.returncode == 0, done.stderr
+        assert ("had finished before" in done.stdout) == (start > 0)
+        summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+        found.append((summary["training_rollouts"], summary["accuracy"]))
+    assert found[0] == found[1] == found[2]
