@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from p2o.config import build
 from p2o.errors import UserError
 from p2o.ledger import Ledger, MeteredReflection
 from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
@@ -136,6 +138,24 @@ def test_tokens_that_the_server_tells_of_are_counted_also_of_useless_answers(ser
     assert metered.reflect(requests(1, 2, 3, 4)) == ["yes", None, "yes", "yes"]
     counted = ledger.state_dict()["evolution"]
     assert (counted["reflection_calls"], counted["reflection_tokens"]) == (4, 12)
+
+
+@pytest.mark.parametrize("told", [-(10**30), -1, 10**30, True, 1e30, "7", None])
+def test_a_number_of_tokens_that_cannot_be_is_not_counted(server, told):
+    status, headers, body = completion("```\nyes\n```")
+    server.script((status, headers, {**body, "usage": {"completion_tokens": told}}))
+    reflection = TeacherReflection(server.url, "big")
+    bind(reflection)
+    assert reflection.reflect(requests(1)) == ["yes"]
+    assert reflection.tokens == 0
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, float("nan")])
+def test_no_time_for_a_batch_is_refused(seconds):
+    part = {"_target_": "p2o.reflection.TeacherReflection", "base_url": "http://h", "model": "x"}
+    node = OmegaConf.create({**part, "batch_seconds": seconds})
+    with pytest.raises(UserError, match=r"reflection.batch_seconds=.*: give a number above 0"):
+        build(node, "reflection")
 
 
 def test_requests_are_under_way_together(server):
