@@ -58,7 +58,7 @@ SETTING = re.compile(r"(?P<name>[\w.-]+)\s*[=:]\s*")
 VALUE = re.compile(
     r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\{(?:[^{}]|\{[^{}]*\})*\}|\[[^]]*\]"""
     # To the next setting, which is none where a key in base 64 ends.
-    r"""|(?:\$\{[^}]*\}|(?!\s[\w.+~/@-]+=[^=,\s])[^],}])*"""
+    r"""|(?:\\.|\$\{[^}]*\}|(?!\s[\w.+~/@-]+=[^=,\s])[^],}])*"""
 )
 """A setting on a command line: its name, and what is behind it."""
 

@@ -165,6 +165,7 @@ SETTINGS = {
     f"verifier.headers={{X-Reward-Key:{KEY}}},seed=1": "verifier.headers=***,seed=1",
     f"+verifier={{url:a,headers:{{X:'{KEY}, b'}}}} a=1": "+verifier={url:a,headers:***} a=1",
     f"x.headers.X-Key=Bearer {KEY}== seed=1": "x.headers.X-Key=*** seed=1",
+    f"x.headers.X-Key=a\\,{KEY} seed=1": "x.headers.X-Key=*** seed=1",
     f"model.hub_token='{KEY}',x=2": "model.hub_token=***,x=2",
     f"+hydra.job.env_set.REWARD_TOKEN={KEY}": "+hydra.job.env_set.REWARD_TOKEN=***",
     f"verifier.url=http://u:{KEY}@h:80/x seed=1": "verifier.url=http://***@h:80/x seed=1",
