@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
 from p2o.errors import UserError, first_line, located
 from p2o.sweeps import job_folder
@@ -115,4 +116,12 @@ def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = Non
 def _children(node: DictConfig, key: str, known: set[str]) -> dict[str, Any]:
     names = [name for name in map(str, node) if name not in known and name not in OWN]
     refuse_missing(node, key, names)
-    return {name: _make(node[name], f"{key}.{name}", {}) for name in names}
+    return {name: _make(_value(node, name, key), f"{key}.{name}", {}) for name in names}
+
+
+def _value(node: DictConfig, name: str, key: str) -> Any:
+    try:
+        return node[name]
+    # A reference that leads nowhere.
+    except InterpolationResolutionError as error:
+        raise UserError(f"{key}.{name}: {first_line(error)}") from error

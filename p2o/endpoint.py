@@ -7,6 +7,7 @@ kind of fault, whatever the cause, and a line that can be shown: no keys, no con
 import asyncio
 import math
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 from pydantic_core import from_json
 
-from p2o.secrets import hide, secrets_of
+from p2o.errors import UserError
+from p2o.secrets import hide, map_texts, secrets_of
 
 CONNECT_SECONDS = 10.0
 """For a connection, where a request has more."""
@@ -29,6 +31,7 @@ LONGEST_PAUSE = 30.0
 """Seconds between attempts, where doubling ends."""
 EXCERPT = 200
 """Characters of an answer that are shown."""
+HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 BUSY = {408, 409, 425, 429}
 """Statuses after which another attempt may do better, besides 5xx."""
 # Its own generator: training must not depend on how often a server fails.
@@ -95,10 +98,21 @@ class Endpoint:
     Args:
         url: Where it is, with a path or without; may hold a user and a password.
         headers: Of each request.
+
+    Raises:
+        UserError: A header cannot be sent.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self.url, self.headers = url, dict(headers or {})
+        for name, value in self.headers.items():
+            # What httpx raises would show the value.
+            sendable = value.isascii() and value.isprintable() and value == value.strip()
+            if not (sendable and HEADER_NAME.fullmatch(name)):
+                raise UserError(
+                    f"headers.{name!a}: it has characters that do not belong into a header; give "
+                    "letters, digits and signs of ASCII in one line, without space at the ends"
+                )
         self._secrets = secrets_of(url, self.headers)
         # The address as it may be shown.
         self.name = self.excerpt(url)
@@ -108,6 +122,10 @@ class Endpoint:
         text = text.decode(errors="replace") if isinstance(text, bytes) else text
         printable = "".join(c if c.isprintable() else " " for c in text[: 100 * EXCERPT])
         return hide(" ".join(printable.split()), self._secrets)[:EXCERPT]
+
+    def hidden(self, content: Any) -> Any:
+        """What a server says in JSON, without what must not be shown."""
+        return map_texts(content, lambda text: hide(text, self._secrets))
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator["Connection"]:
@@ -180,7 +198,7 @@ class Connection:
         largest: int,
     ) -> T:
         try:
-            url = self._endpoint.url + path
+            url = _address(self._endpoint.url + path)
             limit = httpx.Timeout(None, connect=min(CONNECT_SECONDS, max(seconds, 1e-3) / 2))
             async with (
                 asyncio.timeout(max(seconds, 0.0)),
@@ -240,6 +258,18 @@ def read_json(answer: bytes) -> Any:
         return from_json(answer)
     except ValueError as error:
         raise ValueError(f"no JSON ({error})") from None
+
+
+def _address(url: str) -> httpx.URL:
+    """An address with a port that there is.
+
+    Raises:
+        httpx.InvalidURL: It is none.
+    """
+    address = httpx.URL(url)
+    if not 0 < (address.port or 80) < 2**16:
+        raise httpx.InvalidURL(f"there is no port {address.port}; give one up to 65535")
+    return address
 
 
 async def _read_body(response: httpx.Response, largest: int) -> bytes:

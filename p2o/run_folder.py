@@ -56,7 +56,7 @@ def record_configuration(folder: Path, config: DictConfig) -> None:
     if starting_rank() != 0:
         return
     hydra: Any = HydraConfig.instance().cfg
-    hidden = hiding(config)
+    hidden = hiding(config, hydra)
     (folder / RECORD).mkdir(exist_ok=True)
     for name, content in (
         ("config", config),

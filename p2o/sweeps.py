@@ -3,6 +3,8 @@
 import re
 from hashlib import sha256
 
+from p2o.secrets import hide_settings
+
 LONGEST = 80
 """Characters of a name."""
 DIGITS = 10
@@ -22,10 +24,12 @@ def job_folder(settings: str) -> str:
     >>> job_folder("")
     'defaults'
 
+    No key is in it that a job is given in clear.
+
     Args:
         settings: Hydra's ``override_dirname``.
     """
-    name = re.sub(r"[^\w.,=+-]+", "-", settings, flags=re.ASCII).strip("-.")
+    name = re.sub(r"[^\w.,=+-]+", "-", hide_settings(settings), flags=re.ASCII).strip("-.")
     if name == settings and len(name) <= LONGEST:
         return name or "defaults"
     end = f"_{sha256(settings.encode()).hexdigest()[:DIGITS]}"

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from p2o.secrets import hide
+from p2o.secrets import hide, hide_settings
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal obeys, what turns the direction of writing, and what cannot be encoded."""
@@ -54,6 +54,14 @@ class PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
         return plain(self.inner.format(record))
+
+
+class SettingsFormatter(logging.Formatter):
+    """Lines in which Hydra says what it was told, without keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        return plain(hide_settings(super().format(record)))
 
 
 def print_error(error: object) -> None:

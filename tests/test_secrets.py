@@ -10,7 +10,16 @@ from omegaconf import OmegaConf
 
 from p2o.config import build, conf_directory
 from p2o.errors import UserError
-from p2o.secrets import HIDDEN, hide, hide_in_run, hiding, plain_config, without_secrets
+from p2o.secrets import (
+    HIDDEN,
+    hide,
+    hide_in_run,
+    hide_settings,
+    hiding,
+    plain_config,
+    without_secrets,
+)
+from p2o.sweeps import job_folder
 from tests.servers import answer, misbehaving
 
 KEY = "k3y-of-mine-0815"
@@ -27,6 +36,18 @@ GIVEN = {
     "a query": {"verifier": {"url": f"http://node/score?api_key={KEY}&x=1"}},
     "its form": {"rollout": {"options": {"x": "sk-abcdefghijklmnop" + KEY}}},
     "its scheme": {"rollout": {"options": [f"Authorization: Bearer {KEY}"]}},
+    "an address with @ in it": {"rollout": {"urls": [f"http://me:p@{KEY}@node:2/v1"]}},
+    "an address with ' in it": {"verifier": {"url": f"http://me:it's{KEY}@node/v1"}},
+    "an address with / in it": {"verifier": {"url": f"http://me:pa/ss@{KEY}@node/v1"}},
+    "a user alone": {"verifier": {"url": f"http://{KEY}@node/v1"}},
+    "a mapping of keys": {"rollout": {"api_keys": {"node": KEY}}},
+    **{
+        f"the name {name}": {"x": {name: KEY}}
+        for name in (
+            *("secret_key", "aws_secret_access_key", "hub_token", "wandb_token", "REWARD_TOKEN"),
+            *("REWARD_KEY", "db_pwd", "pass", "bearer", "api_keys", "secretKey", "accessToken"),
+        )
+    },
     "a default of the environment": {"reflection": {"api_key": "${oc.env:NOWHERE," + KEY + "}"}},
 }
 
@@ -82,6 +103,9 @@ def test_what_is_no_secret_is_written_as_it_is(name):
     assert plain_config(config) == OmegaConf.to_container(config, resolve=True)
 
 
+ADDRESS = "http://node:8000/score?user=a@b"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -94,6 +118,8 @@ def test_what_is_no_secret_is_written_as_it_is(name):
 )
 def test_ordinary_text_is_left_alone(text):
     assert hide(text) == text
+    kept = {"max_new_tokens": 3, "pad_token": "[PAD]", "question_key": "text", "url": ADDRESS}
+    assert without_secrets(kept) == kept
     kept = {"max_tokens": 3, "eos_token": "</s>", "monkey": "x", "api_key_variable": "MY_KEY"}
     assert without_secrets({**kept, "text": text}) == {**kept, "text": text}
 
@@ -133,6 +159,42 @@ def test_the_files_that_hydra_has_written_lose_keys_and_nothing_else(tmp_path):
     overrides = yaml.safe_load((tmp_path / ".hydra" / "overrides.yaml").read_text())
     assert overrides == ["verifier.headers={X-Key:***}", "seed=1"]
     assert OmegaConf.load(tmp_path / ".hydra" / "hydra.yaml").hydra.runtime == job
+
+
+SETTINGS = {
+    f"verifier.headers={{X-Reward-Key:{KEY}}},seed=1": "verifier.headers=***,seed=1",
+    f"+verifier={{url:a,headers:{{X:'{KEY}, b'}}}} a=1": "+verifier={url:a,headers:***} a=1",
+    f"x.headers.X-Key=Bearer {KEY}== seed=1": "x.headers.X-Key=*** seed=1",
+    f"x.headers.X-Key=a\\,{KEY} seed=1": "x.headers.X-Key=*** seed=1",
+    f"model.hub_token='{KEY}',x=2": "model.hub_token=***,x=2",
+    f"+hydra.job.env_set.REWARD_TOKEN={KEY}": "+hydra.job.env_set.REWARD_TOKEN=***",
+    f"verifier.url=http://u:{KEY}@h:80/x seed=1": "verifier.url=http://***@h:80/x seed=1",
+    "sampling.train.max_new_tokens=24 seed=1": "sampling.train.max_new_tokens=24 seed=1",
+    "x.headers.X-Key=${oc.env:REWARD_KEY}": "x.headers.X-Key=${oc.env:REWARD_KEY}",
+}
+
+
+@pytest.mark.parametrize(("settings", "shown"), SETTINGS.items())
+def test_settings_of_a_sweep_are_shown_without_keys(settings, shown):
+    assert hide_settings(settings) == shown
+    assert KEY not in job_folder(settings)
+    assert job_folder(f"{settings}2") != job_folder(f"{settings}3")
+
+
+def test_a_variable_that_hydra_sets_is_not_written(tmp_path):
+    setting = f"+hydra.job.env_set.REWARD_TOKEN={KEY}"
+    hydra = OmegaConf.create(
+        {
+            "runtime": {"output_dir": str(tmp_path)},
+            "output_subdir": None,
+            "job": {"env_set": {"REWARD_TOKEN": KEY}},
+            "sweep": {"dir": str(tmp_path)},
+            "overrides": {"hydra": [setting]},
+        }
+    )
+    OmegaConf.save({"hydra": hydra}, tmp_path / "multirun.yaml")
+    hide_in_run(OmegaConf.create({"seed": 1}), hydra)
+    assert KEY not in (tmp_path / "multirun.yaml").read_text()
 
 
 HEADERS = f"verifier.headers={{X-Reward-Key:{KEY}}}"

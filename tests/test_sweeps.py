@@ -35,12 +35,20 @@ def sweep(tmp_path, monkeypatch, capsys):
         command = ["p2o-train", "-m", "plan=true", "hydra.sweep.dir=sweep", *arguments]
         monkeypatch.setattr(sys, "argv", command)
         main()
-        capsys.readouterr()
+        shown = capsys.readouterr()
+        assert "#0 : " in shown.out
+        assert "k3y" not in shown.out + shown.err
         return {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
 
     yield run
     GlobalHydra.instance().clear()
     HydraConfig.instance().cfg = None
+
+
+def test_a_sweep_prints_and_names_no_key(sweep):
+    [name] = sweep("seed=1", "+model.options.hub_token=k3y-of-mine")
+    assert "k3y" not in name
+    assert "hub_token" in name
 
 
 def test_a_sweep_with_more_arms_and_seeds_finds_its_jobs_again(sweep, tmp_path):

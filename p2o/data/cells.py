@@ -2,7 +2,7 @@
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,8 @@ KINDS = {
     bytes: "bytes",
     datetime: "a point in time, which has more than one spelling",
 }
+
+FORMATTER = string.Formatter()
 
 
 class NotText(Exception):
@@ -69,32 +71,38 @@ def fields(text: str) -> list[str]:
     """Cells that a text names in braces.
 
     Raises:
-        ValueError: A brace has no other.
+        ValueError: A brace has no other, or a cell is formatted in a way that there is not.
     """
-    return [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+    found = []
+    for _, field, form, _ in FORMATTER.parse(text):
+        if field is not None:
+            found.append(field)
+        if form and re.search(r"\d{4}|[{}]", form):
+            raise ValueError(f"{form!r} is no format; give a width of at most 999, and no braces")
+    return found
 
 
 def fill(text: str, row: Mapping[Any, Any]) -> str:
     """A text with cells in place of their names in braces.
 
     Raises:
+        LookupError: There is no such cell.
         NotText: A cell is no text; says which.
         ValueError: A cell cannot be formatted as the text says.
     """
-    return _Filler().vformat(text, (), row)
-
-
-class _Filler(string.Formatter):
-    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        value = look_up(kwargs, field_name)
-        try:
-            cell_text(value)
-        except NotText as error:
-            raise NotText(f"'{field_name}' is no text but {error}") from error
-        return value, field_name
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        return format(value, format_spec) if format_spec else cell_text(value)
+    made = ""
+    for literal, field, form, conversion in FORMATTER.parse(text):
+        made += literal
+        if field is not None:
+            value = look_up(row, field)
+            try:
+                shown = cell_text(value)
+            except NotText as error:
+                raise NotText(f"'{field}' is no text but {error}") from error
+            if conversion or form:
+                shown = format(FORMATTER.convert_field(value, conversion), form or "")
+            made += shown
+    return made
 
 
 def plain(value: Any) -> Any:

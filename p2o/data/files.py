@@ -5,7 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def parse_json(text: str) -> Any:
     """
     return json.loads(
         text,
-        parse_float=Decimal,
+        parse_float=_number,
         parse_constant=lambda _: None,
         object_pairs_hook=_object,
     )
@@ -122,9 +122,27 @@ def read_parquet(path: Path) -> Sequence[Row]:
         with pyarrow.parquet.ParquetFile(path) as file:
             table = file.read()
         _check_names(path, "parquet", table.column_names)
-        return table.to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        return _as_written(table).to_pylist()
+    except (pyarrow.ArrowException, OSError, OverflowError, ValueError) as error:
         raise _unreadable(path, "parquet", error) from error
+
+
+def _as_written(table: pyarrow.Table) -> pyarrow.Table:
+    """Numbers of single precision as they are spelled: 0.1, not 0.10000000149011612."""
+    for index, field in enumerate(table.schema):
+        if "float" in str(field.type):
+            column = table.column(index)
+            for kind in (pyarrow.string(), pyarrow.float64()):
+                column = column.cast(_single_as(kind, field.type))
+            table = table.set_column(index, field.name, column)
+    return table
+
+
+def _single_as(kind: pyarrow.DataType, within: pyarrow.DataType) -> pyarrow.DataType:
+    """A type with another one in place of single precision, also in lists."""
+    if pyarrow.types.is_list(within):
+        return pyarrow.list_(_single_as(kind, within.value_type))
+    return kind if pyarrow.types.is_float32(within) else within
 
 
 READERS = {
@@ -158,6 +176,13 @@ def _text(path: Path, kind: str) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, kind, error) from error
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"the exponent of {text:.40} is too large") from error
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

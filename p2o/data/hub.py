@@ -25,7 +25,7 @@ def read_hub(path: str, name: str | None, split: str) -> Sequence[Mapping[str, A
     try:
         with cached_if_unreachable():
             return datasets.load_dataset(path, name, split=split).to_list()
-    except (OSError, DatasetGenerationError, ValueError, RuntimeError) as error:
+    except (OSError, DatasetGenerationError, ValueError, OverflowError, RuntimeError) as error:
         raise UserError(
             f"path={path}: no file, and not to be had from the hub "
             f"({str(error).splitlines()[0]}); give a local .json, .jsonl, .parquet or .csv file"

@@ -28,7 +28,7 @@ class Table:
         path: A ``.json``, ``.jsonl``, ``.parquet`` or ``.csv`` file, a folder of such files, or the
             id of a hub data set.
         question: Text of the user message with columns in braces, such as ``{Body} {Question}``;
-            ``{q.text}`` is inside of a column.
+            ``{q.text}`` is inside of a column. Without braces it is the name of one.
         answer: Name of the column with the gold answer. Of a list, any one is right.
         messages: Name of a column with a whole conversation, in place of `question`: a list of
             ``{role, content}`` whose last message is the user's.
@@ -61,7 +61,7 @@ class Table:
         if (self.question is None) == (self.messages is None):
             raise UserError("give question or messages, and not both")
         try:
-            fields(self.question or "")
+            fields(self._question)
         except ValueError as error:
             raise UserError(
                 f"question={self.question!r}: {error}; write columns in braces"
@@ -121,6 +121,12 @@ class Table:
         return prompts, rejected
 
     @property
+    def _question(self) -> str:
+        """The text with columns in braces."""
+        question = self.question or ""
+        return question if not question or set("{}") & set(question) else f"{{{question}}}"
+
+    @property
     def location(self) -> str:
         """The local copy when there is one, else `path`."""
         copy = self._copy()
@@ -148,7 +154,7 @@ class Table:
 
     def _columns(self) -> list[tuple[str, str]]:
         """Keys of this class, and the columns that they name."""
-        named = [("question", field) for field in fields(self.question or "")]
+        named = [("question", field) for field in fields(self._question)]
         single = ("answer", "messages", "tolerance")
         named += [(key, getattr(self, key)) for key in single if getattr(self, key) is not None]
         return named + [("keep", column) for column in self.keep]
@@ -206,7 +212,7 @@ class Table:
         if self.messages is not None:
             return _read_conversation(self.messages, look_up(row, self.messages))
         try:
-            text = fill(str(self.question), row)
+            text = fill(self._question, row)
         except NotText as error:
             raise _Unusable(str(error)) from error
         except (ValueError, TypeError) as error:

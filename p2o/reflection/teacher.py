@@ -24,6 +24,8 @@ FIRST_PAUSE = 0.5
 """Seconds before a second attempt."""
 LARGEST_ANSWER = 4 * 2**20
 """Bytes; of a usual answer there are a few thousand."""
+MOST_TOKENS = 10**9
+"""Of an answer; a server that tells of more, or of fewer than none, is not believed."""
 SEED_RANGE = 2**31
 """Some servers take 32-bit seeds only."""
 
@@ -60,7 +62,7 @@ class TeacherReflection:
         seconds: Positive = 120.0,
         attempts: int = 4,
         concurrency: int = 16,
-        batch_seconds: float = 300.0,
+        batch_seconds: Positive = 300.0,
     ) -> None:
         for name, number in (("attempts", attempts), ("concurrency", concurrency)):
             if number < 1:
@@ -191,7 +193,7 @@ class TeacherReflection:
             spent = content["usage"]["completion_tokens"]
         except (LookupError, TypeError):
             return
-        if isinstance(spent, int):
+        if type(spent) is int and 0 <= spent <= MOST_TOKENS:
             self.tokens += spent
 
     def _endpoint(self) -> Endpoint:

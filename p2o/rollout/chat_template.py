@@ -20,6 +20,7 @@ FAILURES = (
     ArithmeticError,
     AttributeError,
     LookupError,
+    MemoryError,
     RecursionError,
     TimeoutError,
     TypeError,

@@ -10,6 +10,9 @@ from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers.base import Score, Status, Verifier
 
+LARGEST_REWARD = 1e15
+"""Either way; sums of squares of rewards are finite in single precision."""
+
 
 def ask(
     key: str, verifier: Verifier, responses: Sequence[str], prompts: Sequence[Prompt]
@@ -53,10 +56,12 @@ def one_for_each(who: str, given: Any, count: int) -> list[Any]:
 
 
 def with_number(score: Score) -> Score:
-    """The score, or an error in its place where its reward is no finite number."""
+    """The score, or an error in its place where training cannot count with its reward."""
     reward = as_number(score.reward)
-    if reward is None or not math.isfinite(reward):
-        detail = f"the reward is {describe(score.reward)}, which is no finite number"
+    if reward is None or not abs(reward) <= LARGEST_REWARD:
+        finite = reward is not None and math.isfinite(reward)
+        why = f"beyond {LARGEST_REWARD:g}" if finite else "no finite number"
+        detail = f"the reward is {describe(score.reward)}, which is {why}"
         return replace(score, reward=0.0, status=Status.ERROR, detail=detail)
     return replace(score, reward=reward)
 

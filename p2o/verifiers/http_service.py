@@ -96,10 +96,27 @@ class HttpService:
         async with gate:
             try:
                 return await connection.ask(
-                    "", partial(_read_scores, len(responses)), self.patience, content
+                    "", partial(self._read_scores, len(responses)), self.patience, content
                 )
             except RequestFailed as failure:
                 return failure
+
+    def _read_scores(self, expected: int, answer: bytes) -> list[Score]:
+        """Scores of an answer.
+
+        Raises:
+            ValueError: It is not a list of so many scores.
+        """
+        content = self.service.hidden(read_json(answer))
+        scores = content.get("scores") if isinstance(content, dict) else None
+        if not isinstance(scores, list):
+            raise ValueError("it must be an object with scores, a list")
+        if len(scores) != expected:
+            raise ValueError(
+                f"gave {len(scores)} scores for {expected} responses; it must give one for "
+                "each, in order"
+            )
+        return [to_score(score) for score in scores]
 
     def _judge(self, outcome: list[Score] | RequestFailed, expected: int) -> list[Score]:
         """Scores, also where there is no answer, unless the run cannot go on without."""
@@ -113,24 +130,6 @@ class HttpService:
             raise UserError(f"url={self.service.name}: {outcome}") from outcome
         status = Status.TIMEOUT if outcome.fault == Fault.TIMEOUT else Status.ERROR
         return [Score(0.0, status, detail=f"the service: {outcome}")] * expected
-
-
-def _read_scores(expected: int, answer: bytes) -> list[Score]:
-    """Scores of an answer.
-
-    Raises:
-        ValueError: It is not a list of so many scores.
-    """
-    content = read_json(answer)
-    scores = content.get("scores") if isinstance(content, dict) else None
-    if not isinstance(scores, list):
-        raise ValueError("it must be an object with scores, a list")
-    if len(scores) != expected:
-        raise ValueError(
-            f"gave {len(scores)} scores for {expected} responses; it must give one for each, in "
-            "order"
-        )
-    return [to_score(score) for score in scores]
 
 
 def _describe(prompt: Prompt) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What docs/data.md says works: its files are written as they stand there, and run."""
 
+import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,6 +14,18 @@ from tests.pages import run_example, write_examples
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"
 SMALL = ("evolution=none", "trainer.max_epochs=1", "hydra.run.dir=run")
+
+
+def test_files_of_your_own(tmp_path, monkeypatch, capsys):
+    [command] = re.findall(r"^p2o-train (data=gsm8k .*?[^\\])$", PAGE.read_text(), re.M | re.S)
+    rows = [{"text": f"What is {n} + {n}?", "label": 2 * n, "level": n % 3} for n in range(110)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.chdir(tmp_path)
+    more = ["+data.source.keep=[level]", "+data.source.max_rejected_share=0"]
+    given = shlex.split(command.replace("\\\n", ""))
+    monkeypatch.setattr(sys, "argv", ["p2o-data", "inspect", *given, *more])
+    main()
+    assert "│ train    │      10 │" in capsys.readouterr().out
 
 
 @pytest.mark.slow

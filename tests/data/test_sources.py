@@ -433,6 +433,11 @@ def test_as_many_rows_as_asked_for_are_enough(tmp_path):
     ("settings", "said"),
     [
         ({"question": "{body"}, "question='{body': "),
+        (
+            {"question": "{n:>1000000000}"},
+            "'>1000000000' is no format; give a width of at most 999",
+        ),
+        ({"question": "{n:{w}}"}, "is no format"),
         ({"answer_pattern": "("}, "answer_pattern='(': "),
         ({"answer_pattern": r"\d+"}, "put parentheses around the answer"),
         ({"held_out": 0}, "held_out=0: give at least 1"),
@@ -460,6 +465,8 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_read(settings,
         ("a.json", '[{"body": 1}, 2]', "cannot be read as json (row 1 is no object but 2)"),
         ("a.jsonl", '{"body": 1}\n[2]\n', "cannot be read as json (line 2 is no object but [2])"),
         ("a.json", '[{"ask": 1, "ask": 2}]', "cannot be read as json (an object has two values"),
+        ("a.json", f'{{"body": 1e{"9" * 20}}}', "cannot be read as json (the exponent of 1e9999"),
+        ("a.jsonl", f'{{"body": 1e{"9" * 20}}}\n', "cannot be read as json (line 1: the exponent"),
         ("a.json", "[" * 100_000, "cannot be read as json"),
         ("a.csv", "body,ask,ask\n1,2,3\n", "cannot be read as csv (two columns are named 'ask')"),
         ("a.csv", 'body,ask\n"1,2\n3,4\n', "cannot be read as csv (line 3: unexpected end"),
@@ -470,6 +477,39 @@ def test_a_file_that_gives_no_rows_is_named_and_says_why(tmp_path, name, content
     path.write_text(content)
     message = refused(table(str(path)))
     assert message.startswith(f"path={path}: {said}")
+
+
+TIMES = [pyarrow.timestamp("us"), pyarrow.date64(), pyarrow.duration("s")]
+
+
+@pytest.mark.parametrize("kind", TIMES, ids=str)
+def test_a_time_that_python_does_not_have_is_said_in_one_line(tmp_path, kind):
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"body": pyarrow.array([2**62], kind)}), path)
+    assert refused(table(str(path))).startswith(f"path={path}: cannot be read as parquet (")
+
+
+@pytest.mark.parametrize("name", ["", "0", "text", "q[text]", "1.0", "a b"])
+def test_any_name_of_a_column_serves_in_braces_and_without(tmp_path, name):
+    path = write(tmp_path / "rows.jsonl", [{name: "What?", "a": "7"}])
+    texts = [f"{{{name}}}", *([name] * bool(name))]
+    for text in texts:
+        assert [p.question for p in Table(path, text, "a").prompts()] == ["What?"]
+    with pytest.raises(UserError, match=r"^question: no column 'other' in .*; it has "):
+        Table(path, "other", "a").prompts()
+
+
+def test_single_precision_is_read_as_it_is_spelled(tmp_path):
+    numbers = [0.1, 2.5, 1e10, 16777216.0]
+    single = pyarrow.array(numbers, pyarrow.float32())
+    lists = pyarrow.array([[n] for n in numbers], pyarrow.list_(pyarrow.float32()))
+    double = pyarrow.array(["0.1", "2.5", "x", "y"])
+    content = pyarrow.table({"a": single, "b": lists, "c": double})
+    pyarrow.parquet.write_table(content, tmp_path / "a.parquet")
+    for column in ("a", "b"):
+        prompts = Table(str(tmp_path / "a.parquet"), "{a:.3f} {c}", column).prompts()
+        assert [p.gold for p in prompts] == [str(n) for n in numbers]
+        assert prompts[0].question == "0.100 0.1"
 
 
 def test_a_file_that_is_not_there_is_named_with_the_folder_looked_in(tmp_path, monkeypatch):

@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from p2o.config import build
 from p2o.errors import UserError
 from p2o.ledger import Ledger, MeteredReflection
 from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
@@ -138,6 +140,24 @@ def test_tokens_that_the_server_tells_of_are_counted_also_of_useless_answers(ser
     assert (counted["reflection_calls"], counted["reflection_tokens"]) == (4, 12)
 
 
+@pytest.mark.parametrize("told", [-(10**30), -1, 10**30, True, 1e30, "7", None])
+def test_a_number_of_tokens_that_cannot_be_is_not_counted(server, told):
+    status, headers, body = completion("```\nyes\n```")
+    server.script((status, headers, {**body, "usage": {"completion_tokens": told}}))
+    reflection = TeacherReflection(server.url, "big")
+    bind(reflection)
+    assert reflection.reflect(requests(1)) == ["yes"]
+    assert reflection.tokens == 0
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, float("nan")])
+def test_no_time_for_a_batch_is_refused(seconds):
+    part = {"_target_": "p2o.reflection.TeacherReflection", "base_url": "http://h", "model": "x"}
+    node = OmegaConf.create({**part, "batch_seconds": seconds})
+    with pytest.raises(UserError, match=r"reflection.batch_seconds=.*: give a number above 0"):
+        build(node, "reflection")
+
+
 def test_requests_are_under_way_together(server):
     together = threading.Barrier(8)
 
@@ -243,7 +263,7 @@ def test_whatever_a_server_does_is_one_failed_reflection(act, warnings_of):
 
 
 def test_a_password_in_the_address_is_not_shown(unused_port):
-    with pytest.raises(UserError, match=r"reflection\.base_url=http://\*\*\*@127") as error:
+    with pytest.raises(UserError, match=r"^base_url=http://\*\*\*@127") as error:
         bind(TeacherReflection(f"http://me:s3cret-word@127.0.0.1:{unused_port}/v1", "big"))
     assert "s3cret-word" not in str(error.value)
 

@@ -235,7 +235,9 @@ def test_turns_that_a_template_refuses_give_one_line_with_a_way_out(templated):
 
 
 @pytest.mark.parametrize(
-    "templated", ["{{ messages[0].content + 1 }}", "{% if %}", "{{ 1 / 0 }}"], indirect=True
+    "templated",
+    ["{{ messages[0].content + 1 }}", "{% if %}", "{{ 1 / 0 }}", "{{ 'x' * 10**15 }}"],
+    indirect=True,
 )
 def test_a_template_that_fails_gives_one_line(templated):
     with pytest.raises(UserError, match="cannot render the turns user") as caught:

@@ -63,6 +63,8 @@ def test_what_is_no_list_of_scores_ends_the_run_in_one_line(given):
         "0.5",
         "nan",
         float("inf"),
+        1e308,
+        -1e30,
         [1.0],
         {"reward": "1"},
         {"reward": None},

@@ -188,6 +188,42 @@ def test_a_key_that_a_service_repeats_is_not_shown():
         assert "k3y" not in str(error.value)
 
 
+SCORES = [
+    {"status": "error", "reward": 0, "detail": "bad key k3y-of-mine"},
+    {"reward": 1, "answer": "k3y-of-mine", "detail": "Bearer k3y-of-mine"},
+    {"x" * 60: "k3y-of-mine"},
+    "k3y-of-mine",
+]
+
+
+@pytest.mark.parametrize("score", SCORES, ids=str)
+def test_a_key_in_a_score_is_not_shown(score):
+    def repeat(connection, path, asked):
+        say({"scores": [score] * len(asked["responses"])})(connection)
+
+    with misbehaving(repeat) as bad:
+        headers = {"Authorization": "Bearer k3y-of-mine"}
+        [given] = HttpService(bad.url, headers=headers).score(ANSWERS[:1], PROMPTS[:1])
+    assert "k3y" not in f"{given.answer} {given.detail}"
+    assert "***" in given.detail
+
+
+HEADERS = [
+    {"X-Key": "topsecret\nmore"},
+    {"X-Key": "topsecr\u00e9t"},
+    {"X-Key": " topsecret"},
+    {"X Key": "topsecret"},
+    {"X-K\u00e9y": "topsecret"},
+]
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=ascii)
+def test_a_header_that_cannot_be_sent_is_refused_and_not_shown(headers):
+    with pytest.raises(UserError, match=r"^headers\.'X.*do not belong into a header") as error:
+        HttpService("http://127.0.0.1:9/score", headers=headers)
+    assert "topsecr" not in str(error.value)
+
+
 def test_numbers_that_are_no_float_and_answers_that_are_no_text_cost_themselves(service):
     scores = f'{{"scores": [1{"0" * 400}, {{"reward": 1, "answer": {{"x": [1]}}}}]}}'
     service.behave = lambda number, request: scores if request["responses"] else None
@@ -203,7 +239,16 @@ def test_a_service_that_goes_away_ends_the_run_which_can_go_on_later(service):
         guarded.score(ANSWERS, PROMPTS)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/score", "127.0.0.1/score", "http://[bad"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/score",
+        "127.0.0.1/score",
+        "http://[bad",
+        "http://127.0.0.1:99999/score",
+        "http://host:0",
+    ],
+)
 def test_a_service_that_is_not_there_is_found_out_at_the_start(url):
     with pytest.raises(UserError, match="^url="):
         HttpService(url, attempts=1)
