@@ -152,11 +152,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
 """Configurations by transformers' ``model_type``."""
 
 
-def make_model(family: str) -> Any:
+def make_model(family: str, vocabulary: int = VOCABULARY) -> Any:
     """A random model in training mode, with weights large enough to tell tokens apart."""
     torch.manual_seed(0)
     ends = {"eos_token_id": 1, "bos_token_id": 2, "pad_token_id": 0}
-    settings = {"vocab_size": VOCABULARY, **ends, **FAMILIES[family]}
+    settings = {"vocab_size": vocabulary, **ends, **FAMILIES[family]}
     config = AutoConfig.for_model(family, **settings)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():

@@ -117,8 +117,8 @@ def copy_weights(weights: Iterable[tuple[str, Tensor]], target: nn.Module) -> No
 def _hash_rows(weight: Tensor) -> Tensor:
     """A number for each row `[R]`, computed where the weights are.
 
-    A place's own odd factor, twice as wide as what it multiplies, makes a change of one bit another change at each place, or two of them
-    in one row could cancel.
+    A place's own odd factor, twice as wide as what it multiplies, makes a change of one bit another
+    change at each place, or two of them in one row could cancel.
     """
     rows = weight.reshape(-1, weight.shape[-1]) if weight.dim() else weight.reshape(1, 1)
     bits = rows.contiguous().view(INTEGERS[min(4, rows.element_size())])
