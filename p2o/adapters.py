@@ -60,14 +60,21 @@ def add_lora(
         target_modules=targets,
         exclude_modules=_several_outputs(model) if targets == "all-linear" else None,
     )
-    with warnings.catch_warnings():
-        # That a tied layer is adapted, which is seen to below.
-        warnings.filterwarnings("ignore", message=".*tie_word_embeddings")
-        # Peft looks for the ranks of experts, which it has just set itself, among layers alone.
-        warnings.filterwarnings("ignore", message=".*(rank|alpha)_pattern keys did not match")
+    with quiet_peft():
         adapted = get_peft_model(model, config)
     _untie_adapted(adapted)
     return adapted
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Leave out what peft warns of without need while it puts an adapter on a model."""
+    with warnings.catch_warnings():
+        # That a tied layer is adapted: its head is given weights of its own.
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings")
+        # Peft looks for the ranks of experts, which it has just set itself, among layers alone.
+        warnings.filterwarnings("ignore", message=".*(rank|alpha)_pattern keys did not match")
+        yield
 
 
 def merge_adapter(adapted: Any) -> Any:
@@ -139,7 +146,9 @@ def _read_adapter(model: Any, folder: Path) -> Likeness:
     from peft import PeftModel
 
     # On the base as it is, without asking where its files are.
-    return likeness(PeftModel.from_pretrained(copy.deepcopy(model).unload(), str(folder)))
+    with quiet_peft():
+        read = PeftModel.from_pretrained(copy.deepcopy(model).unload(), str(folder))
+    return likeness(read)
 
 
 def _several_outputs(model: PreTrainedModel) -> list[str]:

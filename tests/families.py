@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
+from p2o.adapters import add_lora
+
 VOCABULARY = 97
 LLAMA = {
     "hidden_size": 32,
@@ -164,3 +166,14 @@ def make_model(family: str, vocabulary: int = VOCABULARY) -> Any:
             parameter.add_(0.05 * torch.randn_like(parameter))
     model.generation_config = GenerationConfig(**ends)
     return model.train()
+
+
+def with_lora(family: str, model: Any = None) -> Any:
+    """A policy whose adapter was trained for a while."""
+    policy = add_lora(model or make_model(family), r=2, alpha=4)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return policy

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from p2o.adapters import add_lora, save_policy
+from p2o.adapters import save_policy
 from p2o.blocks import blocks, checkpoint_blocks
 from p2o.models import load_policy
 from p2o.policy import CausalPolicy, response_mask
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.weights import checkpoint_weights, plain_weights, whole_copy
-from tests.families import FAMILIES, make_model
+from tests.families import FAMILIES, make_model, with_lora
 
 PROMPTS = [[5, 17, 80, 33], [9, 12], [60, 61, 7, 7, 40, 41, 42, 11, 23]]
 RESPONSES = [[30, 31, 32, 55, 1], [70, 71, 72, 8, 90, 13, 14, 15, 29, 28, 1], [3, 50, 1]]
@@ -109,17 +109,6 @@ ADAPTED_EXPERTS = {
     "gpt_oss": set(),
 }
 """Parameters of the experts that ``all-linear`` adapts, by families of mixtures."""
-
-
-def with_lora(family, model=None):
-    """A policy whose adapter was trained for a while."""
-    policy = add_lora(model or make_model(family), r=2, alpha=4)
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in policy.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return policy
 
 
 # Peft refuses Mamba.
