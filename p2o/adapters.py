@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from p2o.errors import UserError
@@ -36,8 +36,10 @@ def add_lora(
         model: The loaded model; changed in place.
         r: Rank.
         alpha: The product of the matrices is scaled by `alpha / r`.
-        target_modules: Names of the layers, or ``all-linear`` for all but the output head. An
-            embedding or a head that share their weights do so no more when one of them is named.
+        target_modules: Names of the layers, or ``all-linear`` for all but the output head and
+            routers that return more than scores. An embedding or a head that share their weights
+            do so no more when one of them is named. The experts of a layer are one tensor, which
+            is adapted in those models that peft knows; docs/algorithms.md names some.
 
     Returns:
         The `peft.PeftModel`.
@@ -51,14 +53,28 @@ def add_lora(
         raise UserError("LoRA needs peft; 'pip install p2o-rl[lora]'") from error
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
     config = LoraConfig(
-        task_type="CAUSAL_LM", r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets
+        task_type="CAUSAL_LM",
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=0.0,
+        target_modules=targets,
+        exclude_modules=_several_outputs(model) if targets == "all-linear" else None,
     )
-    with warnings.catch_warnings():
-        # That a tied layer is adapted, which is seen to below.
-        warnings.filterwarnings("ignore", message=".*tie_word_embeddings")
+    with quiet_peft():
         adapted = get_peft_model(model, config)
     _untie_adapted(adapted)
     return adapted
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Leave out what peft warns of without need while it puts an adapter on a model."""
+    with warnings.catch_warnings():
+        # That a tied layer is adapted: its head is given weights of its own.
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings")
+        # Peft looks for the ranks of experts, which it has just set itself, among layers alone.
+        warnings.filterwarnings("ignore", message=".*(rank|alpha)_pattern keys did not match")
+        yield
 
 
 def merge_adapter(adapted: Any) -> Any:
@@ -130,7 +146,32 @@ def _read_adapter(model: Any, folder: Path) -> Likeness:
     from peft import PeftModel
 
     # On the base as it is, without asking where its files are.
-    return likeness(PeftModel.from_pretrained(copy.deepcopy(model).unload(), str(folder)))
+    with quiet_peft():
+        read = PeftModel.from_pretrained(copy.deepcopy(model).unload(), str(folder))
+    return likeness(read)
+
+
+def _several_outputs(model: PreTrainedModel) -> list[str]:
+    """Linear layers, such as routers, that return more than a tensor: peft adds to a tensor."""
+    found = set()
+    own = {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and type(layer).forward is not nn.Linear.forward
+    }
+    hooks = [
+        layer.register_forward_hook(
+            lambda _layer, _inputs, output, name=name: (
+                None if isinstance(output, Tensor) else found.add(name)
+            )
+        )
+        for name, layer in own.items()
+    ]
+    if own:
+        likeness(model)
+    for hook in hooks:
+        hook.remove()
+    return sorted(found)
 
 
 def _untie_adapted(adapted: Any) -> None:

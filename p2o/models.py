@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from p2o.adapters import merge_adapter
+from p2o.adapters import merge_adapter, quiet_peft
 from p2o.blocks import checkpoint_blocks
 from p2o.errors import UserError
 from p2o.export.generation import savable
@@ -197,7 +197,8 @@ def _merged(path: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
         raise UserError(
             f"path={path}: an adapter, which needs peft; 'pip install p2o-rl[lora]'"
         ) from error
-    adapted: Any = AutoPeftModelForCausalLM.from_pretrained(path, dtype=dtype, **options)
+    with quiet_peft():
+        adapted: Any = AutoPeftModelForCausalLM.from_pretrained(path, dtype=dtype, **options)
     # Peft leaves the model frozen.
     return merge_adapter(adapted).requires_grad_(True)
 

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
+from p2o.adapters import add_lora
+
 VOCABULARY = 97
 LLAMA = {
     "hidden_size": 32,
@@ -152,11 +154,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
 """Configurations by transformers' ``model_type``."""
 
 
-def make_model(family: str) -> Any:
+def make_model(family: str, vocabulary: int = VOCABULARY) -> Any:
     """A random model in training mode, with weights large enough to tell tokens apart."""
     torch.manual_seed(0)
     ends = {"eos_token_id": 1, "bos_token_id": 2, "pad_token_id": 0}
-    settings = {"vocab_size": VOCABULARY, **ends, **FAMILIES[family]}
+    settings = {"vocab_size": vocabulary, **ends, **FAMILIES[family]}
     config = AutoConfig.for_model(family, **settings)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
@@ -164,3 +166,14 @@ def make_model(family: str) -> Any:
             parameter.add_(0.05 * torch.randn_like(parameter))
     model.generation_config = GenerationConfig(**ends)
     return model.train()
+
+
+def with_lora(family: str, model: Any = None) -> Any:
+    """A policy whose adapter was trained for a while."""
+    policy = add_lora(model or make_model(family), r=2, alpha=4)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return policy

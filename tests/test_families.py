@@ -5,12 +5,16 @@ import copy
 import pytest
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM
 
+from p2o.adapters import save_policy
 from p2o.blocks import blocks, checkpoint_blocks
+from p2o.models import load_policy
 from p2o.policy import CausalPolicy, response_mask
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
-from tests.families import FAMILIES, make_model
+from p2o.rollout.weights import checkpoint_weights, plain_weights, whole_copy
+from tests.families import FAMILIES, make_model, with_lora
 
 PROMPTS = [[5, 17, 80, 33], [9, 12], [60, 61, 7, 7, 40, 41, 42, 11, 23]]
 RESPONSES = [[30, 31, 32, 55, 1], [70, 71, 72, 8, 90, 13, 14, 15, 29, 28, 1], [3, 50, 1]]
@@ -91,3 +95,53 @@ def test_the_layers_of_a_family_are_found_and_computed_again(family):
         gradients.append([p.grad for p in model.parameters() if p.grad is not None])
     for once, again in zip(*gradients, strict=True):
         torch.testing.assert_close(again, once, atol=1e-5, rtol=1e-4)
+
+
+EXPERTS = {"gate_up_proj", "down_proj"}
+ADAPTED_EXPERTS = {
+    "mixtral": EXPERTS,
+    "qwen3_moe": EXPERTS,
+    "qwen3_next": EXPERTS,
+    "olmoe": EXPERTS,
+    "deepseek_v3": EXPERTS,
+    "phimoe": set(),
+    "qwen2_moe": set(),
+    "gpt_oss": set(),
+}
+"""Parameters of the experts that ``all-linear`` adapts, by families of mixtures."""
+
+
+# Peft refuses Mamba.
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "mamba"])
+def test_lora_on_a_family_is_merged_into_the_weights_that_an_engine_has(family):
+    policy, base = with_lora(family), make_model(family)
+    with torch.no_grad():
+        expected = plain(policy, RESPONSES)
+        assert (plain(base, RESPONSES) - expected).abs().max() > 0.01
+        torch.testing.assert_close(plain(whole_copy(policy), RESPONSES), expected)
+    sent = checkpoint_weights(policy, plain_weights(policy))
+    kept = checkpoint_weights(base, plain_weights(base))
+    assert [(n, w.shape) for n, w in sent] == [(n, w.shape) for n, w in kept]
+
+
+@pytest.mark.parametrize("family", ADAPTED_EXPERTS)
+def test_lora_on_a_mixture_trains_the_experts_that_it_is_said_to(family):
+    policy, base = with_lora(family).eval(), make_model(family)
+    CausalPolicy(policy, TEMPERATURE).check_model()
+    before = dict(plain_weights(base))
+    changed = {n for n, weight in plain_weights(policy) if not torch.equal(weight, before[n])}
+    experts = {name.rpartition(".")[2] for name in changed if ".experts." in name}
+    assert experts == ADAPTED_EXPERTS[family]
+    assert any("attn.o_proj" in name for name in changed)
+
+
+@pytest.mark.parametrize("merged", [True, False], ids=["merged", "alone"])
+@pytest.mark.parametrize("family", ADAPTED_EXPERTS)
+def test_lora_on_a_mixture_is_loaded_as_it_was_saved(family, merged, tokenizer, tmp_path):
+    make_model(family, len(tokenizer)).save_pretrained(tmp_path / "base")
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    policy = with_lora(family, base)
+    save_policy(policy, tokenizer, tmp_path / "policy", merged)
+    loaded, _ = load_policy(str(tmp_path / "policy"))
+    with torch.no_grad():
+        torch.testing.assert_close(plain(loaded, RESPONSES), plain(policy, RESPONSES))

@@ -9,8 +9,9 @@ from torch.distributed.fsdp import FSDPModule
 
 from p2o.blocks import blocks
 from p2o.policy import CausalPolicy
+from p2o.rollout.weights import plain_weights
 from p2o.sharding import FullyShardedStrategy, is_sharded
-from tests.families import make_model
+from tests.families import make_model, with_lora
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 3, 3]])
 LENGTHS = torch.tensor([3, 2]), torch.tensor([4, 3])
@@ -43,6 +44,17 @@ def test_a_sharded_policy_of_any_family_gives_the_same_gradient(strategy, family
         results.append([log_probs, *map(gradient, trained(policy))])
     for whole, shards in zip(*results, strict=True):
         torch.testing.assert_close(shards, whole, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "qwen3_moe", "phimoe"])
+def test_lora_is_merged_into_shards_as_into_whole_weights(strategy, family):
+    whole = dict(plain_weights(with_lora(family)))
+    policy = strategy.shard(CausalPolicy(with_lora(family), 0.7))
+    assert is_sharded(policy)
+    sharded = dict(plain_weights(policy.model))
+    assert sharded.keys() == whole.keys()
+    for name, weight in whole.items():
+        torch.testing.assert_close(sharded[name], weight)
 
 
 def trained(policy: nn.Module) -> list[nn.Parameter]:

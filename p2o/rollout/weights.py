@@ -10,8 +10,9 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from p2o.distributed import gather
 
-INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""By bytes of an element: as what its bits are read."""
+INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32}
+"""By bytes of an element: as what its bits are read. Wider elements are read four bytes at a time:
+the highest bit of a 64-bit product changes in the same way whatever the factor is."""
 HASHED = {"cpu": 2**18, "cuda": 2**24}
 """Elements that are hashed at a time: what fits into a cache, or keeps a GPU busy."""
 PEFT_PREFIX = "base_model.model."
@@ -42,23 +43,24 @@ def plain_weights(policy: nn.Module) -> Iterator[tuple[str, Tensor]]:
     `p2o.sharding.readable_weights`. LoRA is merged into copies: the
     weights below it are not touched, and so do not gather rounding errors.
     """
-    deltas = {
-        f"{name.replace(FSDP_PREFIX, '')}.base_layer.weight": module
+    adapters = {
+        # Peft has one wrapper around the other where a module has several adapted parameters.
+        f"{_plain_name(name)}.{getattr(module, 'parameter_name', 'weight')}": module
         for name, module in policy.named_modules()
         if hasattr(module, "get_delta_weight")
     }
     # A head tied to the embeddings comes twice: an engine may keep a repacked copy of it.
     for wrapped_name, tensor in _named_state(policy):
-        name = wrapped_name.replace(FSDP_PREFIX, "")
+        name = _plain_name(wrapped_name)
         if ".lora_" in name:
             continue
         weight = tensor.detach()
-        if name in deltas:
-            weight = weight + _delta(deltas[name])
+        if name in adapters:
+            weight = weight + _delta(adapters[name])
         full: Any = weight
         if hasattr(weight, "full_tensor"):
             full = full.full_tensor()
-        yield name.removeprefix(PEFT_PREFIX).replace(".base_layer.", "."), full
+        yield name, full
 
 
 def checkpoint_weights(
@@ -115,16 +117,16 @@ def copy_weights(weights: Iterable[tuple[str, Tensor]], target: nn.Module) -> No
 def _hash_rows(weight: Tensor) -> Tensor:
     """A number for each row `[R]`, computed where the weights are.
 
-    A place's own odd factor makes a change of one bit another change at each place, or two of them
-    in one row could cancel.
+    A place's own odd factor, twice as wide as what it multiplies, makes a change of one bit another
+    change at each place, or two of them in one row could cancel.
     """
     rows = weight.reshape(-1, weight.shape[-1]) if weight.dim() else weight.reshape(1, 1)
-    bits = rows.contiguous().view(INTEGERS[rows.element_size()])
+    bits = rows.contiguous().view(INTEGERS[min(4, rows.element_size())])
     places = torch.randint(
-        -(2**62), 2**62, (rows.shape[1],), generator=torch.Generator().manual_seed(0)
+        -(2**62), 2**62, (bits.shape[1],), generator=torch.Generator().manual_seed(0)
     )
     odd = (2 * places + 1).to(rows.device)
-    height = max(1, HASHED.get(rows.device.type, 2**18) // rows.shape[1])
+    height = max(1, HASHED.get(rows.device.type, 2**18) // bits.shape[1])
     return torch.cat([torch.hash_tensor(part.long() * odd, dim=1) for part in bits.split(height)])
 
 
@@ -135,6 +137,12 @@ def _named_state(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
         for name, buffer in part._buffers.items():
             if buffer is not None and name not in part._non_persistent_buffers_set:
                 yield (f"{prefix}.{name}" if prefix else name), buffer
+
+
+def _plain_name(name: str) -> str:
+    """A module's or a parameter's name in the model without wrappers."""
+    unwrapped = name.replace(FSDP_PREFIX, "").removeprefix(PEFT_PREFIX)
+    return unwrapped.replace(".base_layer", "")
 
 
 def _without_adapter(model: Any) -> Any:

@@ -52,6 +52,15 @@ def test_a_fingerprint_tells_the_smallest_step_of_each_type(dtype):
     assert fingerprint(module) != before
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("places", [(1, 1), (1, slice(2)), slice(None)], ids=["1", "2", "all"])
+def test_a_fingerprint_tells_signs_of_each_type(dtype, places):
+    module = nn.Linear(4, 4).to(dtype)
+    before = fingerprint(module)
+    module.weight.data[places].neg_()
+    assert fingerprint(module) != before
+
+
 def test_a_fingerprint_takes_scalars_and_what_is_empty():
     module = nn.Module()
     module.scale, module.none = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.empty(0, 3))
