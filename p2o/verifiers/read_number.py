@@ -4,6 +4,8 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 
+from p2o.verifiers.equation_sides import arithmetic_value, restrains_unknown
+from p2o.verifiers.number_context import is_denied, is_part_of_more
 from p2o.verifiers.number_forms import CURRENCY, NUMBER, value_of
 from p2o.verifiers.plain_text import to_plain
 
@@ -14,7 +16,21 @@ NEAR = 60
 ROUNDED = Fraction(1, 100)
 """Share by which the sides of an approximation may differ."""
 
-MONEY = re.compile(rf"(?<=[{CURRENCY}])(\s*[\d.,]+)\s?([MB])(?![a-zA-Z])")
+MONEY = re.compile(rf"((?<=[{CURRENCY}])\s*[\d.,]+\s?|(?<![\w.,])[\d.,]*\d)([MB])(?![a-zA-Z])")
+POWER = re.compile(r"(?<=[\d)])\s?\*\*\s?(?=[\d(-])")
+MINUS = re.compile(
+    rf"\b(?:minus|negative)\s+(?=[{CURRENCY}\\(]*[\d.])|-\s?(?:USD|EUR|GBP|Rs\.?)\s?(?=\d)",
+    re.IGNORECASE,
+)
+LONG_DASH = re.compile(rf"(^|[=≈:(])\s*\u2014\s?(?=[{CURRENCY}]?\s?[\d.])")
+RELATIONS = (
+    (re.compile(r"\\not\s*=|\\not\s*\\(?:approx|simeq)|=\s?/\s?=|!=|/=|<>"), "≠"),
+    (re.compile(r">\s?="), "≥"),
+    (re.compile(r"<\s?="), "≤"),
+    (re.compile(r"\+\s?/?\s?-(?=\s?[\d.])"), "±"),
+    (re.compile(r"==+"), "="),
+)
+"""Spellings of a relation in several signs, and the sign."""
 FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
 WRAPPERS = re.compile(
     r"\\(?:boxed|text\w*|math\w+|left|right|big\w*|displaystyle|quad)(?![a-zA-Z])|\\[,;:! ()\[\]]"
@@ -29,32 +45,16 @@ MEANT = {
     **{"leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠"},
 }
 DEGREES = re.compile(r"\^\s*\{?\s*°\s*\}?")
-ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\([^()]*\)")
+ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\((?!\s*or\b)([^()]*)\)")
 REASON = re.compile(
     r",?\s(?:because|since)\s.*|,\s(?:which|where)\s(?!(?:is|are|equals|gives|makes)\s\W?\d)[^=]*$"
 )
 SENTENCE = re.compile(r"(?<=[.!?;])\s+|;|\n")
 EQUAL_SIGN = re.compile(r"([=≈])")
+BARE = re.compile(rf"[\W_]*{NUMBER.pattern}[\W_]*", re.VERBOSE)
+"""A sentence that is nothing but a number, and so takes back another one."""
 
-BEFORE = re.compile(
-    r"[-+*/^×·÷√∛±<>≤≥≠¬_\\|][\s(){}]*$|\d\s*:\s*$|[a-zA-Z)]\s*-\s*$|[\w)]\($|\\[a-zA-Z]+\s*\{?$"
-    r"|(?:∞|\\infty)\s*,\s*$"
-    r"|\b(?:log|ln|sin|cos|tan|sqrt|exp|not|root\sof|factorial\sof)\s*\(?$",
-    re.IGNORECASE,
-)
-"""What makes a number behind it a part of something else."""
-BEHIND = re.compile(
-    r"[\s)}]*(?:[+*×·÷^±<>≤≥≠√π∞_\\|]\s*[\w({.\\√π∞$]|/\s*(?:[\d({.\\√π$-]|[a-z](?![a-z]))"
-    r"|[π√∞]|-\s*[\d(.$]|:\s*\d|x\s*\d)"
-    r"|[!({]|[.,]\d|\ ?(?:[xyzni]|[abcpqruvw](?=\W|$)(?<!\ .))(?![a-zA-Z])"
-    r"|\s*(?:r(?:em(?:ainder)?)?\.?\s*\d|or\s+(?:more|less|fewer)\b|(?:unless|is\snot|isn't)\b)"
-    r"|\s*if\s+\W*[a-z]\s*[<>=≤≥≠]"
-    r"|\s+(?!(?:or|and|to|for|in|after|with|at|on|within|per)\b)[a-zA-Z]+(?:\s+and)?\s+\d"
-    r"|\s+in\s+\d+\W*$",
-    re.IGNORECASE,
-)
-"""What makes a number before it a part of something else."""
-LISTED = re.compile(r"[\s)}]*(?:,|;|&|\bor\b|\band\b|\bto\b|或)[\s({]*$")
+LISTED = re.compile(r"[\s)}]*\(?(?:,|;|&|\bor\b|\band\b|\bto\b|或)[\s({]*$")
 START = re.compile(
     r"\W*(?:(?:about|approximately|approx|roughly|around|nearly|exactly|only|rs|usd)\b\W*)*",
     re.IGNORECASE,
@@ -85,11 +85,25 @@ def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | Non
         >>> [str(read_number(text)) for text in ("about $1,234.50 each", "3/4", "none")]
         ['2469/2', '3/4', 'None']
     """
-    text = _written_plainly(text[:LONGEST])
-    text = _if_any(ASIDE.sub("", text), text)
-    sentence = next((one for one in SENTENCE.split(text) if NUMBER.search(one)), "")
+    text = _written_plainly(_cut(text, LONGEST))
+    text = _if_any(ASIDE.sub(lambda aside: aside[0] if is_denied(aside[1]) else "", text), text)
+    sentences = [one for one in SENTENCE.split(text) if NUMBER.search(one)]
+    if not sentences:
+        return None
+    value = _of_sentence(sentences[0], percent_as_hundredth)
+    others = [_stated(one, percent_as_hundredth) for one in sentences[1:] if BARE.fullmatch(one)]
+    return value if all(other == value for other in others) else None
+
+
+def _of_sentence(sentence: str, percent_as_hundredth: bool) -> Fraction | None:
+    """The number that a sentence states, which may be an equation."""
+    if is_denied(NUMBER.sub("", sentence)):
+        return None
     *parts, last = EQUAL_SIGN.split(_if_any(REASON.sub("", sentence), sentence))
     sides = [*parts[::2], last]
+    bare = [NUMBER.sub("0", side) for side in sides]
+    if len(sides) > 1 and any(map(restrains_unknown, bare)) and not any(map(_is_name, bare)):
+        return None
     values = [_stated(side, percent_as_hundredth) for side in sides]
     exact = "≈" not in parts[1::2]
     alone = [value for side, value in zip(sides, values, strict=True) if _is_alone(side)]
@@ -97,7 +111,22 @@ def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | Non
     for left, right in pairwise(known):
         if abs(left - right) > (0 if exact else ROUNDED * max(abs(left), abs(right))):
             return None
+    sums = [arithmetic_value(side) for side in sides if not _is_alone(side)]
+    for result in (found for found in sums if found is not None and known):
+        exactly = exact and result.denominator == 1
+        if abs(result - known[-1]) > (0 if exactly else ROUNDED * abs(result)):
+            return None
     return values[-1] if values[-1] is not None else known[-1] if known else None
+
+
+def _cut(text: str, length: int) -> str:
+    """The start of a text, without a word that the cut would go through."""
+    return text if len(text) <= length else re.sub(r"\S+\Z", "", text[: length + 1])
+
+
+def _is_name(side: str) -> bool:
+    """Whether a side of an equation is a name alone, at the end of a sentence or not."""
+    return bool(re.search(r"(?:^|[^\W\d_]{2}[,:]?|[,:])\s*\b[a-zA-Z]\s*$", side))
 
 
 def _if_any(shorter: str, text: str) -> str:
@@ -113,8 +142,11 @@ def _is_alone(side: str) -> bool:
 
 def _written_plainly(text: str) -> str:
     text = MONEY.sub(lambda money: f"{money[1]} {'mn' if money[2] == 'M' else 'bn'}", text)
-    text = FRACTION.sub(r" \1\2/\3\4 ", to_plain(text)[: 2 * LONGEST]).replace("{,}", ",")
-    text = NAMES.sub(lambda name: MEANT[name[1]], text)
+    text = _cut(to_plain(LONG_DASH.sub(r"\1-", text)), 2 * LONGEST)
+    text = POWER.sub("^", FRACTION.sub(r" \1\2/\3\4 ", text).replace("{,}", ","))
+    for spelling, sign in RELATIONS:
+        text = spelling.sub(sign, text)
+    text = MINUS.sub("-", NAMES.sub(lambda name: MEANT[name[1]], text))
     return re.sub(r"[ \t]+", " ", WRAPPERS.sub(" ", DEGREES.sub("°", text)))
 
 
@@ -125,7 +157,7 @@ def _stated(text: str, percent_as_hundredth: bool) -> Fraction | None:
         return None
     match = _chosen(text, found)
     values = [value_of(one, percent_as_hundredth) for one in _with_list(text, found, match)]
-    if BEFORE.search(_head(text, match)) or BEHIND.match(text, match.end()):
+    if is_part_of_more(_head(text, match), text[match.end() :]):
         return None
     return values[0] if values.count(values[0]) == len(values) else None
 
