@@ -19,10 +19,12 @@ OPERATIONS: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
 NAME = r"(?<![a-zA-Z\\'])[a-zA-Z](?![a-zA-Z'])"
 UNIT = re.compile(r"(?<=\d )[a-hj-mo-wA-Z](?![a-zA-Z])")
 """A letter behind a number and a space, which is one of metres or grams and no unknown."""
+FUNCTION = r"\\?\b(?:sqrt|log|ln|sin|cos|tan|exp)|\\?√"
 WORKED_ON = re.compile(
     rf"[\d)]\s?{NAME}|[-+*/^×·÷√|]\s*{NAME}|{NAME}\s*[-+*/^×·÷!|]"
-    rf"|(?:\\?\b(?:sqrt|log|ln|sin|cos|tan|exp)|\\?√)\s*[({{]?\s*{NAME}"
+    rf"|(?:{FUNCTION})\s*[({{]?\s*{NAME}"
 )
+LAST_NAME = re.compile(rf"(?:^|[^\W\d_]{{2}}[,:]?|[,:])\s*{NAME}\s*$")
 
 
 def arithmetic_value(side: str) -> Fraction | None:
@@ -59,3 +61,8 @@ def restrains_unknown(side: str) -> bool:
     """
     side = UNIT.sub("", side)
     return bool(WORKED_ON.search(side)) and len(set(re.findall(NAME, side))) == 1
+
+
+def is_name(side: str) -> bool:
+    """Whether a side ends with a name that stands alone, as ``so x``."""
+    return bool(LAST_NAME.search(side)) and not re.search(rf"(?:{FUNCTION})\s*{NAME}\s*$", side)

@@ -11,11 +11,12 @@ BEFORE = re.compile(
     | \\[a-zA-Z]+\s*\{?$ | (?:∞|\\infty)\s*,\s*$
     # a function, a multiple or a bound
     | \b(?: log|ln|sin|cos|tan|sqrt|exp|(?:root|factorial|square|cube|half|third|quarter)\s+of
-        | twice|thrice|double|triple|halve|half | under|above|below|than|beyond|between|up\s+to
-        | at\s+(?:most|least)|exceeds?|(?:any|every)thing\s+but|all\s+but|except(?:\s+for)?
+        | twice|thrice|double|triple|halve|half|root|over| under|above|below|than|beyond|between
+        | up\s+to|at\s+(?:most|least)|exceeds?
+        | (?:any|every)thing\s+but|all\s+but|except(?:\s+for)?
     )\s*\(?$
     # a denial, up to three words before
-    | (?:\b(?:not|never|cannot|neither|nor)|n't)\s+(?:(?!but\b)[a-z]+\s+){0,3}\(?$
+    | (?:\b(?:no|not|never|cannot|neither|nor)|n't)\s+(?:(?!but\b)[a-z]+\s+){0,3}\(?$
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -24,21 +25,24 @@ BEHIND = re.compile(
         | /\s*(?:[\d({.\\√π$-]|[a-z](?![a-z])) | :\s*\d | x\s*\d )
     | [!({] | [.,]\d | \.\. | \s*['"′″]\s*\d
     | [ ]?(?:[xyzni]|[abcpqruvw](?=\W|$)(?<![ ].))(?![a-zA-Z])
-    | \s*e\s?[-+]?\d
-    | \s*(?:r(?:em(?:ainder)?)?\.?\s*\d | or\s+(?:more|less|fewer|higher|lower|above|below)\b
-        | (?:unless|is\snot|isn't)\b)
+    | \s*e\s?[-+]?\d | \s*°\s*\d | \s+\d
+    | \s*(?:r(?:em(?:ainder)?)?\.?\s*\d 
+        | (?:or|and)\s+(?:more|less|fewer|higher|lower|above|below|up|over)\b
+        | (?:more|less|fewer)\s+than\s+\W?\d | (?:out\s+)?of\s+\d
+        | (?:no|not|unless|is\snot|isn't)\b)
     | \s*if\s+\W*[a-z]\s*[<>=≤≥≠]
     # a word that works as a sign
-    | [\s-]*(?:squared|cubed|factorial|halves|thirds|pi|divided|multiplied|times|plus|minus|raised
+    | [\s-]*(?:squared|cubed|doubled|tripled|halved|factorial|hex|binary|(?:st|nd|rd|th)\s+root
+        |halves|thirds|pi|divided|multiplied|times|plus|minus|raised
         |over\s+\d|to\s+the\s+power|and\s+a\s+(?:half|third|quarter)|(?:in\s+)?base)\b
     # another unit
     | \s*(?!(?:or|and|to|for|in|after|with|at|on|within|per)\b)[a-zA-Z]+(?:\s+and|,)?\s+\d
-    | [a-zA-Z]\d\d
+    | (?![ckm]?m[23]\b|in[23]\b|ft[23]\b)[a-zA-Z]+\d
     | \s+in\s+\d+\W*$""",
     re.IGNORECASE | re.VERBOSE,
 )
 DENIAL = re.compile(
-    r"\b(?:wrong(?:ly)?|incorrect(?:ly)?|false|mistaken|untrue|invalid|impossible|ruled\s+out)\b"
+    r"\b(?:wrong(?:ly)?|incorrect(?:ly)?|false|mistaken|untrue|invalid|impossible|ruled\s+out)\b(?!\s+[a-z]{3,}s\b)"
     r"|\bnot\s+(?:right|correct|true|valid|possible)\b",
     re.IGNORECASE,
 )

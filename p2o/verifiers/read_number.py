@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 
-from p2o.verifiers.equation_sides import arithmetic_value, restrains_unknown
+from p2o.verifiers.equation_sides import arithmetic_value, is_name, restrains_unknown
 from p2o.verifiers.number_context import is_denied, is_part_of_more
 from p2o.verifiers.number_forms import CURRENCY, NUMBER, value_of
 from p2o.verifiers.plain_text import to_plain
@@ -28,7 +28,9 @@ RELATIONS = (
     (re.compile(r">\s?="), "≥"),
     (re.compile(r"<\s?="), "≤"),
     (re.compile(r"\+\s?/?\s?-(?=\s?[\d.])"), "±"),
-    (re.compile(r"==+"), "="),
+    (re.compile(r"==+(?!>)"), "="),
+    (re.compile(r"[=-]+>|\\(?:Rightarrow|implies|to)(?![a-zA-Z])"), "⇒"),
+    (re.compile(r",?\s(?:so|thus|hence|then|therefore)\s(?=[^=]*=)"), "⇒"),
 )
 """Spellings of a relation in several signs, and the sign."""
 FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
@@ -49,12 +51,17 @@ ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\((?!\s*or\b)([^()]*)\)")
 REASON = re.compile(
     r",?\s(?:because|since)\s.*|,\s(?:which|where)\s(?!(?:is|are|equals|gives|makes)\s\W?\d)[^=]*$"
 )
-SENTENCE = re.compile(r"(?<=[.!?;])\s+|;|\n")
+SENTENCE = re.compile(r"(?<=[.!?;])\s+(?!=)|;|\n")
 EQUAL_SIGN = re.compile(r"([=≈])")
-BARE = re.compile(rf"[\W_]*{NUMBER.pattern}[\W_]*", re.VERBOSE)
+BARE = re.compile(
+    rf"(?:[^\w.$-]|\b(?:no|oh|or|wait|sorry|actually|rather|it\s+is)\b)*{NUMBER.pattern}[\W_]*",
+    re.VERBOSE | re.IGNORECASE,
+)
 """A sentence that is nothing but a number, and so takes back another one."""
 
-LISTED = re.compile(r"[\s)}]*\(?(?:,|;|&|\bor\b|\band\b|\bto\b|或)[\s({]*$")
+LISTED = re.compile(
+    r"[\s)}]*\(?(?:(?<=\()|\bthen\b|,(?:\s*then\b)?|;|&|\bor\b|\band\b|\bto\b|或)[\s({]*$"
+)
 START = re.compile(
     r"\W*(?:(?:about|approximately|approx|roughly|around|nearly|exactly|only|rs|usd)\b\W*)*",
     re.IGNORECASE,
@@ -86,7 +93,14 @@ def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | Non
         ['2469/2', '3/4', 'None']
     """
     text = _written_plainly(_cut(text, LONGEST))
-    text = _if_any(ASIDE.sub(lambda aside: aside[0] if is_denied(aside[1]) else "", text), text)
+    text = _if_any(
+        ASIDE.sub(
+            lambda aside: aside[0] if is_denied(aside[1]) or BARE.fullmatch(aside[1]) else "", text
+        ),
+        text,
+    )
+    *_, concluded = text.split("⇒")
+    text = concluded if "=" in concluded else text
     sentences = [one for one in SENTENCE.split(text) if NUMBER.search(one)]
     if not sentences:
         return None
@@ -102,7 +116,7 @@ def _of_sentence(sentence: str, percent_as_hundredth: bool) -> Fraction | None:
     *parts, last = EQUAL_SIGN.split(_if_any(REASON.sub("", sentence), sentence))
     sides = [*parts[::2], last]
     bare = [NUMBER.sub("0", side) for side in sides]
-    if len(sides) > 1 and any(map(restrains_unknown, bare)) and not any(map(_is_name, bare)):
+    if len(sides) > 1 and any(map(restrains_unknown, bare)) and not any(map(is_name, bare)):
         return None
     values = [_stated(side, percent_as_hundredth) for side in sides]
     exact = "≈" not in parts[1::2]
@@ -122,11 +136,6 @@ def _of_sentence(sentence: str, percent_as_hundredth: bool) -> Fraction | None:
 def _cut(text: str, length: int) -> str:
     """The start of a text, without a word that the cut would go through."""
     return text if len(text) <= length else re.sub(r"\S+\Z", "", text[: length + 1])
-
-
-def _is_name(side: str) -> bool:
-    """Whether a side of an equation is a name alone, at the end of a sentence or not."""
-    return bool(re.search(r"(?:^|[^\W\d_]{2}[,:]?|[,:])\s*\b[a-zA-Z]\s*$", side))
 
 
 def _if_any(shorter: str, text: str) -> str:
