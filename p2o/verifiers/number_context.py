@@ -33,7 +33,7 @@ BEHIND = re.compile(
     | \s*if\s+\W*[a-z]\s*[<>=≤≥≠]
     # a word that works as a sign
     | [\s-]*(?:squared|cubed|doubled|tripled|halved|factorial|hex|binary|(?:st|nd|rd|th)\s+root
-        |halves|thirds|pi|divided|multiplied|times|plus|minus|raised
+        |halves|thirds|pi|divided|multiplied|times\s+\W?\d|plus|minus|raised
         |over\s+\d|to\s+the\s+power|and\s+a\s+(?:half|third|quarter)|(?:in\s+)?base)\b
     # another unit
     | \s*(?!(?:or|and|to|for|in|after|with|at|on|within|per)\b)[a-zA-Z]+(?:\s+and|,)?\s+\d

@@ -29,7 +29,7 @@ RELATIONS = (
     (re.compile(r"<\s?="), "≤"),
     (re.compile(r"\+\s?/?\s?-(?=\s?[\d.])"), "±"),
     (re.compile(r"==+(?!>)"), "="),
-    (re.compile(r"[=-]+>|\\(?:Rightarrow|implies|to)(?![a-zA-Z])"), "⇒"),
+    (re.compile(r"[=-]+>|\\(?:Rightarrow|implies)(?![a-zA-Z])"), "⇒"),
     (re.compile(r",?\s(?:so|thus|hence|then|therefore)\s(?=[^=]*=)"), "⇒"),
 )
 """Spellings of a relation in several signs, and the sign."""

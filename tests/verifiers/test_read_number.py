@@ -36,6 +36,8 @@ WRITTEN = {
         ("18 more kittens", 18),
         ("18 wrong answers", 18),
         ("18 more than Tom", 18),
+        ("18 times", 18),
+        ("18 times as many", 18),
         ("18\u79cd", 18),
         ("\u662f18\u4e2a", 18),
         ("7-letter", 7),
@@ -131,6 +133,7 @@ WRITTEN = {
         ("m + n = 34", 34),
         ("x^2 + y^2 = 34", 34),
         ("f(x) = 34", 34),
+        ("\\lim_{x \\to 0} f(x) = 34", 34),
         ("y = 2x = 34", 34),
         ("x + 2 = 36, so x = 34", 34),
         ("x + 2 = 36 => x = 34", 34),
@@ -172,7 +175,7 @@ NO_NUMBER = {
     ],
     "a multiple or a power": [
         *("3 squared", "3 divided by 2", "twice 3", "half of 3", "3 e5", "3 pi", "3 and a half"),
-        *("3 halves", "3 in base 8", "3_8", "root 3", "3 % 5", "3 plus 1", "3 4"),
+        *("3 halves", "3 in base 8", "3_8", "root 3", "3 % 5", "3 plus 1", "3 times 2", "3 4"),
     ],
     "an equation for something else": [
         *("2x = 3", "x^2 = 3", "x+1=3", "-x = 3", "1/x = 3", "|x| = 3", "\\sqrt{x} = 3"),
