@@ -6,47 +6,14 @@ from itertools import pairwise
 
 from p2o.verifiers.equation_sides import arithmetic_value, is_name, restrains_unknown
 from p2o.verifiers.number_context import is_denied, is_part_of_more
-from p2o.verifiers.number_forms import CURRENCY, NUMBER, value_of
-from p2o.verifiers.plain_text import to_plain
+from p2o.verifiers.number_forms import NUMBER, value_of
+from p2o.verifiers.number_spelling import written_plainly
 
-LONGEST = 400
-"""Characters of an answer that are looked at; a longer number is none that a problem asks for."""
 NEAR = 60
 """Characters before a number in which words about it are looked for."""
 ROUNDED = Fraction(1, 100)
 """Share by which the sides of an approximation may differ."""
 
-MONEY = re.compile(rf"((?<=[{CURRENCY}])\s*[\d.,]+\s?|(?<![\w.,])[\d.,]*\d)([MB])(?![a-zA-Z])")
-POWER = re.compile(r"(?<=[\d)])\s?\*\*\s?(?=[\d(-])")
-MINUS = re.compile(
-    rf"\b(?:minus|negative)\s+(?=[{CURRENCY}\\(]*[\d.])|-\s?(?:USD|EUR|GBP|Rs\.?)\s?(?=\d)",
-    re.IGNORECASE,
-)
-LONG_DASH = re.compile(rf"(^|[=≈:(])\s*\u2014\s?(?=[{CURRENCY}]?\s?[\d.])")
-RELATIONS = (
-    (re.compile(r"\\not\s*=|\\not\s*\\(?:approx|simeq)|=\s?/\s?=|!=|/=|<>"), "≠"),
-    (re.compile(r">\s?="), "≥"),
-    (re.compile(r"<\s?="), "≤"),
-    (re.compile(r"\+\s?/?\s?-(?=\s?[\d.])"), "±"),
-    (re.compile(r"==+(?!>)"), "="),
-    (re.compile(r"[=-]+>|\\(?:Rightarrow|implies)(?![a-zA-Z])"), "⇒"),
-    (re.compile(r",?\s(?:so|thus|hence|then|therefore)\s(?=[^=]*=)"), "⇒"),
-)
-"""Spellings of a relation in several signs, and the sign."""
-FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
-WRAPPERS = re.compile(
-    r"\\(?:boxed|text\w*|math\w+|left|right|big\w*|displaystyle|quad)(?![a-zA-Z])|\\[,;:! ()\[\]]"
-    r"|\*\*+|(?<![\w)\s])\*|\*(?![\w(\s])|__+|[`~#]|\$(?!\s*-?[\d.])"
-)
-NAMES = re.compile(
-    r"\\(approx|simeq|times|cdot|pm|div|%|\$|circ|degree|lt|gt|leq?|geq?|neq?)(?![a-z])"
-)
-MEANT = {
-    **{"approx": "≈", "simeq": "≈", "times": "×", "cdot": "×", "pm": "±", "div": "÷", "%": "%"},
-    **{"$": "$", "circ": "°", "degree": "°", "lt": "<", "gt": ">"},
-    **{"leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠"},
-}
-DEGREES = re.compile(r"\^\s*\{?\s*°\s*\}?")
 ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\((?!\s*or\b)([^()]*)\)")
 REASON = re.compile(
     r",?\s(?:because|since)\s.*|,\s(?:which|where)\s(?!(?:is|are|equals|gives|makes)\s\W?\d)[^=]*$"
@@ -92,7 +59,7 @@ def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | Non
         >>> [str(read_number(text)) for text in ("about $1,234.50 each", "3/4", "none")]
         ['2469/2', '3/4', 'None']
     """
-    text = _written_plainly(_cut(text, LONGEST))
+    text = written_plainly(text)
     text = _if_any(
         ASIDE.sub(
             lambda aside: aside[0] if is_denied(aside[1]) or BARE.fullmatch(aside[1]) else "", text
@@ -133,11 +100,6 @@ def _of_sentence(sentence: str, percent_as_hundredth: bool) -> Fraction | None:
     return values[-1] if values[-1] is not None else known[-1] if known else None
 
 
-def _cut(text: str, length: int) -> str:
-    """The start of a text, without a word that the cut would go through."""
-    return text if len(text) <= length else re.sub(r"\S+\Z", "", text[: length + 1])
-
-
 def _if_any(shorter: str, text: str) -> str:
     """The shorter text if there is a number in it."""
     return shorter if NUMBER.search(shorter) else text
@@ -147,16 +109,6 @@ def _is_alone(side: str) -> bool:
     """Whether a side of an equation is nothing but a number, and so equal to the others."""
     first, *others = NUMBER.finditer(side) if NUMBER.search(side) else [None]
     return first is not None and not others and bool(START.fullmatch(side[: first.start()]))
-
-
-def _written_plainly(text: str) -> str:
-    text = MONEY.sub(lambda money: f"{money[1]} {'mn' if money[2] == 'M' else 'bn'}", text)
-    text = _cut(to_plain(LONG_DASH.sub(r"\1-", text)), 2 * LONGEST)
-    text = POWER.sub("^", FRACTION.sub(r" \1\2/\3\4 ", text).replace("{,}", ","))
-    for spelling, sign in RELATIONS:
-        text = spelling.sub(sign, text)
-    text = MINUS.sub("-", NAMES.sub(lambda name: MEANT[name[1]], text))
-    return re.sub(r"[ \t]+", " ", WRAPPERS.sub(" ", DEGREES.sub("°", text)))
 
 
 def _stated(text: str, percent_as_hundredth: bool) -> Fraction | None:
