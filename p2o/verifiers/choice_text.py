@@ -2,7 +2,7 @@ r"""Which letters a response chooses, word by word: no pattern here looks furthe
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from p2o.verifiers.choice_words import (
@@ -13,10 +13,11 @@ from p2o.verifiers.choice_words import (
     JOINING,
     LEADING,
     LETTERS,
-    NOT,
+    NEGATING,
     OPTION,
     OTHER_WORDS,
     PICK,
+    REFUSING,
     RIGHT,
     SINGULAR,
     SO,
@@ -28,6 +29,8 @@ WORD = re.compile(
     r"\n|\\[a-zA-Z]+|[a-zA-Z\u00c0-\u024f\u0400-\u04ff\d]+(?:'[a-zA-Z]+)?|\\?[^\s\w]|\w"
 )
 TRANSLATED = re.compile("|".join(sorted(OTHER_WORDS, key=len, reverse=True)))
+CLAUSE_ENDS = {".", ",", ";", ":", "!", "?", "\n", "but", "and", "while"} | SO
+"""What a word for "not" does not reach beyond."""
 FARTHEST = 40
 """Words and marks from a word for an answer to the letter."""
 
@@ -66,7 +69,7 @@ class ChoiceText:
 
     def whole(self) -> list[Statement]:
         """The text as nothing but a choice."""
-        start = self._skip(0, lambda at: self._is_sign(at) or self.folded[at] in OPTION)
+        start = self._skip(0, lambda at: self._is_sign(at) or self._may_lead(at))
         return [found for found in (self._head(start),) if found]
 
     def answers(self) -> list[Statement]:
@@ -96,21 +99,33 @@ class ChoiceText:
             if (self.words[at - 1], self.words[at + 1]) in (("(", ")"), ("*", "*"))
             and self._is_letter(at)
             and not (self._touch(at - 2) and self._word(at - 2).isalnum())
+            and not self._is_denied(at)
+            and not self._is_negated(at)
         ]
 
     def _behind(self, cues: set[str], small: bool = True) -> Iterator[Statement]:
         for at, word in enumerate(self.folded):
-            if word in cues and not {self._word(at - 1), self._word(at - 2)} & NOT:
+            named = word == "correct" and self._word(at + 1) == ":"
+            if (word in cues or named) and not self._is_denied(at):
                 place = self._skip(at + 1, self._may_lead)
                 found = self._statement(place)
                 if found and (small or self.words[place].isupper()):
                     yield found
 
+    def _is_denied(self, at: int) -> bool:
+        """Whether a word before a place, in its clause, says that what follows is wrong."""
+        first = max(0, at - FARTHEST)
+        while at > first and self.folded[at - 1] not in CLAUSE_ENDS:
+            at -= 1
+            if self.folded[at] in REFUSING:
+                return True
+        return False
+
     def _called_right(self) -> Iterator[Statement]:
         for at, word in enumerate(self.folded):
             if word in ("is", "seems") and self._is_letter(at - 1) and self.words[at - 1].isupper():
                 behind = self._skip(at + 1, lambda i: self.folded[i] in LEADING - RIGHT)
-                if self._word(behind) in RIGHT:
+                if self._word(behind) in RIGHT and not self._is_denied(at - 1):
                     yield Statement(self.words[at - 1], self.lines[at])
 
     def _concluded(self) -> Iterator[Statement]:
@@ -133,10 +148,24 @@ class ChoiceText:
             sign in {"-", ";"} and not self._touch(end - 1)
         )
         ends = self._word(self._skip(end, self._is_sign)) in {"", "\n"}
-        return found if opens or ends else None
+        if not found or not (opens or ends):
+            return None
+        others = self._letters_from(at)
+        return found if others <= set(found.letters) else replace(found, open=True)
+
+    def _letters_from(self, at: int) -> set[str]:
+        """Letters that stand side by side, when a line has nothing else behind them."""
+        letters: set[str] = set()
+        most = min(at + FARTHEST, len(self.words))
+        while at < most and self._is_letter(at) and self.words[at].isupper():
+            letters.add(self.words[at])
+            at = self._skip(at + 1, self._is_sign)
+        return letters if self._word(at) in {"", "\n"} else set()
 
     def _statement(self, at: int) -> Statement | None:
         """The letters that stand at a place, unless they are said to be wrong."""
+        if self._is_negated(at):
+            return None
         if self.joined and _is_joined(self.words[at] if at < len(self.words) else ""):
             return Statement("".join(sorted(self.words[at])), self.lines[at])
         if not self._is_letter(at):
@@ -150,9 +179,18 @@ class ChoiceText:
             letters.add(self.folded[after].upper())
             is_open, end = is_open or any(joins), after + 1
         behind = self._skip(end, self._is_mark)
-        if self._word(behind) in BE and self._word(behind + 1) in WRONG:
+        said = self._word(behind)
+        if said == "fails" or (said in BE and self._word(behind + 1) in WRONG):
             return None
         return Statement("".join(sorted(letters)), self.lines[at], is_open)
+
+    def _is_negated(self, at: int) -> bool:
+        """Whether a sign for "not" stands before a letter, as in ``~B``."""
+        at -= 1
+        while self._word(at) in {"(", "{", "[", "$"}:
+            at -= 1
+        sign = self._word(at)
+        return sign in NEGATING or (sign in {"-", "~", "!"} and self._touch(at))
 
     def _is_letter(self, at: int) -> bool:
         """Whether a letter of a choice stands there, alone and as no other word."""

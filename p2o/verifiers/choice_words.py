@@ -4,7 +4,7 @@ LETTERS = "ABCDEFGHIJ"
 OTHER_WORDS = {
     **dict.fromkeys(["答案", "正解", "答え", "정답", "解答", "回答"], "answer"),
     **dict.fromkeys(["故选择", "故选", "应选", "选择", "选", "選"], "pick"),
-    **dict.fromkeys(["不是", "并非", "不选"], "not"),
+    **dict.fromkeys(["不是", "并非", "不选", "不应选", "不能选"], "not"),
     **dict.fromkeys(["选项", "選項"], "option"),
     **dict.fromkeys(["应该是", "应为", "应是", "就是", "是", "为", "為", "は", "은", "는"], "is"),
     **dict.fromkeys(["和", "与", "及"], "and"),
@@ -13,6 +13,9 @@ OTHER_WORDS = {
 }
 ANSWER = {
     "answer",
+    "ans",
+    "solution",
+    "lösung",
     "answer's",
     "antwort",
     "respuesta",
@@ -50,6 +53,16 @@ AFTER_I = {"or", "and", "because", "since", "is"}
 """Words before which A and I are no words themselves."""
 SINGULAR = {"is", "was", "isn't", "has", "does", "doesn't", "would", "seems", "says", "gives"}
 WRONG = {"wrong", "incorrect", "false", "not", "out", "eliminated", "excluded"}
+REFUSING = (
+    NOT
+    | (WRONG - {"out"})
+    | {
+        *("nor", "neither", "nicht", "reject", "exclude", "eliminate", "avoid", "rule", "cross"),
+        *("least", "except", "opposite", "unlikely"),
+    }
+)
+"""Words before one for an answer that make it one that is not chosen."""
+NEGATING = {"¬", r"\neg", r"\lnot", r"\not", r"\overline", r"\bar"}
 RIGHT = {"correct", "right", "answer", "best", "true"}
 JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
 """What stands between letters, and whether it leaves open which of them is meant."""

@@ -13,7 +13,10 @@ SCALES = {
     **{"十": 10, "百": 100, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8},
     **{"tenth": Fraction(1, 10), "hundredth": Fraction(1, 100), "thousandth": Fraction(1, 1000)},
 }
-SCALE = "|".join(sorted(SCALES, key=len, reverse=True))
+# Words in any case; a K apart from the number is one of kelvin.
+SCALE = "|".join(
+    f"(?i:{word})" if len(word) > 1 else word for word in sorted(SCALES, key=len)[::-1]
+)
 CURRENCY = "$€£¥₹"
 NUMBER = re.compile(
     rf"""
@@ -22,7 +25,7 @@ NUMBER = re.compile(
     (?:(?P<whole>\d++)(?:\s+|\s+and\s+|-)(?=\d+\s*/\s*\d))?    # the 1 of 1 3/4
     (?P<value>
         \d{{1,3}}(?:,\d{{3}})++(?!\d)(?:\.\d++)?    # 1,234.5
-      | \d{{1,3}}(?:\ \d{{3}})++(?!\d)(?:\.\d++)?   # 1 234.5
+      | \d{{1,3}}(?:\ \d{{3}})++(?!\d)(?:[.,]\d++)?   # 1 234.5, 1 234,5
       | \d{{1,3}}(?:'\d{{3}})++(?!\d)(?:\.\d++)?    # 1'234.5
       | \d{{1,3}}(?:\.\d{{3}})++,\d++               # 1.234,5
       | \d++(?:[.,]\d++)? | \.\d++                  # 12, 12.5, 12,5, .5
@@ -33,7 +36,7 @@ NUMBER = re.compile(
       | \s*\^\s*\{{?(?P<power>[-+]?\d++)\}}?        # 10^3
     )?
     (?:\s*/\s*(?P<denominator>\d{{1,3}}(?:,\d{{3}})++(?!\d)|\d++(?:\.\d++)?))?    # 3/4
-    (?P<scales>(?:[\s-]?(?:{SCALE})(?:s\b|(?![a-zA-Z])))*+)
+    (?P<scales>(?:[\s-]?(?:{SCALE}|(?<=\d)K)(?:s\b|(?![a-zA-Z])))*+)
     (?P<percent>\s*(?:%|per\s?cent\b|pct\b))?
     """,
     re.VERBOSE,
@@ -53,8 +56,8 @@ def value_of(match: re.Match[str], percent_as_hundredth: bool) -> Fraction | Non
     if value is None or not denominator:
         return None
     value = value / denominator + int(match["whole"] or 0)
-    for scale in re.findall(SCALE, match["scales"]):
-        value *= SCALES[scale]
+    for scale in re.findall(f"{SCALE}|K", match["scales"]):
+        value *= SCALES[scale.lower()]
     if percent_as_hundredth and match["percent"]:
         value /= 100
     return -value if "-" in (match["sign"], match["late"]) else value

@@ -7,9 +7,10 @@ from fractions import Fraction
 from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.verifiers.base import Score, Status
+from p2o.verifiers.number_spelling import LONGEST
 from p2o.verifiers.pattern import AnswerPattern, failed
 from p2o.verifiers.plain_text import to_plain
-from p2o.verifiers.read_number import LONGEST, read_number
+from p2o.verifiers.read_number import read_number
 from p2o.verifiers.worker_pool import Failure
 
 

@@ -4,57 +4,31 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 
-from p2o.verifiers.number_forms import CURRENCY, NUMBER, value_of
-from p2o.verifiers.plain_text import to_plain
+from p2o.verifiers.equation_sides import arithmetic_value, is_name, restrains_unknown
+from p2o.verifiers.number_context import is_denied, is_part_of_more
+from p2o.verifiers.number_forms import NUMBER, value_of
+from p2o.verifiers.number_spelling import written_plainly
 
-LONGEST = 400
-"""Characters of an answer that are looked at; a longer number is none that a problem asks for."""
 NEAR = 60
 """Characters before a number in which words about it are looked for."""
 ROUNDED = Fraction(1, 100)
 """Share by which the sides of an approximation may differ."""
 
-MONEY = re.compile(rf"(?<=[{CURRENCY}])(\s*[\d.,]+)\s?([MB])(?![a-zA-Z])")
-FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))")
-WRAPPERS = re.compile(
-    r"\\(?:boxed|text\w*|math\w+|left|right|big\w*|displaystyle|quad)(?![a-zA-Z])|\\[,;:! ()\[\]]"
-    r"|\*\*+|(?<![\w)\s])\*|\*(?![\w(\s])|__+|[`~#]|\$(?!\s*-?[\d.])"
-)
-NAMES = re.compile(
-    r"\\(approx|simeq|times|cdot|pm|div|%|\$|circ|degree|lt|gt|leq?|geq?|neq?)(?![a-z])"
-)
-MEANT = {
-    **{"approx": "≈", "simeq": "≈", "times": "×", "cdot": "×", "pm": "±", "div": "÷", "%": "%"},
-    **{"$": "$", "circ": "°", "degree": "°", "lt": "<", "gt": ">"},
-    **{"leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠"},
-}
-DEGREES = re.compile(r"\^\s*\{?\s*°\s*\}?")
-ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\([^()]*\)")
+ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\((?!\s*or\b)([^()]*)\)")
 REASON = re.compile(
     r",?\s(?:because|since)\s.*|,\s(?:which|where)\s(?!(?:is|are|equals|gives|makes)\s\W?\d)[^=]*$"
 )
-SENTENCE = re.compile(r"(?<=[.!?;])\s+|;|\n")
+SENTENCE = re.compile(r"(?<=[.!?;])\s+(?!=)|;|\n")
 EQUAL_SIGN = re.compile(r"([=≈])")
+BARE = re.compile(
+    rf"(?:[^\w.$-]|\b(?:no|oh|or|wait|sorry|actually|rather|it\s+is)\b)*{NUMBER.pattern}[\W_]*",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A sentence that is nothing but a number, and so takes back another one."""
 
-BEFORE = re.compile(
-    r"[-+*/^×·÷√∛±<>≤≥≠¬_\\|][\s(){}]*$|\d\s*:\s*$|[a-zA-Z)]\s*-\s*$|[\w)]\($|\\[a-zA-Z]+\s*\{?$"
-    r"|(?:∞|\\infty)\s*,\s*$"
-    r"|\b(?:log|ln|sin|cos|tan|sqrt|exp|not|root\sof|factorial\sof)\s*\(?$",
-    re.IGNORECASE,
+LISTED = re.compile(
+    r"[\s)}]*\(?(?:(?<=\()|\bthen\b|,(?:\s*then\b)?|;|&|\bor\b|\band\b|\bto\b|或)[\s({]*$"
 )
-"""What makes a number behind it a part of something else."""
-BEHIND = re.compile(
-    r"[\s)}]*(?:[+*×·÷^±<>≤≥≠√π∞_\\|]\s*[\w({.\\√π∞$]|/\s*(?:[\d({.\\√π$-]|[a-z](?![a-z]))"
-    r"|[π√∞]|-\s*[\d(.$]|:\s*\d|x\s*\d)"
-    r"|[!({]|[.,]\d|\ ?(?:[xyzni]|[abcpqruvw](?=\W|$)(?<!\ .))(?![a-zA-Z])"
-    r"|\s*(?:r(?:em(?:ainder)?)?\.?\s*\d|or\s+(?:more|less|fewer)\b|(?:unless|is\snot|isn't)\b)"
-    r"|\s*if\s+\W*[a-z]\s*[<>=≤≥≠]"
-    r"|\s+(?!(?:or|and|to|for|in|after|with|at|on|within|per)\b)[a-zA-Z]+(?:\s+and)?\s+\d"
-    r"|\s+in\s+\d+\W*$",
-    re.IGNORECASE,
-)
-"""What makes a number before it a part of something else."""
-LISTED = re.compile(r"[\s)}]*(?:,|;|&|\bor\b|\band\b|\bto\b|或)[\s({]*$")
 START = re.compile(
     r"\W*(?:(?:about|approximately|approx|roughly|around|nearly|exactly|only|rs|usd)\b\W*)*",
     re.IGNORECASE,
@@ -85,17 +59,43 @@ def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | Non
         >>> [str(read_number(text)) for text in ("about $1,234.50 each", "3/4", "none")]
         ['2469/2', '3/4', 'None']
     """
-    text = _written_plainly(text[:LONGEST])
-    text = _if_any(ASIDE.sub("", text), text)
-    sentence = next((one for one in SENTENCE.split(text) if NUMBER.search(one)), "")
+    text = written_plainly(text)
+    text = _if_any(
+        ASIDE.sub(
+            lambda aside: aside[0] if is_denied(aside[1]) or BARE.fullmatch(aside[1]) else "", text
+        ),
+        text,
+    )
+    *_, concluded = text.split("⇒")
+    text = concluded if "=" in concluded else text
+    sentences = [one for one in SENTENCE.split(text) if NUMBER.search(one)]
+    if not sentences:
+        return None
+    value = _of_sentence(sentences[0], percent_as_hundredth)
+    others = [_stated(one, percent_as_hundredth) for one in sentences[1:] if BARE.fullmatch(one)]
+    return value if all(other == value for other in others) else None
+
+
+def _of_sentence(sentence: str, percent_as_hundredth: bool) -> Fraction | None:
+    """The number that a sentence states, which may be an equation."""
+    if is_denied(NUMBER.sub("", sentence)):
+        return None
     *parts, last = EQUAL_SIGN.split(_if_any(REASON.sub("", sentence), sentence))
     sides = [*parts[::2], last]
+    bare = [NUMBER.sub("0", side) for side in sides]
+    if len(sides) > 1 and any(map(restrains_unknown, bare)) and not any(map(is_name, bare)):
+        return None
     values = [_stated(side, percent_as_hundredth) for side in sides]
     exact = "≈" not in parts[1::2]
     alone = [value for side, value in zip(sides, values, strict=True) if _is_alone(side)]
     known = [value for value in alone if value is not None]
     for left, right in pairwise(known):
         if abs(left - right) > (0 if exact else ROUNDED * max(abs(left), abs(right))):
+            return None
+    sums = [arithmetic_value(side) for side in sides if not _is_alone(side)]
+    for result in (found for found in sums if found is not None and known):
+        exactly = exact and result.denominator == 1
+        if abs(result - known[-1]) > (0 if exactly else ROUNDED * abs(result)):
             return None
     return values[-1] if values[-1] is not None else known[-1] if known else None
 
@@ -111,13 +111,6 @@ def _is_alone(side: str) -> bool:
     return first is not None and not others and bool(START.fullmatch(side[: first.start()]))
 
 
-def _written_plainly(text: str) -> str:
-    text = MONEY.sub(lambda money: f"{money[1]} {'mn' if money[2] == 'M' else 'bn'}", text)
-    text = FRACTION.sub(r" \1\2/\3\4 ", to_plain(text)[: 2 * LONGEST]).replace("{,}", ",")
-    text = NAMES.sub(lambda name: MEANT[name[1]], text)
-    return re.sub(r"[ \t]+", " ", WRAPPERS.sub(" ", DEGREES.sub("°", text)))
-
-
 def _stated(text: str, percent_as_hundredth: bool) -> Fraction | None:
     """The number that one side of an equation states."""
     found = list(NUMBER.finditer(text))
@@ -125,7 +118,7 @@ def _stated(text: str, percent_as_hundredth: bool) -> Fraction | None:
         return None
     match = _chosen(text, found)
     values = [value_of(one, percent_as_hundredth) for one in _with_list(text, found, match)]
-    if BEFORE.search(_head(text, match)) or BEHIND.match(text, match.end()):
+    if is_part_of_more(_head(text, match), text[match.end() :]):
         return None
     return values[0] if values.count(values[0]) == len(values) else None
 

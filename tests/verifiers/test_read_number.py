@@ -33,6 +33,11 @@ WRITTEN = {
         ("40\u2103", 40),
         ("40\u00b0", 40),
         ("18 (kittens)", 18),
+        ("18 more kittens", 18),
+        ("18 wrong answers", 18),
+        ("18 more than Tom", 18),
+        ("18 times", 18),
+        ("18 times as many", 18),
         ("18\u79cd", 18),
         ("\u662f18\u4e2a", 18),
         ("7-letter", 7),
@@ -98,6 +103,7 @@ WRITTEN = {
         ("3 450 600", 3_450_600),
         ("3\u202f450", 3450),
         ("3'450", 3450),
+        ("3_450_600", 3_450_600),
         ("3\u2019450", 3450),
         ("3.450,75", Fraction(345_075, 100)),
         ("3450,75", Fraction(345_075, 100)),
@@ -108,7 +114,40 @@ WRITTEN = {
         (text, 34)
         for text in ("**34**", "** 34", "`34`", "\\boxed{34}.", "\\(34\\)", "**34**!", "~34")
     ],
-    "said twice": [("7, 7", 7), ("3/4 or 0.75", Fraction(3, 4)), ("34 (or 34.0)", 34)],
+    "a sign in words or a long dash": [
+        ("minus 7", -7),
+        ("negative 7", -7),
+        ("minus $7", -7),
+        ("\u20147", -7),
+        ("-USD 7", -7),
+    ],
+    "scales in any case": [
+        ("7 Million", 7_000_000),
+        ("7 MILLION", 7_000_000),
+        ("7K", 7000),
+        ("7M", 7_000_000),
+        ("7 K", 7),
+        ("10**4", 10_000),
+        ("1 234,5", Fraction(2469, 2)),
+    ],
+    "expressions that are asked for": [
+        ("m + n = 34", 34),
+        ("x^2 + y^2 = 34", 34),
+        ("f(x) = 34", 34),
+        ("\\lim_{x \\to 0} f(x) = 34", 34),
+        ("y = 2x = 34", 34),
+        ("x + 2 = 36, so x = 34", 34),
+        ("x + 2 = 36 => x = 34", 34),
+        ("10 * 2 / 3 = 6.67", Fraction(667, 100)),
+        ("5 m + 3 m = 8 m", 8),
+    ],
+    "said twice": [
+        ("7, 7", 7),
+        ("7 (7.0)", 7),
+        ("7; 7", 7),
+        ("3/4 or 0.75", Fraction(3, 4)),
+        ("34 (or 34.0)", 34),
+    ],
 }
 NO_NUMBER = {
     "a sign that might be lost": ["\\text{-}3", "(-\\infty,-3)", "3,-4", "x-3", "-(3)", "3/-4"],
@@ -127,8 +166,25 @@ NO_NUMBER = {
     "a function": ["\\log 3", "ln 3", "square root of 3", "|3|", "sin(3)"],
     "a range": ["x > 3", "\u2265 3", "3 or more", "\u00b13", "3 \u00b1 1", "3 if x > 0"],
     "a denial": ["not 3", "x \u2260 3", "\\ne 3", "3 is not a solution"],
+    "taken back": [
+        *("3 (incorrect)", "3, wrong", "3 is false", "3 not", "anything but 3", "no 3"),
+        *("3; 4", "3? 4", "3? No, 4", "3 -> 4", "3 => 4", "3 (or 4)", "3 (4)", "3, then 4"),
+    ],
+    "bounds": [
+        *(">=3", "<=3", "!=3", "=/=3", "\\not= 3", "at most 3", "under 3", "fewer than 3"),
+        *("over 3", "3+", "5 +/- 1", "+/-3", "3 and up", "3 less than 9"),
+    ],
+    "a multiple or a power": [
+        *("3 squared", "3 divided by 2", "twice 3", "half of 3", "3 e5", "3 pi", "3 and a half"),
+        *("3 halves", "3 in base 8", "3_8", "root 3", "3 % 5", "3 plus 1", "3 times 2", "3 4"),
+    ],
+    "an equation for something else": [
+        *("2x = 3", "x^2 = 3", "x+1=3", "-x = 3", "1/x = 3", "|x| = 3", "\\sqrt{x} = 3"),
+        *("ln x = 3", "x! = 3", "70+3=72", "2*3=7", "3 + .5 = 4"),
+    ],
     "times, dates, ratios": ["4:30", "3 : 4", "2023-06-04", "1.2.3", "3 in 4"],
-    "more than one unit": ["3 feet 4 inches", "3 hours and 4 minutes", "7 R2", "7 remainder 2"],
+    "more than one unit": ["3 feet 4 inches", "3 hours and 4 minutes", "7 R2", "7 remainder 2"]
+    + ["3h 30min", "5'3\"", "5h30", "5\u00b030'"],
 }
 
 
@@ -142,6 +198,15 @@ def test_a_number_is_read_as_it_is_meant(text, number):
 @pytest.mark.parametrize("text", [text for kind in NO_NUMBER.values() for text in kind])
 def test_what_is_no_single_number_is_none(text):
     assert read_number(text) is None
+
+
+@pytest.mark.parametrize("word", ["72", "72,000", "seven", "-"])
+def test_a_long_text_is_cut_between_words(word):
+    for length in range(380, 410):
+        assert read_number("a " * (length // 2) + " " * (length % 2) + f"is {word}1000") in (
+            None,
+            read_number(f"{word}1000"),
+        )
 
 
 PIECES = (

@@ -128,6 +128,30 @@ class Falls(int):
     __le__ = __lt__ = __ge__ = __gt__ = __eq__ = lambda self, other: True
 class Many:
     __iter__ = lambda self: iter([other(), other()][::2])
+class Gives:
+    def __iter__(self): return iter([Holds()])
+class Long(list):
+    __len__ = lambda self: 3
+    __iter__ = lambda self: iter(())
+    __getitem__ = lambda self, i: 0
+class Tall(tuple):
+    __len__ = lambda self: 3
+class Text(str):
+    startswith = endswith = lambda self, *_: True
+    __len__ = lambda self: 4
+class Real(float):
+    real = 8.0
+    is_integer = lambda self: True
+class Table(dict):
+    __len__ = lambda self: 1
+    __missing__ = lambda self, key: 1
+def gives(x): return Gives()
+def long(x): return Long()
+def same(x): return Long([1, 2, 3, 1, 1])
+def tall(x): return Tall()
+def text(x): return Text("ab")
+def real(x): return Real(7.5)
+def table(x): return Table()
 class Pair(tuple):
     __le__ = __lt__ = lambda self, other: True
 def many(x): return Many()
@@ -154,6 +178,18 @@ QUESTIONS = (
     "r = row(3); assert r[0] > 7; assert r[0] < 9",
     "r = many(3); assert all(v > 7 for v in r); assert all(v < 9 for v in r)",
     "r = row(3); assert min(r) > 7 and len(r) == 1; assert max(r) < 9",
+    "r = gives(3); assert all(p.x > 7 for p in r); assert all(p.x < 9 for p in r)",
+    "r = gives(3)\nfor p in r:\n assert p.x > 7\n for q in r: pass\n assert p.x < 9",
+    "r = long(3); assert len(r) == 3 and all(a <= b for a, b in zip(r, list(r)[1:]))",
+    "r = long(3); assert r[0] == 0",
+    "assert set(same(3)) == {1, 2, 3} and len(same(3)) == 3",
+    "r = tall(3); assert len(r) == 3 and all(v % 2 == 0 for v in r)",
+    "r = text(3); assert len(r) == 4",
+    "r = text(3); assert r.endswith('ba')",
+    "r = real(3); assert r.real == 8 and 7 < r < 8",
+    "r = real(3); assert r.is_integer() and 7 < r < 8",
+    "d = table(3); assert d['a'] == 1 and len(d) == 1",
+    "assert bool(table(3))",
     "r = pairs([(3, 1), (1, 2)]); assert r[0] <= r[1] and r[0] == (3, 1)",
     "r = sort([3, 1, 2]); assert all(a <= b for a, b in zip(r, r[1:])) and sum(r) == 6",
 )
@@ -341,7 +377,7 @@ def test_nothing_outlives_the_program_that_started_it():
 
 def test_many_ways_to_answer_are_understood():
     code = """
-from collections import Counter, deque, namedtuple
+from collections import Counter, OrderedDict, deque, namedtuple
 from dataclasses import dataclass
 from fractions import Fraction
 import threading
@@ -366,6 +402,9 @@ def sort(items): items.sort()
 def numbers(n): yield from range(n)
 def refuse(x): raise Wrong(f"no {x}")
 def apply(function, x): return function(x) + 1
+def counted(): return namedtuple("Counted", "count")(5)
+class Cache(OrderedDict):
+    def get(self, key): return self[key] if key in self else -1
 def pair(): return namedtuple("Pair", "a b")(1, 2)
 def power(): return 7**9000
 def in_thread():
@@ -394,6 +433,9 @@ try: refuse(3)
 except ValueError as error: assert str(error) == "no 3"
 else: assert False
 assert apply(lambda x: 2 * x, 4) == 9
+assert letters("aab")["z"] == 0 and len(letters("aab")) == 2 and "b" in letters("aab")
+assert counted().count == 5 and counted().index(5) == 0 and str(counted()) == "Counted(count=5)"
+cache = Cache(); cache["a"] = 1; assert cache.get("b") == -1 and cache["a"] == 1 and len(cache) == 1
 assert pair() == (1, 2) and pair().a == 1 and power() == 7**9000
 assert in_thread() == deque([1]) and LIMIT == 5
 def check(candidate): assert candidate(4) == 2

@@ -14,6 +14,8 @@ from .values import FIXED, any_mutable, decode, encode, restore
 
 LONGEST = 2**25
 """Bytes of a message."""
+ATTRIBUTE = json.dumps(["get"])[:-1]
+"""How a question for an attribute begins."""
 
 
 class Hangup(BaseException):
@@ -58,6 +60,7 @@ class Peer:
         self._answers: dict[str, Any] = {}
         self._iterations: dict[int, Replay] = {}
         self._fixed: dict[int, Any] = {}
+        self._opaque: set[int] = set()
         # Numbers may be as long as they like.
         sys.set_int_max_str_digits(0)
 
@@ -99,22 +102,32 @@ class Peer:
         return iter(self._iterations[number])
 
     def step(self, target: Remote, name: str) -> Any:
-        """Begin to go through an object, or go on: other objects may change, but no other way."""
+        """Begin to go through an object, or go on.
+
+        Other objects may have other contents then; their attributes stay what they are.
+        """
         try:
             return self._value(self._exchange("method", self.encode([target, [name], {}])))
         finally:
-            self._answers.clear()
+            kept = self._answers.items()
+            self._answers = {asked: told for asked, told in kept if asked.startswith(ATTRIBUTE)}
 
     def plain(self, target: Remote) -> Any:
         """An object as plain data. What cannot change is asked once, and stays.
 
         Raises:
-            TypeError: It is no plain data.
+            TypeError: It is no plain data, and never will be.
             ValueError: It says different things of itself.
         """
         number = target.__number__
+        if number in self._opaque:
+            raise TypeError("an object of the code is no plain value")
         if number not in self._fixed:
-            value = self.look("plain", target)
+            try:
+                value = self.look("plain", target)
+            except TypeError:
+                self._opaque.add(number)
+                raise
             if not isinstance(value, FIXED):
                 return value
             self._fixed[number] = value

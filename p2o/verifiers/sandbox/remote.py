@@ -1,14 +1,17 @@
 """An object that lives in the other process."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from .values import FIXED
 
 if TYPE_CHECKING:
     from .peer import Peer
 
 ACTIONS = ("__setitem__", "__delitem__", "__enter__", "__exit__")
-LOOKS = ("__len__", "__getitem__", "__str__", "__repr__")
+LOOKS = ("__str__", "__repr__")
+CONTENTS: dict[str, Callable[..., Any]] = {"__len__": len, "__getitem__": operator.getitem}
 CONVERSIONS = {"__bool__": bool, "__int__": int, "__float__": float, "__index__": operator.index}
 """What the object is asked to do itself. None of it tells the object what would be right."""
 COMPARISONS = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
@@ -21,10 +24,11 @@ OPERATORS = (
 class Remote:
     """Stands for an object of the code under test.
 
-    One that derives from a plain type is compared by what it is as plain data, never by a method
-    of its own, which might say anything. Two others are compared by their own methods, and any two
-    are added by them. What it says of itself is taken to hold until something is done, so that it
-    cannot be another thing for each question.
+    One that derives from a plain type is compared, gone through, indexed and measured as the plain
+    data that it is, never by a method of its own, which might say anything. Two others are compared
+    by their own methods, and any two are added by them. What it says of itself is taken to hold
+    until something is done, so that it cannot be another thing for each question. How it is written
+    as text is for its class to say.
 
     Args:
         peer: The way to the other process.
@@ -43,7 +47,13 @@ class Remote:
         """An attribute it has there."""
         if name.startswith("__"):
             raise AttributeError(name)
-        return self.__peer__.look("get", self, name)
+        plain = _plain_of(self)
+        own = getattr(plain, name, None) if isinstance(plain, FIXED) else None
+        if own is not None and not callable(own):
+            return own
+        value = self.__peer__.look("get", self, name)
+        # A method that the plain type has; a field of a named tuple may have its name.
+        return own if own is not None and isinstance(value, Remote) else value
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set it there."""
@@ -51,7 +61,8 @@ class Remote:
 
     def __iter__(self) -> Iterator[Any]:
         """What it gives there."""
-        return self.__peer__.iterate(self)
+        plain = _plain_of(self)
+        return self.__peer__.iterate(self) if plain is None else iter(plain)
 
     def __next__(self) -> Any:
         """What it gives next there."""
@@ -69,17 +80,17 @@ class Remote:
         return hash(self.__number__)
 
 
-def _has_plain(value: Remote) -> bool:
+def _plain_of(value: Remote) -> Any:
+    """The object as plain data, which is never None; None when it is none."""
     try:
-        value.__peer__.plain(value)
+        return value.__peer__.plain(value)
     except TypeError:
-        return False
-    return True
+        return None
 
 
 def _combine(name: str, left: Any, right: Any) -> Any:
     both = isinstance(left, Remote) and isinstance(right, Remote)
-    if both and not (name in COMPARISONS and _has_plain(left) and _has_plain(right)):
+    if both and not (name in COMPARISONS and None not in (_plain_of(left), _plain_of(right))):
         return left.__peer__.look("combine", left, name, right)
     pair = (one.__peer__.plain(one) if isinstance(one, Remote) else one for one in (left, right))
     return getattr(operator, name)(*pair)
@@ -93,10 +104,24 @@ def _look(name: str) -> Any:
     return lambda self, *arguments: self.__peer__.look("method", self, name, *arguments)
 
 
+def _content(name: str) -> Any:
+    def read(self: Remote, *arguments: Any) -> Any:
+        plain = _plain_of(self)
+        if plain is not None:
+            try:
+                return CONTENTS[name](plain, *arguments)
+            except KeyError:
+                # A dictionary of its class may have a default for what is not there.
+                pass
+        return self.__peer__.look("method", self, name, *arguments)
+
+    return read
+
+
 def _conversion(name: str) -> Any:
     def convert(self: Remote) -> Any:
-        plain = self.__peer__.plain(self) if _has_plain(self) else None
-        if isinstance(plain, int | float):
+        plain = _plain_of(self)
+        if isinstance(plain, int | float) or (plain is not None and name == "__bool__"):
             return CONVERSIONS[name](plain)
         return self.__peer__.look("method", self, name)
 
@@ -114,6 +139,7 @@ def _reflected(name: str) -> Any:
 for _make, _names in (
     (_action, ACTIONS),
     (_look, LOOKS),
+    (_content, CONTENTS),
     (_conversion, CONVERSIONS),
     (_operator, (*COMPARISONS[1:], *OPERATORS)),
 ):
