@@ -43,7 +43,8 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
         more: Arguments known only at run time, which the node must not have.
 
     Raises:
-        UserError: A value does not fit, the node has what is not its to choose, or the target cannot be had or refuses its arguments.
+        UserError: A value does not fit, the node has what is not its to choose, or the target
+            cannot be had or refuses its arguments.
     """
     if node is None:
         return None

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from p2o.commandline import CommandLine, read_arguments
 from p2o.config import CONFIG_NAME, conf_directory
 from p2o.errors import UserError
+from p2o.hydra_settings import check_hydra
 from p2o.misnamed import bad_key, chosen_groups, missing_option, options_of
 from p2o.sections import Section, Takes
 from p2o.validation import refuse, section_problems
@@ -62,6 +63,7 @@ def check_overrides(
             if settings is not None:
                 with as_running(config) as own:
                     refuse(section_problems(own, Takes(settings)))
+                    check_hydra(config)
                     if line.sweep and inspect is not None:
                         inspect(own)
     except MissingConfigException as error:
@@ -77,6 +79,9 @@ def check_overrides(
             compose_config(_first_of(chosen_groups(line)), line.name, line.folder)
         )
         raise UserError(bad_key(str(error), line, known)) from error
+    # Hydra looks up variables that a job is to be given.
+    except KeyError as error:
+        raise UserError(f"hydra.job.env_copy: there is no variable {error}; set it") from error
     # Hydra's own, for a group that is given something other than a name.
     except ValueError as error:
         raise UserError(f"{' '.join(line.settings)}: {error}") from error

@@ -316,6 +316,18 @@ def test_good_overrides_pass(arguments):
         (["-m", "seed=range(0)"], "seed=range(0): stands for no value"),
         (["-m", "algorithm=glob(zzz*)"], "algorithm=glob(zzz*): stands for no value"),
         (["-m", "seed=range(0,2)", "optimizer.lr=interval(0,1)"], "optimizer.lr=interval(0,1): an"),
+        (["hydra.run.dir=${foo}"], "hydra.run.dir: Interpolation key 'foo' not found"),
+        (["-m", "hydra.sweep.dir=${foo}"], "hydra.sweep.dir: Interpolation key 'foo' not found"),
+        (
+            ["-m", "hydra.sweep.subdir=${foo}"],
+            "hydra.sweep.subdir: Interpolation key 'foo' not found",
+        ),
+        (["hydra.job.name=${foo}"], "hydra.job.name: Interpolation key 'foo' not found"),
+        (
+            ["hydra.job.env_copy=[no_such_a]"],
+            "hydra.job.env_copy: there is no variable 'no_such_a'",
+        ),
+        (["hydra.job_logging.root.level=foo"], "hydra.job_logging.root.level=foo: no such level"),
         (["--run", "--multirun"], "--run with --multirun: give one of them"),
         (["--experimental-rerun", "foo"], "--experimental-rerun=foo: no such pickled job"),
     ],
