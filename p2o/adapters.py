@@ -1,13 +1,15 @@
 """Train a small adapter in place of the whole network, and save the policy either way."""
 
 import copy
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -21,11 +23,22 @@ STALE = ("model*.safetensors*", "pytorch_model*", "adapter_*")
 """What ``from_pretrained`` might take from an overwritten folder in place of the new weights."""
 
 
+def _is_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_is_pattern), "that is a regular expression"]
+
+
 def add_lora(
     model: PreTrainedModel,
     r: Count = 16,
     alpha: Count = 32,
-    target_modules: str | Sequence[str] = "all-linear",
+    target_modules: Pattern | Sequence[str] = "all-linear",
 ) -> Any:
     """Put low-rank matrices beside the weights and leave only these to be trained.
 

@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from p2o.checkpoint_files import refuse_shards
 from p2o.errors import EngineError, PeerError, UserError
@@ -53,11 +53,25 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return super().load_checkpoint(path, map_location, weights_only)
 
 
+def _fills(name: str) -> str:
+    """A file's name whose fields can be filled in."""
+    if name in (".", ".."):
+        raise ValueError("a folder")
+    for field, form in FIELD.findall(name):
+        format(0 if field in ("epoch", "step") else 0.0, form)
+    return name
+
+
+FIELD = re.compile(r"\{([\w/.-]+)(?::([^{}]*))?\}")
 FileName = Annotated[
     str,
-    # In braces Lightning puts metrics, whose names may have slashes.
-    StringConstraints(min_length=1, pattern=r"^([^/\\{}]|\{[^{}]*\})+$"),
-    "without a folder",
+    # In braces Lightning puts metrics, whose names have slashes; other names would always be 0.
+    StringConstraints(
+        min_length=1,
+        pattern=r"^([^/\\{}]|\{(epoch|step|\w[\w-]*/[\w/-]+)(:[^{}/\\]*)?\})+$",
+    ),
+    AfterValidator(_fills),
+    "without a folder, and with no fields but metrics, {step} and {epoch} or {epoch:04d}",
 ]
 
 

@@ -1,5 +1,6 @@
 """What a configuration must satisfy, whatever its parts are; found out before anything runs."""
 
+from pathlib import PurePath
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -52,6 +53,7 @@ def check(config: DictConfig) -> None:
         )
     if config.planning.device is not None:
         find_device(config.planning.device)
+    _check_loggers(config)
     _check_resume(config)
     _check_ranks(config)
 
@@ -73,6 +75,18 @@ def check_interval(config: DictConfig, batches: int) -> None:
             f"trainer.val_check_interval={interval}: an epoch has {batches} steps; give no more, "
             "or null for an evaluation at its end"
         )
+
+
+def _check_loggers(config: DictConfig) -> None:
+    """Refuse names of which a folder outside the run's own would come."""
+    for logger, node in config.logger.items():
+        for name in ("name", "version", "sub_dir"):
+            value = None if node is None else node.get(name)
+            path = PurePath(value if isinstance(value, str) else "")
+            if path.is_absolute() or ".." in path.parts:
+                raise UserError(
+                    f"logger.{logger}.{name}={value}: leads out of the run's folder; give a name"
+                )
 
 
 def _check_ranks(config: DictConfig) -> None:

@@ -41,10 +41,11 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     Args:
         node: The configuration.
         key: Where it stands, for messages.
-        more: Arguments known only at run time.
+        more: Arguments known only at run time, which the node must not have.
 
     Raises:
-        UserError: A value does not fit, or the target cannot be had or refuses its arguments.
+        UserError: A value does not fit, the node has what is not its to choose, or the target
+            cannot be had or refuses its arguments.
     """
     if node is None:
         return None
@@ -52,10 +53,29 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     return _make(node, key, more)
 
 
-def build_all(nodes: DictConfig, key: str) -> list[Any]:
-    """Make the objects of a node's children, those left out by ``null`` not."""
-    made = [build(node, f"{key}.{name}") for name, node in nodes.items()]
-    return [part for part in made if part is not None]
+def build_all(nodes: DictConfig, key: str, kind: type = object) -> list[Any]:
+    """Make the objects of a node's children, those left out by ``null`` not.
+
+    Args:
+        nodes: The configuration.
+        key: Where it stands, for messages.
+        kind: What the objects have to be.
+
+    Raises:
+        UserError: See `build`; or an object is of another kind.
+    """
+    made = []
+    for name, node in nodes.items():
+        part = build(node, f"{key}.{name}")
+        if part is None and node is None:
+            continue
+        if not isinstance(part, kind):
+            target = node.get("_target_")
+            raise UserError(
+                f"{key}.{name}: {target} makes no {kind.__name__}; name a class that is one"
+            )
+        made.append(part)
+    return made
 
 
 def call(make: Callable[..., Any], key: str, name: str | None = None, **arguments: Any) -> Any:
@@ -92,7 +112,10 @@ def _make(value: Any, key: str, more: dict[str, Any]) -> Any:
         return value
     if "_target_" not in value:
         return {name: _make(child, f"{key}.{name}", {}) for name, child in value.items()}
-    given = {**_children(value, key, set(more)), **more}
+    for name in map(str, value):
+        if name in more:
+            raise UserError(f"{key}.{name}: is not to be chosen here; leave it out")
+    given = {**_children(value, key), **more}
     make = partial(find_target(value, key), **given)
     return make if value.get("_partial_") else call(make, key, value["_target_"])
 
@@ -113,8 +136,8 @@ def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = Non
             raise UserError(f"{key}.{name}: no value and no default; give it a value")
 
 
-def _children(node: DictConfig, key: str, known: set[str]) -> dict[str, Any]:
-    names = [name for name in map(str, node) if name not in known and name not in OWN]
+def _children(node: DictConfig, key: str) -> dict[str, Any]:
+    names = [name for name in map(str, node) if name not in OWN]
     refuse_missing(node, key, names)
     return {name: _make(_value(node, name, key), f"{key}.{name}", {}) for name in names}
 

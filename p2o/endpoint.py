@@ -16,10 +16,12 @@ from enum import Enum
 from functools import cache
 from json import dumps
 from time import time
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from anyio.from_thread import start_blocking_portal
+from pydantic import AfterValidator
 from pydantic_core import from_json
 
 from p2o.errors import UserError
@@ -34,6 +36,18 @@ EXCERPT = 200
 HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 BUSY = {408, 409, 425, 429}
 """Statuses after which another attempt may do better, besides 5xx."""
+
+
+def _is_address(url: str) -> str:
+    parts = urlsplit(url)
+    # What is no port raises a ValueError.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("no address")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_is_address), "such as http://host:8000"]
+
 # Its own generator: training must not depend on how often a server fails.
 _jitter = random.Random()
 

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import AfterValidator
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -43,9 +44,18 @@ def limit_threads(model: PreTrainedModel) -> None:
         torch.set_num_threads(1)
 
 
+def _is_torch_type(name: str) -> str:
+    if not isinstance(getattr(torch, name, None), torch.dtype):
+        raise ValueError("no type of torch")
+    return name
+
+
+TorchType = Annotated[str, AfterValidator(_is_torch_type), "such as float32 or bfloat16"]
+
+
 def load_policy(
     path: str,
-    dtype: str = "float32",
+    dtype: TorchType = "float32",
     attention: str | None = None,
     gradient_checkpointing: bool = False,
     options: Mapping[str, Any] | None = None,

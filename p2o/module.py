@@ -19,7 +19,7 @@ from p2o.loggers import log_once
 from p2o.models import warn_of_rounding
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
-from p2o.policy import CausalPolicy
+from p2o.policy import Backend, CausalPolicy
 from p2o.schedulers import go_on, schedule_length
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o.step_metrics import Share, StepMetrics
@@ -58,7 +58,7 @@ class P2OModule(LightningModule):
         entropy_coefficient: float = 0.0,
         chunk_tokens: Count = 4096,
         score_batch_size: Count = 64,
-        compile_backend: str | None = None,
+        compile_backend: Backend | None = None,
     ) -> None:
         super().__init__()
         self.policy: Any = CausalPolicy(

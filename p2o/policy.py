@@ -7,9 +7,10 @@ M response tokens of all rows, V vocabulary.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.utils.generic import ModelOutput
@@ -18,6 +19,15 @@ from p2o.errors import UserError
 
 CHECKED = 32
 """Tokens on which a policy is compared with its model."""
+
+
+def _is_backend(name: str) -> str:
+    if name not in torch.compiler.list_backends(exclude_tags=()):
+        raise ValueError("no such backend")
+    return name
+
+
+Backend = Annotated[str, AfterValidator(_is_backend), "with a backend of torch, such as inductor"]
 
 
 class CausalPolicy(nn.Module):
@@ -49,7 +59,7 @@ class CausalPolicy(nn.Module):
         temperature: float,
         chunk_tokens: int = 4096,
         entropy_gradient: bool = False,
-        compile_backend: str | None = None,
+        compile_backend: Backend | None = None,
     ) -> None:
         super().__init__()
         self.model: Any = model.eval()

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from p2o.config import build, build_all, call, refuse_missing
+from p2o.data.table import Table
+from p2o.errors import located
+from p2o.rollout.engine import check_training_sampling
 
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
@@ -27,8 +32,11 @@ def rehearse(config: DictConfig) -> None:
     Raises:
         UserError: One of them refuses what it is given.
     """
-    for key in ALONE:
-        build(OmegaConf.select(config, key), key)
+    made = {key: build(OmegaConf.select(config, key), key) for key in ALONE}
+    check_training_sampling(made["sampling.train"])
+    if isinstance(made["data.source"], Table):
+        with located("data.source"):
+            made["data.source"].check_there()
     # Made of the policy alone, so what it lacks has to be seen from outside.
     refuse_missing(config.rollout, "rollout")
     _rehearse_optimizer(config)
@@ -41,10 +49,17 @@ def rehearse(config: DictConfig) -> None:
             assigner=build(config.assignment, "assignment"),
         )
         callbacks.append(build(config.evolution.callback, "evolution.callback", evolver=evolver))
-    callbacks += build_all(config.callbacks, "callbacks")
+    callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=Path("checkpoints")))
-    loggers = build_all(config.logger, "logger")
-    build(config.trainer, "trainer", callbacks=callbacks, logger=loggers)
+    loggers = build_all(config.logger, "logger", Logger)
+    build(
+        config.trainer,
+        "trainer",
+        callbacks=callbacks,
+        logger=loggers,
+        default_root_dir=Path(),
+        plugins=[],
+    )
 
 
 def _rehearse_optimizer(config: DictConfig) -> None:

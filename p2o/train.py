@@ -11,7 +11,8 @@ import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch.distributed.checkpoint.api import CheckpointException
 
@@ -183,7 +184,7 @@ def _train(config: DictConfig, run_directory: Path) -> float:
             config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
         )
         callbacks.append(build(config.evolution.callback, "evolution.callback", evolver=evolver))
-    callbacks += build_all(config.callbacks, "callbacks")
+    callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=run_directory / "checkpoints"))
 
     # Train, and say what came of it.
@@ -191,7 +192,7 @@ def _train(config: DictConfig, run_directory: Path) -> float:
         config.trainer,
         "trainer",
         callbacks=callbacks,
-        logger=build_all(config.logger, "logger"),
+        logger=build_all(config.logger, "logger", Logger),
         default_root_dir=run_directory,
         plugins=[AtomicCheckpointIO()],
     )
@@ -292,6 +293,15 @@ def _fail(error: Exception, status: int = 2) -> int:
     return status
 
 
+def _inspect(config: DictConfig) -> None:
+    """Look at one job of a sweep before any of them has spent something."""
+    quieten_libraries()
+    hide_in_run(config, HydraConfig.get())
+    check(config)
+    if not config.plan:
+        rehearse(config)
+
+
 @ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-train``."""
@@ -299,8 +309,8 @@ def main() -> None:
         print(f"p2o-train {version('p2o-rl')}")
         return
     try:
-        check_overrides(sys.argv[1:], CONFIG_NAME, TrainSettings)
-    except UserError as error:
+        check_overrides(sys.argv[1:], CONFIG_NAME, TrainSettings, inspect=_inspect)
+    except USER_ERRORS as error:
         sys.exit(_fail(error))
     hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=CONFIG_NAME)(
         _run

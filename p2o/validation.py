@@ -2,6 +2,7 @@
 
 import difflib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -18,6 +19,9 @@ OWN = ("_target_", "_partial_")
 """Keys of a part that are not its target's arguments."""
 LONGEST = 80
 """Characters of a value in a message."""
+REFERENCE = re.compile(r"\$\{(?:([\w.]+)\.)?(\w+)\}")
+"""An interpolation of another key: where that stands, and its name."""
+MOST_HOPS = 10
 FEW = 6
 """Keys that are named in place of one that does not exist."""
 
@@ -29,12 +33,13 @@ class Problem:
     Attributes:
         key: Where.
         text: What, and the way out, in one line.
-        derived: Whether the value is taken from another key, which may be the one to blame.
+        derived: From how many keys, one after the other, the value is taken; one of them may be
+            the one to blame.
     """
 
     key: str
     text: str
-    derived: bool = False
+    derived: int = 0
 
 
 def refuse(problems: Iterator[Problem]) -> None:
@@ -126,15 +131,31 @@ def _value_problems(
     if OmegaConf.is_missing(node, name):
         # What has no value yet is refused where it is needed.
         return
-    derived = OmegaConf.is_interpolation(node, name)
+    derived = _hops(node, name)
     try:
         value = node.get(name)
         found = list(_problems(value, hint, path, section))
     # An interpolation that leads nowhere.
     except InterpolationResolutionError as error:
-        yield Problem(path, f"{path}: {first_line(error)}", derived=True)
+        yield Problem(path, f"{path}: {first_line(error)}", derived)
         return
-    yield from (Problem(each.key, each.text, derived or each.derived) for each in found)
+    yield from (Problem(each.key, each.text, derived + each.derived) for each in found)
+
+
+def _hops(node: Any, name: str) -> int:
+    """How many keys lead to a value; 0 for a value of its own."""
+    root, hops = node._get_root(), 0
+    while OmegaConf.is_interpolation(node, name) and hops < MOST_HOPS:
+        hops += 1
+        raw: Any = OmegaConf.to_container(node, resolve=False)
+        other = REFERENCE.fullmatch(str(raw[name]))
+        if other is None:
+            break
+        parent, name = other[1] or "", other[2]
+        node = OmegaConf.select(root, parent) if parent else root
+        if not isinstance(node, DictConfig) or name not in node:
+            break
+    return hops
 
 
 def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Problem]:

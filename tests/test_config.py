@@ -255,7 +255,7 @@ def test_build_names_a_mandatory_value_that_is_missing():
         ["reflection=teacher"],
         ["-m", "seed=0,1", "distillation=no_crm,success_only"],
         ["--multirun", "optimizer.lr=choice(1e-3,1e-4)", "seed=range(3)"],
-        ["-m", "optimizer.lr=interval(1e-5,1e-3)", "data=glob(d*)"],
+        ["-m", "optimizer.lr=choice(1e-5,1e-3)", "data=glob(d*)"],
         ["--cfg", "job", "seed=3"],
         ["seed=3", "--cfg=job", "--resolve"],
         ["--help"],
@@ -285,7 +285,7 @@ def test_good_overrides_pass(arguments):
             ["distillation=soft"],
             "distillation=soft: no such option; there are context_distillation",
         ),
-        (["experiment=paper"], "experiment=paper: no such option; there are default, grpo"),
+        (["experiment=paper"], "experiment=paper: no such option; there are paper/deepmath"),
         (["train"], "'train' is no setting; write key=value"),
         (["seed", "3"], "'seed' is no setting"),
         (["=3"], "'=3' is no setting"),
@@ -302,6 +302,34 @@ def test_good_overrides_pass(arguments):
         (["--config-dir", "nowhere", "seed=1"], "--config-dir=nowhere: no such folder"),
         (["+trainer.accumulate=2"], "trainer.accumulate: no such key"),
         (["+grup_size=2"], "grup_size: no such key"),
+        (
+            ["data=gsm8k", "data.source.max_rejected_share=0.1"],
+            "data.source.max_rejected_share: not in the configuration so far; write +data.sou",
+        ),
+        (["trainer.max_steps=5"], "trainer.max_steps: not in the configuration so far; write +tr"),
+        (["+trainer.max_epochs=2"], "there is such a key already; write trainer.max_epochs=2"),
+        (["~seed=5"], "~seed=5: the key has another value; write ~seed"),
+        (["--config-name", "foo"], "--config-name=foo: no such configuration; there are eval, tr"),
+        (["experiment=paper"], "experiment=paper: no such option; there are paper/deepmath_10k_s"),
+        (["experiment=paper/foo"], "experiment=paper/foo: no such option; there are paper/deepma"),
+        (["trainer.max_epochs=1", "-m", "seed=0,1"], "stands apart from other settings; put them"),
+        (["-m", "seed=range(0)"], "seed=range(0): stands for no value"),
+        (["-m", "algorithm=glob(zzz*)"], "algorithm=glob(zzz*): stands for no value"),
+        (["-m", "seed=range(0,2)", "optimizer.lr=interval(0,1)"], "optimizer.lr=interval(0,1): an"),
+        (["hydra.run.dir=${foo}"], "hydra.run.dir: Interpolation key 'foo' not found"),
+        (["-m", "hydra.sweep.dir=${foo}"], "hydra.sweep.dir: Interpolation key 'foo' not found"),
+        (
+            ["-m", "hydra.sweep.subdir=${foo}"],
+            "hydra.sweep.subdir: Interpolation key 'foo'",
+        ),
+        (["hydra.job.name=${foo}"], "hydra.job.name: Interpolation key 'foo' not found"),
+        (
+            ["hydra.job.env_copy=[no_such_a]"],
+            "hydra.job.env_copy: there is no variable 'no_s",
+        ),
+        (["hydra.job_logging.root.level=foo"], "hydra.job_logging.root.level=foo: no such level"),
+        (["--run", "--multirun"], "--run with --multirun: give one of them"),
+        (["--experimental-rerun", "foo"], "--experimental-rerun=foo: no such pickled job"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -310,6 +338,23 @@ def test_bad_overrides_are_explained_in_one_line(arguments, said):
         check_overrides(arguments, CONFIG_NAME, TrainSettings)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["lr: [1", "lr: \0", "lr: 1\nlr: 2", "3"])
+def test_a_broken_file_of_ones_own_is_named_in_one_line(tmp_path, content):
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text(content)
+    line = ["--config-dir", str(tmp_path), "optimizer=mine"]
+    for more in ([], ["-m", "seed=0,1"]):
+        with pytest.raises(UserError, match=r"^--config-dir=.*: ") as caught:
+            check_overrides([*line[:2], *more[:1], line[2], *more[1:]], CONFIG_NAME)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "${foo}"])
+def test_what_is_taken_from_a_wrong_value_is_not_blamed(value):
+    with pytest.raises(UserError, match=r"^seed[:=]"):
+        check_overrides([f"seed={value}"], CONFIG_NAME, TrainSettings)
 
 
 def test_an_unknown_option_lists_all_options_of_its_group():

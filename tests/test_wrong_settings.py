@@ -155,6 +155,24 @@ def expected(kind: str, key: str, default: Any) -> bool:
         ("evolution.callback.seed", {"a": 1}, 'evolution.callback.seed={"a":1}: give a whole'),
         ("checkpoint.filename", "../../../x", "checkpoint.filename=../../../x: give a text wit"),
         ("callbacks.recent.filename", "a/b", "callbacks.recent.filename=a/b: give a text without"),
+        ("checkpoint.filename", "..", "checkpoint.filename=..: give a text without a folder"),
+        ("checkpoint.filename", "{foo}", "checkpoint.filename={foo}: give a text without a folder"),
+        ("checkpoint.filename", "x{epoch.__class__}", "checkpoint.filename=x{epoch.__class__}: gi"),
+        ("checkpoint.filename", "{0}", "checkpoint.filename={0}: give a text without a folder"),
+        ("checkpoint.filename", "{step:zz}", "checkpoint.filename={step:zz}: give a text without"),
+        ("checkpoint.dirpath", "a", "checkpoint.dirpath: is not to be chosen here; leave it out"),
+        ("trainer.logger", False, "trainer.logger: is not to be chosen here; leave it out"),
+        ("trainer.default_root_dir", "a", "trainer.default_root_dir: is not to be chosen here"),
+        ("logger.csv.name", "../../esc", "logger.csv.name=../../esc: leads out of the run's"),
+        ("logger.csv.version", "../..", "logger.csv.version=../..: leads out of the run's folder"),
+        ("sampling.train.temperature", 0, "sampling.train.temperature=0: responses to one prompt"),
+        ("sampling.train.temperature", 1e-300, "sampling.train.temperature=1e-300: responses to"),
+        ("sampling.train.top_p", 0.9, "sampling.train.top_p=0.9: training takes the probabil"),
+        ("sampling.train.top_k", 5, "sampling.train.top_k=5: training takes the probabilities of"),
+        ("renderer.date", "yesterday", "renderer.date=yesterday: give a text with a date such as"),
+        ("module.compile_backend", "foo", "module.compile_backend=foo: give a text with a backen"),
+        ("model.dtype", "foo", "model.dtype=foo: give a text such as float32 or bfloat16"),
+        ("callbacks.foo", {"_target_": "os.getcwd"}, "callbacks.foo: os.getcwd makes no Callback"),
         ("optimizer.lr", -1, "optimizer: cannot make torch.optim.AdamW (Invalid learning rate: -1"),
         ("optimizer.lr", float("nan"), "optimizer.lr=NaN: give a number"),
         ("optimizer.betas", [0.9], "optimizer.betas=[0.9]: give a list of a number and a number"),
@@ -179,6 +197,29 @@ def test_the_line_says_what_would_do(key, value, line):
     assert said is not None
     assert said.startswith(line)
     assert len(said) < 250
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ("rollout=vllm_server rollout.urls=[]", "rollout.urls=[]: give a list of addresses such"),
+        ("rollout=vllm_server rollout.urls=[foo]", 'rollout.urls=["foo"]: give a list of addre'),
+        ("reflection=teacher reflection.model=a reflection.base_url=foo", "reflection.base_url=fo"),
+        (
+            "reflection=teacher reflection.model=a reflection.base_url=http://h:99999",
+            "reflection.base_url=http://h:99999: give a text such as http://host:8000",
+        ),
+        ("data=svamp data.source.path=no.jsonl", "data.source.path=no.jsonl: no such file (look"),
+        ("data=svamp data_root=nowhere", "data.source.root=nowhere: no such folder (looked from"),
+        ("model/adapter=lora model.adapter.target_modules='('", "model.adapter.target_modules=(:"),
+    ],
+    ids=lambda value: value.split()[-1],
+)
+def test_what_parts_of_other_options_are_given_is_found_without_a_policy(settings, line):
+    with as_running(compose_config(settings.split(), "train")) as config:
+        said = refusal(config, "seed", 1)
+    assert said is not None
+    assert said.startswith(line)
 
 
 @pytest.mark.parametrize("settings", [["~data"], ["~data.batch"], ["~sampling.train"], ["~mining"]])

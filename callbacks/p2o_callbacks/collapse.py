@@ -4,6 +4,7 @@ Each logs what it saw under ``collapse/`` and raises `TrainingCollapsed`, on all
 ``ModelCheckpoint(save_on_exception=True)`` among the callbacks saves what there is.
 """
 
+import logging
 from typing import Any, NoReturn
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.protocols import logging_step
+
+logger = logging.getLogger(__name__)
 
 
 class FiniteUpdates(Callback):
@@ -168,6 +171,7 @@ class ShareOfStart(Callback):
         self.patience = patience
         self.start: float | None = None
         self._low = 0
+        self._warned = False
 
     @property
     def state_key(self) -> str:
@@ -182,7 +186,10 @@ class ShareOfStart(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the first value, and compare later ones with it."""
         value = trainer.callback_metrics.get(self.metric)
-        if trainer.sanity_checking or value is None:
+        if trainer.sanity_checking:
+            return
+        if value is None:
+            self._warn_of_nothing(trainer)
             return
         if self.start is None:
             self.start = float(value)
@@ -195,6 +202,17 @@ class ShareOfStart(Callback):
                 f"{self.start:.4g} it started from",
                 {self.metric.replace("/", "_"): float(value)},
             )
+
+    def _warn_of_nothing(self, trainer: Trainer) -> None:
+        """Say once that there is nothing to compare."""
+        if not self._warned and trainer.is_global_zero:
+            names = ", ".join(sorted(trainer.callback_metrics))
+            logger.warning(
+                "metric=%s: nothing logs it, so nothing is guarded; there are %s",
+                self.metric,
+                names,
+            )
+        self._warned = True
 
     def state_dict(self) -> dict[str, Any]:
         """A resumed run compares with the start of the whole."""

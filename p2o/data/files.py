@@ -26,7 +26,7 @@ def read_file(path: Path) -> list[Row]:
     Raises:
         UserError: There is no such file, or it cannot be read.
     """
-    return [row for file in _files(path) for row in READERS[file.suffix](file)]
+    return [row for file in files_of(path) for row in READERS[file.suffix](file)]
 
 
 def read_json(path: Path) -> Sequence[Row]:
@@ -154,7 +154,12 @@ READERS = {
 """What reads a file, by its suffix."""
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The files that `read_file` reads.
+
+    Raises:
+        UserError: There are none, or one is of another kind or empty.
+    """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix in READERS)
         if not files:

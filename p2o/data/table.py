@@ -10,7 +10,7 @@ from typing import Any
 
 from p2o.data.cells import NotText, cell_text, fields, fill, look_up, plain
 from p2o.data.duplicates import warn_of_contradictions
-from p2o.data.files import NOT_JSON, Row, parse_json, read_file
+from p2o.data.files import NOT_JSON, READERS, Row, files_of, parse_json, read_file
 from p2o.data.hub import read_hub
 from p2o.data.prompt import Prompt, as_text
 from p2o.data.rejected import Rejected, leave_out
@@ -100,6 +100,18 @@ class Table:
         warn_of_contradictions(self.location, unique)
         return unique
 
+    def check_there(self) -> None:
+        """Refuse files that are not there, without reading any.
+
+        Raises:
+            UserError: Names the path.
+        """
+        if self.root is not None and self.file is not None and not Path(self.root).is_dir():
+            raise UserError(f"root={self.root}: no such folder (looked from {Path.cwd()})")
+        path = self._local()
+        if path is not None:
+            files_of(path)
+
     def read(self) -> tuple[list[Prompt], list[Rejected]]:
         """Prompts of usable rows, and which rows are none.
 
@@ -135,18 +147,23 @@ class Table:
     def _copy(self) -> Path | None:
         return None if self.root is None or self.file is None else Path(self.root) / self.file
 
-    def _rows(self) -> Sequence[Row]:
-        copy = self._copy()
+    def _local(self) -> Path | None:
+        """Where the rows are on this machine; None of a hub data set."""
+        copy, path = self._copy(), Path(self.path)
         if copy is not None and copy.exists():
-            return read_file(copy)
-        path = Path(self.path)
-        if path.suffix in (".json", ".jsonl", ".parquet", ".csv") or path.is_dir():
+            return copy
+        return path if path.suffix in READERS or path.is_dir() else None
+
+    def _rows(self) -> Sequence[Row]:
+        path = self._local()
+        if path is not None:
             return read_file(path)
         try:
             return read_hub(self.path, self.name, self.split)
         except UserError as error:
             if self.file is None:
                 raise
+            copy = self._copy()
             way = (
                 f"data_root=FOLDER with FOLDER/{self.file}" if copy is None else f"put it at {copy}"
             )

@@ -9,7 +9,16 @@ from functools import partial
 from typing import Any
 
 from p2o.distributed import on_rank_zero
-from p2o.endpoint import Connection, Endpoint, Fault, Patience, RequestFailed, read_json, run
+from p2o.endpoint import (
+    Address,
+    Connection,
+    Endpoint,
+    Fault,
+    Patience,
+    RequestFailed,
+    read_json,
+    run,
+)
 from p2o.errors import UserError
 from p2o.hints import Count, NotNegative, Positive
 from p2o.reflection.base import ReflectionRequest
@@ -54,7 +63,7 @@ class TeacherReflection:
 
     def __init__(
         self,
-        base_url: str,
+        base_url: Address,
         model: str,
         api_key_variable: str = "OPENAI_API_KEY",
         temperature: NotNegative = 1.0,

@@ -8,6 +8,9 @@ from p2o.errors import UserError
 from p2o.hints import Count, NotNegative, SomeShare, Whole
 from p2o.policy import CausalPolicy
 
+LEAST_TEMPERATURE = 0.01
+"""Of training; engines take what is below as this, or draw the most probable token."""
+
 
 @dataclass(frozen=True)
 class SamplingParameters:
@@ -102,6 +105,11 @@ def check_training_sampling(sampling: SamplingParameters) -> None:
     Raises:
         UserError: Names the setting and what would do.
     """
+    if sampling.temperature < LEAST_TEMPERATURE:
+        raise UserError(
+            f"sampling.train.temperature={sampling.temperature}: responses to one prompt have to "
+            f"differ, or nothing is learnt from them; give at least {LEAST_TEMPERATURE}"
+        )
     for key, value, off in (("top_p", sampling.top_p, 1), ("top_k", sampling.top_k, 0)):
         if value != off:
             raise UserError(

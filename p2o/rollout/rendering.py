@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator
 from transformers import PreTrainedTokenizerBase
 
 from p2o.data.prompt import Message, as_text
@@ -14,6 +15,14 @@ from p2o.rollout.marks import Marks, unused_sign
 
 OURS = ("conversation", "tokenize", "add_generation_prompt")
 """Arguments of ``apply_chat_template`` that are always the same."""
+
+
+def _is_date(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Date = Annotated[str, AfterValidator(_is_date), "with a date such as 2026-01-01"]
 
 
 class ChatRenderer:
@@ -43,7 +52,7 @@ class ChatRenderer:
         prefix: str = "",
         suffix: str = "",
         options: Mapping[str, Any] | None = None,
-        date: str = "2026-01-01",
+        date: Date = "2026-01-01",
     ) -> None:
         try:
             self._today = datetime.fromisoformat(str(date))

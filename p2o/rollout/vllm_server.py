@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import MinLen
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -25,6 +26,7 @@ from transformers import PreTrainedModel
 from p2o.distributed import from_rank_zero, on_rank_zero
 from p2o.endpoint import (
     PASSING,
+    Address,
     Connection,
     Endpoint,
     Fault,
@@ -39,6 +41,8 @@ from p2o.rollout.hf import end_ids
 from p2o.rollout.pushed import PushedEngine
 from p2o.rollout.vllm_answers import Model, Models, read, read_completion, read_scores
 from p2o.rollout.vllm_sampling import sampling_fields
+
+Addresses = Annotated[Sequence[Address], MinLen(1), "of addresses such as http://host:8000"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ BYTES, BYTES_A_TOKEN = 2**20, 2**10
 
 def vllm_server_engine(
     model: PreTrainedModel,
-    urls: Sequence[str],
+    urls: Addresses,
     folder: str | None = None,
     concurrency: Count = 128,
     seconds: Positive = 1800.0,

@@ -6,7 +6,16 @@ from functools import partial
 from typing import Any
 
 from p2o.data.prompt import Prompt
-from p2o.endpoint import Connection, Endpoint, Fault, Patience, RequestFailed, read_json, run
+from p2o.endpoint import (
+    Address,
+    Connection,
+    Endpoint,
+    Fault,
+    Patience,
+    RequestFailed,
+    read_json,
+    run,
+)
 from p2o.errors import EngineError, UserError
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.external import to_score
@@ -39,7 +48,7 @@ class HttpService:
 
     def __init__(
         self,
-        url: str,
+        url: Address,
         batch: int = 32,
         concurrency: int = 8,
         seconds: float = 60.0,

@@ -126,6 +126,14 @@ def test_accuracy_below_a_share_of_its_start_stops_the_run(project):
     assert module.validated == 4
 
 
+def test_a_share_of_what_nobody_logs_is_warned_of_once(project, caplog):
+    module = Scripted(accuracies=[0.4, 0.1, 0.1])
+    fit(project, module, ShareOfStart("val/acuracy"), epochs=3, validation=True)
+    [line] = [record.getMessage() for record in caplog.records if "p2o" in record.name]
+    assert line.startswith("metric=val/acuracy: nothing logs it, so nothing is guarded; there are ")
+    assert "val/accuracy" in line
+
+
 def test_patience_waits_for_validations_in_a_row(project):
     module = Scripted(accuracies=[0.4, 0.1, 0.4, 0.1, 0.15, 0.4])
     with pytest.raises(TrainingCollapsed, match="is 0.15, "):
