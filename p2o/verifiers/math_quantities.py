@@ -12,13 +12,18 @@ BASE = re.compile(r"(\d[0-9A-Z]*)\s?_\s?\{?\s?(\d\d?)\s?\}?")
 LETTER = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]")
 
 
-def quantities_agree(gold: str, answer: str, tolerance: float | None) -> bool:
-    """Whether two values are equal in their units; a unit on one side alone is the other's too."""
+def quantities_agree(
+    gold: str, answer: str, tolerance: float | None, asked: frozenset[str] = frozenset()
+) -> bool:
+    """Whether two values are equal in their units; a unit on one side alone is the other's too.
+
+    `asked` are the words of the question that may stand behind the answer.
+    """
     known = read_quantity(gold)
     given = read_quantity(answer, letters=not LETTER.search(known.core))
     known, given = _in_radians(known, given), _in_radians(given, known)
     (known, gold_percent), (given, percent) = _percent(known), _percent(given)
-    ratio = ratio_of_units(known.words, given.words)
+    ratio = ratio_of_units(known.words, given.words, asked)
     if ratio is None:
         return False
     one, other = known.core, given.core

@@ -26,6 +26,8 @@ WORDS = re.compile(r"[^\W\d_]+(?:[ '-][^\W\d_]+)*")
 LONG = re.compile(r"[a-zA-Z]{4}|[^\W\d_a-zA-Z]")
 PROSE = re.compile(r"(?<![\\a-zA-Z{])(?!and |or )[a-z]{2,} (?!and |or )[a-z]{2,}(?![a-zA-Z{(])")
 SHORT = {"yes", "no", "odd", "all", "any", "nil"}
+LATIN = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])")
+FOREIGN = re.compile(r"[^\W\d_a-zA-Z]+")
 STOPS = " ().,:;!?'\"*。，"
 NONE = {"no solution", "no real solution", "none", r"\emptyset"}
 
@@ -67,6 +69,17 @@ def singular(word: str) -> str:
     if re.search(r"(?:ss|x|ch|sh)es$", word):
         return word[:-2]
     return word[:-1] if re.search(r"[^siu]s$", word) and len(word) > 3 else word
+
+
+def shared_words(answer: str, question: str) -> frozenset[str]:
+    """Words of an answer that the question has too, without case and in the singular.
+
+    Scripts without spaces between words share whatever stands in the question.
+    """
+    given, asked = (
+        {singular(word.casefold()) for word in LATIN.findall(text)} for text in (answer, question)
+    )
+    return frozenset((given & asked) | {run for run in FOREIGN.findall(answer) if run in question})
 
 
 def fold(text: str) -> str:
