@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from p2o.verifiers.math_unit_table import measure, unit
-from p2o.verifiers.math_words import GROUP, PARTS, SCALES, SMALL, singular
+from p2o.verifiers.math_words import GROUP, PARTS, SCALES, SMALL, scale_of, singular
 
 LETTERS = frozenset("mgshlLJWNVKA")
 """Units of one letter; in bare type they could be variables."""
@@ -40,6 +40,8 @@ book card ball marble coin apple game vote time
 """
 COUNTED = frozenset(_COUNTED.split())
 """What is counted, in the singular, where the gold answer does not say it."""
+
+FOREIGN_SCALE = re.compile(r"(?<![^\W\d十百千万萬亿億])([十百万萬亿億]|千(?![米克瓦升]))")
 
 POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|\d)|[²³])"
 FRACTION = re.compile(
@@ -102,8 +104,8 @@ def read_quantity(text: str, letters: bool = False) -> Quantity:
         return Quantity(text.strip(), words=words)
     words = (*_words(text[len(core) :]), *words)
     scale = 1
-    while words and words[0] in SCALES:
-        scale, words = scale * SCALES[words[0]], words[1:]
+    while words and (factor := scale_of(words[0])):
+        scale, words = scale * factor, words[1:]
     return Quantity(core.strip(), scale, words)
 
 
@@ -140,7 +142,7 @@ def _is_tail(pieces: list[re.Match[str]], index: int, letters: bool) -> bool:
         return word in LETTERS and spaced and (letters or _is_compound(pieces, index))
     if word in ("th", "st", "nd", "rd"):
         return piece.start() > 0 and piece.string[piece.start() - 1].isdigit()
-    if unit(word) is not None or word in SCALES or word == "per":
+    if unit(word) is not None or scale_of(word) or word == "per":
         return True
     if piece["exponent"]:
         return False
@@ -159,6 +161,7 @@ def _is_compound(pieces: list[re.Match[str]], index: int) -> bool:
 
 def _words(tail: str) -> tuple[str, ...]:
     tail = GROUP.sub(lambda match: f" {match[1]} ", tail)
+    tail = FOREIGN_SCALE.sub(r"\1 ", tail)
     tail = re.sub(r"\\cdot|[()~.*]|(?<=[a-zA-Z])-(?=[a-zA-Z])", " ", tail)
     tail = re.sub(r"\s*\^\s*\{?\s*(-?\d)\s*\}?", r"^\1", tail.replace("/", " / "))
     return tuple(tail.replace("²", "^2").replace("³", "^3").split())
@@ -191,7 +194,8 @@ def ratio_of_units(
 def _adds_nothing(word: str, asked: frozenset[str]) -> bool:
     """Whether a word can stand behind a number without a word on it in the gold answer."""
     name = singular(word.casefold())
-    if {word.casefold(), name} & (HARMLESS | COUNTED) or measure((word,)) is not None:
+    # 5K may be five thousand.
+    if word != "K" and (name in HARMLESS | COUNTED or measure((word,)) is not None):
         return True
     return not _turns(word) and (name in asked or word in asked)
 
