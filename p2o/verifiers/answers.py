@@ -9,7 +9,8 @@ from p2o.verifiers.math_unicode import to_ascii
 from p2o.verifiers.math_words import SCALES, SMALL
 
 BRACE = re.compile(
-    r"\\boxed\s*\{|\\boxed\s+(?P<one>[0-9a-zA-Z])(?![0-9a-zA-Z.,^_])|\\(?!\\boxed).|[{}]", re.DOTALL
+    r"\\boxed\s*\{|\\boxed\s+(?P<one>[0-9a-zA-Z])(?![0-9a-zA-Z.,^_!/]|\s[\d/])|\\(?!\\boxed).|[{}]",
+    re.DOTALL,
 )
 """A box's opening, a box of one sign, an escaped character or a brace."""
 PHRASE = re.compile(

@@ -71,9 +71,9 @@ def _equal(gold: str, answer: str, factor: Fraction, tolerance: float | None) ->
 
 
 def _numerals_equal(left: str, right: str) -> bool:
-    """Whether numerals are the same, and so are their bases where both are named."""
+    """Whether numerals are the same, and so is the base where the second names one."""
     (one, base), (other, given) = (
         (match[1], match[2]) if match else (text, None)
         for text, match in ((left, BASE.fullmatch(left)), (right, BASE.fullmatch(right)))
     )
-    return one == other and (base == given or base is None or given is None)
+    return one == other and (base == given or given is None)

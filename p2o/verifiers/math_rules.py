@@ -123,7 +123,11 @@ TABLE: Sequence[Rule] = (
     (rf"{DEGREE}$", r" \\text{degree}"),
     (rf"{DEGREE}\s?(?:\\(?:text|mathrm)\s?\{{\s?[CF]\s?\}}|[CF]\b)?", " "),
     (r"\\degrees?(?![a-zA-Z])", " "),
-    (r"(?<=\d)\s?\^\s?(?:\{\s?(?:\\prime\s?){1,3}\}|\\prime(?![a-zA-Z]))", " "),
+    (
+        r"(?<=\d)\s?(?:\^\s?(?:\{\s?(?:\\prime\s?){1,3}\}|\\prime(?![a-zA-Z]))|'(?!['\d]))",
+        r" \\text{prime}",
+    ),
+    (r"(?<=\d)\s?''(?!['\d])", r" \\text{inch}"),
     (
         r"\\(?:text|mathrm)\s?\{\s?(?:\\?%|per[ -]?cent|pct\.?)\s?\}"
         r"|\s?\\?%|\b(?:per[ -]cent|pct)\b",

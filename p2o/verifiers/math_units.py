@@ -33,7 +33,7 @@ _COUNTED = """
 sq cubic for on / different distinct possible such from now ad ce celsius whole positive
 way integer number solution value digit element item object thing people person student child boy
 girl member player team point case outcome combination arrangement permutation set subset triple
-function sequence divisor factor prime triangle rectangle line edge vertex face side region page
+function sequence divisor factor triangle rectangle line edge vertex face side region page
 book card ball marble coin apple game vote time
 个 名 人 位 种 次 只 条 本 张 块 颗 天 年 月 日 岁 小时 分钟 分 秒 米 厘米 毫米 千米 公里 平方米
 平方厘米 立方米 立方厘米 克 千克 公斤 吨 升 毫升 度
