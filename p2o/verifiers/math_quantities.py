@@ -21,6 +21,10 @@ def quantities_agree(
     """
     known = read_quantity(gold)
     given = read_quantity(answer, letters=not LETTER.search(known.core))
+    # The m of 3 m is a unit where the answer has no letters that could be variables.
+    measured = read_quantity(gold, letters=True)
+    if read_plain(measured.core) is not None and not LETTER.search(given.core):
+        known, given = measured, read_quantity(answer, letters=True)
     known, given = _in_radians(known, given), _in_radians(given, known)
     (known, gold_percent), (given, percent) = _percent(known), _percent(given)
     ratio = ratio_of_units(known.words, given.words, asked)
