@@ -9,7 +9,8 @@ from p2o.verifiers.math_unicode import to_ascii
 from p2o.verifiers.math_words import SCALES, SMALL
 
 BRACE = re.compile(
-    r"\\boxed\s*\{|\\boxed\s+(?P<one>[0-9a-zA-Z])(?![0-9a-zA-Z.,^_])|\\(?!\\boxed).|[{}]", re.DOTALL
+    r"\\boxed\s*\{|\\boxed\s+(?P<one>[0-9a-zA-Z])(?![0-9a-zA-Z.,^_!/]|\s[\d/])|\\(?!\\boxed).|[{}]",
+    re.DOTALL,
 )
 """A box's opening, a box of one sign, an escaped character or a brace."""
 PHRASE = re.compile(
@@ -27,7 +28,7 @@ VALUE = re.compile(
 CLAUSE = re.compile(
     r"\s*[(](?=\s*(?:since|because|as|i\.e|which|that|by|from|see)\b)"
     r"|[,;:]\s+(?!and\b|or\b)(?=[a-z]{2})|;\s+(?=\S+\s+[a-z]{2})"
-    r"|\s+(?:because|since|which|so|where|but|among|when|as)\b"
+    r"|\s+(?:because|since|which|so|where|but|among|when|as|of\s+the)\b"
 )
 SCALE = "|".join(word for word in SCALES if len(word) > 2)
 NUMBER = re.compile(
@@ -38,9 +39,37 @@ POINT = r"[\[(]\s?-?\d[^()\[\]a-zA-Z]{0,80},[^()\[\]a-zA-Z]{0,80}[\])]"
 LAST = re.compile(rf"{POINT}|{NUMBER.pattern}")
 TURNING = re.compile(r"\b(?:not|than|least|most|between|either|neither|n't)\b", re.IGNORECASE)
 """Words in front of a number that is then no answer alone."""
+MINUS = re.compile(
+    r"\b(?:minus|negative)\s+(\$?)(?=\\?[\d.])|(?<==)(\s?)-\s+(?=[\d.])", re.IGNORECASE
+)
+PART_BEFORE = re.compile(
+    r"[\^_]\s*\{?\s*$|\}\s*\{\s*$|[±≠√∛<>≤≥~|]\s*\$?$"
+    r"|(?:[+/×·÷]|(?<!\*)\*|(?<=[\w)}$])\s?-)[ ]*\$?$|\d\s?:\s?$|[a-zA-Z]\($"
+    r"|\\(?!(?:approx|therefore|implies|Rightarrow|to|boxed|fbox|framebox)\b)[a-zA-Z]+\s*[{\[]?\s*$"
+    r"|\b(?:not|n't|than|least|most|under|below|above|over|between|half\s+of|twice|double|minus|plus"
+    r"|times|either|neither|log|ln|sqrt|root\s+of|(?:anything|nothing|all)\s+but)\s*\$?$",
+    re.IGNORECASE,
+)
+"""What stands before a number that is part of something else."""
+PART_BEHIND = re.compile(
+    r"[!^_{]|:\d|[a-zA-Z](?![a-zA-Z])(?<![mgshlL])"
+    rf"|\s*(?:[π√±∞≠<>≤≥]|[*/+×·÷-]\s?[\d($\\]|/[a-z](?![a-z])|x\s?\d|[十百千万萬亿億]"
+    r"|\\(?:times|cdot|div|pi|sqrt|d?frac|pm|mp|leq?|geq?|neq?|infty)(?![a-z]))"
+    r"|\s+(?:or\s+(?:more|less|fewer|\$?\d)|(?:squared|cubed|factorial|times|plus|minus|divided"
+    r"|halves)\b|and\s+a\s+half|in\s+base|is\s+(?:not|wrong|incorrect|false))"
+    r"|\s*[,(]\s*(?:wrong|incorrect|not|or)\b"
+    rf"|\s+(?:{SCALE})s?\b",
+    re.IGNORECASE,
+)
+"""What stands behind a number that is part of something else."""
+SCALED = re.compile(rf"\s+(?:{SCALE})s?\b", re.IGNORECASE)
+DOUBT = re.compile(r"[^.!\n]*\?\s+\S")
+"""A question that something follows."""
 THERE = re.compile(rf"\bthere\s(?:is|are|were|will\sbe)\s(?:\w+ly\s)?\$?({NUMBER.pattern})", re.I)
 PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[^\W\d_a-zA-Z]")
 JOINT = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)?\s*")
+NEAR = 40
+"""Characters before a number in which it is looked for what it is a part of."""
 LONGEST = 10_000
 """Characters at the end of a response in which an answer without a box is looked for."""
 
@@ -96,13 +125,30 @@ def _line(text: str) -> str:
 
 
 def _last(text: str) -> str:
-    """The last formula, else the last number or point; empty when there is none."""
-    return next(reversed([content for content, _, _ in _formulas(text)] or LAST.findall(text)), "")
+    """The last formula, else the last number or point; empty when that is part of more."""
+    text = MINUS.sub(r"\1\2-", text)
+    spans = _formulas(text) or [(one[0], *one.span()) for one in LAST.finditer(text)]
+    if not spans:
+        return ""
+    content, start, end = spans[-1]
+    head = text[max(0, start - NEAR) : start]
+    differs = content.startswith("-") and re.search(r"[\d)}]\s*$|\b[a-zA-Z]$", head)
+    return "" if differs or PART_BEFORE.search(head) else _with_tail(content, text[end:])
+
+
+def _with_tail(content: str, tail: str) -> str:
+    """A value with the scale behind it; empty when the tail makes it part of something else."""
+    scale = SCALED.match(tail)
+    if scale:
+        return content + scale[0]
+    return "" if PART_BEHIND.match(tail) else content
 
 
 def _in_sentence(text: str) -> str:
     """The answer in a sentence that gives it."""
-    text = SENTENCE.split(text.strip(), maxsplit=1)[0].strip()
+    if DOUBT.match(text):
+        return ""
+    text = MINUS.sub(r"\1\2-", SENTENCE.split(text.strip(), maxsplit=1)[0].strip())
     starts = [0, *(verb.end() for verb in VERB.finditer(text))]
     start = next((start for start in starts if VALUE.match(text, start)), None)
     if start is not None:
@@ -111,7 +157,7 @@ def _in_sentence(text: str) -> str:
     words = len(PROSE.findall(text))
     if words <= 3 and not (words and NUMBER.search(text)):
         return text
-    return text if TURNING.search(text) else _last(text) or text
+    return text if TURNING.search(text) else _last(text)
 
 
 def _leading_value(text: str) -> str:
@@ -124,7 +170,7 @@ def _leading_value(text: str) -> str:
         formulas.append(content)
         at = end
     if formulas and not text[at:].lstrip().startswith("="):
-        return ",".join(formulas)
+        return _with_tail(",".join(formulas), text[at:])
     return CLAUSE.split(text, maxsplit=1)[0].strip(" *.!?\"'")
 
 

@@ -6,6 +6,7 @@ from p2o.data.prompt import Prompt
 from p2o.verifiers.answers import find_answer, find_boxes
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.math_compare import Comparison, Verdict
+from p2o.verifiers.math_words import shared_words
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
 LONGEST = 2000
@@ -86,7 +87,8 @@ def _compare(answer: str, prompt: Prompt) -> Verdict | Comparison | None:
         return Verdict.EQUAL
     if len(answer) > LONGEST:
         return Verdict.BAD_ANSWER
-    return Comparison(golds, answer, prompt.meta.get("tolerance"))
+    asked = shared_words(answer, prompt.question)
+    return Comparison(golds, answer, prompt.meta.get("tolerance"), asked)
 
 
 def to_score(verdict: Verdict | Failure | None, answer: str, why: str) -> Score:

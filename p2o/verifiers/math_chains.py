@@ -8,8 +8,9 @@ from typing import Any
 from p2o.verifiers.math_algebra import read
 from p2o.verifiers.math_split import EQUAL_SIGN, RELATION, outside, split
 from p2o.verifiers.math_text import squeeze
-from p2o.verifiers.math_units import read_quantity
+from p2o.verifiers.math_units import TURNING, read_quantity
 from p2o.verifiers.math_values import as_number, numbers_equal, to_fraction
+from p2o.verifiers.math_words import without_groups
 from p2o.verifiers.plain_number import is_rounding
 
 Equal = Callable[[str, str], bool]
@@ -18,6 +19,27 @@ CALL = re.compile(
     r"\\?[a-zA-Z]+\s?(?:\{[a-zA-Z]+\})?(?:_\w|_\{[^{}]*\}|\^\{[^{}]*\}){0,3}\s?\(.*\)", re.DOTALL
 )
 """A function of something."""
+COMMANDS = """
+angle triangle overline bar vec overrightarrow widehat hat mathbb mathcal mathbf operatorname max
+min sup inf lim gcd lcm sin cos tan cot sec csc arg det dim deg Re Im sum prod int frac dfrac cdot
+times mid to cup cap prime
+alpha beta gamma delta epsilon varepsilon theta vartheta lambda mu nu rho sigma xi psi eta
+chi zeta kappa tau phi varphi omega Delta Gamma Theta Lambda Sigma Phi Omega
+"""
+TOKENS = re.compile(
+    rf"(?![\s+-])(?:\\(?:{'|'.join(COMMANDS.split())})(?![a-zA-Z])|[^\W\d_]|[\s(){{}},:;'/#|+-]"
+    r"|\\#|\^\{?(?:\\prime\s?)+\}?)*"
+)
+"""What names are made of: letters, and signs and commands that leave a value what it is."""
+SIZE = re.compile(r"\|\s*[+-]?\s*[a-y]\s*\|")
+"""The size of one variable, which is not the variable."""
+OPERATOR = re.compile(r"\\?(?:ln|lg|log|exp|sqrt|not|neg)(?![a-zA-Z])")
+_IN_NAMES = """
+is are was were be least most greater larger smaller fewer more less than above below over under
+base root power remainder and or
+"""
+REFUSING = TURNING - frozenset(_IN_NAMES.split())
+"""Words with which a text is no name."""
 UNSAID = re.compile(r"_\s?(?:\{[^{}]*\}|\w)|\^\{?-1\}?|\\(?:text\w*|mathrm)\s?\{[^{}]*\}")
 """Indices and text, whose digits are no numbers."""
 GRAPH = re.compile(r"[a-zA-Z]\s?\(\s?x\s?\)|y")
@@ -94,8 +116,11 @@ def _bare(member: str) -> str:
 
 
 def _is_name(member: str) -> bool:
-    """Whether a member of a chain may be what a value is called: no number is in it."""
-    return bool(CALL.fullmatch(member)) or not re.search(r"\d", UNSAID.sub("", member))
+    """Whether a member of a chain may be what a value is called."""
+    words = {word.casefold() for word in re.findall(r"[a-zA-Z']+", without_groups(member))}
+    if words & REFUSING - {"i"} or OPERATOR.match(member) or SIZE.fullmatch(member):
+        return False
+    return bool(CALL.fullmatch(member) or TOKENS.fullmatch(UNSAID.sub("", member).strip()))
 
 
 def _numbers(chain: Sequence[str]) -> list[str]:

@@ -21,8 +21,10 @@ class Comparison:
         golds: Right answers; one of them is enough.
         answer: The one that was given; None asks whether one of the others can be read.
         tolerance: Absolute error of a number that is still right.
+        asked: Words of the question, in the singular, that may stand behind a number.
     """
 
     golds: tuple[str, ...]
     answer: str | None
     tolerance: float | None = None
+    asked: frozenset[str] = frozenset()

@@ -18,6 +18,7 @@ RESTATED = re.compile(
     r"(?!\w)\s?,?\s?\}?|\\(?:implies|iff|Rightarrow|Leftrightarrow|therefore)(?![a-zA-Z])"
 )
 COLON = re.compile(":")
+Words = frozenset[str]
 
 
 def judge(comparison: Comparison) -> Verdict:
@@ -31,7 +32,8 @@ def judge(comparison: Comparison) -> Verdict:
     cleaned = clean(answer)
     if not cleaned or not is_sound(answer):
         return Verdict.BAD_ANSWER
-    if any(_is_equal(clean(gold), cleaned, comparison.tolerance) for gold in golds):
+    leeway = comparison.tolerance, comparison.asked
+    if any(_is_equal(clean(gold), cleaned, *leeway) for gold in golds):
         return Verdict.EQUAL
     if not any(map(is_readable, golds)):
         return Verdict.BAD_GOLD
@@ -46,16 +48,20 @@ def is_readable(text: str) -> bool:
     return is_sound(text) and bool(cleaned) and stated and _is_equal(cleaned, cleaned)
 
 
-def _is_equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
+def _is_equal(
+    gold: str, answer: str, tolerance: float | None = None, asked: Words = frozenset()
+) -> bool:
     try:
-        return equal(gold, answer, tolerance)
+        return equal(gold, answer, tolerance, asked)
     except RecursionError:
         # Nested deeper than Python's stack, so nobody's answer.
         return False
 
 
-def equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
-    """Whether two cleaned answers are equal."""
+def equal(
+    gold: str, answer: str, tolerance: float | None = None, asked: Words = frozenset()
+) -> bool:
+    """Whether two cleaned answers are equal; `asked` as in `Comparison`."""
     for agree in FORMS:
         known = agree(gold, answer)
         if known is not None:
@@ -68,21 +74,23 @@ def equal(gold: str, answer: str, tolerance: float | None = None) -> bool:
         gold, answer = (without_name(text) for text in (gold, answer))
         return fold(gold) == fold(answer) or _same_words(gold, answer)
     return any(
-        _values_equal(one, other, tolerance) for one in readings(gold) for other in readings(answer)
+        _values_equal(one, other, tolerance, asked)
+        for one in readings(gold)
+        for other in readings(answer)
     )
 
 
-def _values_equal(gold: str, answer: str, tolerance: float | None) -> bool:
+def _values_equal(gold: str, answer: str, tolerance: float | None, asked: Words) -> bool:
     """Whether two answers that are no words are equal: by their parts, or as one value."""
 
     def same(one: str, other: str) -> bool:
-        return equal(one, other, tolerance)
+        return equal(one, other, tolerance, asked)
 
     for agree in (lists_agree, chains_agree, ratios_agree):
         known = agree(gold, answer, same)
         if known is not None:
             return known
-    return quantities_agree(gold, answer, tolerance)
+    return quantities_agree(gold, answer, tolerance, asked)
 
 
 def _said_once(text: str, tolerance: float | None) -> str:

@@ -70,7 +70,8 @@ def remainders_agree(gold: str, answer: str) -> bool | None:
     """
     known, given = (REMAINDER.fullmatch(text.strip(STOPS)) for text in (gold, answer))
     if known is None and given is None:
-        return None
+        # A remainder without its modulus is no value.
+        return False if r"\equiv" in answer and not re.search(r"=|\\equiv", gold) else None
     (one, modulus), (other, given_modulus) = _remainder(gold, known), _remainder(answer, given)
     if one is None or other is None:
         return False

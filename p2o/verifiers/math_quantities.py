@@ -12,13 +12,22 @@ BASE = re.compile(r"(\d[0-9A-Z]*)\s?_\s?\{?\s?(\d\d?)\s?\}?")
 LETTER = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]")
 
 
-def quantities_agree(gold: str, answer: str, tolerance: float | None) -> bool:
-    """Whether two values are equal in their units; a unit on one side alone is the other's too."""
+def quantities_agree(
+    gold: str, answer: str, tolerance: float | None, asked: frozenset[str] = frozenset()
+) -> bool:
+    """Whether two values are equal in their units; a unit on one side alone is the other's too.
+
+    `asked` are the words of the question that may stand behind the answer.
+    """
     known = read_quantity(gold)
     given = read_quantity(answer, letters=not LETTER.search(known.core))
+    # The m of 3 m is a unit where the answer has no letters that could be variables.
+    measured = read_quantity(gold, letters=True)
+    if read_plain(measured.core) is not None and not LETTER.search(given.core):
+        known, given = measured, read_quantity(answer, letters=True)
     known, given = _in_radians(known, given), _in_radians(given, known)
     (known, gold_percent), (given, percent) = _percent(known), _percent(given)
-    ratio = ratio_of_units(known.words, given.words)
+    ratio = ratio_of_units(known.words, given.words, asked)
     if ratio is None:
         return False
     one, other = known.core, given.core
@@ -66,9 +75,9 @@ def _equal(gold: str, answer: str, factor: Fraction, tolerance: float | None) ->
 
 
 def _numerals_equal(left: str, right: str) -> bool:
-    """Whether numerals are the same, and so are their bases where both are named."""
+    """Whether numerals are the same, and so is the base where the second names one."""
     (one, base), (other, given) = (
         (match[1], match[2]) if match else (text, None)
         for text, match in ((left, BASE.fullmatch(left)), (right, BASE.fullmatch(right)))
     )
-    return one == other and (base == given or base is None or given is None)
+    return one == other and (base == given or given is None)

@@ -63,10 +63,23 @@ def _choice(match: re.Match[str]) -> str:
     return rf"\frac{{{many}!}}{{{many - some}!}}"
 
 
+DENIED = {
+    **{"=": "neq", r"\approx": "neq", r"\equiv": "neq", r"\in": "notin", "<": "geq", ">": "leq"},
+    **{r"\le": "gt", r"\leq": "gt", r"\ge": "lt", r"\geq": "lt"},
+}
+"""What relations become that are struck through."""
+
 TABLE: Sequence[Rule] = (
     # Delimiters, sizes and spaces. A row of a matrix ends with two backslashes.
     (r"\\\$\s?(?=[-+]?[\d.])", "USD "),
     (r"\\?\$|(?<!\\)\\[()\[\]]|(?<!\\)\\! *", ""),
+    (
+        r"\\not\s{0,3}(=|<|>|\\(?:approx|equiv|in|leq?|geq?)(?![a-zA-Z]))",
+        lambda match: f"\\{DENIED[match[1]]} ",
+    ),
+    (r"=\s?/\s?=", r"\\neq "),
+    (r"\\nleq(?:slant)?(?![a-zA-Z])", r"\\gt "),
+    (r"\\ngeq(?:slant)?(?![a-zA-Z])", r"\\lt "),
     (r"\\(?:left|right|[bB]igg?[lr]?)\s?\.", ""),
     (r"\\(?:left|right|middle|[bB]igg?[lrm]?|limits|nolimits)(?![a-zA-Z])", ""),
     (r"\\(?:display|text|script)style(?![a-zA-Z])|\\[hv]space\s?\*?\{[^{}]*\}", " "),
@@ -96,7 +109,7 @@ TABLE: Sequence[Rule] = (
     ),
     # What is said in text.
     *[(r"(\\(?:mathrm|text)\s?\{[a-zA-Z ./^\d-]{0,40})\^\{(-?\d)\}", r"\1^\2")] * 3,
-    (r"\\text\w*\s?\{([^\w{}]*)\}", r"\1"),
+    (r"\\(?:text\w*|mathrm|mbox|operatorname)\s?\{([^\w{}]*)\}", r"\1"),
     (r"\\(?:text\w*|mathrm|mbox)\s?\{\s?(,?\s?(?:and|or))\s?\}|\s(and|or)(?=\s)", r" \1\2 "),
     (r"\\(?:lor|vee)(?![a-zA-Z])|\s?(?:或者?|或)\s?", " or "),
     (r"\\(?:land|wedge)(?![a-zA-Z])|\s?[和且]\s?", " and "),
@@ -110,7 +123,11 @@ TABLE: Sequence[Rule] = (
     (rf"{DEGREE}$", r" \\text{degree}"),
     (rf"{DEGREE}\s?(?:\\(?:text|mathrm)\s?\{{\s?[CF]\s?\}}|[CF]\b)?", " "),
     (r"\\degrees?(?![a-zA-Z])", " "),
-    (r"(?<=\d)\s?\^\s?(?:\{\s?(?:\\prime\s?){1,3}\}|\\prime(?![a-zA-Z]))", " "),
+    (
+        r"(?<=\d)\s?(?:\^\s?(?:\{\s?(?:\\prime\s?){1,3}\}|\\prime(?![a-zA-Z]))|'(?!['\d]))",
+        r" \\text{prime}",
+    ),
+    (r"(?<=\d)\s?''(?!['\d])", r" \\text{inch}"),
     (
         r"\\(?:text|mathrm)\s?\{\s?(?:\\?%|per[ -]?cent|pct\.?)\s?\}"
         r"|\s?\\?%|\b(?:per[ -]cent|pct)\b",

@@ -19,6 +19,9 @@ MIXED = re.compile(r"(-?\d{1,30})\s?and\s?(\\[dt]?frac\s?(?:\d\s?\d|\{\d+\}\s?\{
 
 DEEPEST = 15
 """Brackets within brackets; the parser's time doubles with each."""
+MOST_BARS = 24
+TOWER = re.compile(r"(?:\^[\s{]{0,3}\\?\w{1,12}[\s}]{0,3}){12}")
+"""Powers of powers; the parser's time doubles with each, too."""
 BRACKET = re.compile(r"(?<!\\)[{}()\[\]]")
 
 
@@ -80,7 +83,9 @@ LAYOUT = (
 
 
 def is_sound(text: str) -> bool:
-    """Whether braces are balanced and brackets not nested deeper than the parser can bear."""
+    """Whether braces are balanced, and brackets, bars and powers no more than the parser bears."""
+    if text.count("|") + len(re.findall(r"\\[lr]?[vV]ert", text)) > MOST_BARS or TOWER.search(text):
+        return False
     braces = depth = 0
     for bracket in BRACKET.findall(text):
         step = 1 if bracket in "{([" else -1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from p2o.verifiers.math_unit_table import measure, unit
-from p2o.verifiers.math_words import GROUP, PARTS, SCALES, SMALL, singular
+from p2o.verifiers.math_words import GROUP, PARTS, SCALES, SMALL, scale_of, singular
 
 LETTERS = frozenset("mgshlLJWNVKA")
 """Units of one letter; in bare type they could be variables."""
@@ -19,13 +19,29 @@ modulo remainder rem base root power log impossible reject rejected extraneous e
 rather actually unknown undefined mistake guess i we it because since
 """
 TURNING = frozenset(_TURNING.split())
-"""Words that turn or change what stands before them, so that it cannot be taken without them."""
-FOREIGN_TURNING = re.compile("[不非否错无未负零半]|大于|小于|多于|少于|以上|以下|至|到|左右|分之")
+"""Words that turn or change what stands before them, even where the question has them."""
+FOREIGN_TURNING = re.compile(
+    "[不非否错误无未负零半倍]|大于|小于|多于|少于|以上|以下|至|到|左右|分之|倒数"
+)
 _HARMLESS = """
 the a an of in per total each long approximately square exactly altogether away tall wide high
 deep old
 """
 HARMLESS = frozenset(_HARMLESS.split())
+"""Words that say nothing."""
+_COUNTED = """
+sq cubic for on / different distinct possible such from now ad ce celsius whole positive
+way integer number solution value digit element item object thing people person student child boy
+girl member player team point case outcome combination arrangement permutation set subset triple
+function sequence divisor factor triangle rectangle line edge vertex face side region page
+book card ball marble coin apple game vote time
+个 名 人 位 种 次 只 条 本 张 块 颗 天 年 月 日 岁 小时 分钟 分 秒 米 厘米 毫米 千米 公里 平方米
+平方厘米 立方米 立方厘米 克 千克 公斤 吨 升 毫升 度
+"""
+COUNTED = frozenset(_COUNTED.split())
+"""What is counted, in the singular, where the gold answer does not say it."""
+
+FOREIGN_SCALE = re.compile(r"(?<![^\W\d十百千万萬亿億])([十百万萬亿億]|千(?![米克瓦升]))")
 
 POWER = r"(?:\s*\^\s*(?:\{\s*-?\d\s*\}|\d)|[²³])"
 FRACTION = re.compile(
@@ -88,8 +104,8 @@ def read_quantity(text: str, letters: bool = False) -> Quantity:
         return Quantity(text.strip(), words=words)
     words = (*_words(text[len(core) :]), *words)
     scale = 1
-    while words and words[0] in SCALES:
-        scale, words = scale * SCALES[words[0]], words[1:]
+    while words and (factor := scale_of(words[0])):
+        scale, words = scale * factor, words[1:]
     return Quantity(core.strip(), scale, words)
 
 
@@ -126,7 +142,7 @@ def _is_tail(pieces: list[re.Match[str]], index: int, letters: bool) -> bool:
         return word in LETTERS and spaced and (letters or _is_compound(pieces, index))
     if word in ("th", "st", "nd", "rd"):
         return piece.start() > 0 and piece.string[piece.start() - 1].isdigit()
-    if unit(word) is not None or word in SCALES or word == "per":
+    if unit(word) is not None or scale_of(word) or word == "per":
         return True
     if piece["exponent"]:
         return False
@@ -145,19 +161,23 @@ def _is_compound(pieces: list[re.Match[str]], index: int) -> bool:
 
 def _words(tail: str) -> tuple[str, ...]:
     tail = GROUP.sub(lambda match: f" {match[1]} ", tail)
+    tail = FOREIGN_SCALE.sub(r"\1 ", tail)
     tail = re.sub(r"\\cdot|[()~.*]|(?<=[a-zA-Z])-(?=[a-zA-Z])", " ", tail)
     tail = re.sub(r"\s*\^\s*\{?\s*(-?\d)\s*\}?", r"^\1", tail.replace("/", " / "))
     return tuple(tail.replace("²", "^2").replace("³", "^3").split())
 
 
-def ratio_of_units(gold: tuple[str, ...], answer: tuple[str, ...]) -> Fraction | None:
+def ratio_of_units(
+    gold: tuple[str, ...], answer: tuple[str, ...], asked: frozenset[str] = frozenset()
+) -> Fraction | None:
     """What a number with one unit is to be multiplied by to have the other; None if they differ.
 
-    A unit that is missing on one side is the other's. Words that are no units must not turn the
-    meaning, and where both have some, one must say no more than the other.
+    A unit that is missing on one side is the other's. A word that the gold answer lacks is a unit,
+    a harmless word or one of the question's. Where both have some, one must say no more than the
+    other.
     """
     if not gold or not answer:
-        return Fraction(1) if not _turns(answer) else None
+        return Fraction(1) if all(_adds_nothing(word, asked) for word in answer) else None
     one, other = measure(gold), measure(answer)
     if one is not None and other is not None:
         if not one[0] or not other[0]:
@@ -166,19 +186,23 @@ def ratio_of_units(gold: tuple[str, ...], answer: tuple[str, ...]) -> Fraction |
     known, given = (
         {singular(word.casefold()) for word in words} - HARMLESS for words in (gold, answer)
     )
-    return (
-        Fraction(1)
-        if known == given or (known > given or known < given) and not _turns(tuple(known ^ given))
-        else None
-    )
+    fewer = known > given and not any(map(_turns, known - given))
+    more = known < given and all(_adds_nothing(word, asked) for word in given - known)
+    return Fraction(1) if known == given or fewer or more else None
 
 
-def _turns(words: tuple[str, ...]) -> bool:
-    return any(
-        word.casefold() in TURNING
+def _adds_nothing(word: str, asked: frozenset[str]) -> bool:
+    """Whether a word can stand behind a number without a word on it in the gold answer."""
+    name = singular(word.casefold())
+    # 5K may be five thousand.
+    if word != "K" and (name in HARMLESS | COUNTED or measure((word,)) is not None):
+        return True
+    return not _turns(word) and (name in asked or word in asked)
+
+
+def _turns(word: str) -> bool:
+    forms = {word, word.casefold(), singular(word.casefold())}
+    return bool(
+        forms & (TURNING | SMALL.keys() | SCALES.keys() | PARTS.keys())
         or FOREIGN_TURNING.search(word)
-        or word.casefold() in SMALL
-        or word in SCALES
-        or {word.casefold(), singular(word.casefold())} & PARTS.keys()
-        for word in words
     )

@@ -3,6 +3,8 @@
 import re
 from fractions import Fraction
 
+from p2o.verifiers import number_forms
+
 _ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
 fifteen sixteen seventeen eighteen nineteen"""
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
@@ -10,11 +12,7 @@ SMALL = {
     **{word: number for number, word in enumerate(_ONES.split())},
     **{word: 10 * number for number, word in enumerate(_TENS.split(), start=2)},
 }
-SCALES = {
-    **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9},
-    **{"trillion": 10**12, "k": 10**3, "bn": 10**9, "mn": 10**6, "lakh": 10**5, "crore": 10**7},
-    **{"百": 100, "千": 10**3, "万": 10**4, "亿": 10**8},
-}
+SCALES = {word: int(scale) for word, scale in number_forms.SCALES.items() if scale > 1}
 """Words behind a number that multiply it."""
 PARTS = {"half": 2, "halves": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6}
 PARTS |= {"seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000}
@@ -26,6 +24,8 @@ WORDS = re.compile(r"[^\W\d_]+(?:[ '-][^\W\d_]+)*")
 LONG = re.compile(r"[a-zA-Z]{4}|[^\W\d_a-zA-Z]")
 PROSE = re.compile(r"(?<![\\a-zA-Z{])(?!and |or )[a-z]{2,} (?!and |or )[a-z]{2,}(?![a-zA-Z{(])")
 SHORT = {"yes", "no", "odd", "all", "any", "nil"}
+LATIN = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])")
+FOREIGN = re.compile(r"[^\W\d_a-zA-Z]+")
 STOPS = " ().,:;!?'\"*。，"
 NONE = {"no solution", "no real solution", "none", r"\emptyset"}
 
@@ -69,6 +69,17 @@ def singular(word: str) -> str:
     return word[:-1] if re.search(r"[^siu]s$", word) and len(word) > 3 else word
 
 
+def shared_words(answer: str, question: str) -> frozenset[str]:
+    """Words of an answer that the question has too, without case and in the singular.
+
+    Scripts without spaces between words share whatever stands in the question.
+    """
+    given, asked = (
+        {singular(word.casefold()) for word in LATIN.findall(text)} for text in (answer, question)
+    )
+    return frozenset((given & asked) | {run for run in FOREIGN.findall(answer) if run in question})
+
+
 def fold(text: str) -> str:
     """Words without case, spacing, articles, plurals, and brackets or stops around them."""
     bare = without_groups(text).strip()
@@ -80,11 +91,34 @@ def fold(text: str) -> str:
     return "none" if folded in NONE else folded
 
 
+def scale_of(word: str) -> int | None:
+    """What a word multiplies the number before it by, in any case and number; None for others."""
+    # K and M are units.
+    return SCALES.get(word if len(word) < 2 else singular(word.casefold()))
+
+
+def _spelled_with_half(words: list[str]) -> Fraction | None:
+    """Minus seven, half a million, one and a half; None for others."""
+    if len(words) > 1 and words[0] in ("minus", "negative"):
+        number = spelled_number(" ".join(words[1:]))
+        return None if number is None else -number
+    if len(words) > 2 and words[0] == "half" and words[1] in ("a", "an"):
+        number = spelled_number(" ".join(words[1:]))
+        return None if number is None else number / 2
+    if len(words) > 3 and words[-3:] == ["and", "a", "half"]:
+        number = spelled_number(" ".join(words[:-3]))
+        return None if number is None else number + Fraction(1, 2)
+    return None
+
+
 def spelled_number(text: str) -> Fraction | None:
     """A number that is written in words, such as "twenty-one" or "1.2 million"; None for others."""
     words = without_groups(text).casefold().strip(STOPS).replace("-", " ").split()
     if not words or len(words) > 20:
         return None
+    number = _spelled_with_half(words)
+    if number is not None:
+        return number
     if len(words) > 1 and words[-1] in PARTS or singular(words[-1]) in PARTS:
         part = PARTS.get(words[-1], PARTS.get(singular(words[-1]), 0))
         top = spelled_number(" ".join(words[:-1])) if words[:-1] not in (["a"], []) else Fraction(1)
@@ -98,8 +132,8 @@ def spelled_number(text: str) -> Fraction | None:
             if group % 10 or (group % 100 and small >= 10):
                 return None
             group += small
-        elif word in SCALES and len(word) > 2 and (known or words[0] in ("a", word)):
-            scale = SCALES[word]
+        elif scale_of(word) and len(word) > 2 and (known or words[0] in ("a", word)):
+            scale = SCALES[singular(word)]
             if scale == 100:
                 group = (group or Fraction(1)) * scale
             else:

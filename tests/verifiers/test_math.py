@@ -1,3 +1,4 @@
+import dataclasses
 from fractions import Fraction
 
 import pytest
@@ -61,6 +62,18 @@ def test_any_of_several_golds_is_enough():
     assert [score.reward for score in scores] == [1.0, 1.0]
     assert verifier.check_gold(prompts) == [None, None]
     verifier.pool.close()
+
+
+def test_words_of_the_question_may_stand_behind_the_answer():
+    verifier = Math()
+    asked = prompt_of("5")
+    about = dataclasses.replace(
+        asked, messages=({"role": "user", "content": "How many more wugs? 共有多少只兔"},)
+    )
+    answers = [r"\boxed{5 \text{ wugs}}", r"\boxed{5 \text{ 兔}}", r"\boxed{5 \text{ more wugs}}"]
+    rewards = [score.reward for score in verifier.score(answers * 2, [about] * 3 + [asked] * 3)]
+    verifier.pool.close()
+    assert rewards == [1, 1, 0, 0, 0, 0]
 
 
 def test_statuses():

@@ -11,7 +11,7 @@ from math_data import prompt_of
 from p2o.verifiers import BoxedMath, ExactMatch, Math, MultipleChoice, Numeric, Status
 from p2o.verifiers.answers import find_answer
 from p2o.verifiers.math_forms import FORMS
-from p2o.verifiers.math_text import clean, squeeze
+from p2o.verifiers.math_text import clean, is_sound, squeeze
 from p2o.verifiers.math_units import read_quantity
 from p2o.verifiers.math_words import fold, is_prose, is_words, spelled_number
 
@@ -189,3 +189,9 @@ def test_other_verifiers_take_no_time_for_them(verifier):
     scores = verifier.score([f"Answer: {text}" for text in texts], [prompt_of("C")] * 200)
     assert len(scores) == 200
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("text", ["|x" * 60, "|x|" * 30, "x^" * 60 + "2", r"\lvert x" * 60])
+def test_more_bars_and_powers_than_the_parser_bears_are_parse_errors(text):
+    assert not is_sound(text)
+    assert is_sound("|x|+|y|+|z| = x^2+y^2+z^2+x^{2^2}")
