@@ -65,6 +65,15 @@ PART_BEHIND = re.compile(
 SCALED = re.compile(rf"\s+(?:{SCALE})s?\b", re.IGNORECASE)
 DOUBT = re.compile(r"[^.!\n]*\?\s+\S")
 """A question that something follows."""
+BOX_BEHIND = re.compile(
+    r"(?:(?<=[=$(\w)}])-|[+^±≠×·]\s?|\\(?:neq?|times|cdot|not|pm|mp|sqrt|leq?|geq?|d?frac)\s*\{?)$"
+)
+"""What makes a box behind it a part of something else."""
+BOX_BEFORE = re.compile(
+    rf"\d|\s?\^|\s?\\(?:times|cdot|div|pi)(?![a-z])|\s?/\s?\d|\$?(?:{SCALED.pattern})",
+    re.IGNORECASE,
+)
+"""What makes a box before it a part of something else."""
 THERE = re.compile(rf"\bthere\s(?:is|are|were|will\sbe)\s(?:\w+ly\s)?\$?({NUMBER.pattern})", re.I)
 PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[^\W\d_a-zA-Z]")
 JOINT = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)?\s*")
@@ -75,23 +84,31 @@ LONGEST = 10_000
 
 
 def find_boxes(text: str) -> list[str]:
-    r"""Contents of all \boxed{...} by balanced braces, outermost only; unclosed ones are none."""
-    boxes: list[tuple[int, int]] = []
-    openings: list[int | None] = []
+    r"""Contents of all \boxed{...} by balanced braces, outermost only; unclosed ones are none.
+
+    A box that is a factor, a power or another part of an expression has none: ``-\boxed{1}``.
+    """
+    boxes: list[tuple[int, int, int, int]] = []
+    openings: list[re.Match[str] | None] = []
     for token in BRACE.finditer(text):
         if token["one"]:
-            boxes.append(token.span("one"))
+            boxes.append((token.start(), *token.span("one"), token.end()))
         elif token.group() == "}":
-            start = openings.pop() if openings else None
-            if start is not None:
-                while boxes and boxes[-1][0] > start:
+            box = openings.pop() if openings else None
+            if box is not None:
+                while boxes and boxes[-1][0] > box.start():
                     boxes.pop()
-                boxes.append((start, token.start()))
+                boxes.append((box.start(), box.end(), token.start(), token.end()))
         elif token.group() == "{":
             openings.append(None)
         elif token.group().startswith("\\boxed"):
-            openings.append(token.end())
-    return [text[start:end] for start, end in boxes]
+            openings.append(token)
+    return [
+        ""
+        if BOX_BEHIND.search(text, max(0, at - NEAR), at) or BOX_BEFORE.match(text, end)
+        else text[start:stop]
+        for at, start, stop, end in boxes
+    ]
 
 
 def find_answer(text: str) -> str:

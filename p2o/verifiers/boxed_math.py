@@ -27,4 +27,4 @@ class BoxedMath(Math):
             return "", "no \\boxed{} in the response"
         if self.exactly_one and len(boxes) > 1:
             return "", f"{len(boxes)} boxes, one was asked for"
-        return boxes[-1].strip(), "the box is empty"
+        return boxes[-1].strip(), "the box is empty or a part of more"

@@ -6,6 +6,14 @@ from math_data import prompt_of
 from p2o.verifiers import Math
 
 CASES = [
+    ("So $-\\boxed{1}$", "1", False),
+    ("So $\\boxed{1}0$", "1", False),
+    ("So $\\boxed{1}$ million", "1", False),
+    ("So $x\\ne\\boxed{1}$", "1", False),
+    ("So $\\boxed 1/2$", "1", False),
+    ("So $\\boxed 1 000$", "1", False),
+    ("So **$x = \\boxed{1}$**.", "1", True),
+    ("- \\boxed{1}", "1", True),
     ("It is minus 5.", "-5", True),
     ("It is minus 5.", "5", False),
     ("so x=- 5", "5", False),
