@@ -29,8 +29,10 @@ def savable(config: GenerationConfig, name: str = "model") -> GenerationConfig:
             name,
             " ".join(str(error).split())[:200],
         )
+    padding = config.pad_token_id
     return GenerationConfig(
         bos_token_id=config.bos_token_id,
         eos_token_id=config.eos_token_id,
-        pad_token_id=config.pad_token_id,
+        # A negative one is among what is refused.
+        pad_token_id=None if padding is None or padding < 0 else padding,
     )

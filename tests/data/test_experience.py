@@ -278,7 +278,8 @@ def test_no_divergence_is_measured_with_tokens_of_another_context(strategy, plac
     assert [context for call in reference.calls for context, _ in call] == [BARE] * sum(
         map(len, reference.calls)
     )
-    assert sum(map(len, reference.calls)) == (1 if place == "loss" else 2)
+    # For the metric; in the reward nobody pays where not all can be measured.
+    assert sum(map(len, reference.calls)) == 1
     templated = [row for row, has in enumerate(batch.has_reference.tolist()) if not has]
     assert len(templated) == 1
     assert batch.advantages[templated[0]].any()
@@ -400,4 +401,4 @@ def test_no_failure_is_raised_above_its_group_because_others_pay_for_their_diver
     bare = [rollout("", 1.0), rollout("", 0.0)] * 2
     reference = Scorer(-5.0)
     build([mixed, bare], ContextDistillation(), reference=reference, kl=kl)
-    assert sum(map(len, reference.calls)) == len(bare)
+    assert len(reference.calls[0]) == len(bare)
