@@ -152,7 +152,9 @@ def _hops(node: Any, name: str) -> int:
         if other is None:
             break
         parent, name = other[1] or "", other[2]
-        node = OmegaConf.select(root, parent) if parent else root
+        node = root
+        for part in filter(None, parent.split(".")):
+            node = node.get(part) if isinstance(node, DictConfig) else None
         if not isinstance(node, DictConfig) or name not in node:
             break
     return hops

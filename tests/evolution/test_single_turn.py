@@ -58,6 +58,7 @@ def test_every_sample_gets_the_template_written_for_it():
             "Generated Outputs": "reply b",
             "Feedback": "not b",
             "score": 0.0,
+            "solved": False,
         }
     ]
     assert [request.seed for request in requests] == [derive_seed(7, sample) for sample in "abc"]
