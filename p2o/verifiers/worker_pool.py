@@ -57,6 +57,10 @@ class KillablePool:
         self.function, self.count, self.recycle, self.memory = function, workers, recycle, memory
         self.warm_up, self.patience = warm_up, patience
         self._turn = threading.Lock()
+        # A worker is told its parent's usual way of starting processes. In a job of joblib's that
+        # is one of loky's, which a plain worker does not know.
+        if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+            multiprocessing.set_start_method("spawn", force=True)
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
