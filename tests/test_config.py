@@ -383,3 +383,8 @@ def test_a_folder_of_ones_own_is_looked_at_too(tmp_path):
     check_overrides([*line, "optimizer.lr=0.1"], CONFIG_NAME, TrainSettings)
     with pytest.raises(UserError, match=r"^optimizer=mine: no such option"):
         check_overrides(line[2:], CONFIG_NAME, TrainSettings)
+
+
+@pytest.mark.parametrize("suite", sorted(p.stem for p in (conf_directory() / "suite").iterdir()))
+def test_every_suite_passes_the_check_of_settings(suite):
+    check_overrides([f"suite={suite}"], "eval", EvalSettings)
