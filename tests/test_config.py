@@ -17,7 +17,7 @@ from p2o.models import load_policy
 from p2o.module import P2OModule
 from p2o.overrides import check_overrides
 from p2o.rollout.rendering import ChatRenderer
-from p2o.settings import TrainSettings
+from p2o.settings import EvalSettings, TrainSettings
 from p2o.verifiers import GuardedVerifier, Numeric
 
 FILES = sorted(path for path in conf_directory().rglob("*.yaml"))

@@ -62,7 +62,7 @@ def test_a_server_that_dies_ends_the_run_with_one_line(tmp_path, caplog):
         with pytest.raises(EngineError, match="no server of rollout.urls answers any more"):
             engine.generate(PROMPTS, SAMPLING, [0, 1])
         [warning] = caplog.messages
-        assert warning.startswith(f"rollout.urls: {url}")
+        assert warning.startswith(f"urls: {url}")
 
 
 def test_the_work_of_a_server_that_dies_goes_to_the_others(tmp_path, server, caplog):
