@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,9 @@ def serving(folder: Path, *flags: str) -> Iterator[tuple[str, subprocess.Popen[b
             time.sleep(1)
         yield url, server
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        # A test may have killed it, and all that it had started.
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
         server.wait()
         log.close()
 
