@@ -49,7 +49,7 @@ def test_every_sample_of_an_engine_is_counted(tiny_model):
 def test_reflections_count_as_evolution_and_not_as_rollouts():
     ledger = Ledger()
     MeteredReflection(Phrasebook(), ledger).reflect(
-        [ReflectionRequest("", [{"score": 0.0}], 1)] * 3
+        [ReflectionRequest("", [{"solved": False}], 1)] * 3
     )
     assert ledger.state_dict()["evolution"]["reflection_calls"] == 3
     assert ledger.training_rollouts == 0

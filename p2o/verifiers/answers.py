@@ -66,11 +66,12 @@ SCALED = re.compile(rf"\s+(?:{SCALE})s?\b", re.IGNORECASE)
 DOUBT = re.compile(r"[^.!\n]*\?\s+\S")
 """A question that something follows."""
 BOX_BEHIND = re.compile(
-    r"(?:(?<=[=$(\w)}])-|[+^±≠×·]\s?|\\(?:neq?|times|cdot|not|pm|mp|sqrt|leq?|geq?|d?frac)\s*\{?)$"
+    r"(?:(?<=[=$(\w)}])-|(?<=[\w)}])\s?\+\s?|[\^±≠×·]\s?"
+    r"|\\(?:neq?|times|cdot|not|pm|mp|sqrt|d?frac)\s*\{?)$"
 )
 """What makes a box behind it a part of something else."""
 BOX_BEFORE = re.compile(
-    rf"\d|\s?\^|\s?\\(?:times|cdot|div|pi)(?![a-z])|\s?/\s?\d|\$?(?:{SCALED.pattern})",
+    rf"\d|\s?\^(?!\s?\{{?\s?(?:\\circ|\\prime|°))|\s?\\(?:times|cdot|div|pi)(?![a-z])|\s?/\s?\d|\$?(?:{SCALED.pattern})",
     re.IGNORECASE,
 )
 """What makes a box before it a part of something else."""

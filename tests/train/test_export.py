@@ -604,7 +604,10 @@ def test_a_model_that_cannot_be_loaded_is_named(run, capsys):
 def test_other_arguments_that_cannot_work_are_named(run, capsys):
     file = run / "metrics.csv"
     for arguments, said in (
-        (["--checkpoint", "next.ckpt"], "no such checkpoint; there are epoch_0000.ckpt, epoch_00"),
+        (
+            ["--checkpoint", "next.ckpt"],
+            "no such checkpoint; there are best.ckpt, epoch_0000.ckpt, ",
+        ),
         (["--dtype", "int8"], "give float64, float32, float16 or bfloat16"),
         (["--dtype", "half a float"], "give float64, float32, float16 or bfloat16"),
         (["--output", file], "is a file; give a folder"),

@@ -126,7 +126,7 @@ def test_resumed_in_the_middle_of_an_epoch_equals_never_stopped(p2o_train, tmp_p
     result = p2o_train(*settings, f"hydra.run.dir={whole}")
     assert result.returncode == 0, result.stderr
     final = load(whole, "epoch_0001.ckpt")
-    for step in (1, 4, 7, 9):
+    for step in (1, 3, 6, 7):
         resumed = tmp_path / f"from_{step}"
         result = p2o_train(
             *settings,
