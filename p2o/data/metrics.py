@@ -65,7 +65,7 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
 
     Args:
         groups: G groups of K rollouts.
-        advantages: `[G, K]`.
+        advantages: `[G, K]`, K of the largest.
     """
     spreads, contrasts = [], []
     for group, row in zip(groups, advantages.tolist(), strict=True):
@@ -75,7 +75,7 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
             openings = [rollout.completion.token_ids[:OPENING_TOKENS] for rollout in group]
             if scores:
                 spreads.append(reward_spread(scores, [rollout.template for rollout in judged]))
-            contrasts.append(opening_contrast(row, openings))
+            contrasts.append(opening_contrast(row[: len(group)], openings))
     both = {"templated/reward_spread": spreads, "templated/opening_contrast": contrasts}
     return {name: mean(values) for name, values in both.items() if values}
 
