@@ -112,11 +112,10 @@ class P2OModule(LightningModule):
         old = batch.stream("old_log_probs", log_probs.detach())
         weights = batch.stream("token_weights", 1.0)
         shares: dict[str, Share] = {}
-        if "sampled_log_probs" in batch.streams:
-            sampled = batch.streams["sampled_log_probs"]
-            shares |= self._compare_with_engine(old, sampled)
-            if self.correction is not None:
-                weights = weights * self.correction(old, sampled, batch.sequences)
+        sampled = batch.stream("sampled_log_probs", torch.nan)
+        shares |= self._compare_with_engine(batch.stream("engine_log_ratio", old - sampled))
+        if self.correction is not None:
+            weights = weights * self.correction(old, sampled, batch.sequences)
         where = batch.sequences, batch.total_tokens, batch.total_sequences
         advantages = batch.stream("advantages", 0.0)
         loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
@@ -152,19 +151,18 @@ class P2OModule(LightningModule):
         log_probs, entropies = (torch.cat(parts)[learned] for parts in zip(*results, strict=True))
         return log_probs, entropies
 
-    def _compare_with_engine(self, old: Tensor, sampled: Tensor) -> dict[str, Share]:
+    def _compare_with_engine(self, log_ratio: Tensor) -> dict[str, Share]:
         """How far the engine's log-probabilities of what it sampled are from the trainer's.
 
-        With r the trainer's minus the engine's, exp(r) - 1 - r estimates KL(engine || trainer).
+        Args:
+            log_ratio: `[M]`, r, the trainer's minus the engine's; not a number where the trainer's
+                are not known. Then exp(r) - 1 - r estimates KL(engine || trainer).
         """
-        log_ratio = (old - sampled).detach()
-        # Both are 0 where the engine sampled in another context than the one that is trained.
+        log_ratio = log_ratio.detach()
         divergences = (torch.expm1(log_ratio) - log_ratio).nan_to_num(0.0)
-        ratios = log_ratio.exp().nan_to_num(0.0)
-        self._metrics.add_highest(
-            {"engine_ratio_max": torch.cat([ratios, ratios.new_zeros(1)]).max()}
-        )
-        return {"engine_kl": (divergences.sum(), (~sampled.isnan()).sum())}
+        ratios = torch.cat([log_ratio.exp().nan_to_num(0.0), log_ratio.new_zeros(1)])
+        self._metrics.add_highest({"engine_ratio_max": ratios.max()})
+        return {"engine_kl": (divergences.sum(), (~log_ratio.isnan()).sum())}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the step's means and maxima, and the gradient's norm before clipping."""

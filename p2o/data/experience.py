@@ -187,32 +187,44 @@ class ExperienceBuilder:
         references = self._references(rollouts)
         samples = []
         for index, (rollout, advantage) in enumerate(kept):
-            sample = _sample(rollout, self._gradient_context(rollout))
             old, weights = self._old_context(rollout), None
             token_advantages: Tensor | float = advantage
+            sampled = _sampled_log_probs(rollout)
+            engine = None
             if rollout.template:
-                solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
                 templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
                 if strategy.needs_log_probs:
                     weights = strategy.token_weights(bare, templated)
-                    weight_zero[solved, "zero"] += int((weights == 0).sum())
-                    weight_zero[solved, "all"] += len(weights)
+                    both = {Context.BARE: bare, Context.TEMPLATED: templated}
+                    engine = both[rollout.sampled_after] - sampled
+                solved = bool(rollout.score.solved)
                 token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
-            sampled = None
-            if self._sampled_after_gradient_context(rollout):
-                chosen = sample.loss_mask[-len(rollout.completion.token_ids) :]
-                sampled = torch.tensor(rollout.completion.log_probs)[chosen]
-            sample = sample.with_streams(
-                advantages=token_advantages,
-                old_log_probs=None if old is None else scored.get((index, old)),
-                sampled_log_probs=sampled,
-                token_weights=weights,
-                reference_log_probs=references.get(index),
+            samples.append(
+                _sample(rollout, self._gradient_context(rollout)).with_streams(
+                    advantages=token_advantages,
+                    old_log_probs=None if old is None else scored.get((index, old)),
+                    sampled_log_probs=sampled
+                    if self._sampled_after_gradient_context(rollout)
+                    else None,
+                    engine_log_ratio=engine,
+                    token_weights=weights,
+                    reference_log_probs=references.get(index),
+                )
             )
-            if weights is not None and not strategy.masked_in_denominator:
-                sample = sample.keep(weights != 0)
-            samples.append(sample)
+        reach = _reach(rollouts, samples)
+        for index, rollout in enumerate(rollouts):
+            if rollout.template:
+                solved = bool(rollout.score.solved)
+                sample = strategy.settle(samples[index], solved, reach.get(rollout.prompt.id, 1.0))
+                weights = sample.streams.get("token_weights")
+                if strategy.needs_log_probs:
+                    dropped = 0 if weights is None else int((weights == 0).sum())
+                    weight_zero[solved, "zero"] += dropped
+                    weight_zero[solved, "all"] += sample.learned
+                if weights is not None and not strategy.masked_in_denominator:
+                    sample = sample.keep(weights != 0)
+                samples[index] = sample
         return samples
 
     def _gradient_context(self, rollout: Rollout) -> Context:
@@ -286,6 +298,29 @@ class ExperienceBuilder:
 def _sample(rollout: Rollout, context: Context) -> Sample:
     completion = rollout.completion
     return Sample.of(rollout.ids(context), completion.token_ids, completion.loss_mask)
+
+
+def _sampled_log_probs(rollout: Rollout) -> Tensor:
+    """`[T]`, the engine's, of the tokens that the policy chose."""
+    log_probs = torch.tensor(rollout.completion.log_probs)
+    mask = rollout.completion.loss_mask
+    return log_probs if mask is None else log_probs[torch.tensor(mask)]
+
+
+def _reach(rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> Mapping[str, float]:
+    """By prompt, share of the tokens of its templated successes that have a weight."""
+    tokens: Counter[tuple[str, str]] = Counter()
+    for rollout, sample in zip(rollouts, samples, strict=True):
+        weights = sample.streams.get("token_weights")
+        if rollout.template and rollout.score.solved and weights is not None:
+            tokens[rollout.prompt.id, "kept"] += int((weights != 0).sum())
+            tokens[rollout.prompt.id, "all"] += len(weights)
+    tokens = sum(gather(tokens), Counter())
+    return {
+        prompt: tokens[prompt, "kept"] / count
+        for (prompt, kind), count in tokens.items()
+        if kind == "all"
+    }
 
 
 def _go_in_step(micro_batches: Sequence[MiniBatch]) -> None:
