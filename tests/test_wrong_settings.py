@@ -149,7 +149,7 @@ def expected(kind: str, key: str, default: Any) -> bool:
         ("ckpt_path", ["a"], 'ckpt_path=["a"]: give a text, or null'),
         ("plan", "maybe", "plan=maybe: give true or false"),
         ("trainer.accumulate_grad_batches", 0, "trainer.accumulate_grad_batches=0: give a whole"),
-        ("module.score_batch_size", -1, "module.score_batch_size=-1: give a whole number of at"),
+        ("module.pass_tokens", -1, "module.pass_tokens=-1: give a whole number of at"),
         ("drop_failed_templated", "abc", "drop_failed_templated=abc: give true or false"),
         ("data.max_unusable_golds", -1, "data.max_unusable_golds=-1: give a number from 0 to 1"),
         ("evolution.callback.seed", {"a": 1}, 'evolution.callback.seed={"a":1}: give a whole'),

@@ -102,7 +102,7 @@ def _batch(reader: Reader) -> Batch:
         _mean(reader, "mean_prompt_tokens", prompt),
         _mean(reader, "mean_new_tokens", new),
         int(reader.get("module.chunk_tokens", 4096)),
-        int(reader.get("module.score_batch_size", 64)),
+        int(reader.get("module.pass_tokens", 8192)),
         shares["trained"],
     )
     passes = _scoring_passes(reader, batch.steps, shares["templated"])

@@ -89,7 +89,7 @@ PUBLISHED = (
     "evolution.evolver.budget=heavy_4",
     "evolution.evolver.dev_size=300",
     "module.chunk_tokens=1024",
-    "module.score_batch_size=1",
+    "module.pass_tokens=8192",
 )
 
 
