@@ -18,8 +18,9 @@ Compound = list[tuple[Fraction, Fraction]]
 
 
 def compounds_agree(gold: str, answer: str) -> bool | None:
-    """Whether 3 hours and 20 minutes are 200 minutes; None when neither has several units.
+    """Whether 3 hours and 20 minutes are 200 minutes.
 
+    None when neither has several units, or the other one is no quantity of the kind.
     A number without a unit has the larger one, and 3:20 the two units where one is 60 of the other.
     """
     known, given = _read(gold), _read(answer)
@@ -30,7 +31,8 @@ def compounds_agree(gold: str, answer: str) -> bool | None:
     values = [_sum(parts) if one else None for one in (known, given)]
     if known and given:
         return values[0] == _sum(given[0]) and dimensions == given[1]
-    return _value(answer if known else gold, parts, dimensions) == _sum(parts)
+    value = _value(answer if known else gold, parts, dimensions)
+    return None if value is None else value == _sum(parts)
 
 
 def _read(text: str) -> tuple[Compound, Counter[str]] | None:
