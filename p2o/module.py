@@ -29,6 +29,9 @@ from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o.step_metrics import Share, StepMetrics
 from p2o_callbacks.collapse import gradient_norm
 
+EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates", "ledger/rollouts")
+"""What an evaluation on held-out prompts logs."""
+
 
 class P2OModule(LightningModule):
     """Trains a causal language model with a policy gradient.
