@@ -61,11 +61,11 @@ def test_a_plain_string_becomes_a_context() -> None:
 
 
 def test_weights_of_the_hard_and_the_soft_mask() -> None:
-    bare = torch.tensor([[0.001, 0.5]]).log()
-    templated = torch.tensor([[1.0, 0.5]]).log()
-    assert ContextDistillation().token_weights(bare, templated).tolist() == [[0, 1]]
+    bare = torch.tensor([0.001, 0.5]).log()
+    templated = torch.tensor([1.0, 0.5]).log()
+    assert ContextDistillation().token_weights(bare, templated).tolist() == [0, 1]
     soft = ContextDistillation(ratio_weight="soft").token_weights(bare, templated)
-    assert soft.tolist() == [[pytest.approx(10, rel=1e-5), 1]]
+    assert soft.tolist() == [pytest.approx(10, rel=1e-5), 1]
 
 
 @given(log_probs, log_probs, st.sampled_from(["hard", "soft"]))
