@@ -20,9 +20,9 @@ class EngineCorrection:
 
     | config | level | outside |
     |---|---|---|
-    | token_truncated | token | moved to the bound (arXiv 2510.23606 discusses its bias) |
+    | token_truncated | token | moved to the bound (https://fengyao.notion.site/off-policy-rl) |
     | sequence_truncated | sequence | moved to the bound |
-    | token_masked | token | weight 0 (IcePop) |
+    | token_masked | token | weight 0 (IcePop, arXiv 2510.18855, section 2.3.2) |
     | sequence_masked | sequence | weight 0 |
 
     Attributes:

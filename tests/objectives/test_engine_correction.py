@@ -36,7 +36,6 @@ NOISE = 0.4
 LEVELS, OUTSIDE = ("token", "sequence"), ("truncate", "mask")
 ADVANTAGES = partial(group_advantages, epsilon=1e-4)
 """With what TRL adds to a standard deviation."""
-OPTIONS = ("token_truncated", "token_masked", "sequence_truncated", "sequence_masked")
 
 
 # Parity
@@ -117,6 +116,31 @@ def test_a_mean_over_responses_and_a_divergence_in_the_loss(tmp_path, level: Any
             use_bias_correction_kl=False,
         )
     assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.4], ids=["on-policy", "off-policy"])
+def test_what_is_logged_of_the_two(drift: float) -> None:
+    """Over the tokens that the engine spoke of, under the policy that it sampled from."""
+    with double_precision():
+        data = case(drift)
+        found = p2o_step(
+            data, ClippedLoss(), ADVANTAGES, accumulation=2, temperature=TEMPERATURE
+        ).metrics
+        trainer = score(data, data.behaviour or data.model, TEMPERATURE)
+        pairs = zip(trainer, data.sampled or [], strict=True)
+        ratios = torch.cat([own - said for own, said in pairs if said is not None]).exp()
+    assert len(ratios) < data.lengths.sum()
+    expected = (ratios - 1 - ratios.log()).mean().item()
+    assert found["train/engine_kl"] == pytest.approx(expected, rel=1e-6)
+    assert found["train/engine_ratio_max"] == pytest.approx(ratios.max().item(), rel=1e-6)
+
+
+def test_an_engine_that_says_nothing_is_not_compared() -> None:
+    data = make_case(REWARDS)
+    found = p2o_step(data, ClippedLoss(), ADVANTAGES, correction=EngineCorrection())
+    assert "train/loss" in found.metrics
+    assert not any("engine" in name for name in found.metrics)
+    assert gap(found, p2o_step(data, ClippedLoss(), ADVANTAGES)) == 0
 
 
 def both(
@@ -247,17 +271,22 @@ def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any]) -> None:
         EngineCorrection(**settings)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_is_what_its_name_says(option: str) -> None:
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("none", None),
+        ("token_truncated", EngineCorrection("token", "truncate", None, 2.0)),
+        ("token_masked", EngineCorrection("token", "mask", 0.5, 5.0)),
+        ("sequence_truncated", EngineCorrection("sequence", "truncate", None, 2.0)),
+        ("sequence_masked", EngineCorrection("sequence", "mask", 0.5, 5.0)),
+    ],
+)
+def test_an_option_is_what_its_name_says(option: str, expected: EngineCorrection | None) -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
         config = compose("train", overrides=[f"correction={option}"])
-    correction = build(config.correction, "correction")
-    level, outside = option.split("_")
-    assert correction.level == level
-    assert f"{correction.outside}d".replace("kd", "ked") == outside
+    assert build(config.correction, "correction") == expected
 
 
 def test_none_is_the_default() -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
         assert compose("train").correction is None
-        assert compose("train", overrides=["correction=none"]).correction is None

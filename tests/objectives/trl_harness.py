@@ -123,6 +123,7 @@ class Step:
         advantages: `[G, K]` as the side computed them.
         micro_batches: Rows of each micro-batch, as places in the flattened `[G, K]`; TRL's alone.
         passes: What went through the network; p2o's alone.
+        metrics: What was logged of the step; p2o's alone.
     """
 
     loss: float = 0.0
@@ -130,6 +131,7 @@ class Step:
     advantages: Tensor = field(default_factory=lambda: torch.zeros(0))
     micro_batches: list[list[int]] = field(default_factory=list)
     passes: list[Packed] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def tiny_qwen2(seed: int) -> Qwen2ForCausalLM:
@@ -333,7 +335,8 @@ class _LightningStep(Callback):
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if "train/loss" in trainer.callback_metrics:
-            self.step.loss = trainer.callback_metrics["train/loss"].item()
+            self.step.metrics = {k: v.item() for k, v in trainer.callback_metrics.items()}
+            self.step.loss = self.step.metrics["train/loss"]
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
         self.step.gradients = _gradients(pl_module.policy.model)
