@@ -96,12 +96,12 @@ def random_batch(seed: int, samples: int = SAMPLES) -> dict[str, torch.Tensor]:
     }
 
 
-def totals(batch: dict[str, torch.Tensor]) -> dict[str, int]:
+def totals(batch: dict[str, torch.Tensor]) -> dict[str, Any]:
     return {"total_tokens": len(batch["sequences"]), "total_sequences": SAMPLES}
 
 
 def gradient(
-    loss: PolicyLoss, batch: dict[str, torch.Tensor], whole: dict[str, int]
+    loss: PolicyLoss, batch: dict[str, torch.Tensor], whole: dict[str, Any]
 ) -> torch.Tensor:
     """`[M]`, of the loss with respect to the log-probabilities."""
     log_probs = batch["log_probs"].clone().requires_grad_()
