@@ -92,6 +92,7 @@ def test_two_corrections_are_never_stacked(ratio_weight: Any) -> None:
         {"low": 0.0},
         {"low": 2.0, "high": 2.0},
         {"low": 11.0},
+        {"low": torch.nan},
         {"ratio_weight": "medium"},
         {"old_context": "both"},
     ],
@@ -136,7 +137,7 @@ def test_one_token_that_the_template_rules_out_is_bounded() -> None:
     assert advantages.tolist() == [-3.0, 3.0]
 
 
-@pytest.mark.parametrize("settings", [{"coefficient": 0.0}, {"limit": -1.0}])
+@pytest.mark.parametrize("settings", [{"coefficient": 0.0}, {"limit": -1.0}, {"limit": torch.nan}])
 def test_reverse_kl_names_a_setting_that_cannot_work(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"^{next(iter(settings))}="):
         ReverseKL(**settings)
