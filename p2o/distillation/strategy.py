@@ -229,7 +229,7 @@ class ReverseKL(DistillationStrategy):
 
     def __post_init__(self) -> None:
         for name in ("coefficient", "limit"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise UserError(f"{name}={getattr(self, name)}: give more than 0")
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:

@@ -20,9 +20,9 @@ class EngineCorrection:
 
     | config | level | outside |
     |---|---|---|
-    | token_truncated | token | moved to the bound (arXiv 2510.23606 discusses its bias) |
+    | token_truncated | token | moved to the bound (https://fengyao.notion.site/off-policy-rl) |
     | sequence_truncated | sequence | moved to the bound |
-    | token_masked | token | weight 0 (IcePop) |
+    | token_masked | token | weight 0 (IcePop, arXiv 2510.18855, section 2.3.2) |
     | sequence_masked | sequence | weight 0 |
 
     Attributes:
@@ -47,11 +47,11 @@ class EngineCorrection:
             raise UserError(f"outside={self.outside}: give truncate or mask")
         if self.low is not None and not 0 <= self.low <= 1:
             raise UserError(f"low={self.low}: give a number from 0 to 1, or null for none")
-        if self.high < 1:
+        if not self.high >= 1:
             raise UserError(f"high={self.high}: give at least 1")
 
     def __call__(self, log_probs: Tensor, sampled: Tensor, sequences: Tensor) -> Tensor:
-        """Weights `[M]` for the losses of learned tokens.
+        """Weights `[M]` for the losses of learned tokens, without gradient.
 
         Args:
             log_probs: `[M]`, the trainer's, under the policy that was sampled.
@@ -59,7 +59,7 @@ class EngineCorrection:
                 than the one that is trained, which get weight 1.
             sequences: `[M]`, number of the response that a token belongs to.
         """
-        log_ratio = (log_probs - sampled).nan_to_num(0.0)
+        log_ratio = (log_probs - sampled).detach().nan_to_num(0.0)
         if self.level == "sequence":
             log_ratio = sums_of(log_ratio, sequences)
         ratio = log_ratio.exp()

@@ -138,9 +138,9 @@ class ClippedLoss(PolicyLoss):
         super().__post_init__()
         if not 0 <= self.clip_low <= 1:
             raise UserError(f"clip_low={self.clip_low}: give a number from 0 to 1")
-        if self.clip_high < 0:
+        if not self.clip_high >= 0:
             raise UserError(f"clip_high={self.clip_high}: give at least 0")
-        if self.dual_clip is not None and self.dual_clip <= 1:
+        if self.dual_clip is not None and not self.dual_clip > 1:
             raise UserError(f"dual_clip={self.dual_clip}: give more than 1, or null for none")
         if self.ratio not in ("token", "sequence"):
             raise UserError(f"ratio={self.ratio}: give token or sequence")
@@ -182,7 +182,7 @@ class CISPOLoss(PolicyLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_ratio < 1:
+        if not self.max_ratio >= 1:
             raise UserError(f"max_ratio={self.max_ratio}: give at least 1")
 
     def token_losses(
