@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
+from p2o.errors import EngineError, UserError
 
 
 class Status(StrEnum):
@@ -32,6 +32,9 @@ ROUNDING = 1e-6
 
 FAILED = (Status.TIMEOUT, Status.ERROR)
 """The verifier gave no verdict: the score is no evidence that a response is right or wrong."""
+
+STOPPING = (UserError, EngineError)
+"""What a verifier throws when it cannot work at all, whatever the response."""
 
 
 @dataclass(frozen=True)
