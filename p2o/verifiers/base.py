@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
@@ -74,6 +74,7 @@ def reaches(reward: float, threshold: float) -> bool:
     return reward >= threshold - ROUNDING
 
 
+@runtime_checkable
 class Verifier(Protocol):
     """Scores responses. Knows nothing of models."""
 

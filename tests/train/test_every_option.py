@@ -47,9 +47,9 @@ def options() -> list[Any]:
         for path in found
         # With a real engine and a model that it can run: tests/engines/test_training.py. With
         # ranks, whose process group would stay: test_two_ranks.py. p2o-eval's: tests/evaluation.
-        # Too large to be trained: tests/test_paper_experiments.py.
+        # Too large to be trained: tests/test_paper_experiments.py. Together: test_mixture.py.
         if not path.stem.startswith("vllm")
-        and path.stem not in ("ddp", "fsdp", "fsdp2")
+        and path.stem not in ("ddp", "fsdp", "fsdp2", "mixture", "by_source")
         and path.parent.name not in ("suite", "paper")
     ]
 
