@@ -48,8 +48,7 @@ def load_benchmarks(config: DictConfig) -> tuple[list[Benchmark], dict[str, str]
         try:
             with located(f"{key}.table"):
                 prompts = [
-                    replace(prompt, source=str(name))
-                    for prompt in table.prompts()[: config.limit]
+                    replace(prompt, source=str(name)) for prompt in table.prompts()[: config.limit]
                 ]
         except UserError as error:
             missing[str(name)] = str(error)
