@@ -218,6 +218,8 @@ class P2OModule(LightningModule):
         if batch.hard.any():
             hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
+        for source, accuracies in batch.by_source().items():
+            self.log(f"val/{source}/accuracy", accuracies.mean(), batch_size=len(accuracies))
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a scheduler that steps with it."""
