@@ -95,6 +95,33 @@ class ChatRenderer:
         kept = self._read_by_the_template(turns, sign)
         return self._marks.tokenise(self._run(self._cut(turns, sign, kept)), sign)
 
+    def continue_with(self, text: str) -> list[int]:
+        """Token ids of text that goes on in the middle of a response; marks in it stay text."""
+        sign = unused_sign([text])
+        return self._marks.tokenise(sign + self._marks.cut(text, sign), sign)
+
+    def next_turn(self, content: str, role: str = "user") -> list[int]:
+        """Token ids between what the assistant has said and its next turn.
+
+        They begin with what ends its turn, and hold the other's whole turn.
+
+        Args:
+            content: What the other says; marks in it stay text.
+            role: Who the other is, as the chat template calls it.
+
+        Raises:
+            UserError: The chat template cannot render such turns.
+        """
+        sign = unused_sign([content])
+        said = unused_sign([content, sign])
+        turns = [
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": said},
+            {"role": role, "content": self._marks.cut(content, sign)},
+        ]
+        _, _, after = self._run(turns).rpartition(said)
+        return self._marks.tokenise(sign + after, sign)
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a completion, special tokens left out."""
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
