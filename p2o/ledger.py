@@ -5,8 +5,9 @@ seconds, which are rank 0's; asking for them is collective.
 """
 
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import CoroutineType
 from typing import Any, Self
 
 from p2o.data.prompt import Prompt
@@ -172,7 +173,9 @@ class MeteredEnvironment:
     def __init__(self, environment: Environment, ledger: Ledger) -> None:
         self.environment, self.ledger = environment, ledger
 
-    def run(self, problem: Prompt, hint: str, sampler: Sampler) -> Coroutine[Any, Any, str | None]:
+    def run(
+        self, problem: Prompt, hint: str, sampler: Sampler
+    ) -> "CoroutineType[Any, Any, str | None]":
         """Count, and hand the work over; see `Environment.run`."""
         self.ledger.add(rollouts=1)
         return self.environment.run(problem, hint, sampler)

@@ -26,6 +26,9 @@ def rollout_metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
         "verifier/failed": mean([s in (Status.TIMEOUT, Status.ERROR) for s in statuses]),
         **{f"verifier/{status}": float(statuses.count(status)) for status in Status},
     }
+    inserted = [len(r.completion.token_ids) - len(r.completion.sampled_ids) for r in rollouts]
+    if any(inserted):
+        metrics["response/inserted_tokens"] = mean(inserted)
     # A verdict that was not given is no reward of 0.
     if judged:
         metrics["reward/mean"] = mean([rollout.score.reward for rollout in judged])

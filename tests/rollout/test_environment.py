@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from p2o.rollout.runner import RolloutRunner
 from p2o.seeds import derive_seed
 from p2o.verifiers import Numeric
 from p2o.verifiers.base import Status
+from tests.calculator import Calculator, said
 
 SAMPLING = SamplingParameters(temperature=1.0, max_new_tokens=24)
 LISTS = ["3 4", "5 5 1", "3 4 5 6 7", "9 1 8 2 7 3", "1 1 1 1 1 1 1", "2 4 6 8 1 3 5 7"]
@@ -32,23 +32,6 @@ PROMPTS = [
     for digits in LISTS
 ]
 PAIRS = [(prompt, "") for prompt in PROMPTS for _ in range(4)]
-
-
-class Calculator:
-    """Writes the running totals as soon as the policy says Let, and the answer behind its name."""
-
-    def __init__(self, word: str = "Let"):
-        self.word = word
-
-    async def run(self, problem, hint, sampler):
-        call, answer = sampler.token(self.word), sampler.token("Answer:")
-        await sampler.sample(stop_token_ids=[call, answer])
-        if sampler.token_ids[-1] == call:
-            digits = map(int, problem.question.removeprefix("Add the digits: ").split())
-            sampler.insert(f"us go slowly. {' '.join(map(str, accumulate(digits)))}")
-            await sampler.sample(stop_token_ids=[answer])
-        if sampler.token_ids[-1] == answer:
-            await sampler.sample(max_new_tokens=2)
 
 
 class Counting(HFEngine):
@@ -105,16 +88,14 @@ def test_the_calculator_s_tokens_are_in_the_response_and_not_in_the_mask(runner,
     asked = [r for r in rollouts if let in r.completion.token_ids]
     assert 2 <= len(asked) < len(rollouts)
     for rollout in asked:
-        digits = map(int, rollout.prompt.question.removeprefix("Add the digits: ").split())
-        said = ["us", "go", "slowly.", *map(str, accumulate(digits))]
-        completion = rollout.completion
+        completion, words = rollout.completion, said(rollout.prompt)
         place = completion.token_ids.index(let) + 1
-        inserted = completion.token_ids[place : place + len(said)]
-        assert tokenizer.convert_ids_to_tokens(list(inserted)) == said
+        end = place + len(words)
+        assert tokenizer.convert_ids_to_tokens(list(completion.token_ids[place:end])) == words
         assert completion.loss_mask == tuple(
-            not place <= index < place + len(said) for index in range(len(completion.token_ids))
+            not place <= index < end for index in range(len(completion.token_ids))
         )
-        assert len(completion.sampled_ids) == len(completion.token_ids) - len(said)
+        assert len(completion.sampled_ids) == len(completion.token_ids) - len(words)
         assert rollout.response == tokenizer.decode(completion.token_ids, skip_special_tokens=True)
         assert rollout.score.solved
     for rollout in rollouts:
@@ -142,7 +123,7 @@ def test_all_that_wait_share_a_call(runner):
     rollouts = environment.run(PAIRS, SAMPLING, 5)
     turns = [len(prompts) for prompts, _, _ in environment.engine.calls]
     assert turns[0] == len(PAIRS)
-    # A calculator's turn has one kind of stop and the answer's another; no rollout has a call alone.
+    # The calculator's turn has one kind of stop and the answer's has another.
     assert len(turns) <= 4
     assert sum(turns) > 2 * len(rollouts)
 
