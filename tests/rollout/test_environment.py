@@ -347,8 +347,8 @@ class Elsewhere:
 class Stubborn:
     async def run(self, problem, hint, sampler):
         try:
-            await sampler.sample(max_new_tokens=1)
-            await sampler.sample()
+            while True:
+                await sampler.sample()
         finally:
             await sampler.sample()
 
