@@ -77,7 +77,8 @@ class RolloutEngine(Protocol):
 
         Each prompt has a seed of its own, so that what it gets does not depend on the prompts
         around it, nor on how many ranks share the work. Types of 16 bits round a row otherwise in
-        another batch.
+        another batch. Nor does it depend on `max_new_tokens`: a smaller limit gives the beginning
+        of what a larger one does, so prompts with different limits can share a call.
         """
         ...
 

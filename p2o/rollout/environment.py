@@ -115,10 +115,8 @@ class Sampler:
         Raises:
             UserError: The chat template has no such turns.
         """
-        ids = self.renderer.next_turn(content, role)
-        last = self._response.token_ids[-1:]
-        # The policy has ended its turn itself.
-        self.insert_ids(ids[1:] if last == ids[:1] else ids)
+        last = self._response.token_ids[-1] if self._response.token_ids else None
+        self.insert_ids(self.renderer.next_turn(content, role, last))
 
     def insert_ids(self, token_ids: Sequence[int]) -> None:
         """Put tokens behind what is there; the policy reads them and is not trained on them.

@@ -63,6 +63,7 @@ class ChatRenderer:
             if name in (options or {}):
                 raise UserError(f"options.{name}: is not to be chosen here; leave it out")
         self.tokenizer = tokenizer
+        self._added = frozenset(tokenizer.added_tokens_decoder)
         self.system_prompt = system_prompt
         self.prefix = prefix
         self.suffix = suffix
@@ -100,14 +101,16 @@ class ChatRenderer:
         sign = unused_sign([text])
         return self._marks.tokenise(sign + self._marks.cut(text, sign), sign)
 
-    def next_turn(self, content: str, role: str = "user") -> list[int]:
+    def next_turn(self, content: str, role: str, last: int | None = None) -> list[int]:
         """Token ids between what the assistant has said and its next turn.
 
-        They begin with what ends its turn, and hold the other's whole turn.
+        They end its turn, hold the other's whole turn, and begin its next one.
 
         Args:
             content: What the other says; marks in it stay text.
             role: Who the other is, as the chat template calls it.
+            last: The last token of what the assistant has said. Where it is the mark that ends a
+                turn, it is not repeated.
 
         Raises:
             UserError: The chat template cannot render such turns.
@@ -120,7 +123,10 @@ class ChatRenderer:
             {"role": role, "content": self._marks.cut(content, sign)},
         ]
         _, _, after = self._run(turns).rpartition(said)
-        return self._marks.tokenise(sign + after, sign)
+        ids = self._marks.tokenise(sign + after, sign)
+        marks = (place for place, token in enumerate(ids) if token in self._added)
+        end = next(marks, None)
+        return ids if end is None or ids[end] != last else ids[end + 1 :]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a completion, special tokens left out."""
