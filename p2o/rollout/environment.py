@@ -23,7 +23,7 @@ class EnvironmentFailed(Exception):
     """
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Ask:
     """What a rollout waits for: tokens of the policy's.
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from p2o.data.prompt import Prompt
 from p2o.distributed import maximum, together
@@ -99,24 +100,28 @@ def _round(
 ) -> None:
     """One engine call for as many of those that wait as can share it; the others wait on.
 
-    A call has one limit of new tokens, the largest that any of them wants. What a seed gives does
-    not depend on that limit, and each takes no more than it may have.
+    Those share it that ask for the same as the one that is the furthest behind. A call has one
+    limit of new tokens, the largest that any of them may have. What a seed gives does not depend on
+    that limit, and each takes no more than it may have; one that may have less than half of it
+    waits, for most would be thrown away.
     """
-    asks = [(player, player.ask) for player in players if player.ask is not None]
-    stops = asks[0][1].stop_token_ids if asks else ()
+    asks = [(player.response.turns, player.ask) for player in players if player.ask is not None]
+    _, ask = min(asks, key=itemgetter(0), default=(0, Ask(None, ())))
     wanted = {
-        player: player.response.limit(ask.max_new_tokens)
-        for player, ask in asks
-        if ask.stop_token_ids == stops
+        player: player.response.limit(ask.max_new_tokens) for player in players if player.ask == ask
     }
     most = max(wanted.values(), default=sampling.max_new_tokens)
-    sharing = [player for player in wanted if player.response.has_room(most)]
+    sharing = [
+        player
+        for player, limit in wanted.items()
+        if 2 * limit >= most and player.response.has_room(most)
+    ]
     completions = engine.generate(
         [(*player.start.context, *player.response.token_ids) for player in sharing],
         replace(
             sampling,
             max_new_tokens=most,
-            stop_token_ids=(*sampling.stop_token_ids, *stops),
+            stop_token_ids=(*sampling.stop_token_ids, *ask.stop_token_ids),
         ),
         [player.seed for player in sharing],
     )

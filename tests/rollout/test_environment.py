@@ -57,6 +57,16 @@ def runner(embedded, tokenizer):
     return make
 
 
+class Uneven:
+    """A short first turn whose limit differs between problems, and a second one without."""
+
+    async def run(self, problem, hint, sampler):
+        limit = 1 + len(problem.question) % 3
+        await sampler.sample(max_new_tokens=limit)
+        assert len(sampler.token_ids) == limit
+        await sampler.sample()
+
+
 def rolled_out(runner, environment, sampling=SAMPLING, pairs=PAIRS, seed=5):
     return runner(environment).run(pairs, sampling, seed)
 
@@ -128,11 +138,13 @@ def test_all_that_wait_share_a_call(runner):
     assert sum(turns) > 2 * len(rollouts)
 
 
-def test_what_a_rollout_gets_does_not_depend_on_the_others(runner):
+@pytest.mark.parametrize(("environment", "budget"), [(Calculator, 24), (Uneven, 6)])
+def test_what_a_rollout_gets_does_not_depend_on_the_others(runner, environment, budget):
     seeds = [derive_seed(5, index) for index in range(len(PAIRS))]
-    together = rolled_out(runner, Calculator())
+    sampling = replace(SAMPLING, max_new_tokens=budget)
+    together = rolled_out(runner, environment(), sampling)
     alone = [
-        runner(Calculator()).run_seeded([pair], SAMPLING, [seed])[0]
+        runner(environment()).run_seeded([pair], sampling, [seed])[0]
         for pair, seed in zip(PAIRS, seeds, strict=True)
     ]
     for one, other in zip(together, alone, strict=True):
@@ -174,23 +186,28 @@ def test_a_turn_may_end_before_the_budget_does(runner):
     assert rollout.completion.finish_reason == "length"
 
 
-def test_turns_with_different_limits_each_get_their_own(runner):
-    """They share a call of the largest limit, and what is over is not theirs."""
-
-    class Uneven:
-        async def run(self, problem, hint, sampler):
-            await sampler.sample(max_new_tokens=1 + len(problem.question) % 3)
-            assert len(sampler.token_ids) == 1 + len(problem.question) % 3
-
+def test_what_is_asked_for_alike_shares_a_call_and_each_takes_its_own(runner):
+    """Second turns share a call of the largest limit, and what is over is not theirs."""
     environment = runner(Uneven())
-    rollouts = environment.run(PAIRS, SAMPLING, 5)
-    assert len(environment.engine.calls) == 1
-    assert {len(r.completion.token_ids) for r in rollouts} > {1}
-    plain = rolled_out(runner, SingleTurn())
-    for one, whole in zip(rollouts, plain, strict=True):
-        assert whole.completion.token_ids[: len(one.completion.token_ids)] == (
-            one.completion.token_ids
-        )
+    rollouts = environment.run(PAIRS, replace(SAMPLING, max_new_tokens=6), 5)
+    firsts = {1 + len(prompt.question) % 3 for prompt in PROMPTS}
+    assert len(firsts) > 1
+    *_, (prompts, asked, _) = environment.engine.calls
+    assert len(environment.engine.calls) == len(firsts) + 1
+    assert (len(prompts), asked.max_new_tokens) == (len(PAIRS), 6 - min(firsts))
+    assert {len(r.completion.token_ids) for r in rollouts} == {6}
+
+
+def test_one_that_may_have_little_does_not_join_a_long_turn(runner):
+    class Late:
+        async def run(self, problem, hint, sampler):
+            await sampler.sample(max_new_tokens=5 if problem == PROMPTS[0] else 1)
+            await sampler.sample()
+
+    environment = runner(Late())
+    environment.run(PAIRS, replace(SAMPLING, max_new_tokens=6), 5)
+    calls = [(len(prompts), asked.max_new_tokens) for prompts, asked, _ in environment.engine.calls]
+    assert calls == [(4, 5), (len(PAIRS) - 4, 1), (len(PAIRS) - 4, 5), (4, 1)]
 
 
 @pytest.mark.parametrize("inserted", [10, 60, 120])
