@@ -30,7 +30,7 @@ from p2o.distributed import end_with_rank_zero, launched_from_outside, starting_
 from p2o.errors import EngineError, PeerError, UserError, located
 from p2o.files import why_not_written
 from p2o.final_evaluation import FinalEvaluation, is_measured
-from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
+from p2o.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
 from p2o.overrides import check_overrides
@@ -103,11 +103,13 @@ def _train(config: DictConfig, run_directory: Path) -> float:
 
     # Prompts, and how they become scored groups.
     verifier = call(GuardedVerifier, "verifier_guard", verifier=judge, **config.verifier_guard)
-    runner = RolloutRunner(engine, renderer, verifier, config.data.max_prompt_tokens)
+    environment = MeteredEnvironment(build(config.environment, "environment"), ledger)
+    budget = config.data.max_prompt_tokens
+    runner = RolloutRunner(engine, renderer, verifier, budget, environment)
     # A search has a record of its own, from which it goes on when it is killed.
     journal = Journal(run_directory / "evolution")
     search_engine = MeteredEngine(JournaledEngine(sampler, journal), ledger)
-    search_runner = RolloutRunner(search_engine, renderer, verifier, config.data.max_prompt_tokens)
+    search_runner = RolloutRunner(search_engine, renderer, verifier, budget, environment)
     prompts = prepare(config, renderer, judge)
     sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
     check_training_sampling(sampling["train"])

@@ -39,6 +39,7 @@ from p2o.verifiers import GuardedVerifier
 CONFIG_NAME = "eval"
 IDENTITY = ("model", "verifier", "renderer", "benchmarks", "checkpoint", "run", "template")
 IDENTITY += ("template_mode", "limit", "chunk", "seed", "max_prompt_tokens", "max_new_tokens")
+IDENTITY += ("environment",)
 """What results follow from; an engine is free to change between two starts."""
 SHOWN = 10
 """Differences between two verifiers that are printed; all are in the file."""
@@ -68,7 +69,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     model = model.to(device).eval()
     engine = build(config.rollout, "rollout", model=model)
     renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
-    runner = RolloutRunner(engine, renderer, guarded, config.max_prompt_tokens)
+    environment = build(config.environment, "environment")
+    runner = RolloutRunner(engine, renderer, guarded, config.max_prompt_tokens, environment)
     check_questions(benchmarks, runner)
     sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
     results = {

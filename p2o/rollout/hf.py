@@ -122,7 +122,7 @@ class HFEngine:
         settings = GenerationConfig(
             max_new_tokens=sampling.max_new_tokens,
             do_sample=False,
-            eos_token_id=self.end_ids,
+            eos_token_id=[*self.end_ids, *sampling.stop_token_ids],
             pad_token_id=self.end_ids[0],
         )
         plain = without_adapter(self.model)
@@ -138,16 +138,17 @@ class HFEngine:
         columns = recorder.columns or [torch.zeros(len(prompts))] * output.shape[1]
         log_probs = torch.stack(columns, dim=1).cpu()
         return [
-            self._cut(tokens.tolist(), row.tolist())
+            _cut(tokens.tolist(), row.tolist(), {*self.end_ids, *sampling.stop_token_ids})
             for tokens, row in zip(output, log_probs, strict=True)
         ]
 
-    def _cut(self, tokens: list[int], log_probs: list[float]) -> Completion:
-        ends = [position for position, token in enumerate(tokens) if token in self.end_ids]
-        length = ends[0] + 1 if ends else len(tokens)
-        return Completion(
-            tuple(tokens[:length]), "stop" if ends else "length", tuple(log_probs[:length])
-        )
+
+def _cut(tokens: list[int], log_probs: list[float], stops: set[int]) -> Completion:
+    ends = [position for position, token in enumerate(tokens) if token in stops]
+    length = ends[0] + 1 if ends else len(tokens)
+    return Completion(
+        tuple(tokens[:length]), "stop" if ends else "length", tuple(log_probs[:length])
+    )
 
 
 def end_ids(model: Any) -> list[int]:

@@ -29,6 +29,6 @@ def sampling_fields(sampling: SamplingParameters, seed: int, ends: Sequence[int]
         "min_tokens": 0,
         "max_tokens": sampling.max_new_tokens,
         "seed": seed,
-        "stop_token_ids": list(ends),
+        "stop_token_ids": [*ends, *sampling.stop_token_ids],
         "logprobs": 0,
     }

@@ -56,6 +56,29 @@ def test_no_completion_is_longer_than_allowed(subject, limit):
         assert len(completion.log_probs) == len(completion.token_ids)
 
 
+def test_a_smaller_limit_gives_the_beginning_of_what_a_larger_one_does(subject):
+    """So that turns with different limits can share a call."""
+    whole = subject.engine.generate(PROMPTS, SAMPLED, range(4))
+    for limit in (1, 5, 11):
+        sampling = SamplingParameters(temperature=1.0, max_new_tokens=limit)
+        for completion, longer in zip(
+            subject.engine.generate(PROMPTS, sampling, range(4)), whole, strict=True
+        ):
+            assert completion.token_ids == longer.token_ids[:limit]
+
+
+def test_a_stop_token_ends_a_completion_as_an_end_token_does(subject):
+    whole = subject.engine.generate(PROMPTS, SAMPLED, range(4))
+    stops = tuple({c.token_ids[3] for c in whole})
+    sampling = SamplingParameters(temperature=1.0, max_new_tokens=12, stop_token_ids=stops)
+    for completion, longer in zip(
+        subject.engine.generate(PROMPTS, sampling, range(4)), whole, strict=True
+    ):
+        length = 1 + min(i for i, token in enumerate(longer.token_ids) if token in stops)
+        assert completion.token_ids == longer.token_ids[:length]
+        assert completion.finish_reason == "stop"
+
+
 def test_seeds_make_samples_differ_and_repeat(subject):
     engine = subject.engine
     first = engine.generate([PROMPTS[1]] * 16, SAMPLED, range(16))
