@@ -21,12 +21,14 @@ class SamplingParameters:
         top_p: Keep the smallest set of tokens with this much probability; 1 keeps all.
         top_k: Keep this many tokens; 0 keeps all.
         max_new_tokens: Length limit of a completion, the end token included.
+        stop_token_ids: Tokens that end a completion like the model's own end tokens.
     """
 
     temperature: NotNegative = 1.0
     top_p: SomeShare = 1.0
     top_k: Whole = 0
     max_new_tokens: Count = 256
+    stop_token_ids: tuple[Whole, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -39,8 +41,8 @@ class Completion:
     """What the engine sampled for one prompt.
 
     Attributes:
-        token_ids: The sampled tokens, the end token included when there is one.
-        finish_reason: ``stop`` after an end token, ``length`` at the limit.
+        token_ids: The sampled tokens, the one that ended them included when there is one.
+        finish_reason: ``stop`` after an end token or a stop token, ``length`` at the limit.
         log_probs: The engine's own log-probability of each token at the sampling temperature,
             before top-p and top-k (vLLM: after them); 0 throughout for temperature 0.
     """
