@@ -109,7 +109,7 @@ def sampling_seconds(setup: Setup, draws: Draws) -> tuple[float, float]:
     until many sequences share it: ``(steps · W + cache read) / bandwidth``, or the arithmetic if
     that takes longer, and a fixed cost a step.
 
-    Finished rows are replaced: `HFEngine` has ``max_rows`` at work, vLLM as many as its cache holds.
+    Finished rows are replaced: `HFEngine` has ``max_rows`` at work, vLLM what its cache holds.
     """
     if not draws.number:
         return 0.0, 0.0

@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
         tokens = torch.zeros_like(numbers, dtype=torch.long)
         log_probs = torch.zeros_like(numbers, dtype=torch.float32)
         return cls(
-            torch.tensor(places, device=numbers.device),
+            torch.tensor(places, dtype=torch.long, device=numbers.device),
             numbers,
             tokens,
             log_probs,
