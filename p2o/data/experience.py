@@ -121,7 +121,7 @@ class ExperienceBuilder:
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
             learned = sum(sample.learned for sample in samples)
-            before = sum(kept[index][0].completion.chosen for index in shares[rank()])
+            before = sum(len(kept[index][0].completion.sampled_ids) for index in shares[rank()])
             tokens -= sum(gather(before - learned))
         samples = [sample for sample in samples if self._has_gradient(sample)]
         names = {name for sample in samples for name in sample.streams}

@@ -31,6 +31,10 @@ class SamplingParameters:
     max_new_tokens: Count = 256
     stop_token_ids: tuple[Whole, ...] = ()
 
+    def __post_init__(self) -> None:
+        """A configuration gives a list."""
+        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids))
+
     @property
     def whole(self) -> bool:
         """Whether any token can be drawn, with the policy's own probability at the temperature."""

@@ -16,7 +16,7 @@ def sampling_fields(sampling: SamplingParameters, seed: int, ends: Sequence[int]
     Args:
         sampling: How to draw tokens.
         seed: Of the draws.
-        ends: Tokens that end a completion.
+        ends: The model's tokens that end a completion; those of `sampling` do so too.
     """
     return {
         "temperature": sampling.temperature,

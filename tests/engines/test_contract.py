@@ -1,5 +1,7 @@
 """What every rollout engine keeps to."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,6 +48,17 @@ def test_an_end_token_stops_and_is_part_of_the_completion(subject):
         if completion.finish_reason == "length":
             assert len(completion.token_ids) == 24
             assert completion.token_ids[-1] not in ENDS
+
+
+def test_a_stop_token_stops_and_is_part_of_the_completion(subject):
+    whole = subject.engine.generate(PROMPTS, SAMPLED, range(4))
+    stops = tuple({completion.token_ids[0] for completion in whole[:2]} - set(ENDS))
+    stopped = replace(SAMPLED, stop_token_ids=stops)
+    for one, other in zip(subject.engine.generate(PROMPTS, stopped, range(4)), whole, strict=True):
+        ended = [n for n, token in enumerate(other.token_ids, 1) if token in stops]
+        length = ended[0] if ended else len(other.token_ids)
+        assert one.token_ids == other.token_ids[:length]
+        assert one.finish_reason == ("stop" if ended else other.finish_reason)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
