@@ -9,33 +9,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.work import Work
+
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGURATION = Path("benchmarks/conf")
+CONFIGURATION = "benchmarks/conf"
 """From the root."""
+QUESTIONS = "questions.json"
 
 
 class MeasurementError(Exception):
     """A process that was to be measured failed; the message is the end of what it said."""
 
 
-def p2o(*settings: str) -> dict[str, Any]:
-    """What `benchmarks.probe.Probe` writes of one run of ``p2o-train``.
+def p2o(*settings: str, work: Work | None = None) -> dict[str, Any]:
+    """What `benchmarks.probe.Probe` writes of one run of ``p2o-train``, and its command.
 
     Args:
         settings: Of the run.
+        work: What it is to do; its questions are written to a file of the run's folder.
 
     Raises:
         MeasurementError: The run failed.
     """
     program = Path(sys.executable).with_name("p2o-train")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [*p2o_command(*settings), f"hydra.run.dir={folder}"]
-        return _run([str(program), *command[1:]], Path(folder))
-
-
-def p2o_command(*settings: str) -> list[str]:
-    """The command line of a run, as a person would type it from the root."""
-    return ["p2o-train", "--config-dir", str(CONFIGURATION), *settings]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, chosen = Path(temporary), list(settings)
+        if work is not None:
+            chosen = [*work.settings(QUESTIONS), *settings]
+            (folder / QUESTIONS).write_text(json.dumps(work.questions()))
+        command = ["p2o-train", "--config-dir", CONFIGURATION, *chosen]
+        given = [text.replace(QUESTIONS, str(folder / QUESTIONS)) for text in command[1:]]
+        measured = _run([str(program), *given, f"hydra.run.dir={folder}"], folder)
+        return {**measured, "command": " ".join(command)}
 
 
 def module(name: str, *arguments: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 import random
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Self
 
 EMBEDDED = "embedded:digits"
@@ -26,9 +25,10 @@ class Work:
         prompts: In a step.
         group_size: Rollouts of each.
         new_tokens: Most tokens of a rollout.
-        examples: Worked examples in front of each question.
+        examples: Worked examples in front of each question; of digit lists, sixteen more digits.
         dead: Share of groups without contrast.
-        steps: Optimiser steps.
+        steps: Batches of prompts.
+        updates: Optimiser steps on each of them; before all but the first, rollouts are scored.
     """
 
     model: str
@@ -38,6 +38,7 @@ class Work:
     examples: int = 0
     dead: float = 0.0
     steps: int = 1
+    updates: int = 1
 
     def text(self) -> str:
         """This work as JSON."""
@@ -51,7 +52,7 @@ class Work:
     def questions(self) -> list[dict[str, str]]:
         """A question and its answer for each prompt of all steps, and one more to hold out."""
         generator = random.Random("questions")
-        make = _digits if self.model.startswith("embedded:") else self._story
+        make = self._story if self.model == SMOLLM2 else self._digits
         made: dict[str, str] = {}
         while len(made) < self.prompts * self.steps + 1:
             question, answer = make(generator)
@@ -68,16 +69,18 @@ class Work:
         question, first, second, third = _problem(generator)
         return f"{''.join(examples)}{question}\n\n{FORM}", first * second - third
 
-    def settings(self, folder: Path) -> list[str]:
-        """Settings of ``p2o-train`` for this work, whose questions are written to `folder`."""
-        path = folder / "questions.json"
-        path.write_text(json.dumps(self.questions()))
+    def _digits(self, generator: random.Random) -> tuple[str, int]:
+        digits = [generator.randrange(10) for _ in range(7 + 16 * self.examples)]
+        return f"Add the digits: {' '.join(map(str, digits))}", sum(digits)
+
+    def settings(self, path: str) -> list[str]:
+        """Settings of ``p2o-train`` for this work, with `questions` in a file at `path`."""
         return [
             "experiment=steps",
             *model_settings(self.model),
             f"data.source.path={path}",
             f"data.source.train={self.prompts * self.steps}",
-            *(f"data.batch={self.prompts}", f"data.mini_batch={self.prompts}"),
+            *(f"data.batch={self.prompts}", f"data.mini_batch={self.prompts // self.updates}"),
             f"data.group_size={self.group_size}",
             f"sampling.train.max_new_tokens={self.new_tokens}",
             f"verifier.dead={self.dead}",
@@ -86,14 +89,9 @@ class Work:
 
 def model_settings(model: str) -> list[str]:
     """Settings of ``p2o-train`` for a ``model.path``."""
-    if model == SMOLLM2:
-        return ["model=smollm2_135m", f"model.path={model}"]
-    return ["model=digits", f"model.path={model}", "data.max_prompt_tokens=96"]
-
-
-def _digits(generator: random.Random) -> tuple[str, int]:
-    digits = [generator.randrange(10) for _ in range(7)]
-    return f"Add the digits: {' '.join(map(str, digits))}", sum(digits)
+    group = "smollm2_135m" if model == SMOLLM2 else "digits"
+    longest = 96 if model == EMBEDDED else 1024
+    return [f"model={group}", f"model.path={model}", f"data.max_prompt_tokens={longest}"]
 
 
 def _problem(generator: random.Random) -> tuple[str, int, int, int]:
