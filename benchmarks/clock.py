@@ -29,16 +29,17 @@ class Clock:
     Attributes:
         spans: Name, start and end in seconds.
         calls: Of the engine.
-        windows: Start and end of each step, in order.
+        windows: Start and end of each step, and its epoch, in order.
         facts: What else is to be written down.
     """
 
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    windows: list[tuple[float, float]] = field(default_factory=list)
+    windows: list[tuple[float, float, int]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     _open: list[tuple[str, float]] = field(default_factory=list)
     _window: float = 0.0
+    _epoch: int = -1
 
     def start(self, name: str) -> None:
         """Begin a span."""
@@ -63,27 +64,29 @@ class Clock:
         """Note a call of the engine that has just ended."""
         self.calls.append(Call(perf_counter(), prompts, completions))
 
-    def open_window(self) -> None:
-        """A step begins now."""
+    def open_epoch(self) -> None:
+        """An epoch begins now, and so does its first step."""
+        self._epoch += 1
         self._window = perf_counter()
 
-    def close_window(self) -> None:
+    def end_step(self) -> None:
         """A step ends now, and the next one begins."""
         now = perf_counter()
-        self.windows.append((self._window, now))
+        self.windows.append((self._window, now, self._epoch))
         self._window = now
 
     def steps(self) -> list[dict[str, Any]]:
         """Seconds of each window by part, and what was sampled in it."""
         return [self._step(*window) for window in self.windows]
 
-    def _step(self, start: float, end: float) -> dict[str, Any]:
+    def _step(self, start: float, end: float, epoch: int) -> dict[str, Any]:
         parts = dict.fromkeys(PARTS, 0.0)
         for name, begin, finish in self.spans:
             if start <= begin and finish <= end:
                 parts[name] += finish - begin
         calls = [call for call in self.calls if start < call.end <= end]
         return {
+            "epoch": epoch,
             "seconds": end - start,
             **parts,
             "other": end - start - sum(parts.values()),

@@ -37,7 +37,7 @@ class Probe(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A step begins."""
-        CLOCK.open_window()
+        CLOCK.open_epoch()
 
     def on_before_backward(self, *_: Any) -> None:
         """The backward pass begins."""
@@ -55,7 +55,7 @@ class Probe(Callback):
         """A step ends, when weights have changed."""
         if trainer.global_step > self._updates:
             self._updates = trainer.global_step
-            CLOCK.close_window()
+            CLOCK.end_step()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was measured."""

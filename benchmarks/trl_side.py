@@ -45,7 +45,7 @@ class TimedGRPO(GRPOTrainer):
 
 class _Watch(TrainerCallback):
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        CLOCK.open_window()
+        CLOCK.open_epoch()
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         CLOCK.start(UPDATE)
@@ -54,7 +54,7 @@ class _Watch(TrainerCallback):
         CLOCK.stop()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        CLOCK.close_window()
+        CLOCK.end_step()
 
 
 def train(work: Work, folder: str) -> None:
