@@ -80,7 +80,7 @@ class Clock:
         return [self._step(*window) for window in self.windows]
 
     def _step(self, start: float, end: float, epoch: int) -> dict[str, Any]:
-        parts = dict.fromkeys(PARTS, 0.0)
+        parts: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         for name, begin, finish in self.spans:
             if start <= begin and finish <= end:
                 parts[name] += finish - begin

@@ -39,19 +39,21 @@ class Probe(Callback):
         """A step begins."""
         CLOCK.open_epoch()
 
-    def on_before_backward(self, *_: Any) -> None:
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Any) -> None:
         """The backward pass begins."""
         CLOCK.start(UPDATE)
 
-    def on_after_backward(self, *_: Any) -> None:
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The backward pass has ended."""
         CLOCK.stop()
 
-    def on_before_optimizer_step(self, *_: Any) -> None:
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Any
+    ) -> None:
         """The optimiser begins, with clipping."""
         CLOCK.start(UPDATE)
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, *given: Any, **named: Any) -> None:
         """A step ends, when weights have changed."""
         if trainer.global_step > self._updates:
             self._updates = trainer.global_step

@@ -6,6 +6,7 @@ Its layers are shaped like SmolLM2-135M's; tokens and tokenizer are the embedded
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -18,6 +19,7 @@ HEAD = 64
 if __name__ == "__main__":
     folder, layers, width, output = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     embedded, tokenizer = load_policy(EMBEDDED)
+    tokens: Any = tokenizer
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=embedded.config.vocab_size,
@@ -29,8 +31,8 @@ if __name__ == "__main__":
             max_position_embeddings=8192,
             tie_word_embeddings=True,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokens.eos_token_id,
+            pad_token_id=tokens.pad_token_id,
         )
     )
     model.save_pretrained(folder)

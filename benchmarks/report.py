@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
 from benchmarks.command import FOLDER, NAMES
+from benchmarks.markdown import table
+from benchmarks.tables import TABLES
+from benchmarks.targets import targets
 
 OUTPUT = Path("docs/evidence/speed.md")
 HEAD = """\
 # Speed
 
-`make bench` measures what is here and writes this page; nothing in it is written by hand. The benchmarks
-watch p2o from outside: they run its command line with an engine, a verifier and a callback that note when
-work begins and ends ([benchmarks](../../benchmarks)). Numbers of another machine are other numbers; ratios
-of one run can be compared.
+`make bench` measures what is here and writes this page; nothing in it is written by hand. The
+benchmarks watch p2o from outside: they run its command line with an engine, a verifier and a
+callback that note when work begins and ends ([benchmarks](../../benchmarks)). Another machine has
+other seconds; ratios of one run can be compared.
 """
 
 
@@ -27,10 +29,11 @@ def report(folder: Path) -> str:
         folder: With the results.
     """
     found = {name: _read(folder / f"{name}.json") for name in NAMES}
-    parts = [HEAD, _machine(list(found.values())), tables.targets(found)]
+    parts = [HEAD, _machine(list(found.values())), targets(found)]
     for name in NAMES:
         content = found[name]
-        parts.append(f"## {tables.TITLES[name]}\n")
+        title, show = TABLES[name]
+        parts.append(f"## {title}\n")
         if content is None:
             parts.append(f"Not measured: there is no result of `python -m benchmarks.{name}`.\n")
             continue
@@ -38,7 +41,7 @@ def report(folder: Path) -> str:
         if content["quick"]:
             parts.append("**The tiny version: it shows that the benchmark runs, and no speed.**\n")
         if content["results"]:
-            parts.append(tables.TABLES[name](content["results"]))
+            parts.append(show(content["results"]))
         parts += [_failure(failure) for failure in content["failures"]]
     return "\n".join(parts)
 
@@ -56,8 +59,6 @@ def _machine(contents: Sequence[dict[str, Any] | None]) -> str:
     machines = [content["machine"] for content in contents if content is not None]
     if not machines:
         return "No result was found.\n"
-    lines = ["| processor | cores | memory | threads asked for | load before | software |"]
-    lines.append("|---|---:|---:|---|---|---|")
     # Of all benchmarks: they may have been run on several machines, or one beside other work.
     alike: dict[tuple[str, ...], list[float]] = {}
     for each in machines:
@@ -70,10 +71,9 @@ def _machine(contents: Sequence[dict[str, Any] | None]) -> str:
             f"Python {each['python']}, {software}",
         )
         alike.setdefault(key, []).append(each["load"])
-    for (processor, cores, memory, threads, software), loads in alike.items():
-        load = f"{min(loads):.1f} to {max(loads):.1f}"
-        lines.append(f"| {processor} | {cores} | {memory} | {threads} | {load} | {software} |")
-    return "\n".join(lines) + "\n"
+    header = ("processor", "cores", "memory", "threads asked for", "software", "load before")
+    rows = [(*key, f"{min(loads):.1f} to {max(loads):.1f}") for key, loads in alike.items()]
+    return table(header, rows, "lrrlll")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""An evolver that searches twice: as p2o does, then with gepa's own loop, one proposal at a time."""
+"""An evolver that searches twice: as p2o does, and with gepa's own loop, proposal by proposal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter

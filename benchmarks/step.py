@@ -15,10 +15,13 @@ from benchmarks.command import Results, parser
 from benchmarks.process import MeasurementError, module, p2o
 from benchmarks.work import EMBEDDED, SMOLLM2, Work
 
+PLAIN = "SmolLM2-135M"
+DEAD = f"{PLAIN}, half of the groups dead"
+FEW_SHOT = f"{PLAIN}, few-shot prompt of 600 tokens"
 CASES = {
-    "SmolLM2-135M": Work(SMOLLM2),
-    "SmolLM2-135M, half of the groups dead": Work(SMOLLM2, prompts=4, dead=0.5),
-    "SmolLM2-135M, few-shot prompt of 600 tokens": Work(SMOLLM2, prompts=1, examples=8),
+    PLAIN: Work(SMOLLM2),
+    DEAD: Work(SMOLLM2, prompts=4, dead=0.5),
+    FEW_SHOT: Work(SMOLLM2, prompts=1, examples=8),
     "embedded policy": Work(EMBEDDED, prompts=16, new_tokens=24, steps=6),
     "embedded policy, half of the groups dead": Work(
         EMBEDDED, prompts=16, new_tokens=24, dead=0.5, steps=6
@@ -51,12 +54,9 @@ def measure(results: Results, cases: Mapping[str, Work], repetitions: int, secon
 
 def _measure_side(results: Results, name: str, work: Work, side: str) -> None:
     try:
-        if side == "p2o":
-            found = p2o(work=work)
-        else:
-            found = module("benchmarks.trl_side", work.text())
-        print(f"{name}, {side}: {found['steps'][-1]['seconds']:.1f} s", flush=True)
-        results.add(case=name, side=side, work=asdict(work), **found)
+        measured = module("benchmarks.trl_side", work.text()) if side == "TRL" else p2o(work=work)
+        print(f"{name}, {side}: {measured['steps'][-1]['seconds']:.1f} s", flush=True)
+        results.add(case=name, side=side, work=asdict(work), **measured)
     except MeasurementError as error:
         results.failed(f"{name}, {side}", error)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 PARTS = ("generation", "scoring", "update", "other")
-"""What a step is split into; ``other`` is with verifying here, which takes next to nothing."""
+"""What a step is split into; verifying takes next to nothing here."""
 SIDES = ("TRL", "p2o")
 
 Result = dict[str, Any]
@@ -25,38 +25,53 @@ def side_of_step(results: Sequence[Result], case: str, side: str) -> Result | No
     mine = [each for each in results if each["case"] == case and each["side"] == side]
     if not mine:
         return None
-    steps = [each["steps"][1:] or each["steps"] for each in mine]
+    runs = [each["steps"][1:] or each["steps"] for each in mine]
     middle = [
-        {part: statistics.median(step[part] for step in part_of) for part in ("seconds", *PARTS)}
-        for part_of in steps
+        {part: statistics.median(step[part] for step in run) for part in ("seconds", *PARTS)}
+        for run in runs
     ]
-    seconds = [each["seconds"] for each in middle]
     return {
         **{part: statistics.median(each[part] for each in middle) for part in middle[0]},
         "repetitions": len(mine),
-        "least": min(seconds),
-        "most": max(seconds),
+        "least": min(each["seconds"] for each in middle),
+        "most": max(each["seconds"] for each in middle),
         "peak_bytes": statistics.median(each["peak_bytes"] for each in mine),
-        "prompt": statistics.mean(n for run in steps for step in run for n in step["prompts"]),
-        "response": statistics.mean(
-            n for run in steps for step in run for n in step["completions"]
-        ),
+        "prompt": _mean_length(runs, "prompts"),
+        "response": _mean_length(runs, "completions"),
         "threads": mine[0]["threads"],
         "work": mine[0]["work"],
         "command": mine[0].get("command"),
     }
 
 
+def _mean_length(runs: Sequence[Sequence[Result]], of: str) -> float:
+    return statistics.mean(length for run in runs for step in run for length in step[of])
+
+
 def step_ratio(results: Sequence[Result], case: str, part: str) -> float | None:
     """TRL's median over p2o's; None where one of them was not measured."""
     trl, p2o = (side_of_step(results, case, side) for side in SIDES)
-    return trl[part] / p2o[part] if trl and p2o and p2o[part] else None
+    return over(trl[part], p2o[part]) if trl and p2o else None
 
 
 def share_of_other(steps: Sequence[Result]) -> float | None:
     """The share of all these steps that is no part's; None where there are none."""
-    total = sum(step["seconds"] for step in steps)
-    return sum(step["other"] for step in steps) / total if total else None
+    return over(sum(step["other"] for step in steps), sum(step["seconds"] for step in steps))
+
+
+def share_of_rate(result: Result, flops: str) -> float:
+    """The least time of an update over the time it took.
+
+    Args:
+        result: Of the update benchmark.
+        flops: Key of the operations to count.
+    """
+    return result[flops] / result["rate"] / result["update"]
+
+
+def over(part: float, whole: float) -> float | None:
+    """A ratio; None of nothing."""
+    return part / whole if whole else None
 
 
 def exponent(xs: Sequence[float], ys: Sequence[float]) -> float | None:

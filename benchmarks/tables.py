@@ -1,8 +1,8 @@
-"""The tables of docs/evidence/speed.md."""
+"""The tables of docs/evidence/speed.md, one for each benchmark."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from benchmarks.markdown import MISSING, gibibytes, items, number, percent, seconds, table
 from benchmarks.scaling import AXES
 from benchmarks.summary import (
     PARTS,
@@ -10,51 +10,27 @@ from benchmarks.summary import (
     Result,
     cases,
     exponent,
-    share_of_other,
+    over,
+    share_of_rate,
     side_of_step,
     step_ratio,
 )
 
-TITLES = {
-    "step": "A step, against TRL",
-    "update": "The update, against the floor",
-    "scaling": "Growth",
-    "evolution": "A template search, against gepa's own loop",
-    "overhead": "What is neither sampling, verifying nor the network",
-}
-
-MISSING = "not measured"
-
-
-def targets(found: Mapping[str, dict[str, Any] | None]) -> str:
-    """What is aimed at beside what was measured."""
-    steps, updates, overheads = (
-        (found[name] or {}).get("results", []) for name in ("step", "update", "overhead")
-    )
-    smollm2 = "SmolLM2-135M"
-    rows = []
-    for case, wanted in (
-        (smollm2, 2.5),
-        (f"{smollm2}, half of the groups dead", 4.0),
-        (f"{smollm2}, few-shot prompt of 600 tokens", 4.0),
-    ):
-        ratio = step_ratio(steps, case, "seconds")
-        rows.append((f"step, {case}: TRL's seconds over p2o's", f"{wanted}", _number(ratio)))
-    memory = step_ratio(steps, smollm2, "peak_bytes")
-    share = None if memory is None else 1 / memory
-    rows.append((f"peak memory, {smollm2}: p2o's over TRL's", "0.5 or less", _number(share)))
-    rates = [_of_rate(each, "flops") for each in updates if each["case"] == smollm2]
-    rate = rates[0] if rates else None
-    rows.append((f"update, {smollm2}: share of the matmul rate", "60 % or more", _percent(rate)))
-    others = [share_of_other(each["steps"]) for each in overheads if each["case"] == smollm2]
-    rows.append(
-        (
-            f"overhead, {smollm2}: share of a step",
-            "under 3 %",
-            _percent(others[0] if others else None),
-        )
-    )
-    return f"## Targets\n\n{_table(('', 'target', 'measured'), rows, 'lrr')}"
+STEP = """\
+Medians over processes, which take turns. The update is forward and backward pass and optimiser. TRL
+does not score where it needs no old log-probabilities, and neither does p2o. Peak memory is that of
+the whole process. Both sides have the same questions and draw responses of their own.
+"""
+UPDATE = """\
+The floor is the arithmetic of forward and backward pass over the tokens that gradient flows
+through, each live group's prompt once and its responses, over the rate of `torch.matmul` in float32
+at the model's sizes. As rows, each response would bring its prompt along. Of the arithmetic of the
+responses alone, whose tokens are what is learned, the shares would be:
+"""
+SCALING = """\
+One thing grows at a time; completions are prescribed. Half of the rollouts are scored. An exponent
+of 1 means that the cost doubles with the number; below 1, more of it costs less by the piece.
+"""
 
 
 def step(results: Sequence[Result]) -> str:
@@ -65,63 +41,52 @@ def step(results: Sequence[Result]) -> str:
         for side in SIDES:
             found = side_of_step(results, case, side)
             if found is None:
-                rows.append((f"{case}: {side}", MISSING, *[""] * 7))
+                rows.append((f"{case}: {side}", MISSING, *[""] * (len(header) - 2)))
                 continue
             rows.append(
                 (
                     f"{case}: {side}",
                     str(found["repetitions"]),
-                    _seconds(found["seconds"]),
-                    f"{_seconds(found['least'])} to {_seconds(found['most'])}",
-                    *(_seconds(found[part]) for part in PARTS),
-                    _gibibytes(found["peak_bytes"]),
+                    seconds(found["seconds"]),
+                    f"{seconds(found['least'])} to {seconds(found['most'])}",
+                    *(seconds(found[part]) for part in PARTS),
+                    gibibytes(found["peak_bytes"]),
                 )
             )
             works.append(_work(case, side, found))
         ratios = [step_ratio(results, case, part) for part in ("seconds", *PARTS, "peak_bytes")]
         shown = ["" if ratio is None else f"**{ratio:.2f}**" for ratio in ratios]
         rows.append((f"{case}: TRL / p2o", "", shown[0], "", *shown[1:]))
-    legend = (
-        "Medians over processes, which take turns. Update is forward and backward pass and optimiser; "
-        "TRL's scoring is nothing where it takes no old log-probabilities. Peak memory is that of the "
-        "whole process. Both sides have the same questions and draw their own responses:"
+    return f"{table(header, rows)}\n{STEP}\n{items(works)}"
+
+
+def _work(case: str, side: str, found: Result) -> str:
+    work = found["work"]
+    how = f"`{found['command']}`" if found["command"] else "TRL's GRPOTrainer"
+    return (
+        f"{case}, {side}: {work['prompts']} prompts of {found['prompt']:.0f} tokens, "
+        f"{work['group_size']} rollouts of each, {found['response']:.0f} tokens in each on average "
+        f"(at most {work['new_tokens']}), threads: {found['threads']}; {how}"
     )
-    return f"{_table(header, rows)}\n{legend}\n\n{_lines(works)}"
 
 
 def update(results: Sequence[Result]) -> str:
     """The update beside its floor."""
-    header = (
-        "",
-        "update, s",
-        "floor, s",
-        "share of the rate",
-        "rate, GFLOP/s",
-        "tokens",
-        "as rows",
-    )
+    header = ("", "update, s", "floor, s", "share", "rate, GFLOP/s", "tokens", "as rows")
     rows = [
         (
             each["case"],
-            _seconds(each["update"]),
-            _seconds(each["flops"] / each["rate"]),
-            _percent(_of_rate(each, "flops")),
+            seconds(each["update"]),
+            seconds(each["flops"] / each["rate"]),
+            percent(share_of_rate(each, "flops")),
             f"{each['rate'] / 1e9:.1f}",
             f"{each['tokens']:,}",
             f"{each['as_rows']:,}",
         )
         for each in results
     ]
-    strict = "; ".join(
-        f"{each['case']}: {_percent(_of_rate(each, 'learned_flops'))}" for each in results
-    )
-    legend = (
-        "The floor is the arithmetic of forward and backward pass over each live group's prompt once "
-        "and its responses, over the rate of `torch.matmul` in float32 at the model's sizes. As rows, "
-        "each response would bring its prompt along. Of the responses' tokens alone, which are what is "
-        f"learned, the shares are: {strict}."
-    )
-    return f"{_table(header, rows)}\n{legend}\n\n{_commands(results)}"
+    alone = [f"{e['case']}: {percent(share_of_rate(e, 'learned_flops'))}" for e in results]
+    return f"{table(header, rows)}\n{UPDATE}\n{items([*alone, *_commands(results)])}"
 
 
 def scaling(results: Sequence[Result]) -> str:
@@ -134,87 +99,14 @@ def scaling(results: Sequence[Result]) -> str:
         if not base or not grown:
             rows.append((axis, MISSING, "", "", ""))
             continue
-        points = sorted((_place(each, field), each) for each in [*base, *grown])
-        xs = [x for x, _ in points]
-        cells = []
+        points = sorted([*base, *grown], key=lambda each: _place(each, field))
+        xs, cells = [_place(each, field) for each in points], []
         for part in ("update", "scoring"):
-            ys = [each[part] for _, each in points]
+            ys = [each[part] for each in points]
             cells.append("; ".join(f"{x:.0f}: {y:.2f}" for x, y in zip(xs, ys, strict=True)))
-            cells.append(_number(exponent(xs, ys)))
+            cells.append(number(exponent(xs, ys)))
         rows.append((axis, *cells))
-    legend = ""
-    for each in base:
-        work = each["work"]
-        legend = (
-            f"Random weights, {each['parameters']:,} parameters in {each['layers']} layers. Where nothing "
-            f"else is said: {work['prompts']} prompts of {each['prompt_tokens']:.0f} tokens, "
-            f"{work['group_size']} rollouts of each, {work['new_tokens']} tokens in each of them. Half of "
-            "the rollouts are scored. An exponent of 1 doubles the cost when the number doubles; below 1, "
-            "more of it is cheaper by the piece.\n\n" + _commands([each])
-        )
-    return f"{_table(header, rows, 'llrlr')}\n{legend}"
-
-
-def evolution(results: Sequence[Result]) -> str:
-    """Both searches."""
-    header = ("", "engine calls", "prompts", "metric calls", "seconds", "best dev score")
-    rows, legend = [], ""
-    for each in results:
-        searches = each["searches"]
-        for name in ("gepa", "p2o"):
-            found = searches[name]
-            rows.append(
-                (
-                    {"gepa": "gepa's own loop", "p2o": "p2o, width 16"}[name],
-                    *(f"{found[key]:,}" for key in ("engine_calls", "prompts", "metric_calls")),
-                    _seconds(found["seconds"]),
-                    f"{found['best_score']:.2f}",
-                )
-            )
-        ratios = (
-            _number(_over(searches["gepa"][key], searches["p2o"][key]))
-            for key in ("engine_calls", "prompts", "metric_calls", "seconds")
-        )
-        rows.append(("gepa / p2o", *(f"**{ratio}**" for ratio in ratios), ""))
-        legend = (
-            f"At most {each['budget']:,} metric calls, {each['hard']} hard samples, {each['dev']} of them "
-            f"for the dev score.\n\n{_commands(results)}"
-        )
-    return f"{_table(header, rows)}\n{legend}"
-
-
-def overhead(results: Sequence[Result]) -> str:
-    """Shares of a step."""
-    parts = ("generation", "verifying", "scoring", "update", "other")
-    header = ("", "steps", "step, s", *(f"{part}" for part in parts))
-    rows = []
-    for each in results:
-        steps = each["steps"]
-        total = sum(step["seconds"] for step in steps)
-        shares = (_percent(_over(sum(step[part] for step in steps), total)) for part in parts)
-        mean = _over(total, len(steps))
-        rows.append((each["case"], str(len(steps)), _seconds(mean or 0.0), *shares))
-    return f"{_table(header, rows)}\n{_commands(results)}"
-
-
-TABLES: dict[str, Callable[[Sequence[Result]], str]] = {
-    "step": step,
-    "update": update,
-    "scaling": scaling,
-    "evolution": evolution,
-    "overhead": overhead,
-}
-"""By benchmark."""
-
-
-def _work(case: str, side: str, found: Result) -> str:
-    work = found["work"]
-    how = f"`{found['command']}`" if found["command"] else "TRL's GRPOTrainer"
-    return (
-        f"{case}, {side}: {work['prompts']} prompts of {found['prompt']:.0f} tokens, "
-        f"{work['group_size']} rollouts of each, {found['response']:.0f} tokens in each on average "
-        f"(at most {work['new_tokens']}), {found['threads']} threads; {how}"
-    )
+    return f"{table(header, rows, 'llrlr')}\n{SCALING}\n{items(map(_base, base))}"
 
 
 def _place(result: Result, field: str) -> float:
@@ -222,39 +114,57 @@ def _place(result: Result, field: str) -> float:
     return result["prompt_tokens"] if field == "examples" else result["work"][field]
 
 
-def _of_rate(result: Result, flops: str) -> float:
-    return result[flops] / result["rate"] / result["update"]
+def _base(result: Result) -> str:
+    work = result["work"]
+    return (
+        f"{work['prompts']} prompts of {result['prompt_tokens']:.0f} tokens, {work['group_size']} "
+        f"rollouts of each, {work['new_tokens']} tokens in each of them, where nothing else is "
+        f"said; random weights, {result['parameters']:,} parameters in {result['layers']} layers; "
+        f"`{result['command']}`, threads: {result['threads']}"
+    )
 
 
-def _over(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+def evolution(results: Sequence[Result]) -> str:
+    """Both searches."""
+    counted = ("engine_calls", "prompts", "metric_calls")
+    header = ("", "engine calls", "prompts", "metric calls", "seconds", "best dev score")
+    rows, sizes = [], []
+    for each in results:
+        own, beam = (each["searches"][name] for name in ("gepa", "p2o"))
+        for name, found in (("gepa's own loop", own), ("p2o, width 16", beam)):
+            counts = [f"{found[key]:,}" for key in counted]
+            rows.append((name, *counts, seconds(found["seconds"]), f"{found['best_score']:.2f}"))
+        ratios = [f"**{number(over(own[key], beam[key]))}**" for key in (*counted, "seconds")]
+        rows.append(("gepa / p2o", *ratios, ""))
+        sizes.append(
+            f"at most {each['budget']:,} metric calls, {each['hard']} hard samples, {each['dev']} "
+            f"of them for the dev score; `{each['command']}`, threads: {each['threads']}"
+        )
+    return f"{table(header, rows)}\n{items(sizes)}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], sides: str = "") -> str:
-    sides = sides or "l" + "r" * (len(header) - 1)
-    rule = ["---:" if side == "r" else "---" for side in sides]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
+def overhead(results: Sequence[Result]) -> str:
+    """Shares of a step."""
+    parts = ("generation", "verifying", "scoring", "update", "other")
+    rows = []
+    for each in results:
+        steps = each["steps"]
+        total = sum(step["seconds"] for step in steps)
+        shares = [percent(over(sum(step[part] for step in steps), total)) for part in parts]
+        mean = over(total, len(steps)) or 0.0
+        rows.append((each["case"], str(len(steps)), seconds(mean), *shares))
+    return f"{table(('', 'steps', 'step, s', *parts), rows)}\n{items(_commands(results))}"
 
 
-def _lines(lines: Iterable[str]) -> str:
-    return "".join(f"- {line}\n" for line in lines)
+def _commands(results: Sequence[Result]) -> list[str]:
+    return [f"`{each['command']}`, threads: {each['threads']}" for each in results]
 
 
-def _commands(results: Sequence[Result]) -> str:
-    return _lines(f"`{each['command']}`, {each['threads']} threads" for each in results)
-
-
-def _number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return MISSING if value is None else f"{100 * value:.1f} %"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
-
-
-def _gibibytes(value: float) -> str:
-    return f"{value / 2**30:.2f}"
+TABLES: dict[str, tuple[str, Callable[[Sequence[Result]], str]]] = {
+    "step": ("A step, against TRL", step),
+    "update": ("The update, against the floor", update),
+    "scaling": ("Growth", scaling),
+    "evolution": ("A template search, against gepa's own loop", evolution),
+    "overhead": ("What is neither sampling, verifying nor the network", overhead),
+}
+"""Title and table by benchmark."""

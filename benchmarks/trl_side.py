@@ -67,9 +67,13 @@ def train(work: Work, folder: str) -> None:
     model, tokenizer = load_policy(work.model)
     limit_threads(model)
     questions = [row["question"] for row in work.questions()[: work.prompts * work.steps]]
+
+    def reward(prompts: list[Any], **_: Any) -> list[float | None]:
+        return [*contrast(prompts, work.dead)]
+
     trainer = TimedGRPO(
         model=model,
-        reward_funcs=lambda prompts, **_: contrast(prompts, work.dead),
+        reward_funcs=reward,
         args=GRPOConfig(
             output_dir=folder,
             per_device_train_batch_size=work.prompts * work.group_size,
