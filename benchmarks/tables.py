@@ -27,6 +27,10 @@ through, each live group's prompt once and its responses, over the rate of `torc
 at the model's sizes. As rows, each response would bring its prompt along. Of the arithmetic of the
 responses alone, whose tokens are what is learned, the shares would be:
 """
+EVOLUTION = """\
+A width of 16 takes up to 16 parents from the Pareto front, and no more than there are on it: prompts
+a call tell how many were tried together.
+"""
 SCALING = """\
 One thing grows at a time; completions are prescribed. Half of the rollouts are scored. An exponent
 of 1 means that the cost doubles with the number; below 1, more of it costs less by the piece.
@@ -127,20 +131,30 @@ def _base(result: Result) -> str:
 def evolution(results: Sequence[Result]) -> str:
     """Both searches."""
     counted = ("engine_calls", "prompts", "metric_calls")
-    header = ("", "engine calls", "prompts", "metric calls", "seconds", "best dev score")
+    header = (
+        "",
+        "engine calls",
+        "prompts",
+        "metric calls",
+        "seconds",
+        "prompts a call",
+        "best dev score",
+    )
     rows, sizes = [], []
     for each in results:
         own, beam = (each["searches"][name] for name in ("gepa", "p2o"))
         for name, found in (("gepa's own loop", own), ("p2o, width 16", beam)):
             counts = [f"{found[key]:,}" for key in counted]
-            rows.append((name, *counts, seconds(found["seconds"]), f"{found['best_score']:.2f}"))
+            together = number(over(found["prompts"], found["engine_calls"]))
+            best = number(found["best_score"])
+            rows.append((name, *counts, seconds(found["seconds"]), together, best))
         ratios = [f"**{number(over(own[key], beam[key]))}**" for key in (*counted, "seconds")]
-        rows.append(("gepa / p2o", *ratios, ""))
+        rows.append(("gepa / p2o", *ratios, "", ""))
         sizes.append(
             f"at most {each['budget']:,} metric calls, {each['hard']} hard samples, {each['dev']} "
             f"of them for the dev score; `{each['command']}`, threads: {each['threads']}"
         )
-    return f"{table(header, rows)}\n{items(sizes)}"
+    return f"{table(header, rows)}\n{EVOLUTION}\n{items(sizes)}"
 
 
 def overhead(results: Sequence[Result]) -> str:

@@ -45,7 +45,6 @@ def test_step(tmp_path):
     for result in results:
         check_steps(result["steps"], rollouts=4)
         assert result["steps"][0]["generation"] > 0
-        # Both import torch; a process that counted its parent's memory would show pytest's.
         assert 2**27 < result["peak_bytes"] < 2**32
     # The same questions as tokens: neither side renders them otherwise.
     trl, p2o = ([step["prompts"] for step in result["steps"]] for result in results)
