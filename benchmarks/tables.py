@@ -28,8 +28,8 @@ at the model's sizes. As rows, each response would bring its prompt along. Of th
 responses alone, whose tokens are what is learned, the shares would be:
 """
 EVOLUTION = """\
-A width of 16 takes up to 16 parents from the Pareto front, and no more than there are on it: prompts
-a call tell how many were tried together.
+A width of 16 takes up to 16 parents from the Pareto front, and no more than there are on it;
+prompts a call tell how many were tried together.
 """
 SCALING = """\
 One thing grows at a time; completions are prescribed. Half of the rollouts are scored. An exponent
