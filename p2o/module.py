@@ -116,7 +116,8 @@ class P2OModule(LightningModule):
         weights = batch.stream("token_weights", 1.0)
         shares: dict[str, Share] = {}
         sampled = batch.stream("sampled_log_probs", torch.nan)
-        shares |= self._compare_with_engine(batch.stream("engine_log_ratio", old - sampled))
+        if {"sampled_log_probs", "engine_log_ratio"} & batch.streams.keys():
+            shares |= self._compare_with_engine(batch.stream("engine_log_ratio", old - sampled))
         if self.correction is not None:
             weights = weights * self.correction(old, sampled, batch.sequences)
         where = batch.sequences, batch.total_tokens, batch.total_sequences
