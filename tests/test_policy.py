@@ -62,7 +62,9 @@ def test_log_probs_and_gradients_are_the_models_own(tiny_model, temperature, chu
     model.zero_grad()
     (rows * weights).sum().backward()
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(found[name], parameter.grad, atol=1e-9, rtol=1e-7)
+        # Norms round to float32: what tokens share is rounded once in a tree, and not in each row.
+        atol = 1e-9 if packer == PACKERS[0] else 1e-6
+        torch.testing.assert_close(found[name], parameter.grad, atol=atol, rtol=1e-7)
 
 
 @pytest.mark.parametrize("packer", PACKERS, ids=repr)
@@ -217,7 +219,7 @@ def test_a_policy_with_an_adapter_reads_trees(tiny_model, packer):
     trained = [p for p in policy.parameters() if p.requires_grad]
     gradients = (torch.autograd.grad(values.sum(), trained) for values in (log_probs, wanted))
     for found, own in zip(*gradients, strict=True):
-        torch.testing.assert_close(found, own, atol=1e-9, rtol=1e-7)
+        torch.testing.assert_close(found, own, atol=1e-6, rtol=1e-7)
 
 
 @pytest.mark.parametrize("lora", [False, True])
