@@ -226,7 +226,7 @@ def test_a_tree_is_read_alike_by_every_kind_of_attention(kind, family, uncompile
     if kind == "eager":
         assert_equal_to_rows(policy, packer, samples)
     else:
-        # It has no backward pass on a CPU; tests on GPUs have it.
+        # It has no backward pass on a CPU.
         with torch.no_grad():
             alone = log_probs_of(policy, Packer(pass_tokens=1), samples)
             torch.testing.assert_close(
