@@ -154,11 +154,21 @@ FAMILIES: dict[str, dict[str, Any]] = {
 """Configurations by transformers' ``model_type``."""
 
 
-def make_model(family: str, vocabulary: int = VOCABULARY) -> Any:
-    """A random model in training mode, with weights large enough to tell tokens apart."""
+def make_model(family: str, vocabulary: int = VOCABULARY, **more: Any) -> Any:
+    """A random model in training mode, with weights large enough to tell tokens apart.
+
+    Args:
+        family: Its model type.
+        vocabulary: Number of tokens.
+        more: Fields of the configuration of its language model.
+    """
     torch.manual_seed(0)
     ends = {"eos_token_id": 1, "bos_token_id": 2, "pad_token_id": 0}
     settings = {"vocab_size": vocabulary, **ends, **FAMILIES[family]}
+    if "text_config" in settings:
+        settings["text_config"] = {**settings["text_config"], **more}
+    else:
+        settings |= more
     config = AutoConfig.for_model(family, **settings)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():

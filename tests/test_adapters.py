@@ -15,15 +15,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from p2o.adapters import add_lora, save_policy
 from p2o.config import CONFIG_NAME, build, call, conf_directory
-from p2o.data.minibatch import Row, collate
+from p2o.data.minibatch import collate
 from p2o.errors import UserError
 from p2o.models import limit_threads, load_policy
 from p2o.module import P2OModule
 from p2o.objectives.policy_loss import ClippedLoss
 from p2o.optimizers import muon
+from p2o.packing import Packer
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
+from p2o.sample import Sample
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 0, 0]])
 PROMPTS, RESPONSES = torch.tensor([3, 2]), torch.tensor([4, 3])
@@ -138,11 +140,14 @@ def test_a_small_policy_with_an_adapter_keeps_to_one_thread(lora):
 def batches():
     generator = torch.Generator().manual_seed(1)
 
-    def row():
+    def sample():
         ids = torch.randint(4, 60, (9,), generator=generator).tolist()
-        return Row(tuple(ids[:4]), tuple(ids[4:]), float(torch.randn((), generator=generator)))
+        advantage = float(torch.randn((), generator=generator))
+        return Sample.of(ids[:4], ids[4:]).with_streams(advantages=advantage)
 
-    return [collate([row() for _ in range(4)], 20, 4) for _ in range(3)]
+    return [
+        collate([sample() for _ in range(4)], Packer(), ["advantages"], 20, 4) for _ in range(3)
+    ]
 
 
 def sgd(parameters):

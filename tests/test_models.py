@@ -11,10 +11,12 @@ from p2o.errors import UserError
 from p2o.models import _gguf_of_package, load_policy, load_tokenizer
 from p2o.module import P2OModule
 from p2o.objectives.policy_loss import ClippedLoss
+from p2o.packing import Packer
 from p2o.planning.shape import read_config
 from p2o.policy import CausalPolicy
 from p2o.rollout.hf import end_ids
 from p2o.rollout.rendering import ChatRenderer
+from p2o.sample import Sample
 
 EMBEDDED = ("digits", "digits_decisive")
 
@@ -80,7 +82,8 @@ def test_checkpointing_reaches_the_layers():
     passes = []
     layer = model.get_decoder().layers[0].mlp
     layer.register_forward_pre_hook(lambda *_: passes.append(layer))
-    CausalPolicy(model, 1.0)(*map(torch.tensor, ([[4, 5, 6]], [1], [2])))[0].sum().backward()
+    [(packed, _)] = Packer().pack([Sample.of([4], [5, 6])])
+    CausalPolicy(model, 1.0)(packed)[0].sum().backward()
     assert len(passes) == 2
 
 

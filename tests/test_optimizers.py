@@ -17,10 +17,12 @@ from torch.utils.data import DataLoader
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from p2o.config import CONFIG_NAME, build, conf_directory
-from p2o.data.minibatch import Row, collate
+from p2o.data.minibatch import collate
 from p2o.errors import UserError
 from p2o.module import P2OModule
 from p2o.objectives.policy_loss import ClippedLoss
+from p2o.packing import Packer
+from p2o.sample import Sample
 from p2o.schedulers import warmup_then_constant
 
 OPTIONS = [
@@ -225,11 +227,14 @@ def test_a_missing_package_is_named_before_anything_is_made(monkeypatch, option,
 def batches():
     generator = torch.Generator().manual_seed(1)
 
-    def row():
+    def sample():
         ids = torch.randint(4, 60, (9,), generator=generator).tolist()
-        return Row(tuple(ids[:4]), tuple(ids[4:]), float(torch.randn((), generator=generator)))
+        advantage = float(torch.randn((), generator=generator))
+        return Sample.of(ids[:4], ids[4:]).with_streams(advantages=advantage)
 
-    return [collate([row() for _ in range(4)], 20, 4) for _ in range(3)]
+    return [
+        collate([sample() for _ in range(4)], Packer(), ["advantages"], 20, 4) for _ in range(3)
+    ]
 
 
 @pytest.mark.parametrize("option", OPTIONS)

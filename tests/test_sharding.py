@@ -10,11 +10,15 @@ from torch.distributed.fsdp import FSDPModule
 from p2o.blocks import blocks
 from p2o.policy import CausalPolicy
 from p2o.rollout.weights import plain_weights
+from p2o.sample import Sample
 from p2o.sharding import FullyShardedStrategy, is_sharded
 from tests.families import make_model, with_lora
 
-IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 3, 3]])
-LENGTHS = torch.tensor([3, 2]), torch.tensor([4, 3])
+SAMPLES = [
+    Sample.of([5, 6, 7], [8, 9, 10, 11]),
+    Sample.of([12, 13], [14, 15, 16]),
+    Sample.of([5, 6, 7], [8, 20, 21, 22, 23]),
+]
 
 
 @pytest.fixture
@@ -30,16 +34,21 @@ def strategy(tmp_path):
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "opt", "bloom", "mpt", "mamba", "gemma3"])
-@pytest.mark.parametrize("chunk_tokens", [2, 4096])
-def test_a_sharded_policy_of_any_family_gives_the_same_gradient(strategy, family, chunk_tokens):
+@pytest.mark.parametrize(("chunk_tokens", "pass_tokens"), [(2, 8), (4096, 100)])
+def test_a_sharded_policy_of_any_family_gives_the_same_gradient(
+    strategy, family, chunk_tokens, pass_tokens
+):
     results = []
     for sharded in (False, True):
         policy = CausalPolicy(make_model(family), 0.7, chunk_tokens).train()
+        packer = policy.packer(pass_tokens)
         if sharded:
             policy = strategy.shard(policy)
+            assert policy.packer(pass_tokens) == packer
             assert is_sharded(policy)
             assert all(isinstance(block, FSDPModule) for block in blocks(policy.model))
-        log_probs, _ = policy(IDS, *LENGTHS)
+        passes = [packed for packed, _ in packer.pack(SAMPLES)]
+        log_probs = torch.cat([policy(packed)[0] for packed in passes])
         log_probs.sum().backward()
         results.append([log_probs, *map(gradient, trained(policy))])
     for whole, shards in zip(*results, strict=True):

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -20,10 +21,13 @@ from p2o.distillation import (
 )
 from p2o.ledger import Ledger
 from p2o.objectives import KLPenalty, Overlong, group_advantages
+from p2o.packing import ALWAYS, Packer
 from p2o.rollout.engine import Completion
 from p2o.rollout.runner import Rollout
 from p2o.verifiers.base import Score, Status
+from tests.unpack import per_sample, samples_of, seen
 
+PACKER = Packer()
 BARE, TEMPLATED = (1, 2), (9, 1, 2)
 ON_BARE, ON_TEMPLATED = [-1.0, -2.0, -3.0], [-0.5, -2.0, -12.0]
 VARIANTS = {
@@ -50,18 +54,26 @@ def rollout(
     )
 
 
+@pytest.fixture(autouse=True, params=[Packer(), Packer(ALWAYS), Packer(pass_tokens=8)], ids=repr)
+def packer(request, monkeypatch):
+    """What is learned does not depend on how samples are packed."""
+    monkeypatch.setattr(sys.modules[__name__], "PACKER", request.param)
+
+
 class Scorer:
-    """Log-probabilities that tell the context; remembers what it was asked."""
+    """Log-probabilities that tell the context; remembers of what samples it was asked."""
 
     def __init__(self, shift: float = 0.0):
         self.calls, self.shift = [], shift
 
-    def __call__(self, pairs):
-        self.calls.append(list(pairs))
-        return [
-            torch.tensor(ON_BARE if context == BARE else ON_TEMPLATED) + self.shift
-            for context, _ in pairs
-        ]
+    def __call__(self, passes):
+        before = [seen(packed) for packed in passes]
+        self.calls.append([ids for each in before for ids in each if ids in (BARE, TEMPLATED)])
+        return [torch.tensor([self.value(ids) for ids in each]) + self.shift for each in before]
+
+    def value(self, before: tuple[int, ...]) -> float:
+        templated = before[: len(TEMPLATED)] == TEMPLATED
+        return (ON_TEMPLATED if templated else ON_BARE)[len(before) - 2 - templated]
 
 
 def build(
@@ -77,6 +89,7 @@ def build(
         BatchSizes(len(groups[0]), len(groups), mini_batch),
         credit,
         strategy,
+        lambda: PACKER,
         scorer or Scorer(),
         reference,
         kl or KLPenalty(),
@@ -93,10 +106,12 @@ def pair(template: str) -> list[Rollout]:
 
 
 def contexts(batch: MiniBatch) -> list[tuple[int, ...]]:
-    return [
-        tuple(row[:length].tolist())
-        for row, length in zip(batch.input_ids, batch.prompt_lengths, strict=True)
-    ]
+    return [before for before, _ in samples_of(batch)]
+
+
+def stream(batch: MiniBatch, name: str) -> list[list[float]]:
+    """Values of each sample."""
+    return per_sample(batch, batch.streams[name])
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -105,15 +120,14 @@ def test_gradient_context_and_old_log_probs_are_those_of_the_variant(name):
     on_bare = name != "no_distillation"
     old_bare = name not in ("importance_corrected", "no_distillation")
     assert contexts(second) == [BARE if on_bare else TEMPLATED] * 2
-    assert second.has_old.all()
-    assert second.old_log_probs[0].tolist() == (ON_BARE if old_bare else ON_TEMPLATED)
+    assert stream(second, "old_log_probs") == [ON_BARE if old_bare else ON_TEMPLATED] * 2
 
 
 def test_the_ratio_mask_zeroes_the_token_whose_ratio_is_out_of_bounds():
     [batch], _ = build([pair("Think.")], VARIANTS["context_distillation"])
     # Ratios are exp(-0.5), 1 and exp(9); the bounds are 0.01 and 10.
-    assert batch.token_weights.tolist() == [[1.0, 1.0, 0.0]] * 2
-    assert batch.mask.all()
+    assert stream(batch, "token_weights") == [[1.0, 1.0, 0.0]] * 2
+    assert samples_of(batch) == [(BARE, (5, 6, 7))] * 2
     assert batch.total_tokens == 6
 
 
@@ -123,7 +137,8 @@ def test_masked_tokens_can_leave_the_denominator():
     [batch], _ = build([pair("Think."), dead], strategy, mini_batch=2)
     assert batch.total_tokens == 12 - 4
     # The dead group's tokens are counted, and not put through the network.
-    assert batch.mask.tolist() == [[True, True, False]] * 2
+    assert samples_of(batch) == [(BARE, (5, 6))] * 2
+    assert stream(batch, "old_log_probs") == [ON_BARE[:2]] * 2
 
 
 @pytest.mark.parametrize(("name", "on_policy"), list(product(VARIANTS, (False, True))))
@@ -131,7 +146,7 @@ def test_nothing_is_computed_that_the_variant_does_not_need(name, on_policy):
     scorer = Scorer()
     mixed = [rollout("", 1.0), rollout("Think.", 0.0)]
     build([mixed] if on_policy else [[rollout("", 1.0)] * 2, mixed], VARIANTS[name], scorer)
-    asked = [context for call in scorer.calls for context, _ in call]
+    asked = [context for call in scorer.calls for context in call]
     for_bare_rollout = 0 if on_policy else 1
     wanted = {
         "context_distillation": [BARE, TEMPLATED],
@@ -148,29 +163,29 @@ def test_nothing_is_computed_that_the_variant_does_not_need(name, on_policy):
 def test_a_bare_rollout_is_the_same_under_every_variant(name):
     (_, batch), _ = build([pair(""), pair("")], VARIANTS[name])
     assert contexts(batch) == [BARE] * 2
-    assert batch.token_weights.tolist() == [[1.0] * 3] * 2
-    assert batch.old_log_probs[0].tolist() == ON_BARE
+    assert per_sample(batch, batch.stream("token_weights", 1.0)) == [[1.0] * 3] * 2
+    assert stream(batch, "old_log_probs") == [ON_BARE] * 2
 
 
 def test_behaviour_cloning_puts_successes_alone_through_the_network():
     group = [*pair("Think."), rollout("Think.", 1.0)]
     (_, batch), _ = build([[rollout("")] * 3, group], SuccessOnly())
-    assert batch.advantages.tolist() == [[1.0] * 3] * 2
+    assert stream(batch, "advantages") == [[1.0] * 3] * 2
     assert contexts(batch) == [BARE] * 2
-    assert not batch.has_old.any()
+    assert not batch.has("old_log_probs").any()
     assert batch.total_tokens == 9
 
 
 def test_all_successes_of_a_group_without_contrast_are_cloned():
     [batch], _ = build([[rollout("Think."), rollout("Think.")]], SuccessOnly())
-    assert batch.advantages.tolist() == [[1.0] * 3] * 2
+    assert stream(batch, "advantages") == [[1.0] * 3] * 2
 
 
 def test_reverse_kl_has_an_advantage_for_each_token_and_needs_no_contrast():
     [batch], _ = build([[rollout("Think.", 0.0)] * 2], ReverseKL(limit=5.0))
-    assert batch.advantages.tolist() == [[0.5, 0.0, -5.0]] * 2
+    assert stream(batch, "advantages") == [[0.5, 0.0, -5.0]] * 2
     assert contexts(batch) == [BARE] * 2
-    assert batch.old_log_probs.tolist() == [ON_BARE] * 2
+    assert stream(batch, "old_log_probs") == [ON_BARE] * 2
 
 
 def test_failed_templated_rollouts_can_leave_the_loss_but_not_the_group():
@@ -178,7 +193,7 @@ def test_failed_templated_rollouts_can_leave_the_loss_but_not_the_group():
     [batch], advantages = build([group], ContextDistillation(), drop_failed=True)
     whole, same = build([group], ContextDistillation())
     assert torch.equal(advantages, same)
-    assert len(batch.advantages) == len(whole[0].advantages) - 1
+    assert len(contexts(batch)) == len(contexts(whole[0])) - 1
     assert (batch.total_tokens, batch.total_sequences) == (6, 2)
 
 
@@ -186,7 +201,7 @@ def test_responses_that_were_cut_off_can_leave_the_loss_but_not_the_group():
     group = [rollout("", 1.0), rollout("", 0.0, finish="length"), rollout("", 0.0)]
     [batch], advantages = build([group], ContextDistillation(), overlong=Overlong(3, mask=True))
     assert torch.equal(advantages, group_advantages(torch.tensor([[1.0, 0.0, 0.0]])))
-    assert (len(batch.advantages), batch.total_tokens, batch.total_sequences) == (2, 6, 2)
+    assert (len(contexts(batch)), batch.total_tokens, batch.total_sequences) == (2, 6, 2)
 
 
 def test_a_step_whose_every_response_was_cut_off_is_no_step():
@@ -226,10 +241,9 @@ def test_with_a_divergence_in_the_loss_every_response_goes_through_the_network()
     [batch], _ = build(
         [dead], ContextDistillation(), reference=Scorer(-0.25), kl=KLPenalty(coefficient=0.1)
     )
-    assert batch.has_reference.all()
-    assert batch.reference_log_probs.tolist() == [[-1.25, -2.25, -3.25]] * 2
+    assert stream(batch, "reference_log_probs") == [[-1.25, -2.25, -3.25]] * 2
     [batch], _ = build([dead], ContextDistillation(), entropy_bonus=True)
-    assert len(batch.advantages) == 2
+    assert len(contexts(batch)) == 2
 
 
 def test_a_divergence_in_the_reward_is_summed_over_tokens_and_compared_in_the_group():
@@ -252,8 +266,8 @@ def test_failures_are_not_cloned_whatever_else_the_loss_has():
         {},
     ):
         [batch], _ = build([group], SuccessOnly(), **settings)
-        assert batch.advantages.any(dim=1).sum() == 1
-        assert batch.advantages.max() == 1
+        assert stream(batch, "advantages").count([1.0] * 3) == 1
+        assert batch.streams["advantages"].sum() == 3
 
 
 @pytest.mark.parametrize("place", ["loss", "reward"])
@@ -264,7 +278,7 @@ def test_a_divergence_is_measured_where_the_gradient_is_taken(place, name, conte
     strategy = VARIANTS[name] if name else ContextDistillation()
     group = pair("Think." if name else "")
     build([group], strategy, reference=reference, kl=KLPenalty(coefficient=0.1, place=place))
-    assert {asked for call in reference.calls for asked, _ in call} == {context}
+    assert {asked for call in reference.calls for asked in call} == {context}
 
 
 @pytest.mark.parametrize("strategy", [ContextDistillation(), SuccessOnly()], ids=["crm", "clone"])
@@ -275,22 +289,21 @@ def test_no_divergence_is_measured_with_tokens_of_another_context(strategy, plac
     kl = KLPenalty(coefficient=0.1, estimator="k1", place=place)
     mixed = [rollout("Think.", 1.0), rollout("", 0.0)]
     [batch], _ = build([mixed], strategy, reference=reference, kl=kl)
-    assert [context for call in reference.calls for context, _ in call] == [BARE] * sum(
-        map(len, reference.calls)
-    )
     # For the metric; in the reward nobody pays where not all can be measured.
-    assert sum(map(len, reference.calls)) == 1
-    templated = [row for row, has in enumerate(batch.has_reference.tolist()) if not has]
+    assert [context for call in reference.calls for context in call] == [BARE]
+    measured = per_sample(batch, batch.has("reference_log_probs"))
+    templated = [row for row, has in enumerate(measured) if not any(has)]
     assert len(templated) == 1
-    assert batch.advantages[templated[0]].any()
+    assert any(stream(batch, "advantages")[templated[0]])
 
 
 def test_a_group_without_contrast_gets_no_advantage_from_its_divergence():
     """Else the penalty would be all it is trained on, in units of its own spread."""
 
     class Uneven(Scorer):
-        def __call__(self, pairs):
-            return [torch.full((3,), -float(index)) for index, _ in enumerate(pairs)]
+        def __call__(self, passes):
+            sizes = [len(packed.targets) for packed in passes]
+            return list((-torch.arange(sum(sizes)) // 3).float().split(sizes))
 
     kl = KLPenalty(coefficient=0.1, estimator="k1", place="reward")
     for reward in (0.0, 1.0):
@@ -319,7 +332,7 @@ def test_a_rollout_without_a_verdict_is_not_there(template, status, baseline):
         [batch], advantages = build([judged + failed], strategy, baseline=baseline())
         torch.testing.assert_close(advantages[:, :3], expected)
         assert not advantages[:, 3:].any()
-        assert torch.equal(batch.advantages, alone.advantages)
+        assert torch.equal(batch.streams["advantages"], alone.streams["advantages"])
         assert batch.total_tokens == alone.total_tokens
         assert batch.total_sequences == alone.total_sequences
 
@@ -341,7 +354,7 @@ def test_tokens_that_a_mask_drops_altogether_do_not_go_through_the_network():
     [batch], _ = build([pair("Think.")], DropAll())
     assert batch is None
     [batch], _ = build([[*pair("Think."), *pair("")]], DropAll())
-    assert len(batch.advantages) == 2
+    assert len(contexts(batch)) == 2
     assert batch.total_tokens == 12
 
 
@@ -350,7 +363,7 @@ def contrast(groups, strategy, baseline=None, observed=()) -> list[int]:
     credit = CreditAssignment(group_advantages, baseline or GroupMean(), Overlong(3), False)
     sizes = BatchSizes(len(groups[0]), len(groups), 1)
     builder = ExperienceBuilder(
-        sizes, credit, strategy, Scorer(), None, KLPenalty(), False, Ledger()
+        sizes, credit, strategy, lambda: PACKER, Scorer(), None, KLPenalty(), False, Ledger()
     )
     credit.observe([*observed, *groups])
     kept = builder.with_contrast(groups)
@@ -389,7 +402,7 @@ def test_a_partial_reward_that_counts_as_solved_is_no_failure():
     credit = CreditAssignment(group_advantages, GroupMean(), Overlong(3), True)
     assert credit.counts(solved)
     [batch], _ = build([[solved, rollout("Think.", 0.0)]], SuccessOnly())
-    assert batch.advantages.unique().tolist() == [1.0]
+    assert batch.streams["advantages"].unique().tolist() == [1.0]
 
 
 def test_no_failure_is_raised_above_its_group_because_others_pay_for_their_divergence():
@@ -402,3 +415,65 @@ def test_no_failure_is_raised_above_its_group_because_others_pay_for_their_diver
     reference = Scorer(-5.0)
     build([mixed, bare], ContextDistillation(), reference=reference, kl=kl)
     assert len(reference.calls[0]) == len(bare)
+
+
+@pytest.mark.parametrize("place", ["loss", "reward"])
+@pytest.mark.parametrize("baseline", [GroupMean, BareSuccessRate])
+def test_groups_of_different_sizes_have_the_advantages_of_each_alone(place, baseline):
+    """K differs between prompts, and a rollout of one was dropped."""
+    kl = KLPenalty(coefficient=0.1, estimator="k1", place=place)
+    groups = [
+        [rollout("", 1.0), rollout("", 0.0), rollout("", 0.0), rollout("", 1.0)],
+        [rollout("Think.", 1.0, "3 + 3"), rollout("Think.", 0.0, "3 + 3")],
+        [rollout("", 1.0, "4 + 4"), without_verdict(), rollout("", 0.0, "4 + 4")],
+    ]
+    settings: Any = {"kl": kl, "reference": Scorer(-0.25)}
+    [batch], advantages = build(
+        groups, ContextDistillation(), mini_batch=3, baseline=baseline(), **settings
+    )
+    assert advantages.shape == (3, 4)
+    expected, streams = [], []
+    for group, row in zip(groups, advantages, strict=True):
+        [one], [alone] = build([group], ContextDistillation(), baseline=baseline(), **settings)
+        torch.testing.assert_close(row[: len(group)], alone)
+        assert not row[len(group) :].nan_to_num(0.0).any()
+        expected += alone[alone != 0].tolist()
+        streams += [values[0] for values in stream(one, "advantages") if any(values)]
+    assert sorted(streams) == sorted(expected)
+    found = [values[0] for values in stream(batch, "advantages") if any(values)]
+    assert sorted(found) == pytest.approx(sorted(expected))
+    assert (batch.total_sequences, batch.total_tokens) == (8, 24)
+
+
+def test_dynamic_sampling_judges_groups_of_different_sizes_each_alone():
+    groups = [pair(""), [rollout("", 1.0)] * 3, [*pair(""), rollout("", 0.0)], [rollout("")]]
+    assert contrast(groups, ContextDistillation()) == [0, 2]
+
+
+def with_inserted(reward: float) -> Rollout:
+    """A rollout whose middle token an environment put there."""
+    completion = Completion((5, 6, 7), "stop", (-0.1, 0.0, -0.3), (True, False, True))
+    return replace(rollout("", reward), completion=completion)
+
+
+def test_a_token_that_the_policy_did_not_choose_is_context_and_no_part_of_the_loss():
+    groups = [[with_inserted(1.0), with_inserted(0.0)] for _ in range(2)]
+    (first, second), _ = build(groups, ContextDistillation())
+    for batch in (first, second):
+        assert samples_of(batch) == [(BARE, (5, 7))] * 2
+        assert {ids for packed in batch.passes for ids in seen(packed)} == {BARE, (*BARE, 5, 6)}
+        assert (batch.total_tokens, batch.total_sequences) == (4, 2)
+        for values in stream(batch, "sampled_log_probs"):
+            assert values == pytest.approx([-0.1, -0.3])
+    assert stream(second, "old_log_probs") == [[ON_BARE[0], ON_BARE[2]]] * 2
+
+
+def test_the_engines_log_probabilities_are_there_where_it_sampled_what_is_trained():
+    sampled = Completion((5, 6, 7), "stop", (-0.1, -0.2, -0.3))
+    group = [replace(each, completion=sampled) for each in [*pair(""), *pair("Think.")]]
+    [batch], _ = build([group], ContextDistillation())
+    found = per_sample(batch, batch.stream("sampled_log_probs", 0.0))
+    assert sorted(found) == [pytest.approx([-0.1, -0.2, -0.3])] * 2 + [[0.0] * 3] * 2
+    assert sum(map(any, per_sample(batch, batch.has("sampled_log_probs")))) == 2
+    [batch], _ = build([group], NoDistillation())
+    assert batch.has("sampled_log_probs").all()

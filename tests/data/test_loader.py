@@ -19,11 +19,14 @@ from p2o.data.sizes import BatchSizes
 from p2o.distillation import ContextDistillation, ReverseKL
 from p2o.ledger import Ledger
 from p2o.objectives import KLPenalty, Overlong, group_advantages
+from p2o.packing import ALWAYS, Packer
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.verifiers.base import Score, Status
 from p2o_callbacks.pool import PromptPool, Template
+from tests.unpack import per_sample, samples_of
 
+PACKERS = [Packer(ALWAYS, pass_tokens=24), Packer(pass_tokens=24)]
 PROMPTS = [Prompt.create([{"role": "user", "content": f"{n}"}], str(n)) for n in range(10)]
 
 
@@ -64,18 +67,34 @@ def micro_batches(loader) -> list[Any]:
     return list(loader)
 
 
-def make_loader(runner, position=(0, 0), events=None, logged=None, strategy=None, **sizes):
+def make_loader(
+    runner,
+    position=(0, 0),
+    events=None,
+    logged=None,
+    strategy=None,
+    packer: Packer = PACKERS[0],
+    **sizes,
+):
     sizes = BatchSizes(**{"group_size": 4, "batch": 4, "mini_batch": 2, **sizes})
 
-    def score(pairs):
+    def score(passes):
         if events is not None:
             events.append("score")
-        return [torch.zeros(len(ids)) for _, ids in pairs]
+        return [torch.zeros(len(packed.targets)) for packed in passes]
 
     ledger = Ledger()
     credit = CreditAssignment(group_advantages, GroupMean(), Overlong(6), False)
     builder = ExperienceBuilder(
-        sizes, credit, strategy or ContextDistillation(), score, None, KLPenalty(), False, ledger
+        sizes,
+        credit,
+        strategy or ContextDistillation(),
+        lambda: packer,
+        score,
+        None,
+        KLPenalty(),
+        False,
+        ledger,
     )
     return RolloutLoader(
         PROMPTS,
@@ -206,13 +225,45 @@ def test_templates_that_had_no_room_are_counted_for_each_batch():
     assert [row["rollout/template_overflows"] for row in logged] == [3.0, 3.0]
 
 
+def equal(one: Any, other: Any) -> bool:
+    """Whether two states are the same, to the type and the last bit."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return type(one) is type(other) and one == other
+
+
+@pytest.mark.parametrize("packer", PACKERS, ids=repr)
+def test_the_batch_at_hand_is_in_a_checkpoint_of_plain_data(packer, tmp_path):
+    loader = make_loader(FakeRunner({PROMPTS[2].id}), packer=packer, micro_batches=3)
+    batch = next(iter(loader))
+    assert batch is not None
+    assert (batch.passes[0].tree is None) == (packer.longest == 0)
+    state = loader.state_dict()
+    torch.save(state, tmp_path / "state.ckpt")
+    written = torch.load(tmp_path / "state.ckpt", weights_only=True)
+    assert equal(written, state)
+    resumed = make_loader(FakeRunner(), packer=packer, micro_batches=3)
+    resumed.load_state_dict(written)
+    assert equal(resumed.state_dict(), state)
+    [first, *_] = resumed
+    assert first is not None
+    assert type(first.passes[0]) is type(batch.passes[0])
+    assert samples_of(first) == samples_of(batch)
+    assert equal(first.state_dict(), batch.state_dict())
+
+
+@pytest.mark.parametrize("packer", PACKERS, ids=repr)
 @pytest.mark.parametrize("rounds", [1, 5])
-def test_a_resumed_epoch_delivers_exactly_what_was_left(rounds):
+def test_a_resumed_epoch_delivers_exactly_what_was_left(rounds, packer):
     def fingerprint(batch: MiniBatch | None):
-        return batch and (batch.input_ids.tolist(), batch.advantages.tolist())
+        return batch and (samples_of(batch), batch.streams["advantages"].tolist())
 
     dead = {prompt.id for prompt in PROMPTS[::3]} if rounds > 1 else ()
-    first = make_loader(FakeRunner(dead), sampling_rounds=rounds)
+    first = make_loader(FakeRunner(dead), sampling_rounds=rounds, packer=packer)
     states, whole = [], []
     for batch in first:
         whole.append(fingerprint(batch))
@@ -221,7 +272,9 @@ def test_a_resumed_epoch_delivers_exactly_what_was_left(rounds):
     for done in range(1, len(whole) + 1):
         # After the step, and in the middle of the one after, when that was broken off.
         for state in states[done - 1 : done + 1]:
-            resumed = make_loader(FakeRunner(dead), position=(0, done), sampling_rounds=rounds)
+            resumed = make_loader(
+                FakeRunner(dead), position=(0, done), sampling_rounds=rounds, packer=packer
+            )
             resumed.load_state_dict(state)
             assert [fingerprint(batch) for batch in resumed] == whole[done:]
 
@@ -250,8 +303,8 @@ def test_old_log_probs_are_taken_before_the_first_update_that_follows():
 
 def test_only_the_first_mini_batch_goes_without_old_log_probs():
     first, second, *_ = micro_batches(make_loader(FakeRunner()))
-    assert not first.has_old.any()
-    assert second.has_old.all()
+    assert not first.has("old_log_probs").any()
+    assert second.has("old_log_probs").all()
 
 
 def test_dead_groups_leave_the_rows_and_stay_in_the_denominator():
@@ -260,8 +313,9 @@ def test_dead_groups_leave_the_rows_and_stay_in_the_denominator():
     pruned = micro_batches(make_loader(FakeRunner(dead)))
     assert [b.total_tokens for b in pruned] == [b.total_tokens for b in alive]
     assert [b.total_sequences for b in pruned] == [b.total_sequences for b in alive]
-    assert sum(len(b.advantages) for b in pruned) < sum(len(b.advantages) for b in alive)
-    assert all(b.advantages.any(dim=1).all() for b in pruned if len(b.advantages) > 1)
+    assert sum(map(count, pruned)) < sum(map(count, alive))
+    for batch in pruned:
+        assert all(map(all, per_sample(batch, batch.streams["advantages"])))
 
 
 def test_a_step_without_any_live_group_is_no_step():
@@ -303,9 +357,14 @@ def test_what_goes_through_the_network_is_in_the_ledger():
     assert loader.ledger.state_dict()["mask"]["scored_tokens"] > 0
 
 
+def count(batch: MiniBatch) -> int:
+    """Samples that go through the network."""
+    return len(batch.sequences.unique())
+
+
 def live(batches):
     """How many groups of four live rollouts went through the network."""
-    return sum(len(batch.advantages) for batch in batches if batch is not None) / 4
+    return sum(count(batch) for batch in batches if batch is not None) / 4
 
 
 @given(dead=st.sets(st.integers(0, 9)), rounds=st.integers(2, 6), mini=st.integers(1, 4))

@@ -303,9 +303,7 @@ def test_a_template_over_the_budget_scores_nothing_in_evolution_and_says_why(tok
     right = f"Answer: {prompts[0].gold}"
     engine, renderer = recited(tokenizer, right), ChatRenderer(tokenizer)
     runner = RolloutRunner(engine, renderer, Numeric(), 40)
-    anything: Any = SimpleNamespace(
-        policy=SimpleNamespace(model=None), score_responses=None, bare=None
-    )
+    anything: Any = SimpleNamespace(policy=SimpleNamespace(model=None), bare=None)
     ledger = Ledger()
     data = RolloutDataModule(
         train=prompts,

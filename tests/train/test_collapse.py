@@ -47,8 +47,8 @@ from p2o.objectives import ClippedLoss
 class BreaksAtTheSecondUpdateOfUse(ClippedLoss):
     used = 0
 
-    def token_losses(self, log_probs, log_ratio, advantages, mask):
-        losses, metrics = super().token_losses(log_probs, log_ratio, advantages, mask)
+    def token_losses(self, log_probs, log_ratio, advantages, sequences):
+        losses, metrics = super().token_losses(log_probs, log_ratio, advantages, sequences)
         self.used += bool(advantages.any())
         return (losses * float("nan") if self.used == 2 else losses), metrics
 """

@@ -1,6 +1,10 @@
 """Two CPU ranks over gloo do what one does, with whole policies and with shards."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -152,3 +156,73 @@ def test_shards_stay_in_float32_while_layers_work_in_bfloat16(p2o_train, tmp_pat
     for rank in (0, 1):
         types = json.loads((tmp_path / f"types_{rank}.json").read_text())
         assert types == [["torch.bfloat16"], ["torch.float32"], ["torch.float32"]]
+
+
+METRICS = """
+import json
+import os
+import sys
+
+from lightning.pytorch import Trainer
+from torch.optim import SGD
+from torch.utils.data import DataLoader
+
+from p2o.models import load_policy
+from p2o.module import P2OModule
+from p2o.objectives import ClippedLoss
+from tests.test_module import Logged, made, together
+
+ranks, rank = int(sys.argv[1]), int(os.environ.get("LOCAL_RANK", 0))
+samples = [
+    # One of them was sampled in another context than the one that is trained.
+    sample if index == 3 else sample.with_streams(sampled_log_probs=-5.2 - 0.3 * index)
+    for index, sample in enumerate(made(7))
+]
+names = sorted({name for sample in samples for name in sample.streams})
+tokens = sum(sample.learned for sample in samples)
+# The last part has nothing to learn and only keeps in step.
+parts = [samples[:1], samples[1:4], samples[4:], []]
+batches = [together(part, tokens, len(samples), names=names) for part in parts]
+module = P2OModule(load_policy("embedded:digits")[0], ClippedLoss(), lambda p: SGD(p, lr=0.1))
+logged = Logged()
+trainer = Trainer(
+    accelerator="cpu",
+    devices=ranks,
+    strategy="ddp" if ranks > 1 else "auto",
+    max_epochs=1,
+    accumulate_grad_batches=4 // ranks,
+    callbacks=[logged],
+    logger=False,
+    enable_checkpointing=False,
+    enable_progress_bar=False,
+    enable_model_summary=False,
+    use_distributed_sampler=False,
+)
+trainer.fit(module, DataLoader(batches[rank::ranks], batch_size=None, collate_fn=lambda b: b))
+if rank == 0:
+    print("LOGGED", json.dumps(logged.steps))
+"""
+
+
+def test_metrics_of_a_step_are_over_the_tokens_of_all_ranks(tmp_path):
+    """Means and maxima, what the engine said among them."""
+    script = tmp_path / "metrics.py"
+    script.write_text(METRICS)
+    root = Path(__file__).parents[2]
+    steps = []
+    for ranks in (1, 2):
+        result = subprocess.run(
+            [sys.executable, script, str(ranks)],
+            env={**os.environ, "PYTHONPATH": f"{root}:{root / 'callbacks'}"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stderr[-3000:]
+        [line] = [line for line in result.stdout.splitlines() if line.startswith("LOGGED")]
+        [step] = json.loads(line.removeprefix("LOGGED "))
+        steps.append(step)
+    alone, together = steps
+    assert {"engine_kl", "engine_ratio_max", "entropy", "approx_kl", "loss"} <= alone.keys()
+    assert alone["engine_kl"] > 0
+    assert together == pytest.approx(alone, rel=1e-4)
