@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from p2o.distributed import launched_from_outside
 from p2o.errors import UserError
+from p2o.module import EVALUATED
 from p2o.planning.devices import find_device
 from p2o.sections import Takes
 from p2o.settings import TrainSettings
@@ -54,6 +55,7 @@ def check(config: DictConfig) -> None:
     if config.planning.device is not None:
         find_device(config.planning.device)
     _check_loggers(config)
+    _check_monitors(config)
     _check_resume(config)
     _check_ranks(config)
 
@@ -75,6 +77,21 @@ def check_interval(config: DictConfig, batches: int) -> None:
             f"trainer.val_check_interval={interval}: an epoch has {batches} steps; give no more, "
             "or null for an evaluation at its end"
         )
+
+
+def _check_monitors(config: DictConfig) -> None:
+    """Refuse to watch what nothing measures; names with another prefix may be a callback's."""
+    watching = {f"callbacks.{name}": node for name, node in config.callbacks.items()}
+    for key, node in {"checkpoint": config.checkpoint, **watching}.items():
+        for argument in ("monitor", "metric"):
+            name = None if node is None else node.get(argument)
+            if not isinstance(name, str) or not name.startswith("val/") and "/" in name:
+                continue
+            if name not in (*EVALUATED, "step", "epoch"):
+                raise UserError(
+                    f"{key}.{argument}={name}: nothing measures that; evaluations log "
+                    f"{', '.join(EVALUATED)}"
+                )
 
 
 def _check_loggers(config: DictConfig) -> None:

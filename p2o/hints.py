@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from pydantic_core import to_json
+from pydantic_core import SchemaError, to_json
 
 Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -122,7 +122,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any] | None:
     try:
         return TypeAdapter(hint, config=config)
     # A hint of which pydantic makes nothing forbids nothing.
-    except (PydanticSchemaGenerationError, PydanticUserError):
+    except (PydanticSchemaGenerationError, PydanticUserError, SchemaError):
         return None
 
 

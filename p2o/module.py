@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,20 +11,26 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.utils import clip_grads_with_norm_
+from torch.utils.checkpoint import checkpoint
 
 from p2o.data.evaluation import EvaluationBatch
-from p2o.data.minibatch import MiniBatch, pad_sequences
+from p2o.data.minibatch import MiniBatch
 from p2o.distributed import gather, maximum
 from p2o.hints import Count
 from p2o.loggers import log_once
 from p2o.models import warn_of_rounding
+from p2o.objectives.engine_correction import EngineCorrection
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
+from p2o.packing import Packed, Packer, nothing
 from p2o.policy import Backend, CausalPolicy
 from p2o.schedulers import go_on, schedule_length
 from p2o.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o.step_metrics import Share, StepMetrics
 from p2o_callbacks.collapse import gradient_norm
+
+EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates", "ledger/rollouts")
+"""What an evaluation on held-out prompts logs."""
 
 
 class P2OModule(LightningModule):
@@ -42,7 +49,11 @@ class P2OModule(LightningModule):
             log-probabilities.
         entropy_coefficient: Weight of the policy's entropy, which the loss then rewards.
         chunk_tokens: Response tokens whose logits are held at a time.
-        score_batch_size: Rows in one forward pass without gradient.
+        pass_tokens: The most tokens in one pass through the layers, padding included; a longer
+            response has a pass of its own. A micro-batch of several passes holds what the backward
+            pass needs of one at a time, but of sharded policies of all.
+        correction: Weights for tokens to which engine and trainer give different probabilities;
+            None for none.
         compile_backend: Of ``torch.compile`` for the layers in training, such as ``inductor``; None
             leaves them as they are. Sampling is not touched.
     """
@@ -57,8 +68,9 @@ class P2OModule(LightningModule):
         kl: KLPenalty | None = None,
         entropy_coefficient: float = 0.0,
         chunk_tokens: Count = 4096,
-        score_batch_size: Count = 64,
+        pass_tokens: Count = 8192,
         compile_backend: Backend | None = None,
+        correction: EngineCorrection | None = None,
     ) -> None:
         super().__init__()
         self.policy: Any = CausalPolicy(
@@ -73,7 +85,7 @@ class P2OModule(LightningModule):
         self._metrics = StepMetrics()
         self._scheduled_step = 0
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.score_batch_size = score_batch_size
+        self.pass_tokens, self.correction = pass_tokens, correction
 
     def configure_model(self) -> None:
         """Shard the policy, once, where the strategy is to."""
@@ -81,6 +93,7 @@ class P2OModule(LightningModule):
         shards = isinstance(strategy, FullyShardedStrategy | FlatShardedStrategy)
         if shards and not is_sharded(self.policy):
             self.policy.check_model()
+            self.packer()
             self.policy = strategy.shard(self.policy)
 
     def on_fit_start(self) -> None:
@@ -88,33 +101,41 @@ class P2OModule(LightningModule):
         if not is_sharded(self.policy):
             self.policy.check_model()
 
+    def packer(self) -> Packer:
+        """How samples are put into rows for the policy."""
+        return self.policy.packer(self.pass_tokens)
+
     def training_step(self, batch: MiniBatch, batch_index: int) -> Tensor:
         """The loss of one micro-batch, scaled so that gradients add up to those of the whole step.
 
         Lightning divides by the number of accumulated batches and averages over ranks; the loss is
         already divided by the tokens of the whole step, so both are undone.
         """
-        log_probs, entropies = self.policy(
-            batch.input_ids, batch.prompt_lengths, batch.response_lengths
-        )
-        old = torch.where(batch.has_old[:, None], batch.old_log_probs, log_probs.detach())
-        totals = batch.total_tokens, batch.total_sequences
-        loss, sums = self.policy_loss(
-            log_probs, old, batch.advantages, batch.mask, batch.token_weights, *totals
-        )
-        tokens = batch.mask.sum()
-        shares: dict[str, Share] = {name: (total, tokens) for name, total in sums.items()}
-        shares["entropy"] = (entropies.detach() * batch.mask).sum(), tokens
-        if batch.has_reference is not None:
-            measured = batch.mask & batch.has_reference[:, None]
-            divergences = kl_estimate(log_probs, batch.reference_log_probs, self.kl.estimator)
+        log_probs, entropies = self._log_probs(batch)
+        old = batch.stream("old_log_probs", log_probs.detach())
+        weights = batch.stream("token_weights", 1.0)
+        shares: dict[str, Share] = {}
+        sampled = batch.stream("sampled_log_probs", torch.nan)
+        shares |= self._compare_with_engine(batch.stream("engine_log_ratio", old - sampled))
+        if self.correction is not None:
+            weights = weights * self.correction(old, sampled, batch.sequences)
+        where = batch.sequences, batch.total_tokens, batch.total_sequences
+        advantages = batch.stream("advantages", 0.0)
+        loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
+        tokens = len(batch.sequences)
+        shares |= {name: (total, tokens) for name, total in sums.items()}
+        shares["entropy"] = entropies.detach().sum(), tokens
+        if "reference_log_probs" in batch.streams:
+            measured = batch.has("reference_log_probs")
+            reference = batch.stream("reference_log_probs", log_probs.detach())
+            divergences = kl_estimate(log_probs, reference, self.kl.estimator)
             divergences = divergences.masked_fill(~measured, 0.0)
             shares["kl"] = divergences.sum(), measured.sum()
             if self.kl.in_loss:
-                penalty = self.policy_loss.aggregate(divergences, batch.mask, *totals)
+                penalty = self.policy_loss.aggregate(divergences, *where)
                 loss = loss + self.kl.coefficient * penalty
         if self.entropy_coefficient:
-            bonus = self.policy_loss.aggregate(entropies, batch.mask, *totals)
+            bonus = self.policy_loss.aggregate(entropies, *where)
             loss = loss - self.entropy_coefficient * bonus
         parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
         # The loss is a share of a whole already: its parts are added up.
@@ -122,14 +143,42 @@ class P2OModule(LightningModule):
         self._metrics.add(shares)
         return loss * parts
 
+    def _log_probs(self, batch: MiniBatch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies `[M]` of a batch's learned tokens."""
+        run: Any = self.policy
+        if len(batch.passes) > 1 and not is_sharded(self.policy):
+            # Of several passes one at a time is held, and made again in the backward pass.
+            run = partial(checkpoint, self.policy, use_reentrant=False)
+        results = [run(packed) for packed in batch.passes]
+        learned = slice(len(batch.sequences))
+        log_probs, entropies = (torch.cat(parts)[learned] for parts in zip(*results, strict=True))
+        return log_probs, entropies
+
+    def _compare_with_engine(self, log_ratio: Tensor) -> dict[str, Share]:
+        """How far the engine's log-probabilities of what it sampled are from the trainer's.
+
+        Args:
+            log_ratio: `[M]`, r, the trainer's minus the engine's; not a number where the trainer's
+                are not known. Then exp(r) - 1 - r estimates KL(engine || trainer).
+        """
+        log_ratio = log_ratio.detach()
+        divergences = (torch.expm1(log_ratio) - log_ratio).nan_to_num(0.0)
+        ratios = torch.cat([log_ratio.exp().nan_to_num(0.0), log_ratio.new_zeros(1)])
+        self._metrics.add_highest({"engine_ratio_max": ratios.max()})
+        return {"engine_kl": (divergences.sum(), (~log_ratio.isnan()).sum())}
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the step's means, and the gradient's norm before clipping."""
-        means = {"grad_norm": self._gradient_norm(), **self._metrics.means(self._add_ranks)}
+        """Log the step's means and maxima, and the gradient's norm before clipping."""
+        means = {
+            "grad_norm": self._gradient_norm(),
+            **self._metrics.means(partial(self._over_ranks, "sum")),
+            **self._metrics.highest(partial(self._over_ranks, "max")),
+        }
         log_once(self.trainer, {f"train/{name}": float(value) for name, value in means.items()})
 
-    def _add_ranks(self, sums: Tensor) -> Tensor:
-        total: Any = self.trainer.strategy.reduce(sums, reduce_op="sum")
-        return total
+    def _over_ranks(self, operation: str, values: Tensor) -> Tensor:
+        reduced: Any = self.trainer.strategy.reduce(values, reduce_op=operation)
+        return reduced
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
         """Move the schedule on, by updates or by rollouts, when the optimiser has stepped."""
@@ -169,6 +218,8 @@ class P2OModule(LightningModule):
         if batch.hard.any():
             hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
+        for source, accuracies in batch.by_source().items():
+            self.log(f"val/{source}/accuracy", accuracies.mean(), batch_size=len(accuracies))
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a scheduler that steps with it."""
@@ -183,40 +234,27 @@ class P2OModule(LightningModule):
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
     @torch.no_grad()
-    def score_responses(
-        self,
-        pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
-        policy: nn.Module | None = None,
-    ) -> list[Tensor]:
-        """Log-probabilities `[T]` of each response after its context, on the CPU.
+    def score(self, passes: Sequence[Packed], policy: nn.Module | None = None) -> list[Tensor]:
+        """Log-probabilities `[M]` of each pass's learned tokens, on the CPU.
+
+        Collective: every rank goes through the network as often as the one with the most passes.
 
         Args:
-            pairs: Token ids of contexts and responses.
+            passes: Packed samples.
             policy: Whose; the one being trained when left out.
         """
         scorer: Any = self.policy if policy is None else policy.to(self.device)
         training = scorer.training
         scorer.eval()
         scored: list[Tensor] = []
-        # Every rank goes through the network as often as the one with the most to score.
-        passes = maximum(-(-len(pairs) // self.score_batch_size))
-        for start in range(0, passes * self.score_batch_size, self.score_batch_size):
-            part = pairs[start : start + self.score_batch_size] or [((0,), (0,))]
-            lengths = [
-                torch.tensor([len(ids) for ids in column]) for column in zip(*part, strict=True)
-            ]
+        for index in range(maximum(len(passes))):
+            packed = passes[index] if index < len(passes) else nothing()
             # The same precision as in training, or the ratio of an unchanged policy is not one.
             with self._precision():
-                log_probs, _ = scorer(
-                    pad_sequences([prompt + response for prompt, response in part]).to(self.device),
-                    *(length.to(self.device) for length in lengths),
-                )
-            scored += [
-                row[:length]
-                for row, length in zip(log_probs.cpu(), lengths[1].tolist(), strict=True)
-            ]
+                log_probs, _ = scorer(packed.to(self.device))
+            scored.append(log_probs.cpu())
         scorer.train(training)
-        return scored[: len(pairs)]
+        return scored[: len(passes)]
 
     def _precision(self) -> AbstractContextManager[None]:
         if self._trainer is None:

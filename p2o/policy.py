@@ -1,10 +1,10 @@
-"""The policy: log-probabilities of responses, computed only where there is one, in chunks.
+"""The policy: log-probabilities of learned tokens, computed only where there are any, in chunks.
 
-Shapes: N rows, L tokens in a row (prompt, then response, then padding), T the longest response,
-M response tokens of all rows, V vocabulary.
+Shapes: B rows of L tokens, M learned tokens of all rows, V vocabulary, H hidden size.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -15,8 +15,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.utils.generic import ModelOutput
 
+from p2o.attention import IMPLEMENTATIONS, decoder_arguments, implementation, is_sparse, window
 from p2o.errors import UserError
+from p2o.packing import ALWAYS, Packed, Packer
+from p2o.sample import Sample
 
+logger = logging.getLogger(__name__)
+
+WIDE = (torch.float32, torch.float64)
 CHECKED = 32
 """Tokens on which a policy is compared with its model."""
 
@@ -72,34 +78,64 @@ class CausalPolicy(nn.Module):
             # policy, which shares the function, has another one.
             self._run_layers = torch.compile(run_layers, dynamic=True, backend=compile_backend)
         self.temperature = temperature or 1.0
+        self._longest: int | None = None
         self.chunk_tokens, self.entropy_gradient = chunk_tokens, entropy_gradient
 
-    def forward(
-        self, input_ids: Tensor, prompt_lengths: Tensor, response_lengths: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and entropies of response tokens, both `[N, T]`, padded with zeros.
-
-        Args:
-            input_ids: `[N, L]`, padded on the right with any token.
-            prompt_lengths: `[N]`.
-            response_lengths: `[N]`.
-        """
-        places = torch.arange(input_ids.shape[1], device=input_ids.device)
-        ends = (prompt_lengths + response_lengths)[:, None]
-        hidden = self._run_layers(self.model, input_ids, (places < ends).long())
-        # The hidden state at one place predicts the token at the next.
-        predicts = (places >= prompt_lengths[:, None] - 1) & (places < ends - 1)
-        targets = input_ids.roll(-1, dims=1)[predicts]
-        log_probs, entropies = self._score(hidden[predicts], targets)
-        mask = response_mask(response_lengths)
-        empty = log_probs.new_zeros(mask.shape)
-        return empty.masked_scatter(mask, log_probs), empty.masked_scatter(mask, entropies)
+    def forward(self, packed: Packed) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of the learned tokens, both `[M]`."""
+        arguments = decoder_arguments(self.model, packed)
+        hidden = self._run_layers(self.model, packed.input_ids, arguments)
+        return self._score(hidden.flatten(0, 1)[packed.predictors], packed.targets)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all but the model, which stays in evaluation mode."""
         super().train(mode)
         self.model.eval()
         return self
+
+    def packer(self, pass_tokens: int) -> Packer:
+        """How samples are put into rows for this policy; to be asked before it is sharded.
+
+        Args:
+            pass_tokens: The most tokens in a pass.
+        """
+        if self._longest is None:
+            self._longest = self._longest_in_tree()
+        hidden_size = self.model.config.get_text_config().hidden_size
+        return Packer(self._longest, None if is_sparse(self.model) else hidden_size, pass_tokens)
+
+    @torch.no_grad()
+    def _longest_in_tree(self) -> int:
+        """The longest sample that may share a row; 0 where the model does not read trees.
+
+        Two samples that part and then say the same are scored in one row and apart.
+        """
+        why = f"its attention is {implementation(self.model)}"
+        if implementation(self.model) in IMPLEMENTATIONS:
+            samples = _parting_samples(self.model.config.get_text_config().vocab_size)
+            try:
+                apart, together = (
+                    self._score_samples(Packer(longest), samples) for longest in (0, ALWAYS)
+                )
+            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+                why = f"{type(error).__name__}: {error}"
+            else:
+                # What branches differ by is what seeing each other would change.
+                scale = (apart - apart.mean(0)).abs().mean()
+                gap = (together - apart).abs().mean(1).max()
+                noise = 0.01 if self.model.dtype in WIDE else 0.1
+                if gap <= max(noise * scale, 1e-6):
+                    return window(self.model)
+                why = "a mask and positions do not tell it what a token sees"
+        name = type(self.model).__name__
+        logger.warning("%s reads rollouts one by one, prompts not shared (%.200s)", name, why)
+        return 0
+
+    def _score_samples(self, packer: Packer, samples: list[Sample]) -> Tensor:
+        """`[S, T]` of samples of equal length, in lexicographic order."""
+        [(packed, _)] = packer.pack(samples)
+        log_probs, _ = self(packed.to(self.model.device))
+        return log_probs.view(len(samples), -1).float().cpu()
 
     @contextmanager
     def at_temperature(self, temperature: float) -> Iterator[None]:
@@ -144,15 +180,16 @@ class CausalPolicy(nn.Module):
         """
         vocabulary = self.model.config.get_text_config().vocab_size
         generator = torch.Generator().manual_seed(0)
-        ids = torch.randint(vocabulary, (1, CHECKED), generator=generator).to(self.model.device)
-        lengths = ids.new_tensor([1]), ids.new_tensor([CHECKED - 1])
+        ids = torch.randint(vocabulary, (1, CHECKED), generator=generator)
+        [(packed, _)] = Packer().pack([Sample.of(ids[0, :1].tolist(), ids[0, 1:].tolist())])
+        packed, ids = packed.to(self.model.device), ids.to(self.model.device)
         training = self.training
         self.train()
-        found, again = (self(ids, *lengths)[0] for _ in range(2))
+        found, again = (self(packed)[0] for _ in range(2))
         self.train(training)
-        logits = self.model(ids).logits[:, :-1]
+        logits = self.model(ids).logits[0, :-1]
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
-        expected = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+        expected = logits.log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
         exact = next(self.model.parameters()).dtype in (torch.float32, torch.float64)
         tolerance = 1e-3 if exact else 0.1
         name = type(self.model).__name__
@@ -194,18 +231,23 @@ def _answering(decoder: Any, answer: _Decoded) -> Iterator[None]:
             decoder.forward = own
 
 
-def run_layers(model: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Hidden states `[N, L, H]` that a model makes logits of."""
-    output = model.get_decoder()(
-        input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-    )
+def run_layers(model: Any, input_ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+    """Hidden states `[B, L, H]` that a model makes logits of.
+
+    Args:
+        model: A transformers causal language model.
+        input_ids: `[B, L]`.
+        arguments: See `p2o.attention.decoder_arguments`.
+    """
+    output = model.get_decoder()(input_ids=input_ids, use_cache=False, **arguments)
     return output.last_hidden_state
 
 
-def response_mask(response_lengths: Tensor) -> Tensor:
-    """`[N, T]`, true at the tokens of each response."""
-    longest = int(response_lengths.max())
-    return torch.arange(longest, device=response_lengths.device) < response_lengths[:, None]
+def _parting_samples(vocabulary: int) -> list[Sample]:
+    """Samples that begin alike, part and end alike, in lexicographic order."""
+    generator = torch.Generator().manual_seed(0)
+    start, end, *branches = torch.randint(vocabulary, (8, 8), generator=generator).tolist()
+    return [Sample.of(start, [*branch, *end]) for branch in sorted(branches)]
 
 
 def _gap(found: Tensor, expected: Tensor) -> float:

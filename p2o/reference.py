@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from p2o.packing import Packed
 from p2o.policy import CausalPolicy
 
 
@@ -27,9 +28,7 @@ class InitialPolicy(nn.Module):
         self.policy = policy
 
     @torch.no_grad()
-    def forward(
-        self, input_ids: Tensor, prompt_lengths: Tensor, response_lengths: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, packed: Packed) -> tuple[Tensor, Tensor]:
         """See `CausalPolicy.forward`."""
         with self._without_adapter():
-            return self.policy(input_ids, prompt_lengths, response_lengths)
+            return self.policy(packed)

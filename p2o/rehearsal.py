@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from p2o.config import build, build_all, call, refuse_missing
-from p2o.data.table import Table
 from p2o.errors import located
 from p2o.rollout.engine import check_training_sampling
 
@@ -34,9 +33,10 @@ def rehearse(config: DictConfig) -> None:
     """
     made = {key: build(OmegaConf.select(config, key), key) for key in ALONE}
     check_training_sampling(made["sampling.train"])
-    if isinstance(made["data.source"], Table):
+    check_there = getattr(made["data.source"], "check_there", None)
+    if check_there is not None:
         with located("data.source"):
-            made["data.source"].check_there()
+            check_there()
     # Made of the policy alone, so what it lacks has to be seen from outside.
     refuse_missing(config.rollout, "rollout")
     _rehearse_optimizer(config)

@@ -1,7 +1,7 @@
 """What a run says at its end: ``summary.json`` and a table."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from p2o.data.datamodule import RolloutDataModule
 from p2o.distributed import rank
 from p2o.files import written_whole
 from p2o.secrets import plain_config
-from p2o.terminal import Terminal
+from p2o.terminal import Terminal, plain
 from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
 
 MOST_TEMPLATES = 8
@@ -46,6 +46,7 @@ def write_summary(
             "before": _mean(before[prompt_id] for prompt_id in hard),
             "after": _mean(after[prompt_id] for prompt_id in hard),
         },
+        "accuracy_by_source": _by_source(data, before, after),
         "collapse": None if collapse is None else str(collapse),
         "held_out": len(after),
         "held_out_hard": len(hard),
@@ -64,6 +65,24 @@ def write_summary(
     return summary
 
 
+def _by_source(
+    data: RolloutDataModule, before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str, dict[str, float | None]]:
+    """Accuracies of each source's held-out prompts, where there are several sources."""
+    ids: dict[str, list[str]] = {}
+    for prompt in data.evaluation.prompts:
+        if prompt.source and prompt.id in after:
+            ids.setdefault(prompt.source, []).append(prompt.id)
+    return {
+        source: {
+            "held_out": len(own),
+            "before": _mean(before[prompt_id] for prompt_id in own),
+            "after": _mean(after[prompt_id] for prompt_id in own),
+        }
+        for source, own in ids.items()
+    }
+
+
 def print_report(summary: dict[str, Any], directory: Path) -> None:
     """Show accuracies, spending and the templates in use."""
     console = Terminal()
@@ -78,6 +97,9 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
         accuracy.add_row(
             label, str(summary[number]), _percent(values["before"]), _percent(values["after"])
         )
+    for source, values in summary["accuracy_by_source"].items():
+        cells = (str(values["held_out"]), _percent(values["before"]), _percent(values["after"]))
+        accuracy.add_row(f"of {plain(source)}", *cells)
     console.print(accuracy)
     console.print(spending_table(summary["ledger"]))
     if summary["templates"]:

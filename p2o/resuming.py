@@ -23,7 +23,7 @@ FREE = (
     *("ckpt_path", "resume", "resume_changed", "plan", "planning", "data_root", "save_policy"),
     *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer"),
     *("verifier_guard.max_error_share", "verifier_guard.window"),
-    *("module.chunk_tokens", "module.score_batch_size", "module.compile_backend"),
+    *("module.chunk_tokens", "module.pass_tokens", "module.compile_backend"),
     *("model.attention", "model.gradient_checkpointing"),
 )
 """Settings of how a run is carried out; any other is a part of what it is."""

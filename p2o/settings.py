@@ -23,7 +23,7 @@ Module = Annotated[
         P2OModule,
         frozenset(
             {"model", "policy_loss", "optimizer", "scheduler", "temperature", "kl"}
-            | {"entropy_coefficient"}
+            | {"entropy_coefficient", "correction"}
         ),
     ),
 ]
@@ -124,6 +124,7 @@ class TrainSettings(Section):
     distillation: Part
     baseline: Part
     reference: Part | None
+    correction: Part | None
     mining: Part
     evolution: Annotated[Mapping, Takes(Evolution)] | None
     reflection: Part

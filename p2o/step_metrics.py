@@ -1,4 +1,4 @@
-"""Means over an optimiser step: of all its micro-batches, on all ranks, divided once."""
+"""Means and maxima over an optimiser step: of all its micro-batches, on all ranks."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,6 +18,7 @@ class StepMetrics:
 
     def __init__(self) -> None:
         self._totals: dict[str, Tensor] = {}
+        self._highest: dict[str, Tensor] = {}
 
     def add(self, shares: Mapping[str, Share]) -> None:
         """Take in one micro-batch. Nothing waits for the device."""
@@ -26,6 +27,26 @@ class StepMetrics:
             share = torch.stack([value, torch.as_tensor(weight).to(value)])
             before = self._totals.get(name)
             self._totals[name] = share if before is None else before + share
+
+    def add_highest(self, values: Mapping[str, Tensor]) -> None:
+        """Take in values of which the highest is wanted."""
+        for name, value in values.items():
+            before = self._highest.get(name)
+            self._highest[name] = value if before is None else torch.maximum(before, value)
+
+    def highest(self, over_ranks: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+        """The highest values; the next step starts anew.
+
+        Args:
+            over_ranks: Takes the highest of a tensor over all ranks, which have added the same
+                names.
+        """
+        if not self._highest:
+            return {}
+        values = over_ranks(torch.stack(list(self._highest.values())))
+        highest = dict(zip(self._highest, values, strict=True))
+        self._highest = {}
+        return highest
 
     def means(self, add_ranks: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """The means, not a number where nothing had weight; the next step starts at zero.

@@ -1,6 +1,7 @@
 """What is wrong with a configuration, found by the type hints of what it names; nothing is made."""
 
 import difflib
+import math
 import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,8 @@ from p2o.sections import Section, Takes, holds_parts, is_part, taken, words
 
 OWN = ("_target_", "_partial_")
 """Keys of a part that are not its target's arguments."""
+LARGEST = 3.4e38
+"""What 32 bits hold; weights and their optimiser compute with no more."""
 LONGEST = 80
 """Characters of a value in a message."""
 REFERENCE = re.compile(r"\$\{(?:([\w.]+)\.)?(\w+)\}")
@@ -190,8 +193,19 @@ def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Probl
         plain = OmegaConf.to_container(value, resolve=True)
     if _is_too_large(plain):
         yield Problem(path, f"{path}={show(plain)}: give whole numbers below 2**63")
+    elif _is_beyond_float32(plain):
+        yield Problem(path, f"{path}={show(plain)}: give numbers below {LARGEST:g}")
     elif not fits(plain, hint):
         yield Problem(path, f"{path}={show(plain)}: give {describe(hint)}")
+
+
+def _is_beyond_float32(value: Any) -> bool:
+    """Whether there is a finite number that weights could not hold."""
+    if isinstance(value, dict):
+        return any(map(_is_beyond_float32, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_beyond_float32, value))
+    return isinstance(value, float) and math.isfinite(value) and abs(value) > LARGEST
 
 
 def _is_too_large(value: Any) -> bool:

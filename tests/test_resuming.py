@@ -46,7 +46,7 @@ FREE = (
         "logger=tensorboard",
         "selection=last",
     ),
-    *("module.score_batch_size=1", "verifier_guard.max_error_share=0.5", "data_root=/elsewhere"),
+    *("module.pass_tokens=1024", "verifier_guard.max_error_share=0.5", "data_root=/elsewhere"),
 )
 
 

@@ -56,7 +56,7 @@ class CreditAssignment:
             groups: G groups of K rollouts, all that are trained on together.
             penalties: `[G, K]`, or a number for all, taken from the rewards.
         """
-        lengths = torch.tensor([[len(r.completion.token_ids) for r in group] for group in groups])
+        lengths = ragged([torch.tensor([float(r.completion.chosen) for r in g]) for g in groups])
         shaped = _rewards(groups) + self.overlong.punishment(lengths)
         shaped = shaped - penalties * live_groups(shaped)[:, None]
         return self.baseline.advantages(groups, shaped, self.advantages)
@@ -70,8 +70,16 @@ class CreditAssignment:
         return not (self.drop_failed_templated and rollout.templated and not rollout.score.solved)
 
 
+def ragged(rows: Sequence[Tensor]) -> Tensor:
+    """Rows of different length as one `[G, K]`, not a number where a row has ended."""
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=math.nan)
+
+
 def _rewards(groups: Groups) -> Tensor:
     """`[G, K]`, not a number where the verifier failed."""
-    return torch.tensor(
-        [[math.nan if r.score.failed else r.score.reward for r in group] for group in groups]
+    return ragged(
+        [
+            torch.tensor([math.nan if r.score.failed else r.score.reward for r in group])
+            for group in groups
+        ]
     )

@@ -25,12 +25,21 @@ class EvaluationBatch:
         reward: Mean reward of all samples.
         hard: `[N]`, whether the untrained policy never got the prompt right.
         rollouts: What the method has spent so far.
+        sources: Name of each prompt's source, in order; empty where there is one alone.
     """
 
     accuracies: Tensor
     reward: float
     hard: Tensor
     rollouts: int
+    sources: Sequence[str] = ()
+
+    def by_source(self) -> dict[str, Tensor]:
+        """Accuracies `[N_s]` of each source's prompts, where there are several."""
+        return {
+            source: self.accuracies[tensor([other == source for other in self.sources])]
+            for source in sorted(set(self.sources) - {""})
+        }
 
 
 class EvaluationLoader:
@@ -91,6 +100,7 @@ class EvaluationLoader:
             reward=reward,
             hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
+            sources=[prompt.source for prompt in self.prompts],
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,23 +3,24 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from p2o.data.credit import CreditAssignment
-from p2o.data.minibatch import MiniBatch, Row, collate
+from p2o.data.credit import CreditAssignment, ragged
+from p2o.data.minibatch import MiniBatch, collate
 from p2o.data.prompt import Context
 from p2o.data.sizes import BatchSizes
 from p2o.distillation.strategy import DistillationStrategy
 from p2o.distributed import gather, gather_shards, maximum, rank, world_size
 from p2o.ledger import Ledger
 from p2o.objectives.kl import KLPenalty, kl_estimate
+from p2o.packing import Packed, Packer, nothing, split_evenly
 from p2o.rollout.runner import Rollout
+from p2o.sample import Sample
 
-ScoreResponses = Callable[[Sequence[tuple[tuple[int, ...], tuple[int, ...]]]], list[Tensor]]
-"""Log-probabilities `[T]` of each response after its context, by the trainer's own forward."""
+Score = Callable[[Sequence[Packed]], list[Tensor]]
+"""Log-probabilities `[M]` of each pass's learned tokens, by the trainer's own forward pass."""
 
 Groups = Sequence[Sequence[Rollout]]
 
@@ -31,7 +32,7 @@ class Experience:
     Attributes:
         micro_batches: Those of all their optimiser steps, in order. None stands for a micro-batch
             of a step without any gradient: nothing happens in it, on any rank.
-        advantages: `[G, K]`.
+        advantages: `[G, K]`, not a number in place of rollouts that a smaller group does not have.
         weight_zero: By verdict of a templated rollout, tokens that its weights drop and tokens in
             all, of all ranks.
     """
@@ -50,6 +51,7 @@ class ExperienceBuilder:
         sizes: How prompts are grouped.
         credit: Rewards to advantages.
         strategy: What to do with rollouts that have a template.
+        packer: How samples become rows; asked when there are some, as the policy is ready then.
         score: The trainer's forward pass with the weights the rollouts were sampled with.
         score_reference: The same for the reference policy; None without one.
         kl: What its divergence costs.
@@ -62,14 +64,15 @@ class ExperienceBuilder:
         sizes: BatchSizes,
         credit: CreditAssignment,
         strategy: DistillationStrategy,
-        score: ScoreResponses,
-        score_reference: ScoreResponses | None,
+        packer: Callable[[], Packer],
+        score: Score,
+        score_reference: Score | None,
         kl: KLPenalty,
         entropy_bonus: bool,
         ledger: Ledger,
     ) -> None:
         self.sizes, self.credit, self.strategy, self.ledger = sizes, credit, strategy, ledger
-        self.kl, self.entropy_bonus = kl, entropy_bonus
+        self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
         self._score, self._score_reference = score, score_reference
 
     def with_contrast(self, groups: Groups) -> list[Sequence[Rollout]]:
@@ -79,7 +82,7 @@ class ExperienceBuilder:
             for group, row in zip(groups, self.credit.verdicts(groups).tolist(), strict=True)
             if any(
                 self.credit.counts(rollout) and self._teaches(rollout, advantage)
-                for rollout, advantage in zip(group, row, strict=True)
+                for rollout, advantage in zip(group, row, strict=False)
             )
         ]
 
@@ -109,29 +112,34 @@ class ExperienceBuilder:
         counted = [
             (rollout, advantage)
             for group, row in zip(groups, advantages.tolist(), strict=True)
-            for rollout, advantage in zip(group, row, strict=True)
+            for rollout, advantage in zip(group, row, strict=False)
             if self.credit.counts(rollout)
         ]
         kept = [pair for pair in counted if self._needs_network(*pair)]
-        kept.sort(key=lambda pair: len(pair[0].bare_ids) + len(pair[0].completion.token_ids))
-        rows = self._rows(kept[rank() :: world_size()], on_policy, weight_zero)
-        tokens = sum(len(rollout.completion.token_ids) for rollout, _ in counted)
+        shares = split_evenly([_sample(rollout, Context.BARE) for rollout, _ in kept], world_size())
+        samples = self._samples([kept[i] for i in shares[rank()]], on_policy, weight_zero)
+        tokens = sum(rollout.completion.chosen for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
-            masked = sum(int((~row.counts).sum()) for row in rows if row.counts is not None)
-            tokens -= sum(gather(masked))
-        rows = [row for row in rows if self._has_gradient(row)]
-        if not maximum(len(rows)):
+            learned = sum(sample.learned for sample in samples)
+            before = sum(kept[index][0].completion.chosen for index in shares[rank()])
+            tokens -= sum(gather(before - learned))
+        samples = [sample for sample in samples if self._has_gradient(sample)]
+        names = {name for sample in samples for name in sample.streams}
+        names = sorted(set().union(*gather(names)))
+        if not names:
             return [None] * self.sizes.micro_batches
-        shares = torch.arange(len(rows)).tensor_split(self.sizes.micro_batches)
-        return [
+        micro_batches = [
             collate(
-                [rows[index] for index in share.tolist()] or [self._filler(groups)],
+                [samples[index] for index in share],
+                self.packer(),
+                names,
                 total_tokens=max(tokens, 1),
                 total_sequences=max(len(counted), 1),
-                with_reference=self._score_reference is not None,
             )
-            for share in shares
+            for share in split_evenly(samples, self.sizes.micro_batches)
         ]
+        _go_in_step(micro_batches)
+        return micro_batches
 
     def _teaches(self, rollout: Rollout, advantage: float) -> bool:
         """Whether the policy loss has a gradient for a response, token weights aside."""
@@ -147,10 +155,12 @@ class ExperienceBuilder:
         # Which tokens leave the denominator is known only of responses that are scored.
         return bool(rollout.template) and not self.strategy.masked_in_denominator
 
-    def _has_gradient(self, row: Row) -> bool:
-        """Whether any term of the loss has a gradient for a row, its token weights known."""
-        in_divergence = self.kl.in_loss and row.reference_log_probs is not None
-        return self.entropy_bonus or in_divergence or row.has_policy_gradient
+    def _has_gradient(self, sample: Sample) -> bool:
+        """Whether any term of the loss has a gradient for a sample, its token weights known."""
+        in_divergence = self.kl.in_loss and "reference_log_probs" in sample.streams
+        weights = sample.streams.get("token_weights", torch.ones(()))
+        in_loss = bool((sample.streams["advantages"] * weights).any())
+        return bool(sample.learned) and (self.entropy_bonus or in_divergence or in_loss)
 
     def _sampled_after_gradient_context(self, rollout: Rollout) -> bool:
         """Whether the response is a sample of the policy in the context that is trained.
@@ -159,12 +169,12 @@ class ExperienceBuilder:
         """
         return not rollout.template or rollout.sampled_after == self.strategy.gradient_context
 
-    def _rows(
+    def _samples(
         self,
         kept: Sequence[tuple[Rollout, float]],
         on_policy: bool,
         weight_zero: Counter[tuple[bool, str]],
-    ) -> list[Row]:
+    ) -> list[Sample]:
         """Apply the distillation strategy, after one call for all log-probabilities it needs."""
         strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
         wanted = [
@@ -175,33 +185,47 @@ class ExperienceBuilder:
         log_probs = self._scored(self._score, [(rollouts[i], context) for i, context in wanted])
         scored = dict(zip(wanted, log_probs, strict=True))
         references = self._references(rollouts)
-        rows = []
+        samples = []
         for index, (rollout, advantage) in enumerate(kept):
-            old, weights, counts = self._old_context(rollout), None, None
+            old, weights = self._old_context(rollout), None
             token_advantages: Tensor | float = advantage
+            sampled = _sampled_log_probs(rollout)
+            engine = None
             if rollout.template:
-                solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
                 templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
                 if strategy.needs_log_probs:
                     weights = strategy.token_weights(bare, templated)
-                    weight_zero[solved, "zero"] += int((weights == 0).sum())
-                    weight_zero[solved, "all"] += len(weights)
+                    both = {Context.BARE: bare, Context.TEMPLATED: templated}
+                    engine = both[rollout.sampled_after] - sampled
+                solved = bool(rollout.score.solved)
                 token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
-                if weights is not None and not strategy.masked_in_denominator:
-                    counts = weights != 0
-            rows.append(
-                Row(
-                    context_ids=rollout.ids(self._gradient_context(rollout)),
-                    response_ids=rollout.completion.token_ids,
-                    advantage=token_advantages,
+            samples.append(
+                _sample(rollout, self._gradient_context(rollout)).with_streams(
+                    advantages=token_advantages,
                     old_log_probs=None if old is None else scored.get((index, old)),
+                    sampled_log_probs=sampled
+                    if self._sampled_after_gradient_context(rollout)
+                    else None,
+                    engine_log_ratio=engine,
                     token_weights=weights,
                     reference_log_probs=references.get(index),
-                    counts=counts,
                 )
             )
-        return rows
+        reach = _reach(rollouts, samples)
+        for index, rollout in enumerate(rollouts):
+            if rollout.template:
+                solved = bool(rollout.score.solved)
+                sample = strategy.settle(samples[index], solved, reach.get(rollout.prompt.id, 1.0))
+                weights = sample.streams.get("token_weights")
+                if strategy.needs_log_probs:
+                    dropped = 0 if weights is None else int((weights == 0).sum())
+                    weight_zero[solved, "zero"] += dropped
+                    weight_zero[solved, "all"] += sample.learned
+                if weights is not None and not strategy.masked_in_denominator:
+                    sample = sample.keep(weights != 0)
+                samples[index] = sample
+        return samples
 
     def _gradient_context(self, rollout: Rollout) -> Context:
         return self.strategy.gradient_context if rollout.template else Context.BARE
@@ -235,12 +259,13 @@ class ExperienceBuilder:
         if not self.kl.in_reward or self._score_reference is None:
             return 0.0
         everything = [rollout for group in groups for rollout in group]
-        whole = [all(map(self._sampled_after_gradient_context, group)) for group in groups]
-        size = len(groups[0])
-        measured = [index for index in range(len(everything)) if whole[index // size]]
+        measured = [
+            all(map(self._sampled_after_gradient_context, group)) for group in groups for _ in group
+        ]
+        places = [index for index, whole in enumerate(measured) if whole]
         mine = [
             (everything[index], self._gradient_context(everything[index]))
-            for index in measured[rank() :: world_size()]
+            for index in places[rank() :: world_size()]
         ]
         sums = [
             kl_estimate(policy, reference, self.kl.estimator).sum().item()
@@ -251,24 +276,55 @@ class ExperienceBuilder:
             )
         ]
         penalties = torch.zeros(len(everything))
-        places = torch.tensor(measured, dtype=torch.long)
         penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
-        return penalties.view(len(groups), -1)
+        return ragged(penalties.split([len(group) for group in groups]))
 
-    def _scored(
-        self, score: ScoreResponses, contexts: Sequence[tuple[Rollout, Context]]
-    ) -> list[Tensor]:
-        pairs: list[Any] = [(r.ids(context), r.completion.token_ids) for r, context in contexts]
-        if not maximum(len(pairs)):
+    def _scored(self, score: Score, contexts: Sequence[tuple[Rollout, Context]]) -> list[Tensor]:
+        """Log-probabilities `[T]` of each rollout's chosen tokens in a context."""
+        samples = [_sample(*pair) for pair in contexts]
+        packed = self.packer().pack(samples)
+        if not maximum(len(packed)):
             return []
         with self.ledger.phase("mask"):
-            self.ledger.add(scored_tokens=sum(len(context) + len(ids) for context, ids in pairs))
-            return score(pairs)
+            self.ledger.add(scored_tokens=sum(rows.tokens for rows, _ in packed))
+            flat = score([rows for rows, _ in packed])
+        scored: dict[int, Tensor] = {}
+        for (_, indices), values in zip(packed, flat, strict=True):
+            sizes = [samples[index].learned for index in indices]
+            scored.update(zip(indices, values.split(sizes), strict=True))
+        return [scored[index] for index in range(len(samples))]
 
-    def _filler(self, groups: Groups) -> Row:
-        """A row that is no part of the loss: every rank must go through the network every step."""
-        rollouts = [rollout for group in groups for rollout in group]
-        shortest = min(rollouts, key=lambda rollout: len(rollout.completion.token_ids))
-        response_ids = shortest.completion.token_ids
-        nothing = torch.zeros(len(response_ids), dtype=torch.bool)
-        return Row(shortest.bare_ids, response_ids, 0.0, counts=nothing)
+
+def _sample(rollout: Rollout, context: Context) -> Sample:
+    completion = rollout.completion
+    return Sample.of(rollout.ids(context), completion.token_ids, completion.loss_mask)
+
+
+def _sampled_log_probs(rollout: Rollout) -> Tensor:
+    """`[T]`, the engine's, of the tokens that the policy chose."""
+    log_probs = torch.tensor(rollout.completion.log_probs)
+    mask = rollout.completion.loss_mask
+    return log_probs if mask is None else log_probs[torch.tensor(mask)]
+
+
+def _reach(rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> Mapping[str, float]:
+    """By prompt, share of the tokens of its templated successes that have a weight."""
+    tokens: Counter[tuple[str, str]] = Counter()
+    for rollout, sample in zip(rollouts, samples, strict=True):
+        weights = sample.streams.get("token_weights")
+        if rollout.template and rollout.score.solved and weights is not None:
+            tokens[rollout.prompt.id, "kept"] += int((weights != 0).sum())
+            tokens[rollout.prompt.id, "all"] += len(weights)
+    tokens = sum(gather(tokens), Counter())
+    return {
+        prompt: tokens[prompt, "kept"] / count
+        for (prompt, kind), count in tokens.items()
+        if kind == "all"
+    }
+
+
+def _go_in_step(micro_batches: Sequence[MiniBatch]) -> None:
+    """Let every rank go through the network equally often, at least once in every step."""
+    everyones = gather([len(batch.passes) for batch in micro_batches])
+    for batch, sizes in zip(micro_batches, zip(*everyones, strict=True), strict=True):
+        batch.passes += [nothing() for _ in range(max(1, *sizes) - len(batch.passes))]

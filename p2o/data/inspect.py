@@ -31,7 +31,7 @@ def print_inspection(split: Split, renderer: ChatRenderer, console: Terminal) ->
         renderer: Makes tokens of them.
         console: Where to.
     """
-    groups = {"train": split.train, "held out": split.held_out}
+    groups = _groups(split)
     lengths = {
         name: [len(renderer.render(prompt.messages)) for prompt in prompts]
         for name, prompts in groups.items()
@@ -44,6 +44,17 @@ def print_inspection(split: Split, renderer: ChatRenderer, console: Terminal) ->
         text = renderer.tokenizer.decode(renderer.render(prompt.messages))
         console.print(str(text), soft_wrap=True)
         console.print(f"right: {' or '.join(prompt.golds)}", soft_wrap=True, style="bold")
+
+
+def _groups(split: Split) -> dict[str, Sequence[Prompt]]:
+    """Training and held-out prompts, all and of each source."""
+    groups: dict[str, Sequence[Prompt]] = {"train": split.train, "held out": split.held_out}
+    parts = dict(groups)
+    for source in sorted({prompt.source for prompt in split.train} - {""}):
+        for name, prompts in parts.items():
+            own = [prompt for prompt in prompts if prompt.source == source]
+            groups |= {f"{name}, {source}": own} if own else {}
+    return groups
 
 
 def print_overlaps(

@@ -126,7 +126,7 @@ class RolloutLoader:
         # From the last update on, which an exception may have broken off.
         size = self.sizes.micro_batches
         first = max(0, (self.position()[1] - 1) // size * size - self._start)
-        rest = [batch and vars(batch) for batch in self._micro_batches[first:]]
+        rest = [batch and batch.state_dict() for batch in self._micro_batches[first:]]
         return {
             "epoch": self._epoch,
             "start": self._start + first,
@@ -139,7 +139,7 @@ class RolloutLoader:
         everyones = state_dict["micro_batches"]
         mine = everyones[rank()] if rank() < len(everyones) else []
         self._ranks = len(everyones)
-        self._micro_batches = [batch and MiniBatch(**batch) for batch in mine]
+        self._micro_batches = [batch and MiniBatch.from_state(batch) for batch in mine]
         self._epoch, self._start = state_dict["epoch"], state_dict["start"]
         self._cursor = state_dict["cursor"]
 

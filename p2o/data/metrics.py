@@ -12,8 +12,25 @@ OPENING_TOKENS = 4
 """First tokens of a response that count as its opening."""
 
 
+OF_EACH_SOURCE = (
+    *("groups/dead", "groups/templated", "response/tokens", "response/no_answer"),
+    *("verifier/failed", "reward/mean", "reward/solved"),
+)
+"""Metrics that are logged for each source as well, ``reward/solved`` as ``reward/NAME/solved``."""
+
+
 def rollout_metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
-    """Summarise groups of rollouts for the log."""
+    """Summarise groups of rollouts for the log, and those of each source by its name."""
+    metrics = _metrics(groups)
+    for source in sorted({group[0].prompt.source for group in groups} - {""}):
+        own = _metrics([group for group in groups if group[0].prompt.source == source])
+        for name in OF_EACH_SOURCE:
+            if name in own:
+                metrics[name.replace("/", f"/{source}/")] = own[name]
+    return metrics
+
+
+def _metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
     rollouts = [rollout for group in groups for rollout in group]
     statuses = [rollout.score.status for rollout in rollouts]
     judged = [rollout for rollout in rollouts if not rollout.score.failed]
@@ -65,7 +82,7 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
 
     Args:
         groups: G groups of K rollouts.
-        advantages: `[G, K]`.
+        advantages: `[G, K]`, K of the largest.
     """
     spreads, contrasts = [], []
     for group, row in zip(groups, advantages.tolist(), strict=True):
@@ -75,7 +92,7 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
             openings = [rollout.completion.token_ids[:OPENING_TOKENS] for rollout in group]
             if scores:
                 spreads.append(reward_spread(scores, [rollout.template for rollout in judged]))
-            contrasts.append(opening_contrast(row, openings))
+            contrasts.append(opening_contrast(row[: len(group)], openings))
     both = {"templated/reward_spread": spreads, "templated/opening_contrast": contrasts}
     return {name: mean(values) for name, values in both.items() if values}
 

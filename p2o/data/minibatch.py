@@ -1,124 +1,108 @@
-"""Rows of experience and the mini-batch they are collated into.
+"""What one `training_step` gets: packed samples, and their streams laid end to end.
 
-Shapes: N rows, L tokens in a row, T the longest response.
+Shapes: N samples, M learned tokens of all.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-
-@dataclass
-class Row:
-    """One response as the gradient sees it.
-
-    Attributes:
-        context_ids: The prompt in front of the response, bare or templated.
-        response_ids: The sampled tokens.
-        advantage: Of the response, the same for each token; or `[T]`.
-        old_log_probs: `[T]` under the policy before the update; None for a ratio of one: when the
-            update is the first since sampling, the training forward pass gives the same numbers.
-        token_weights: `[T]` factors on the loss of each token; None for ones.
-        reference_log_probs: `[T]` under the reference policy; None where there is none, or where
-            the response was sampled after another context: such tokens estimate no divergence.
-        counts: `[T]`, whether a token is part of the loss; None for all.
-    """
-
-    context_ids: tuple[int, ...]
-    response_ids: tuple[int, ...]
-    advantage: float | Tensor
-    old_log_probs: Tensor | None = None
-    token_weights: Tensor | None = None
-    reference_log_probs: Tensor | None = None
-    counts: Tensor | None = None
-
-    @property
-    def has_policy_gradient(self) -> bool:
-        """Whether the policy loss has a gradient at any of its tokens."""
-        weights = 1.0 if self.token_weights is None else self.token_weights
-        return bool((torch.as_tensor(self.advantage) * weights).any())
+from p2o.packing import Packed, Packer, Tree
+from p2o.sample import Sample
 
 
 @dataclass
 class MiniBatch:
-    """What one `training_step` gets.
+    """Samples of one training step.
 
     Attributes:
-        input_ids: `[N, L]` context, response, right padding.
-        prompt_lengths: `[N]`.
-        response_lengths: `[N]`.
-        advantages: `[N, T]`.
-        old_log_probs: `[N, T]`, meaningful in rows where `has_old`.
-        has_old: `[N]`.
-        token_weights: `[N, T]`.
-        reference_log_probs: `[N, T]`, meaningful in rows where `has_reference`.
-        has_reference: `[N]`; None when there is no reference policy at all.
-        mask: `[N, T]`, true at tokens that are part of the loss.
-        total_tokens: Such tokens of the whole optimiser step: all micro-batches, all ranks, rows
-            left out for want of a gradient included.
-        total_sequences: Responses, counted likewise.
+        passes: What goes through the network, in order. Learned tokens come out in the order of the
+            streams; tokens of a pass that only keeps ranks in step come after them.
+        streams: `[M]` each, not a number where a sample has no such stream.
+        sequences: `[M]`, number of the sample that a token belongs to, from 0 without gaps.
+        total_tokens: Learned tokens of the whole optimiser step: all micro-batches, all ranks,
+            samples left out for want of a gradient included.
+        total_sequences: Samples, counted likewise.
     """
 
-    input_ids: Tensor
-    prompt_lengths: Tensor
-    response_lengths: Tensor
-    advantages: Tensor
-    old_log_probs: Tensor
-    has_old: Tensor
-    token_weights: Tensor
-    reference_log_probs: Tensor
-    has_reference: Tensor | None
-    mask: Tensor
+    passes: list[Packed]
+    streams: dict[str, Tensor]
+    sequences: Tensor
     total_tokens: int
     total_sequences: int
 
     @property
     def tokens(self) -> int:
         """Tokens that go through the network."""
-        return int((self.prompt_lengths + self.response_lengths).sum())
+        return sum(packed.tokens for packed in self.passes)
 
+    def stream(self, name: str, absent: float | Tensor) -> Tensor:
+        """`[M]` values of a stream, and others for samples that do not have it."""
+        values = self.streams.get(name)
+        if values is None:
+            return torch.as_tensor(absent).to(self.sequences.device).expand(len(self.sequences))
+        return torch.where(values.isnan(), absent, values)
 
-def pad_sequences(sequences: Sequence[Sequence[int]]) -> Tensor:
-    """`[N, L]` token ids, padded on the right with 0; lengths, not ids, tell padding apart."""
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(s) for s in sequences], batch_first=True)
+    def has(self, name: str) -> Tensor:
+        """`[M]`, whether a token's sample has a stream."""
+        values = self.streams.get(name)
+        if values is None:
+            return torch.zeros_like(self.sequences, dtype=torch.bool)
+        return ~values.isnan()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """What `state_dict` wrote."""
+        passes = [
+            Packed(**{**packed, "tree": packed["tree"] and Tree(**packed["tree"])})
+            for packed in state["passes"]
+        ]
+        return cls(**{**state, "passes": passes})
 
 
 def collate(
-    rows: Sequence[Row], total_tokens: int, total_sequences: int, with_reference: bool = False
+    samples: Sequence[Sample],
+    packer: Packer,
+    names: Iterable[str],
+    total_tokens: int,
+    total_sequences: int,
 ) -> MiniBatch:
-    """Put rows into one mini-batch.
+    """Put samples into one mini-batch.
 
     Args:
-        rows: At least one.
+        samples: Any number.
+        packer: Puts them into rows.
+        names: The streams that there are to be, be it that no sample here has them.
         total_tokens: Of the whole optimiser step, see `MiniBatch`.
         total_sequences: Likewise.
-        with_reference: Whether there is a reference policy, be it that no row here has its
-            log-probabilities.
     """
-    lengths = torch.tensor([len(row.response_ids) for row in rows])
-    shape = len(rows), int(lengths.max())
-
-    def padded(values: Sequence[Tensor | float | None], default: float) -> Tensor:
-        filled = torch.full(shape, default)
-        for row, length, value in zip(filled, lengths.tolist(), values, strict=True):
-            if value is not None:
-                row[:length] = torch.as_tensor(value)
-        return filled
-
-    has_reference = torch.tensor([row.reference_log_probs is not None for row in rows])
+    packed = packer.pack(samples)
+    ordered = [samples[index] for _, indices in packed for index in indices]
+    lengths = torch.tensor([sample.learned for sample in ordered], dtype=torch.long)
+    streams = {
+        name: torch.cat([torch.empty(0), *(_values(sample, name) for sample in ordered)])
+        for name in names
+    }
     return MiniBatch(
-        input_ids=pad_sequences([row.context_ids + row.response_ids for row in rows]),
-        prompt_lengths=torch.tensor([len(row.context_ids) for row in rows]),
-        response_lengths=lengths,
-        advantages=padded([row.advantage for row in rows], 0.0),
-        old_log_probs=padded([row.old_log_probs for row in rows], 0.0),
-        has_old=torch.tensor([row.old_log_probs is not None for row in rows]),
-        token_weights=padded([row.token_weights for row in rows], 1.0),
-        reference_log_probs=padded([row.reference_log_probs for row in rows], 0.0),
-        has_reference=has_reference if with_reference else None,
-        mask=padded([1.0 if row.counts is None else row.counts for row in rows], 0.0).bool(),
+        passes=[rows for rows, _ in packed],
+        streams=streams,
+        sequences=torch.arange(len(ordered)).repeat_interleave(lengths),
         total_tokens=total_tokens,
         total_sequences=total_sequences,
     )
+
+
+def _values(sample: Sample, name: str) -> Tensor:
+    values = sample.streams.get(name)
+    if values is None:
+        return torch.full((sample.learned,), torch.nan)
+    if values.isnan().any():
+        raise ValueError(f"{name}: not a number at one of a sample's tokens")
+    return values

@@ -32,6 +32,7 @@ class Prompt:
         id: A hash of the content, so that hard sets and assignments outlive a reordered file.
         meta: Whatever else the row had that a verifier or a report may want.
         alternatives: Other answers that are right as well.
+        source: Name of the source or benchmark that it comes from, where there are several.
     """
 
     messages: tuple[Message, ...]
@@ -39,6 +40,7 @@ class Prompt:
     id: str
     meta: Mapping[str, Any] = field(default_factory=dict)
     alternatives: tuple[str, ...] = ()
+    source: str = ""
 
     @classmethod
     def create(

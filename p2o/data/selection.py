@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from p2o.data.prompt import Prompt
 from p2o.data.rejected import Rejected, leave_out
 from p2o.data.sources import Split
-from p2o.errors import UserError
+from p2o.errors import UserError, located
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers.base import Verifier
 
@@ -21,7 +21,8 @@ def unusable_golds(prompts: Sequence[Prompt], verifier: Verifier) -> list[tuple[
     check = getattr(verifier, "check_gold", None)
     if check is None:
         return []
-    reasons: Sequence[str | None] = check(prompts)
+    with located("verifier"):
+        reasons: Sequence[str | None] = check(prompts)
     return [(p, reason) for p, reason in zip(prompts, reasons, strict=True) if reason is not None]
 
 
@@ -104,4 +105,5 @@ def _length(prompt: Prompt, renderer: ChatRenderer) -> int:
 
 def _row_name(prompt: Prompt) -> str:
     row = prompt.meta.get("row")
-    return f"prompt {prompt.id}" if row is None else f"row {row}"
+    name = f"prompt {prompt.id}" if row is None else f"row {row}"
+    return f"{name} of {prompt.source}" if prompt.source else name

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from p2o.data.duplicates import asked
 from p2o.data.prompt import Prompt
@@ -22,6 +22,7 @@ class Split:
     held_out: list[Prompt]
 
 
+@runtime_checkable
 class PromptSource(Protocol):
     """Makes prompts."""
 

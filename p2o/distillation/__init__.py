@@ -4,6 +4,7 @@ from p2o.data.prompt import Context
 from p2o.distillation.strategy import (
     ContextDistillation,
     DistillationStrategy,
+    ImitationFirst,
     NoDistillation,
     ReverseKL,
     SuccessOnly,
@@ -13,6 +14,7 @@ __all__ = [
     "Context",
     "ContextDistillation",
     "DistillationStrategy",
+    "ImitationFirst",
     "NoDistillation",
     "ReverseKL",
     "SuccessOnly",

@@ -1,6 +1,6 @@
 """What training does with rollouts that have a template (P²O's context distillation and others)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from p2o.data.prompt import Context
 from p2o.distillation.ratio_mask import context_ratio, hard_mask, soft_weight
 from p2o.errors import UserError
+from p2o.sample import Sample
 
 
 class DistillationStrategy:
@@ -63,6 +64,17 @@ class DistillationStrategy:
             old_templated: `[T]`, likewise.
         """
         return advantage
+
+    def settle(self, sample: Sample, solved: bool, reach: float) -> Sample:
+        """The last word on a sample, when it is known how its group fares.
+
+        Args:
+            sample: With the streams of the methods above.
+            solved: The verifier's verdict.
+            reach: Share of the tokens of the group's templated successes that have a weight; 1
+                where there are none.
+        """
+        return sample
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,46 @@ class ContextDistillation(DistillationStrategy):
         return weigh(context_ratio(old_bare, old_templated), self.low, self.high)
 
 
+@dataclass(frozen=True)
+class ImitationFirst(ContextDistillation):
+    """Successes are imitated until the bare policy can say them; then they are reinforced.
+
+    Where a template changes the form of the answer, the Context Ratio Mask drops what successes
+    say, as the bare policy would never say it, and keeps what failures say: the update only pushes
+    down. So in a group of whose successes the mask keeps less than `ready`, the loss is minus the
+    log-likelihood of successes on the bare prompt, and failures have none. In other groups it is
+    that of `ContextDistillation`, but that a success is imitated where all of its group succeed, as
+    a group without contrast has no policy gradient. Not in the paper.
+
+    Attributes:
+        ready: Share of the tokens of a group's successes from which on the group is reinforced.
+
+    Raises:
+        UserError: A setting cannot work.
+    """
+
+    ready: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ratio_weight is None:
+            raise UserError("ratio_weight=null: a group is ready when the mask keeps its successes")
+        if not 0 <= self.ready <= 1:
+            raise UserError(f"ready={self.ready}: give a number from 0 to 1")
+
+    def carries_gradient(self, advantage: float, solved: bool) -> bool:
+        """Successes do, and what has contrast."""
+        return solved or advantage != 0
+
+    def settle(self, sample: Sample, solved: bool, reach: float) -> Sample:
+        """See `DistillationStrategy`."""
+        if reach >= self.ready and sample.streams["advantages"].any():
+            return sample
+        others = {"advantages", "token_weights", "old_log_probs"}
+        kept = {name: s for name, s in sample.streams.items() if name not in others}
+        return replace(sample, streams=kept).with_streams(advantages=float(solved))
+
+
 class NoDistillation(DistillationStrategy):
     """Gradient on the templated prompt: what was sampled is what is trained."""
 
@@ -177,7 +229,7 @@ class ReverseKL(DistillationStrategy):
 
     def __post_init__(self) -> None:
         for name in ("coefficient", "limit"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise UserError(f"{name}={getattr(self, name)}: give more than 0")
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omegaconf import DictConfig
 
@@ -47,7 +47,9 @@ def load_benchmarks(config: DictConfig) -> tuple[list[Benchmark], dict[str, str]
         table = build(node.table, f"{key}.table")
         try:
             with located(f"{key}.table"):
-                prompts = table.prompts()[: config.limit]
+                prompts = [
+                    replace(prompt, source=str(name)) for prompt in table.prompts()[: config.limit]
+                ]
         except UserError as error:
             missing[str(name)] = str(error)
             continue

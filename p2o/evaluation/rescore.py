@@ -62,4 +62,11 @@ def differences_table(counts: Counter[str], differences: Sequence[Difference]) -
 def _prompt(row: dict[str, Any]) -> Prompt:
     message = {"role": "user", "content": row["prompt"]}
     gold, *alternatives = row["golds"]
-    return Prompt((message,), gold, row["prompt_id"], json.loads(row["meta"]), tuple(alternatives))
+    return Prompt(
+        (message,),
+        gold,
+        row["prompt_id"],
+        json.loads(row["meta"]),
+        tuple(alternatives),
+        row["benchmark"],
+    )

@@ -8,6 +8,7 @@ from p2o.objectives.advantages import (
 )
 from p2o.objectives.aggregation import Aggregation, aggregate
 from p2o.objectives.contrast import opening_contrast, reward_spread
+from p2o.objectives.engine_correction import EngineCorrection
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.overlong import Overlong
 from p2o.objectives.policy_loss import CISPOLoss, ClippedLoss, PolicyLoss
@@ -16,6 +17,7 @@ __all__ = [
     "Aggregation",
     "CISPOLoss",
     "ClippedLoss",
+    "EngineCorrection",
     "KLPenalty",
     "Overlong",
     "PolicyLoss",

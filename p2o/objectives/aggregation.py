@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Aggregation = Literal[
@@ -13,7 +14,7 @@ Aggregation = Literal[
 
 def aggregate(
     values: Tensor,
-    mask: Tensor,
+    sequences: Tensor,
     *,
     mode: Aggregation,
     total_tokens: Tensor | float,
@@ -26,26 +27,38 @@ def aggregate(
     are divided by the same totals.
 
     Args:
-        values: `[B, T]`; what stands outside the mask does not matter, even if it is not finite.
-        mask: `[B, T]`, true or 1 at response tokens.
+        values: `[M]`, of all learned tokens.
+        sequences: `[M]`, number of the response that a token belongs to.
         mode: Which mean.
-        total_tokens: Response tokens of the whole optimiser step.
+        total_tokens: Learned tokens of the whole optimiser step.
         total_sequences: Responses of the whole optimiser step that have a token.
         constant_length: Tokens that every response counts as, for ``constant-length``.
 
     Returns:
         A scalar.
     """
-    mask = mask.bool()
-    values = values.masked_fill(~mask, 0.0)
     match mode:
         case "token-mean":
             return values.sum() / total_tokens
         case "sequence-mean-token-sum":
             return values.sum() / total_sequences
         case "sequence-mean-token-mean":
-            lengths = mask.sum(dim=1).clamp(min=1)
-            return (values.sum(dim=1) / lengths).sum() / total_sequences
+            return (values / lengths_of(sequences)).sum() / total_sequences
         case "constant-length" if constant_length is not None:
             return values.sum() / (total_sequences * constant_length)
     raise ValueError(f"unknown aggregation {mode!r}, or no constant_length")
+
+
+def lengths_of(sequences: Tensor) -> Tensor:
+    """`[M]`, learned tokens of the response that each token belongs to."""
+    return torch.bincount(sequences)[sequences]
+
+
+def means_of(values: Tensor, sequences: Tensor) -> Tensor:
+    """`[M]`, the mean over the response that each token belongs to."""
+    return sums_of(values, sequences) / lengths_of(sequences)
+
+
+def sums_of(values: Tensor, sequences: Tensor) -> Tensor:
+    """`[M]`, the sum over the response that each token belongs to."""
+    return torch.zeros_like(values).index_add(0, sequences, values)[sequences]

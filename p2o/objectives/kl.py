@@ -63,7 +63,7 @@ class KLPenalty:
     place: Literal["loss", "reward"] = "loss"
 
     def __post_init__(self) -> None:
-        if self.coefficient < 0:
+        if not self.coefficient >= 0:
             raise UserError(f"coefficient={self.coefficient}: give at least 0")
         if self.estimator not in ("k1", "k2", "k3"):
             raise UserError(f"estimator={self.estimator}: give k1, k2 or k3")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from p2o.errors import UserError
 from p2o.hints import Count
-from p2o.objectives.aggregation import Aggregation, aggregate
+from p2o.objectives.aggregation import Aggregation, aggregate, means_of
 
 LOG_RATIO_LIMIT = 20.0
 """The log ratio is cut here so that its exponential stays finite, as in the reference."""
@@ -17,7 +17,7 @@ LOG_RATIO_LIMIT = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyLoss(ABC):
-    """What all losses share: masking, token weights and the mean.
+    """What all losses share: token weights and the mean.
 
     A subclass says what one token's loss is.
 
@@ -45,18 +45,18 @@ class PolicyLoss(ABC):
 
     @abstractmethod
     def token_losses(
-        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor
+        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, sequences: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each token, and what to log.
 
         Args:
-            log_probs: `[B, T]`.
-            log_ratio: `[B, T]`, new minus old log-probability; 0 outside the mask.
-            advantages: `[B, 1]` or `[B, T]`.
-            mask: `[B, T]`, boolean.
+            log_probs: `[M]`.
+            log_ratio: `[M]`, new minus old log-probability.
+            advantages: `[M]`.
+            sequences: `[M]`, number of the response that a token belongs to.
 
         Returns:
-            `[B, T]`, and booleans `[B, T]` whose shares of the tokens in the mask are logged.
+            `[M]`, and booleans `[M]` whose shares of the tokens are logged.
         """
 
     def __call__(
@@ -64,50 +64,47 @@ class PolicyLoss(ABC):
         log_probs: Tensor,
         old_log_probs: Tensor,
         advantages: Tensor,
-        mask: Tensor,
         token_weights: Tensor,
+        sequences: Tensor,
         total_tokens: Tensor | float,
         total_sequences: Tensor | float,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one micro-batch.
+        """The loss of the M learned tokens of one micro-batch, those of a response in a row.
 
         Token weights scale the loss only: a token of weight 0 still counts in the mean that the
-        loss is, unless the mask leaves it out. What stands outside the mask does not matter.
+        loss is.
 
         Args:
-            log_probs: `[B, T]` under the policy being trained.
-            old_log_probs: `[B, T]` under the policy before the update; no gradient.
-            advantages: `[B]` or `[B, T]`.
-            mask: `[B, T]`, true or 1 at response tokens.
-            token_weights: `[B, T]`, 1 for ordinary tokens; the Context Ratio Mask for others.
-            total_tokens: Response tokens of the whole optimiser step, see `aggregate`.
+            log_probs: `[M]` under the policy being trained.
+            old_log_probs: `[M]` under the policy before the update; no gradient.
+            advantages: `[M]`.
+            token_weights: `[M]`, 1 for ordinary tokens; the Context Ratio Mask for others.
+            sequences: `[M]`, number of the response that a token belongs to, from 0 without gaps.
+            total_tokens: Learned tokens of the whole optimiser step, see `aggregate`.
             total_sequences: Responses of the whole optimiser step.
 
         Returns:
-            The loss, a scalar, and detached sums over the tokens in the mask, token weights left
-            out: what `token_losses` reports, and ``approx_kl`` (old minus new log-probability).
+            The loss, a scalar, and detached sums over the tokens, token weights left out: what
+            `token_losses` reports, and ``approx_kl`` (old minus new log-probability).
         """
-        mask = mask.bool()
-        if advantages.dim() == 1:
-            advantages = advantages[:, None]
-        log_ratio = (log_probs - old_log_probs).masked_fill(~mask, 0.0)
-        losses, shares = self.token_losses(log_probs, log_ratio, advantages, mask)
-        loss = self.aggregate(losses * token_weights, mask, total_tokens, total_sequences)
-        sums = {name: (share & mask).to(log_probs.dtype).sum() for name, share in shares.items()}
+        log_ratio = log_probs - old_log_probs
+        losses, shares = self.token_losses(log_probs, log_ratio, advantages, sequences)
+        loss = self.aggregate(losses * token_weights, sequences, total_tokens, total_sequences)
+        sums = {name: share.to(log_probs.dtype).sum() for name, share in shares.items()}
         sums["approx_kl"] = -log_ratio.detach().sum()
         return loss, sums
 
     def aggregate(
         self,
         values: Tensor,
-        mask: Tensor,
+        sequences: Tensor,
         total_tokens: Tensor | float,
         total_sequences: Tensor | float,
     ) -> Tensor:
-        """The mean that this loss takes, of any `[B, T]`; see `p2o.objectives.aggregate`."""
+        """The mean that this loss takes, of any `[M]`; see `p2o.objectives.aggregate`."""
         return aggregate(
             values,
-            mask,
+            sequences,
             mode=self.aggregation,
             total_tokens=total_tokens,
             total_sequences=total_sequences,
@@ -141,20 +138,20 @@ class ClippedLoss(PolicyLoss):
         super().__post_init__()
         if not 0 <= self.clip_low <= 1:
             raise UserError(f"clip_low={self.clip_low}: give a number from 0 to 1")
-        if self.clip_high < 0:
+        if not self.clip_high >= 0:
             raise UserError(f"clip_high={self.clip_high}: give at least 0")
-        if self.dual_clip is not None and self.dual_clip <= 1:
+        if self.dual_clip is not None and not self.dual_clip > 1:
             raise UserError(f"dual_clip={self.dual_clip}: give more than 1, or null for none")
         if self.ratio not in ("token", "sequence"):
             raise UserError(f"ratio={self.ratio}: give token or sequence")
 
     def token_losses(
-        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor
+        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, sequences: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `PolicyLoss`."""
         if self.ratio == "sequence":
-            mean = log_ratio.sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
-            log_ratio = mean.detach() + (log_ratio - log_ratio.detach())
+            mean = means_of(log_ratio.detach(), sequences)
+            log_ratio = mean + (log_ratio - log_ratio.detach())
         ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
         unclipped = -advantages * ratio
         clipped = -advantages * ratio.clamp(1 - self.clip_low, 1 + self.clip_high)
@@ -185,11 +182,11 @@ class CISPOLoss(PolicyLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_ratio < 1:
+        if not self.max_ratio >= 1:
             raise UserError(f"max_ratio={self.max_ratio}: give at least 1")
 
     def token_losses(
-        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, mask: Tensor
+        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, sequences: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `PolicyLoss`."""
         ratio = log_ratio.detach().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()

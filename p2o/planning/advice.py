@@ -132,7 +132,7 @@ def _cuts(setup: Setup) -> Iterator[Cut]:
     rows = -(-batch.sizes.mini_batch * batch.sizes.group_size // setup.training.ranks)
     more = _doublings(batch.sizes.micro_batches, rows)
     yield "trainer.accumulate_grad_batches", more, _accumulate
-    yield "module.score_batch_size", _halvings(batch.score_rows, 1), _score_rows
+    yield "module.pass_tokens", _halvings(batch.pass_tokens, batch.longest), _pass_tokens
     yield "module.chunk_tokens", _halvings(batch.chunk_tokens, LEAST_CHUNK), _chunk
     if engine.kind == "hf":
         yield "rollout.max_batch_size", _halvings(engine.max_rows, 1), _max_rows
@@ -146,8 +146,8 @@ def _accumulate(value: float, setup: Setup) -> Setup:
     return replace(setup, batch=replace(setup.batch, sizes=sizes))
 
 
-def _score_rows(value: float, setup: Setup) -> Setup:
-    return replace(setup, batch=replace(setup.batch, score_rows=int(value)))
+def _pass_tokens(value: float, setup: Setup) -> Setup:
+    return replace(setup, batch=replace(setup.batch, pass_tokens=int(value)))
 
 
 def _chunk(value: float, setup: Setup) -> Setup:

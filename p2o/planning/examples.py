@@ -23,7 +23,7 @@ MEAN_PROMPT_TOKENS, MEAN_NEW_TOKENS = 512, 6144
 """Assumed: half of the limit for a response, an eighth for a prompt."""
 TEMPLATED_SHARE = 0.5
 """Assumed: of the rollouts; one such takes two scoring passes, another half of one."""
-CHUNK_TOKENS, SCORE_ROWS = 1024, 1
+CHUNK_TOKENS, PASS_TOKENS = 1024, 8192
 SERVER_DEVICES = 4
 """Devices of a vLLM server, where the engine has devices of its own."""
 
@@ -99,7 +99,7 @@ def published(shape: ModelShape, ranks: int) -> Setup:
             MEAN_PROMPT_TOKENS,
             MEAN_NEW_TOKENS,
             CHUNK_TOKENS,
-            SCORE_ROWS,
+            PASS_TOKENS,
             scoring_passes=TEMPLATED_SHARE * 2 + (1 - TEMPLATED_SHARE) * later,
         ),
         Engine("vllm", "bfloat16", 2, memory_share=0.4),

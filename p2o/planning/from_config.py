@@ -104,7 +104,7 @@ def _batch(reader: Reader) -> Batch:
         _mean(reader, "mean_prompt_tokens", prompt),
         _mean(reader, "mean_new_tokens", new),
         int(reader.get("module.chunk_tokens", 4096)),
-        int(reader.get("module.score_batch_size", 64)),
+        int(reader.get("module.pass_tokens", 8192)),
         shares["trained"],
     )
     passes = _scoring_passes(reader, batch.steps, shares["templated"])
@@ -184,14 +184,20 @@ def _engine(reader: Reader, shape: ModelShape, dtype: torch.dtype, ranks: int) -
     )
 
 
+def _rows(reader: Reader, key: str) -> int | None:
+    """What a source, or all of a mixture together, say of their size; None where one does not."""
+    mixed = reader.get("data.source.sources")
+    keys = [f"data.source.sources.{name}" for name in mixed] if mixed else ["data.source"]
+    sizes = [reader.get(f"{source}.{key}") for source in keys]
+    return None if None in sizes else sum(map(int, sizes))
+
+
 def _schedule(reader: Reader, batch: Batch) -> Schedule:
-    prompts = reader.planning("prompts", 1) or reader.get("data.source.train")
+    prompts = reader.planning("prompts", 1) or _rows(reader, "train")
     if prompts is None:
         prompts = UNKNOWN_PROMPTS
         reader.assume(f"planning.prompts={prompts} in an epoch")
-    held_out = int(reader.get("data.source.held_out", 0)) * int(
-        reader.get("data.held_out_samples", 1)
-    )
+    held_out = (_rows(reader, "held_out") or 0) * int(reader.get("data.held_out_samples", 1))
     epochs = reader.get("trainer.max_epochs")
     if not isinstance(epochs, int) or epochs < 1:
         reader.assume("the run is one epoch")

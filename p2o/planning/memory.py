@@ -199,7 +199,7 @@ def _passes(setup: Setup) -> Iterator[Item]:
         # Chunks' gradients of the head are added up before they reach the parameter's own.
         chunk += compute * shape.head
     yield Item("logits of a chunk", chunk, frozenset({LOSS}))
-    scored = min(batch.score_rows, -(-batch.rollouts // training.ranks))
+    scored = min(batch.pass_rows, -(-batch.rollouts // training.ranks))
     if batch.scoring_passes:
         through = pass_bytes(shape, scored, length, compute, stream, training.attention)
         head = logits_bytes(shape.vocabulary, min(batch.chunk_tokens, scored * batch.new_tokens))

@@ -71,7 +71,7 @@ class Batch:
         mean_prompt_tokens: The mean prompt.
         mean_new_tokens: The mean response.
         chunk_tokens: Response tokens whose logits are held at a time.
-        score_rows: Rows in one forward pass without gradient.
+        pass_tokens: The most tokens in one pass through the layers.
         trained_share: Of the rollouts, those that carry a gradient.
         scoring_passes: Forward passes without gradient that a trained row takes, on average.
     """
@@ -82,7 +82,7 @@ class Batch:
     mean_prompt_tokens: float
     mean_new_tokens: float
     chunk_tokens: int = 4096
-    score_rows: int = 128
+    pass_tokens: int = 8192
     trained_share: float = 1.0
     scoring_passes: float = 0.0
 
@@ -90,6 +90,11 @@ class Batch:
     def longest(self) -> int:
         """Tokens of the longest row."""
         return self.prompt_tokens + self.new_tokens
+
+    @property
+    def pass_rows(self) -> int:
+        """Rows of the longest kind in one pass."""
+        return max(1, self.pass_tokens // self.longest)
 
     @property
     def rollouts(self) -> int:

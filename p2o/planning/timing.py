@@ -203,7 +203,7 @@ def _causal(setup: Setup, rows: int) -> bool:
 def _scoring_seconds(setup: Setup) -> float:
     """Forward passes of a batch, ``2 · N`` a token."""
     batch, training = setup.batch, setup.training
-    rows = min(batch.score_rows, -(-batch.rollouts // training.ranks))
+    rows = min(batch.pass_rows, -(-batch.rollouts // training.ranks))
     flops = forward_flops(
         setup.shape, batch.mean_prompt_tokens, batch.mean_new_tokens, _causal(setup, rows)
     )

@@ -22,15 +22,20 @@ class Phrasebook:
     Args:
         path: Text file with one phrase a line; None for the one that comes with p2o.
         max_phrases: Phrases in a template.
+        phrases: The phrases themselves, in place of a file.
 
     Raises:
         UserError: The file cannot be read or is empty, or `max_phrases` is below 1.
     """
 
-    def __init__(self, path: str | None = None, max_phrases: int = 4) -> None:
+    def __init__(
+        self, path: str | None = None, max_phrases: int = 4, phrases: Sequence[str] = ()
+    ) -> None:
         if max_phrases < 1:
             raise UserError(f"max_phrases={max_phrases}: give at least 1")
-        self.phrases = load_phrases(path)
+        if phrases and path is not None:
+            raise UserError(f"path={path}: phrases are given too; give one of them")
+        self.phrases = list(phrases) or load_phrases(path)
         self.max_phrases = max_phrases
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:

@@ -42,12 +42,20 @@ class Completion:
         token_ids: The sampled tokens, the end token included when there is one.
         finish_reason: ``stop`` after an end token, ``length`` at the limit.
         log_probs: The engine's own log-probability of each token at the sampling temperature,
-            before top-p and top-k (vLLM: after them); 0 throughout for temperature 0.
+            before top-p and top-k (vLLM: after them); 0 throughout for temperature 0, and at
+            tokens that the policy did not choose.
+        loss_mask: Whether the policy chose each token, and an environment did not; None for all.
     """
 
     token_ids: tuple[int, ...]
     finish_reason: Literal["stop", "length"]
     log_probs: tuple[float, ...]
+    loss_mask: tuple[bool, ...] | None = None
+
+    @property
+    def chosen(self) -> int:
+        """How many tokens the policy chose."""
+        return len(self.token_ids) if self.loss_mask is None else sum(self.loss_mask)
 
 
 class RolloutEngine(Protocol):

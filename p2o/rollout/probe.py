@@ -14,8 +14,10 @@ from torch import Tensor
 
 from p2o.errors import EngineError
 from p2o.likeness import Likeness, noise_of, probe_tokens
+from p2o.packing import Packer
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters
+from p2o.sample import Sample
 
 NOISE = 1e-4
 """Mean change of a log-probability that rounding alone can make."""
@@ -115,9 +117,8 @@ def policy_log_probs(
     device = next(policy.parameters()).device
     scored = []
     for context, response in pairs:
-        ids = torch.tensor([[*context, *response]], device=device)
-        lengths = (ids.new_tensor([len(context)]), ids.new_tensor([len(response)]))
-        scored.append(policy(ids, *lengths)[0][0].float().cpu())
+        [(packed, _)] = Packer().pack([Sample.of(context, response)])
+        scored.append(policy(packed.to(device))[0].float().cpu())
     policy.train(training)
     return torch.cat(scored)
 

@@ -16,6 +16,9 @@ from p2o.rollout.marks import Marks, unused_sign
 OURS = ("conversation", "tokenize", "add_generation_prompt")
 """Arguments of ``apply_chat_template`` that are always the same."""
 
+PROBE = "seven 7 tiles"
+"""What a user says to try a template out; no template says it of its own."""
+
 
 def _is_date(text: str) -> str:
     datetime.fromisoformat(text)
@@ -41,8 +44,8 @@ class ChatRenderer:
         date: What chat templates that write today's date are told.
 
     Raises:
-        UserError: The tokenizer has no chat template, it cannot render a question, or an option is
-            not free.
+        UserError: The tokenizer has no chat template, it cannot render a question or leaves it out,
+            or an option is not free.
     """
 
     def __init__(
@@ -67,6 +70,18 @@ class ChatRenderer:
         self.prefix = prefix
         self.suffix = suffix
         self.options = dict(options or {})
+        self._check_template()
+
+    def _check_template(self) -> None:
+        """Refuse a template that loses what the user says, as every prompt would be the same."""
+        if PROBE not in self._run([{"role": "user", "content": PROBE}]):
+            template = self.options.get("chat_template")
+            where = "the tokenizer's chat template" if template is None else "options.chat_template"
+            shown = "" if template is None else f"={str(template)[:60]!r}"
+            raise UserError(
+                f"{where}{shown}: leaves out what the user says; give a template that writes "
+                "each message's content"
+            )
         self.render([{"role": "user", "content": "?"}])
 
     def render(self, messages: Sequence[Message], template: str = "") -> list[int]:

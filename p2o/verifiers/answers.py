@@ -5,6 +5,7 @@ One pass over the text each, so that no response takes long.
 
 import re
 
+from p2o.verifiers.box_context import is_part
 from p2o.verifiers.math_unicode import to_ascii
 from p2o.verifiers.math_words import SCALES, SMALL
 
@@ -65,21 +66,11 @@ PART_BEHIND = re.compile(
 SCALED = re.compile(rf"\s+(?:{SCALE})s?\b", re.IGNORECASE)
 DOUBT = re.compile(r"[^.!\n]*\?\s+\S")
 """A question that something follows."""
-BOX_BEHIND = re.compile(
-    r"(?:(?<=[=$(\w)}])-|(?<=[\w)}])\s?\+\s?|[\^±≠×·]\s?"
-    r"|\\(?:neq?|times|cdot|not|pm|mp|sqrt|d?frac)\s*\{?)$"
-)
-"""What makes a box behind it a part of something else."""
-BOX_BEFORE = re.compile(
-    rf"\d|\s?\^(?!\s?\{{?\s?(?:\\circ|\\prime|°))|\s?\\(?:times|cdot|div|pi)(?![a-z])|\s?/\s?\d|\$?(?:{SCALED.pattern})",
-    re.IGNORECASE,
-)
-"""What makes a box before it a part of something else."""
 THERE = re.compile(rf"\bthere\s(?:is|are|were|will\sbe)\s(?:\w+ly\s)?\$?({NUMBER.pattern})", re.I)
 PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}|[^\W\d_a-zA-Z]")
 JOINT = re.compile(r"\s*(?:,|;|,?\s*and|,?\s*or)?\s*")
-NEAR = 40
-"""Characters before a number in which it is looked for what it is a part of."""
+NEAR = 60
+"""Characters around a number or a box in which it is looked for what it is a part of."""
 LONGEST = 10_000
 """Characters at the end of a response in which an answer without a box is looked for."""
 
@@ -104,9 +95,10 @@ def find_boxes(text: str) -> list[str]:
             openings.append(None)
         elif token.group().startswith("\\boxed"):
             openings.append(token)
+    ends = {end for *_, end in boxes}
     return [
         ""
-        if BOX_BEHIND.search(text, max(0, at - NEAR), at) or BOX_BEFORE.match(text, end)
+        if at in ends or is_part(text[max(0, at - NEAR) : at], text[end : end + NEAR])
         else text[start:stop]
         for at, start, stop, end in boxes
     ]

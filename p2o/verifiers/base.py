@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
+from p2o.errors import EngineError, UserError
 
 
 class Status(StrEnum):
@@ -32,6 +32,9 @@ ROUNDING = 1e-6
 
 FAILED = (Status.TIMEOUT, Status.ERROR)
 """The verifier gave no verdict: the score is no evidence that a response is right or wrong."""
+
+STOPPING = (UserError, EngineError)
+"""What a verifier throws when it cannot work at all, whatever the response."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def reaches(reward: float, threshold: float) -> bool:
     return reward >= threshold - ROUNDING
 
 
+@runtime_checkable
 class Verifier(Protocol):
     """Scores responses. Knows nothing of models."""
 

@@ -10,10 +10,12 @@ from p2o.verifiers.choice_words import (
     AFTER_I,
     ANSWER,
     BE,
+    CONDITIONS,
     JOINING,
     LEADING,
     LETTERS,
     NEGATING,
+    NOT,
     OPTION,
     OTHER_WORDS,
     PICK,
@@ -21,6 +23,7 @@ from p2o.verifiers.choice_words import (
     RIGHT,
     SINGULAR,
     SO,
+    UNREAL,
     WRONG,
 )
 from p2o.verifiers.plain_text import to_plain
@@ -101,14 +104,17 @@ class ChoiceText:
             and not (self._touch(at - 2) and self._word(at - 2).isalnum())
             and not self._is_denied(at)
             and not self._is_negated(at)
+            and self._word(self._skip(at + 1, self._is_mark)) != "?"
         ]
 
     def _behind(self, cues: set[str], small: bool = True) -> Iterator[Statement]:
         for at, word in enumerate(self.folded):
             named = word == "correct" and self._word(at + 1) == ":"
             if (word in cues or named) and not self._is_denied(at):
-                place = self._skip(at + 1, self._may_lead)
-                found = self._statement(place)
+                # A dash is a semicolon here.
+                first = at + 2 if word in ANSWER and self._word(at + 1) == ";" else at + 1
+                place = self._past_denial(self._skip(first, self._may_lead))
+                found = None if self._is_unreal(at, place) else self._statement(place)
                 if found and (small or self.words[place].isupper()):
                     yield found
 
@@ -121,12 +127,46 @@ class ChoiceText:
                 return True
         return False
 
+    def _past_denial(self, at: int) -> int:
+        """Where the letter stands that is put in place of another one: "not A but B"."""
+        if self._word(at) not in NOT:
+            return at
+        but = self._skip(
+            at + 1,
+            lambda i: self._is_letter(i) or self._is_mark(i) or self.folded[i] in JOINING,
+        )
+        return self._skip(but + 1, self._may_lead) if self._word(but) == "but" else at
+
+    def _is_unreal(self, cue: int, place: int) -> bool:
+        """Whether a letter would be the answer under a condition, or would be but is not."""
+        if not UNREAL & set(self.folded[cue:place]):
+            return False
+        behind = self._skip(place + 1, lambda i: self._is_mark(i) or self.words[i] == ",")
+        first = cue
+        while first > max(0, cue - FARTHEST) and self.folded[first - 1] not in {
+            ".",
+            "\n",
+            "?",
+            "!",
+        }:
+            first -= 1
+        return self._word(behind) in CONDITIONS | {"but"} or bool(
+            CONDITIONS & set(self.folded[first:cue])
+        )
+
     def _called_right(self) -> Iterator[Statement]:
-        for at, word in enumerate(self.folded):
-            if word in ("is", "seems") and self._is_letter(at - 1) and self.words[at - 1].isupper():
-                behind = self._skip(at + 1, lambda i: self.folded[i] in LEADING - RIGHT)
-                if self._word(behind) in RIGHT and not self._is_denied(at - 1):
-                    yield Statement(self.words[at - 1], self.lines[at])
+        for at, word in enumerate(self.words):
+            if not (word.isupper() and self._is_letter(at)) or self._is_denied(at):
+                continue
+            behind = self._skip(at + 1, self._is_mark)
+            if self._word(at + 1) in ("is", "seems"):
+                behind = self._skip(at + 2, lambda i: self.folded[i] in LEADING - RIGHT)
+                right = self._word(behind) in RIGHT and self._word(behind + 1) != "?"
+            else:
+                ends = self._word(behind + 1) in {"", "\n", ".", ",", ";", "!"}
+                right = self._word(behind) == "correct" and ends
+            if right:
+                yield Statement(word, self.lines[at])
 
     def _concluded(self) -> Iterator[Statement]:
         for at, word in enumerate(self.folded):
@@ -138,7 +178,7 @@ class ChoiceText:
                     yield found
 
     def _head(self, start: int) -> Statement | None:
-        at = self._skip(start, self._is_sign)
+        at = self._past_denial(self._skip(start, self._is_sign))
         found = self._statement(at)
         end = at + 1
         while end < len(self.words) and (self._is_letter(end) or self.folded[end] in JOINING):
@@ -180,7 +220,10 @@ class ChoiceText:
             is_open, end = is_open or any(joins), after + 1
         behind = self._skip(end, self._is_mark)
         said = self._word(behind)
-        if said == "fails" or (said in BE and self._word(behind + 1) in WRONG):
+        # A letter that is asked for is not chosen.
+        if said in {"fails", "wrong", "incorrect", "false", "?"} or (
+            said in BE and self._word(behind + 1) in WRONG
+        ):
             return None
         return Statement("".join(sorted(letters)), self.lines[at], is_open)
 

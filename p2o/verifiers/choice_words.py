@@ -9,6 +9,7 @@ OTHER_WORDS = {
     **dict.fromkeys(["应该是", "应为", "应是", "就是", "是", "为", "為", "は", "은", "는"], "is"),
     **dict.fromkeys(["和", "与", "及"], "and"),
     **dict.fromkeys(["或者", "或"], "or"),
+    **dict.fromkeys(["不正确", "不正確", "错误", "錯誤", "不对", "不對"], "wrong"),
     **dict.fromkeys(["正确", "正確"], "correct"),
 }
 ANSWER = {
@@ -63,6 +64,9 @@ REFUSING = (
 )
 """Words before one for an answer that make it one that is not chosen."""
 NEGATING = {"¬", r"\neg", r"\lnot", r"\not", r"\overline", r"\bar"}
+UNREAL = {"would", "could", "might"}
+CONDITIONS = {"if", "unless", "had", "suppose", "assuming", "were"}
+"""Words that make what would be right a thing that is not said."""
 RIGHT = {"correct", "right", "answer", "best", "true"}
 JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
 """What stands between letters, and whether it leaves open which of them is meant."""

@@ -65,7 +65,7 @@ class Composite:
         """
         scores: dict[int, Score] = {}
         if self.gate is not None:
-            gates = enumerate(ask("verifier.gate", self.gate, responses, prompts))
+            gates = enumerate(ask("gate", self.gate, responses, prompts))
             scores = {index: _kept_out(gate) for index, gate in gates if not gate.solved}
         let_in = [index for index in range(len(responses)) if index not in scores]
         if not let_in:
@@ -74,7 +74,7 @@ class Composite:
         some_responses = [responses[index] for index in let_in]
         some_prompts = [prompts[index] for index in let_in]
         columns = [
-            ask(f"verifier.parts.{name}", verifier, some_responses, some_prompts)
+            ask(f"parts.{name}", verifier, some_responses, some_prompts)
             for name, verifier in self.verifiers.items()
         ]
         for index, *row in zip(let_in, *columns, strict=True):

@@ -1,33 +1,32 @@
 """Reward functions from anywhere, and what may be given for a score."""
 
 import asyncio
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from p2o.data.prompt import Prompt
-from p2o.errors import UserError
 from p2o.verifiers.base import Score, Status
 from p2o.verifiers.checked import as_number, describe, one_for_each, with_number
+from p2o.verifiers.named_function import load_function
 
 
 class External:
     """A function ``f(responses, prompts)`` with a score for each response, as `to_score` reads it.
 
     Args:
-        function: ``module:name``, or the function itself. It may be a coroutine function.
+        function: ``FILE.py:NAME`` or ``package.module:NAME``, or the function itself. It may be a
+            coroutine function.
 
     Raises:
-        UserError: It cannot be imported or called.
+        UserError: It is not there.
     """
 
     def __init__(self, function: str | Callable[..., Any]) -> None:
-        self.function = _load(function) if isinstance(function, str) else function
-        self.name = function if isinstance(function, str) else getattr(function, "__name__", "?")
-        if not callable(self.function):
-            raise UserError(f"function={function}: it cannot be called")
+        named = isinstance(function, str)
+        self.function = load_function("function", function) if named else function
+        self.name = function if named else getattr(function, "__name__", "?")
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`.
@@ -73,13 +72,3 @@ def to_score(given: Any) -> Score:
 
 async def _wait(given: Any) -> Any:
     return await given
-
-
-def _load(path: str) -> Any:
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"function={path}: cannot be imported ({error}); give module:name"
-        ) from error

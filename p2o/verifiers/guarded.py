@@ -5,17 +5,22 @@ import math
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from p2o.data.prompt import Prompt
-from p2o.errors import EngineError, UserError, located
+from p2o.errors import UserError, located
 from p2o.hints import Count, Positive, Share
-from p2o.verifiers.base import FAILED, SOLVED_REWARD, Score, Status, Verifier, reaches
+from p2o.verifiers.base import (
+    FAILED,
+    SOLVED_REWARD,
+    STOPPING,
+    Score,
+    Status,
+    Verifier,
+    reaches,
+)
 
 logger = logging.getLogger(__name__)
 
-STOPPING = (UserError, EngineError)
-"""What a verifier throws when it cannot work at all, whatever the response."""
 FEWEST = 20
 """Failures below this number stop nothing, so that one bad answer early on does not end a run."""
 SHOWN = 10
@@ -65,6 +70,7 @@ class GuardedVerifier:
             self.counts[score.status] += 1
             self._recent.append(score.status in FAILED)
             if score.status in FAILED:
+                self._warn(score, prompt)
                 self._worst.append(f"  prompt {prompt.id}: {score.detail} | ...{response[-80:]!r}")
         self._stop_if_too_many()
         return scores
@@ -86,10 +92,9 @@ class GuardedVerifier:
                 f"verifier: {type(self.verifier).__name__} gave {len(scores)} scores for "
                 f"{len(responses)} responses; it must give one for each, in order"
             )
-        return [self._checked(score, prompt) for score, prompt in zip(scores, prompts, strict=True)]
+        return [self._checked(score) for score in scores]
 
     def _score_one(self, response: str, prompt: Prompt) -> Score:
-        fail = partial(Score, 0.0, Status.ERROR, None)
         try:
             with located("verifier"):
                 [score] = self.verifier.score([response], [prompt])
@@ -97,14 +102,15 @@ class GuardedVerifier:
             raise
         except Exception as error:  # See above.
             detail = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            self._warn("the verifier failed on prompt %s and gives 0: %s", prompt.id, detail)
-            return fail(detail)
-        return self._checked(score, prompt)
+            return Score(0.0, Status.ERROR, detail=detail)
+        return self._checked(score)
 
-    def _warn(self, message: str, *details: object) -> None:
+    def _warn(self, score: Score, prompt: Prompt) -> None:
         """Log the first failures one by one; how many there are is in the counts."""
         if self._warnings < SHOWN:
-            logger.warning(message, *details)
+            logger.warning(
+                "no verdict (%s) on prompt %s: %s", score.status, prompt.id, score.detail
+            )
         self._warnings += 1
 
     def _stop_if_too_many(self) -> None:
@@ -117,8 +123,7 @@ class GuardedVerifier:
                 f"verifier_guard.max_error_share={self.max_error_share}\n" + "\n".join(self._worst)
             )
 
-    def _checked(self, score: Score, prompt: Prompt) -> Score:
+    def _checked(self, score: Score) -> Score:
         if math.isfinite(score.reward):
             return replace(score, solved=reaches(score.reward, self.solved_reward))
-        self._warn("the verifier gave reward %s on prompt %s; 0 counts", score.reward, prompt.id)
         return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")

@@ -148,4 +148,5 @@ def _describe(prompt: Prompt) -> dict[str, Any]:
         "gold": prompt.gold,
         "alternatives": list(prompt.alternatives),
         "meta": dict(prompt.meta),
+        "source": prompt.source,
     }

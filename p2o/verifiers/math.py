@@ -87,7 +87,7 @@ def _compare(answer: str, prompt: Prompt) -> Verdict | Comparison | None:
         return Verdict.EQUAL
     if len(answer) > LONGEST:
         return Verdict.BAD_ANSWER
-    asked = shared_words(answer, prompt.question)
+    asked = shared_words(" ".join((answer, *golds)), prompt.question)
     return Comparison(golds, answer, prompt.meta.get("tolerance"), asked)
 
 

@@ -11,7 +11,7 @@ from p2o.verifiers.math_text import squeeze
 from p2o.verifiers.math_units import TURNING, read_quantity
 from p2o.verifiers.math_values import as_number, numbers_equal, to_fraction
 from p2o.verifiers.math_words import without_groups
-from p2o.verifiers.plain_number import is_rounding
+from p2o.verifiers.plain_number import is_rounding, read_plain
 
 Equal = Callable[[str, str], bool]
 
@@ -43,6 +43,8 @@ REFUSING = TURNING - frozenset(_IN_NAMES.split())
 UNSAID = re.compile(r"_\s?(?:\{[^{}]*\}|\w)|\^\{?-1\}?|\\(?:text\w*|mathrm)\s?\{[^{}]*\}")
 """Indices and text, whose digits are no numbers."""
 GRAPH = re.compile(r"[a-zA-Z]\s?\(\s?x\s?\)|y")
+SUM = re.compile(r"(?:[\d\s.()+*/-]|\\(?:times|cdot|div)(?![a-zA-Z]))+")
+"""A calculation in figures, or a number."""
 DECIMAL = re.compile(r"-?\d*(?:\.(\d+))?")
 
 
@@ -62,7 +64,8 @@ def without_name(text: str) -> str:
 def chains_agree(gold: str, answer: str, equal: Equal) -> bool | None:
     """Whether a chain says what another one does, or a value; None where that takes algebra.
 
-    Numbers in a chain must be equal, or one the other rounded. A false chain says nothing.
+    Numbers in a chain must be equal, or one the other rounded. A false chain says nothing. A gold
+    answer such as 2 + 2 = 4 is a statement and no number, while 3/4 = 0.75 is one in two spellings.
     """
     known, given = members(gold), members(answer)
     if len(known) == len(given) == 1:
@@ -73,6 +76,8 @@ def chains_agree(gold: str, answer: str, equal: Equal) -> bool | None:
     if len(known) > 1 and len(given) > 1:
         return _both_agree(known, given, numbers, others, equal)
     if len(known) > 1:
+        if _is_calculation(known, numbers):
+            return False
         said = _values(known, numbers)
         return None if said is None else any(equal(member, answer) for member in said)
     said = _values(given, others)
@@ -106,9 +111,17 @@ def _both_agree(
     plain = len(numbers) == len(known), len(others) == len(given)
     if all(plain):
         return _bare(known[0]) == _bare(given[0]) and equal(known[-1], given[-1])
+    if plain[0] and _is_calculation(known, numbers):
+        return False
     if not (names & called or (plain[0] and called) or (names and plain[1])):
         return None
     return any(equal(number, other) for number in numbers for other in others)
+
+
+def _is_calculation(chain: Sequence[str], numbers: Sequence[str]) -> bool:
+    """Whether a chain of nothing but numbers has a sum or product in figures."""
+    sums = (member for member in chain if SUM.fullmatch(member) and read_plain(member) is None)
+    return len(chain) == len(numbers) and any(sums)
 
 
 def _bare(member: str) -> str:

@@ -3,6 +3,7 @@ r"""Equality of mathematical answers, part by part; imported in worker processes
 import re
 from functools import lru_cache
 
+from p2o.verifiers.cjk_numbers import NUMERAL, chinese_number
 from p2o.verifiers.math_chains import chains_agree, without_name
 from p2o.verifiers.math_compare import Comparison, Verdict
 from p2o.verifiers.math_forms import FORMS
@@ -11,6 +12,7 @@ from p2o.verifiers.math_quantities import quantities_agree
 from p2o.verifiers.math_regions import regions_agree
 from p2o.verifiers.math_split import RELATION, elements, outside, split
 from p2o.verifiers.math_text import clean, is_sound, readings, squeeze
+from p2o.verifiers.math_units import COUNTED
 from p2o.verifiers.math_words import fold, is_conditional, is_words, spelled_number, unwrap
 
 RESTATED = re.compile(
@@ -106,6 +108,10 @@ def _said_once(text: str, tolerance: float | None) -> str:
 
 def _with_digits(text: str) -> str:
     """A number in words as digits."""
+    numeral = NUMERAL.match(text)
+    known = chinese_number(numeral[0]) if numeral else None
+    if numeral and known is not None and text[numeral.end() :] in COUNTED | {""}:
+        return f"{known}{text[numeral.end() :]}"
     number = spelled_number(text) if re.search("[a-zA-Z]", text) else None
     if number is None or not is_words(text) and re.match(r"\d", text):
         return text

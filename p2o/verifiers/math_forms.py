@@ -2,14 +2,20 @@ r"""Answers in a form of their own: numbered statements, choices, times of day, 
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
+from math import gcd
 
+from p2o.verifiers.math_compound import compounds_agree
 from p2o.verifiers.math_words import STOPS, unwrap, without_groups
 
 LABEL = re.compile(r"\\(?:textcircled|circled)\s?(?:\{([^{}]{1,8})\}|(\w))|\(([\dA-Z]{1,2})\)")
 TIME = re.compile(
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?::(?P<second>\d\d))?\s?"
-    r"(?:(?P<half>[ap])\.?\s?m|(?P<name>noon|midnight))?"
+    r"(?:(?P<half>[ap])\.?\s?m|(?P<name>noon|midday|midnight))?"
 )
+NAMED_TIME = re.compile(r"(?:at )?(noon|midday|midnight)")
+RATIO = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?:\s?(?::|to)\s?\d{1,9}(?:\.\d{1,9})?)+")
+NUMBER = re.compile(r"(?:[\d\s:.,/{}]|\\[dt]?frac(?![a-zA-Z]))+")
 REMAINDER = re.compile(
     r"(?:[a-zA-Z](?:_\w)?\s?\\equiv\s?)?(-?\d{1,30})\s?"
     r"(?:\\pmod\s?\{?\s?(\d{1,30})\s?\}?|\(\s?\\?b?mod\s?\{?\s?(\d{1,30})\s?\}?\s?\))"
@@ -39,9 +45,13 @@ def _labels(text: str) -> set[str] | None:
 def times_agree(gold: str, answer: str) -> bool | None:
     """Whether two times of day are the same; None when one of them is none.
 
-    One may leave out "a.m." or "p.m." where the other names it.
+    One may leave out "a.m." or "p.m." where the other names it. A gold answer that can be no ratio
+    in lowest terms, 3:30 or 4:05, is no number.
     """
     known, given = _time(gold), _time(answer)
+    if known is not None and given is None and NUMBER.fullmatch(answer):
+        (hour, minute, _), *_ = known
+        return False if known[2] or gcd(hour, minute) > 1 or ":0" in gold else None
     if known is None or given is None:
         return None
     halves, named = {known[1], given[1]}, known[2] or given[2]
@@ -50,13 +60,14 @@ def times_agree(gold: str, answer: str) -> bool | None:
 
 def _time(text: str) -> tuple[tuple[int, int, int], str | None, bool] | None:
     """Hour on a clock, minute and second; half of the day; whether that is said in words."""
-    match = TIME.fullmatch(" ".join(without_groups(text).casefold().split()).strip(STOPS))
+    text = " ".join(without_groups(text).casefold().split()).strip(STOPS)
+    match = TIME.fullmatch(NAMED_TIME.sub(r"12 \1", text) if NAMED_TIME.fullmatch(text) else text)
     if match is None or not (match["minute"] or match["half"] or match["name"]):
         return None
     hour, minute, second = (int(match[part] or 0) for part in ("hour", "minute", "second"))
     if hour > 24 or minute > 59 or second > 59:
         return None
-    half = {"noon": "p", "midnight": "a"}.get(match["name"] or "", match["half"])
+    half = {"noon": "p", "midday": "p", "midnight": "a"}.get(match["name"] or "", match["half"])
     named = half is not None
     if half is None and not 0 < hour <= 12:
         half = "a" if hour in (0, 24) else "p"
@@ -95,5 +106,22 @@ def choices_agree(gold: str, answer: str) -> bool | None:
     return match[1] == letter and not ANOTHER.search(match[2])
 
 
-FORMS: tuple[Agree, ...] = (labels_agree, times_agree, remainders_agree, choices_agree)
+def spoken_ratios_agree(gold: str, answer: str) -> bool | None:
+    """Whether "2 to 3" is the ratio 2:3; None where neither is written so, or one is no ratio."""
+    texts = [" ".join(without_groups(text).split()) for text in (gold, answer)]
+    if not any("to" in text for text in texts) or not all(map(RATIO.fullmatch, texts)):
+        return None
+    known, given = ([Fraction(term) for term in re.split(r":|to", text)] for text in texts)
+    same = all(one * given[0] == other * known[0] for one, other in zip(known, given, strict=False))
+    return len(known) == len(given) and known[0] * given[0] > 0 and same
+
+
+FORMS: tuple[Agree, ...] = (
+    labels_agree,
+    times_agree,
+    remainders_agree,
+    choices_agree,
+    spoken_ratios_agree,
+    compounds_agree,
+)
 """Each says whether two cleaned answers agree, or None when they are not of its form."""

@@ -6,16 +6,19 @@ from typing import Any
 import sympy
 
 from p2o.verifiers.math_algebra import are_equal, read
-from p2o.verifiers.math_split import RELATION, bracket, inside, outside, split
+from p2o.verifiers.math_split import EQUAL_SIGN, RELATION, bracket, inside, outside, split
 from p2o.verifiers.math_values import exact, relations
 from p2o.verifiers.math_words import without_groups
 
 SUCH_THAT = re.compile(r"\\(?:mid|vert|big\||colon)(?![a-zA-Z])|\||:")
 OR = re.compile(r"(?<![\w\\])or(?!\w)")
 AND = re.compile(r"(?<![\w\\])and(?!\w)")
+CONDITIONS = re.compile(rf"[,;]|{AND.pattern}")
+ORDER = re.compile(r"[<>]|\\(?:leq?|geq?|lt|gt|neq?|leqslant|geqslant)(?![a-zA-Z])")
 MEMBER = re.compile(r"\s*([a-zA-Z])\s*\\in(?![a-zA-Z])\s*(.+)", re.DOTALL)
 SIGNS = re.compile(
-    RELATION.pattern + r"|\\(?:cup|cap|setminus|infty|mid)(?![a-zA-Z])|\\mathbb|[|]|[\[(].*[\])]",
+    RELATION.pattern + r"|\\(?:cup|cap|setminus|infty|mid)(?![a-zA-Z])|\\mathbb|[|]|[\[(].*[\])]"
+    r"|^\\\{\s*[a-zA-Z]\s*:",
     re.DOTALL,
 )
 EVERYTHING = re.compile(r"(?:x is )?(?:all|any|every) real(?: number| value)?s?|reals|real numbers")
@@ -34,7 +37,15 @@ def regions_agree(gold: str, answer: str, tolerance: float | None) -> bool | Non
         return None
     if known[0] and given[0] and known[0] != given[0]:
         return False
+    if any(_says_nothing(*one) for one in ((gold, known[1]), (answer, given[1]))):
+        return False
     return _sets_equal(known[1], given[1], tolerance)
+
+
+def _says_nothing(text: str, region: Any) -> bool:
+    """Whether an inequality holds for every number or for none, as ``x > x``: it is no answer."""
+    trivial = region in (sympy.S.EmptySet, sympy.S.Reals) and r"\infty" not in text
+    return trivial and bool(ORDER.search(text))
 
 
 def _is_said(text: str) -> bool:
@@ -88,7 +99,8 @@ def read_region(text: str) -> Region | None:
 def _such(head: str, condition: str) -> Region | None:
     r"""The x of ``\{x \in S \mid condition\}``."""
     name, _, whole = head.partition(r"\in")
-    region = read_region(condition)
+    conditions = [part for part in split(condition, CONDITIONS) if part]
+    region = _joined(list(map(_condition, conditions)), sympy.Intersection)
     if region is None or not re.fullmatch(r"\s*[a-zA-Z]\s*", name):
         return None
     if region[0] is not None and region[0] != name.strip():
@@ -97,6 +109,11 @@ def _such(head: str, condition: str) -> Region | None:
         return None, region[1]
     among = read_region(whole)
     return None if among is None else (None, sympy.Intersection(among[1], region[1]))
+
+
+def _condition(text: str) -> Region | None:
+    """The numbers for which a condition within braces holds, which may be an equation."""
+    return _solved(text) if outside(text, EQUAL_SIGN) else read_region(text)
 
 
 def _joined(parts: list[Region | None], join: Any) -> Region | None:

@@ -101,6 +101,11 @@ TABLE: Sequence[Rule] = (
         r"\\(?:mathbf|boldsymbol|bm|pmb|hat|vec|overrightarrow)\s?\{\s?\\?([ijk])m?(?:ath)?\s?\}",
         r"\\vec{\1}",
     ),
+    (
+        r"(^|\\in(?![a-zA-Z])\s?)\\(?:mathbf|mathrm|bf|rm)\s?\{?\s?([RZQN])\s?\}?(?=$|\s?[\\,;|:])",
+        r"\1\\mathbb{\2}",
+    ),
+    (r"(\\in(?![a-zA-Z])\s?)([RZQN])(?=$|\s?[\\,;|:])", r"\1\\mathbb{\2}"),
     (r"\\(?:mathbf|boldsymbol|bm|pmb|mathit)\s?\{([^{}]*)\}", r"\1"),
     (r"\\(?:boldsymbol|bm|pmb)(?=\s?[{\\\d])", ""),
     (
@@ -114,6 +119,8 @@ TABLE: Sequence[Rule] = (
     (r"\\(?:text\w*|mathrm|mbox)\s?\{\s?(,?\s?(?:and|or))\s?\}|\s(and|or)(?=\s)", r" \1\2 "),
     (r"\\(?:lor|vee)(?![a-zA-Z])|\s?(?:或者?|或)\s?", " or "),
     (r"\\(?:land|wedge)(?![a-zA-Z])|\s?[和且]\s?", " and "),
+    (rf"^\\(?:text\w*|mathrm|mbox)\s?\{{\s?{LEAD}\s?([^{{}}]+)\}}$", r"\1"),
+    (r"(?i)^\\(?:text\w*|mathrm|mbox)\s?\{\s?(?:final )?answer\s?\}\s?[:=]", ""),
     (rf"^(?:\\(?:text\w*|mathrm|mbox)\s?\{{\s?)?{LEAD}\s?\}}?(?=.)", ""),
     (r"^(?:\\approx|\\sim|\\simeq|\\doteq|~)(?![a-zA-Z])", ""),
     # Degrees, arc seconds and percent signs are units.

@@ -20,6 +20,10 @@ rather actually unknown undefined mistake guess i we it because since
 """
 TURNING = frozenset(_TURNING.split())
 """Words that turn or change what stands before them, even where the question has them."""
+MULTIPLES = frozenset(
+    ["pair", "couple", "trio", "score", "ten", "gross", "mil", "MM", "M", "B", "K"]
+)
+"""Words that may multiply a number, so that it is another one without them."""
 FOREIGN_TURNING = re.compile(
     "[不非否错误无未负零半倍]|大于|小于|多于|少于|以上|以下|至|到|左右|分之|倒数"
 )
@@ -172,12 +176,14 @@ def ratio_of_units(
 ) -> Fraction | None:
     """What a number with one unit is to be multiplied by to have the other; None if they differ.
 
-    A unit that is missing on one side is the other's. A word that the gold answer lacks is a unit,
-    a harmless word or one of the question's. Where both have some, one must say no more than the
-    other.
+    A unit that is missing on one side is the other's, unless it may multiply the number. A word
+    that the gold answer lacks is a unit, a harmless word or one of the question's. Where both have
+    some, one must say no more than the other.
     """
     if not gold or not answer:
-        return Fraction(1) if all(_adds_nothing(word, asked) for word in answer) else None
+        may_lack = not any(_multiplies(word, asked) for word in gold)
+        same = may_lack and all(_adds_nothing(word, asked) for word in answer)
+        return Fraction(1) if same else None
     one, other = measure(gold), measure(answer)
     if one is not None and other is not None:
         if not one[0] or not other[0]:
@@ -186,7 +192,7 @@ def ratio_of_units(
     known, given = (
         {singular(word.casefold()) for word in words} - HARMLESS for words in (gold, answer)
     )
-    fewer = known > given and not any(map(_turns, known - given))
+    fewer = known > given and not any(_turns(w) or _multiplies(w, asked) for w in known - given)
     more = known < given and all(_adds_nothing(word, asked) for word in given - known)
     return Fraction(1) if known == given or fewer or more else None
 
@@ -194,10 +200,18 @@ def ratio_of_units(
 def _adds_nothing(word: str, asked: frozenset[str]) -> bool:
     """Whether a word can stand behind a number without a word on it in the gold answer."""
     name = singular(word.casefold())
-    # 5K may be five thousand.
-    if word != "K" and (name in HARMLESS | COUNTED or measure((word,)) is not None):
+    if _multiplies(word, asked):
+        return False
+    if name in HARMLESS | COUNTED or measure((word,)) is not None:
         return True
     return not _turns(word) and (name in asked or word in asked)
+
+
+def _multiplies(word: str, asked: frozenset[str]) -> bool:
+    """Whether a number with a word is another one than without, if it is not what is asked for."""
+    name = singular(word.casefold())
+    multiple = {word, name} & MULTIPLES or name in SCALES.keys() | PARTS.keys()
+    return bool(multiple) and not {word, name} & asked
 
 
 def _turns(word: str) -> bool:

@@ -12,7 +12,7 @@ BEFORE = re.compile(
     # a function, a multiple or a bound
     | \b(?: log|ln|sin|cos|tan|sqrt|exp|(?:root|factorial|square|cube|half|third|quarter)\s+of
         | twice|thrice|double|triple|halve|half|root|over| under|above|below|than|beyond|between
-        | up\s+to|at\s+(?:most|least)|exceeds?
+        | up\s+to|at\s+(?:most|least)|exceeds?|almost|nearly|close\s+to|(?:not\s+)?quite|barely
         | (?:any|every)thing\s+but|all\s+but|except(?:\s+for)?
     )\s*\(?$
     # a denial, up to three words before
@@ -22,14 +22,16 @@ BEFORE = re.compile(
 )
 BEHIND = re.compile(
     r"""[\s)}]*(?: [+*×·÷^±<>≤≥≠√π∞_|→⇒] | -\s*(?:[\d(.$>]|$) | \\\s*[\w({.\\√π∞$]
-        | /\s*(?:[\d({.\\√π$-]|[a-z](?![a-z])) | :\s*\d | x\s*\d )
-    | [!({] | [.,]\d | \.\. | \s*['"′″]\s*\d
+        | /+\s*(?:[\d({.\\√π$-]|[a-z](?![a-z])) | :\s*\d | x\s*\d )
+    | [!({] | [.,]\d | \d | %+\s*\d | \.\. | \s*['"′″]\s*\d
     | [ ]?(?:[xyzni]|[abcpqruvw](?=\W|$)(?<![ ].))(?![a-zA-Z])
     | \s*e\s?[-+]?\d | \s*°\s*\d | \s+\d
     | \s*(?:r(?:em(?:ainder)?)?\.?\s*\d 
         | (?:or|and)\s+(?:more|less|fewer|higher|lower|above|below|up|over)\b
         | (?:more|less|fewer)\s+than\s+\W?\d | (?:out\s+)?of\s+\d
-        | (?:no|not|unless|is\snot|isn't)\b)
+        | at\s+(?:the\s+)?(?:least|most)\b
+        | (?:no|not|is\snot|isn't)\b)
+    | [\s,]*(?:unless|if\s+not|(?:or\s+)?(?:maybe|perhaps|possibly))\b
     | \s*if\s+\W*[a-z]\s*[<>=≤≥≠]
     # a word that works as a sign
     | [\s-]*(?:squared|cubed|doubled|tripled|halved|factorial|hex|binary|(?:st|nd|rd|th)\s+root

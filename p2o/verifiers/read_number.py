@@ -30,7 +30,7 @@ LISTED = re.compile(
     r"[\s)}]*\(?(?:(?<=\()|\bthen\b|,(?:\s*then\b)?|;|&|\bor\b|\band\b|\bto\b|或)[\s({]*$"
 )
 START = re.compile(
-    r"\W*(?:(?:about|approximately|approx|roughly|around|nearly|exactly|only|rs|usd)\b\W*)*",
+    r"\W*(?:(?:about|approximately|approx|roughly|around|exactly|only|rs|usd)\b\W*)*",
     re.IGNORECASE,
 )
 """What may stand before a number at the start."""

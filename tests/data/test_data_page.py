@@ -28,10 +28,28 @@ def test_files_of_your_own(tmp_path, monkeypatch, capsys):
     assert "│ train    │      10 │" in capsys.readouterr().out
 
 
+def test_several_sources(tmp_path, monkeypatch, capsys):
+    write_examples(PAGE, tmp_path)
+    [command] = re.findall(r"^# p2o-train (--config-dir .*)$", PAGE.read_text(), re.MULTILINE)
+    rows = [{"text": f"{n} + 1?", "answer": str(n + 1)} for n in range(10)]
+    (tmp_path / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "my_rewards.py").write_text("def reward(completion, answer): return 1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["p2o-data", "inspect", *command.split()])
+    main()
+    shown = capsys.readouterr().out
+    for line in (
+        "train           │      30",
+        "train, sums     │      24",
+        "held out, words │       4",
+    ):
+        assert line in shown
+
+
 @pytest.mark.slow
 def test_a_source_from_another_package(tmp_path, monkeypatch, capsys):
     text = PAGE.read_text()
-    assert write_examples(PAGE, tmp_path) == 2
+    assert write_examples(PAGE, tmp_path) == 3
     problems = DigitLists(24, 8).load(0)
     lines = tmp_path / "lines.txt"
     lines.write_text(

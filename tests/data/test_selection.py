@@ -117,6 +117,7 @@ def evaluation(samples, temperature):
 
 def test_a_row_whose_turns_the_chat_template_refuses_is_named(tokenizer, monkeypatch):
     alternate = "{% if messages[1] %}{{ raise_exception('one turn, please') }}{% endif %}<user>"
+    alternate += "{{ messages[0].content }}"
     monkeypatch.setattr(tokenizer, "chat_template", alternate)
     user = {"role": "user", "content": "1?"}
     twice = Prompt.create([user, user], "2", row=7)

@@ -61,11 +61,11 @@ def test_a_plain_string_becomes_a_context() -> None:
 
 
 def test_weights_of_the_hard_and_the_soft_mask() -> None:
-    bare = torch.tensor([[0.001, 0.5]]).log()
-    templated = torch.tensor([[1.0, 0.5]]).log()
-    assert ContextDistillation().token_weights(bare, templated).tolist() == [[0, 1]]
+    bare = torch.tensor([0.001, 0.5]).log()
+    templated = torch.tensor([1.0, 0.5]).log()
+    assert ContextDistillation().token_weights(bare, templated).tolist() == [0, 1]
     soft = ContextDistillation(ratio_weight="soft").token_weights(bare, templated)
-    assert soft.tolist() == [[pytest.approx(10, rel=1e-5), 1]]
+    assert soft.tolist() == [pytest.approx(10, rel=1e-5), 1]
 
 
 @given(log_probs, log_probs, st.sampled_from(["hard", "soft"]))
@@ -92,6 +92,7 @@ def test_two_corrections_are_never_stacked(ratio_weight: Any) -> None:
         {"low": 0.0},
         {"low": 2.0, "high": 2.0},
         {"low": 11.0},
+        {"low": torch.nan},
         {"ratio_weight": "medium"},
         {"old_context": "both"},
     ],
@@ -136,7 +137,7 @@ def test_one_token_that_the_template_rules_out_is_bounded() -> None:
     assert advantages.tolist() == [-3.0, 3.0]
 
 
-@pytest.mark.parametrize("settings", [{"coefficient": 0.0}, {"limit": -1.0}])
+@pytest.mark.parametrize("settings", [{"coefficient": 0.0}, {"limit": -1.0}, {"limit": torch.nan}])
 def test_reverse_kl_names_a_setting_that_cannot_work(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"^{next(iter(settings))}="):
         ReverseKL(**settings)

@@ -66,7 +66,8 @@ def test_every_estimate_is_finite_and_only_k1_may_be_negative(policy, reference,
 
 
 @pytest.mark.parametrize(
-    "settings", [{"coefficient": -0.1}, {"estimator": "k4"}, {"place": "beside"}]
+    "settings",
+    [{"coefficient": -0.1}, {"coefficient": torch.nan}, {"estimator": "k4"}, {"place": "beside"}],
 )
 def test_a_setting_that_cannot_work_is_named(settings) -> None:
     with pytest.raises(UserError, match=rf"^{next(iter(settings))}="):

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,6 +26,9 @@ RATIO_WEIGHTS: dict[str, Literal["hard", "soft"] | None] = {
 }
 
 
+SAMPLES = 6
+
+
 def tensor(values: object) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
@@ -36,9 +40,12 @@ def name(case: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("case", REFERENCE["policy_loss"], ids=name)
 def test_agrees_with_the_reference(case: dict[str, Any]) -> None:
-    mask = tensor(REFERENCE["response_mask"])
-    old = tensor(REFERENCE["old_logprob"])
-    new = tensor(REFERENCE["new_logprob"]).requires_grad_()
+    mask = tensor(REFERENCE["response_mask"]).bool()
+    sequences, _ = mask.nonzero(as_tuple=True)
+    old, templated, new = (
+        tensor(REFERENCE[key])[mask] for key in ("old_logprob", "templated_logprob", "new_logprob")
+    )
+    new.requires_grad_()
     strategy = ContextDistillation(
         "bare",  # pyright: ignore[reportArgumentType]
         RATIO_WEIGHTS[case["context_ratio_mask"]],
@@ -53,34 +60,65 @@ def test_agrees_with_the_reference(case: dict[str, Any]) -> None:
     loss, metrics = policy_loss(
         new,
         old,
-        tensor(REFERENCE["advantage"]["divide_by_group_std"]),
-        mask,
-        strategy.token_weights(old, tensor(REFERENCE["templated_logprob"])),
+        tensor(REFERENCE["advantage"]["divide_by_group_std"])[mask],
+        strategy.token_weights(old, templated),
+        sequences,
         total_tokens=mask.sum(),
         total_sequences=len(mask),
     )
     loss.backward()
     means = {name: total / mask.sum() for name, total in metrics.items()}
-    values = {"loss": loss.detach(), "grad_wrt_new_logprob": new.grad, **means}
-    for key in ("loss", "grad_wrt_new_logprob", "clip_fraction", "approx_kl"):
-        assert_close(values[key], tensor(case[key]), atol=1e-9, rtol=0)
+    wanted = {key: tensor(case[key]) for key in ("loss", "clip_fraction", "approx_kl")}
+    gradient = tensor(case["grad_wrt_new_logprob"])
+    assert not gradient[~mask].any()
+    wanted["gradient"] = gradient[mask]
+    values = {"loss": loss.detach(), "gradient": new.grad, **means}
+    for key, value in wanted.items():
+        assert_close(values[key], value, atol=1e-9, rtol=0)
     assert not any(value.requires_grad for value in metrics.values())
 
 
-def random_batch(rows: int, length: int, seed: int) -> dict[str, torch.Tensor]:
+def random_batch(seed: int, samples: int = SAMPLES) -> dict[str, torch.Tensor]:
+    """Responses of one to five tokens, each with an advantage of its own."""
     generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 6, (samples,), generator=generator)
+    sequences = torch.arange(samples).repeat_interleave(lengths)
 
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+    def draw(size: int) -> torch.Tensor:
+        return torch.randn(size, generator=generator, dtype=torch.float64)
 
-    lengths = torch.randint(1, length + 1, (rows,), generator=generator)
     return {
-        "log_probs": draw(rows, length),
-        "old_log_probs": draw(rows, length),
-        "advantages": draw(rows),
-        "mask": torch.arange(length) < lengths[:, None],
-        "token_weights": draw(rows, length).exp(),
+        "log_probs": draw(len(sequences)),
+        "old_log_probs": draw(len(sequences)),
+        "advantages": draw(samples)[sequences],
+        "token_weights": draw(len(sequences)).exp(),
+        "sequences": sequences,
     }
+
+
+def totals(batch: dict[str, torch.Tensor]) -> dict[str, Any]:
+    return {"total_tokens": len(batch["sequences"]), "total_sequences": SAMPLES}
+
+
+def gradient(
+    loss: PolicyLoss, batch: dict[str, torch.Tensor], whole: dict[str, Any]
+) -> torch.Tensor:
+    """`[M]`, of the loss with respect to the log-probabilities."""
+    log_probs = batch["log_probs"].clone().requires_grad_()
+    value, _ = loss(**{**batch, "log_probs": log_probs}, **whole)
+    return torch.autograd.grad(value, log_probs)[0]
+
+
+def chosen(
+    batch: dict[str, torch.Tensor], samples: Sequence[int]
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Some samples of a batch in this order, and the places of their tokens in it."""
+    places = [(batch["sequences"] == sample).nonzero()[:, 0] for sample in samples]
+    lengths = torch.tensor([len(each) for each in places])
+    order = torch.cat(places)
+    part = {key: value[order] for key, value in batch.items()}
+    part["sequences"] = torch.arange(len(samples)).repeat_interleave(lengths)
+    return part, order
 
 
 LOSSES: list[PolicyLoss] = [
@@ -95,7 +133,8 @@ each_loss = pytest.mark.parametrize("loss", LOSSES, ids=repr)
 
 @each_loss
 def test_gradient_agrees_with_finite_differences(loss: PolicyLoss) -> None:
-    batch = random_batch(6, 5, seed=0)
+    batch = random_batch(seed=0)
+    whole = totals(batch)
     # Unequal weights within a response make a sequence's ratio no function to differentiate.
     if getattr(loss, "ratio", "token") == "sequence":
         batch["token_weights"] = torch.ones_like(batch["token_weights"])
@@ -106,85 +145,62 @@ def test_gradient_agrees_with_finite_differences(loss: PolicyLoss) -> None:
         # The importance weight of CISPO has no gradient: it stays that of the starting point.
         moved = (x - start).detach() if isinstance(loss, CISPOLoss) else 0.0
         old = batch["old_log_probs"] + moved
-        arguments = {**batch, "old_log_probs": old}
-        return loss(x, **arguments, total_tokens=batch["mask"].sum(), total_sequences=6)[0]
+        return loss(x, **{**batch, "old_log_probs": old}, **whole)[0]
 
     assert torch.autograd.gradcheck(value, (log_probs,))
 
 
 @each_loss
 @settings(max_examples=20)
-@given(st.integers(0, 1000), st.sampled_from([1, 2, 3, 6]))
-def test_gradients_do_not_depend_on_micro_batches(loss: PolicyLoss, seed: int, size: int) -> None:
-    batch = random_batch(6, 5, seed)
-    totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
-    whole = batch["log_probs"].clone().requires_grad_()
-    loss(**{**batch, "log_probs": whole}, **totals)[0].backward()
-    split = batch["log_probs"].clone().requires_grad_()
-    for start in range(0, 6, size):
-        part = {key: value[start : start + size] for key, value in batch.items()}
-        loss(**{**part, "log_probs": split[start : start + size]}, **totals)[0].backward()
-    assert_close(split.grad, whole.grad)
-
-
-@each_loss
-@settings(max_examples=20)
-@given(st.integers(0, 1000), st.permutations(range(6)))
-def test_gradients_follow_a_permutation_of_rows(
-    loss: PolicyLoss, seed: int, order: list[int]
+@given(st.integers(0, 1000), st.permutations(range(SAMPLES)), st.sampled_from([1, 2, 4, 6]))
+def test_gradients_do_not_depend_on_order_nor_on_micro_batches(
+    loss: PolicyLoss, seed: int, order: list[int], size: int
 ) -> None:
-    batch = random_batch(6, 5, seed)
-    totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
-    straight = batch["log_probs"].clone().requires_grad_()
-    loss(**{**batch, "log_probs": straight}, **totals)[0].backward()
-    shuffled = {key: value[order] for key, value in batch.items()}
-    shuffled["log_probs"] = shuffled["log_probs"].clone().requires_grad_()
-    loss(**shuffled, **totals)[0].backward()
-    assert straight.grad is not None
-    assert_close(shuffled["log_probs"].grad, straight.grad[order])
+    """Which samples stand beside each other, and in which order, is the packer's choice."""
+    batch = random_batch(seed)
+    whole = totals(batch)
+    found = torch.full_like(batch["log_probs"], torch.nan)
+    for start in range(0, SAMPLES, size):
+        part, places = chosen(batch, order[start : start + size])
+        found[places] = gradient(loss, part, whole)
+    assert_close(found, gradient(loss, batch, whole))
 
 
 @each_loss
-@pytest.mark.parametrize(("left", "right"), [(0, 3), (2, 0), (2, 1)])
-def test_padding_of_any_side_and_width_does_not_matter(
-    loss: PolicyLoss, left: int, right: int
-) -> None:
-    batch = random_batch(6, 5, seed=3)
-    totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
-    narrow = batch["log_probs"].clone().requires_grad_()
-    loss(**{**batch, "log_probs": narrow}, **totals)[0].backward()
-    wide = {
-        key: value if value.dim() == 1 else torch.nn.functional.pad(value, (left, right))
-        for key, value in batch.items()
-    }
-    wide["log_probs"] = wide["log_probs"].clone().requires_grad_()
-    loss(**wide, **totals)[0].backward()
-    assert wide["log_probs"].grad is not None
-    assert_close(wide["log_probs"].grad[:, left : left + 5], narrow.grad)
-
-
-@each_loss
-def test_advantages_of_each_token_are_those_of_the_response_when_equal(loss: PolicyLoss) -> None:
-    batch = random_batch(6, 5, seed=4)
-    totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 6}
-    whole, _ = loss(**batch, **totals)
-    batch["advantages"] = batch["advantages"][:, None].expand(6, 5)
-    assert_close(loss(**batch, **totals)[0], whole)
+def test_a_tokens_advantage_acts_on_that_token(loss: PolicyLoss) -> None:
+    """Advantages are each token's own, as self-distillation gives them."""
+    batch = random_batch(seed=4)
+    whole = totals(batch)
+    before = gradient(loss, batch, whole)
+    some = torch.arange(len(before)) % 2 == 0
+    batch["advantages"] = batch["advantages"].masked_fill(some, 0.0)
+    after = gradient(loss, batch, whole)
+    assert not after[some].any()
+    assert_close(after[~some], before[~some])
 
 
 @each_loss
 def test_no_advantage_is_exactly_no_gradient(loss: PolicyLoss) -> None:
-    batch = random_batch(6, 5, seed=5)
-    log_probs = batch["log_probs"].requires_grad_()
-    batch["advantages"] = torch.zeros(6, dtype=torch.float64)
-    loss(**batch, total_tokens=batch["mask"].sum(), total_sequences=6)[0].backward()
-    assert not log_probs.grad.any()  # type: ignore[union-attr]
+    batch = random_batch(seed=5)
+    batch["advantages"] = torch.zeros_like(batch["advantages"])
+    assert not gradient(loss, batch, totals(batch)).any()
+
+
+@each_loss
+def test_a_micro_batch_without_tokens_adds_nothing(loss: PolicyLoss) -> None:
+    """A rank that has nothing left to learn still takes part in the step."""
+    nothing, _ = chosen(random_batch(seed=6), [0])
+    nothing = {key: value[:0] for key, value in nothing.items()}
+    nothing["log_probs"].requires_grad_()
+    value, sums = loss(**nothing, total_tokens=7, total_sequences=2)
+    assert value.requires_grad
+    assert value.item() == 0
+    assert all(total.item() == 0 for total in sums.values())
 
 
 def test_the_sequence_ratio_is_the_geometric_mean_of_its_tokens() -> None:
     """GSPO's own form, arXiv 2507.18071, equations 5 and 7, written out."""
-    batch = random_batch(6, 5, seed=6)
-    mask, advantages = batch["mask"], batch["advantages"]
+    batch = random_batch(seed=6)
     batch["token_weights"] = torch.ones_like(batch["token_weights"])
     log_probs = batch["log_probs"].requires_grad_()
     loss = ClippedLoss(
@@ -194,10 +210,14 @@ def test_the_sequence_ratio_is_the_geometric_mean_of_its_tokens() -> None:
         dual_clip=None,
         aggregation="sequence-mean-token-mean",
     )
-    found, _ = loss(**batch, total_tokens=mask.sum(), total_sequences=6)
-    differences = (log_probs - batch["old_log_probs"]).masked_fill(~mask, 0.0)
-    ratio = (differences.sum(1) / mask.sum(1)).exp()
-    expected = -torch.minimum(ratio * advantages, ratio.clamp(0.7, 1.4) * advantages).mean()
+    found, _ = loss(**batch, **totals(batch))
+    responses = []
+    for sample in range(SAMPLES):
+        of_sample = batch["sequences"] == sample
+        difference = log_probs[of_sample] - batch["old_log_probs"][of_sample]
+        ratio, advantage = difference.mean().exp(), batch["advantages"][of_sample][0]
+        responses.append(torch.minimum(ratio * advantage, ratio.clamp(0.7, 1.4) * advantage))
+    expected = -torch.stack(responses).mean()
     assert_close(found, expected)
     assert_close(
         torch.autograd.grad(found, log_probs, retain_graph=True),
@@ -206,10 +226,9 @@ def test_the_sequence_ratio_is_the_geometric_mean_of_its_tokens() -> None:
 
 
 def test_a_clipped_weight_keeps_its_tokens_gradient() -> None:
-    new = torch.tensor([[2.0]], requires_grad=True)
-    ones = torch.ones(1, 1)
+    new = torch.tensor([2.0], requires_grad=True)
     loss, metrics = CISPOLoss(max_ratio=3.0)(
-        new, torch.zeros(1, 1), torch.tensor([1.5]), ones, ones, 1, 1
+        new, torch.zeros(1), torch.tensor([1.5]), torch.ones(1), torch.tensor([0]), 1, 1
     )
     loss.backward()
     assert new.grad is not None
@@ -217,32 +236,16 @@ def test_a_clipped_weight_keeps_its_tokens_gradient() -> None:
     assert metrics["clip_fraction"].item() == 1
 
 
-def test_what_is_outside_the_mask_does_not_matter() -> None:
-    batch = random_batch(4, 5, seed=1)
-    totals = {"total_tokens": batch["mask"].sum(), "total_sequences": 4}
-    clean = batch["log_probs"].clone().requires_grad_()
-    expected, expected_metrics = ClippedLoss()(**{**batch, "log_probs": clean}, **totals)
-    expected.backward()
-    for key in ("log_probs", "old_log_probs", "token_weights"):
-        batch[key] = batch[key].masked_fill(~batch["mask"], torch.nan)
-    dirty = batch["log_probs"].requires_grad_()
-    loss, metrics = ClippedLoss()(**batch, **totals)
-    loss.backward()
-    assert_close(loss, expected)
-    assert_close(dirty.grad, clean.grad)
-    assert_close(metrics, expected_metrics)
-
-
 def test_weight_zero_stays_in_the_denominator() -> None:
-    zeros, ones = torch.zeros(1, 4), torch.ones(1, 4, dtype=torch.bool)
-    weights = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
-    loss, _ = ClippedLoss()(zeros, zeros, torch.tensor([1.0]), ones, weights, 4, 1)
+    zeros, sequences = torch.zeros(4), torch.zeros(4, dtype=torch.long)
+    weights = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    loss, _ = ClippedLoss()(zeros, zeros, torch.ones(4), weights, sequences, 4, 1)
     assert loss.item() == pytest.approx(-0.5)
 
 
 def test_a_negative_advantage_is_bounded_by_the_second_clip() -> None:
-    new, old = torch.full((1, 1), 100.0), torch.zeros(1, 1)
-    arguments = (torch.tensor([-1.0]), torch.ones(1, 1), torch.ones(1, 1), 1, 1)
+    new, old = torch.full((1,), 100.0), torch.zeros(1)
+    arguments = (torch.tensor([-1.0]), torch.ones(1), torch.tensor([0]), 1, 1)
     loss, metrics = ClippedLoss(dual_clip=3.0)(new, old, *arguments)
     assert loss.item() == pytest.approx(3.0)
     assert metrics["dual_clip_fraction"].item() == 1
@@ -257,10 +260,14 @@ def test_a_negative_advantage_is_bounded_by_the_second_clip() -> None:
         (ClippedLoss, {"clip_low": 1.5}),
         (ClippedLoss, {"clip_high": -0.1}),
         (ClippedLoss, {"dual_clip": 1.0}),
+        (ClippedLoss, {"clip_low": torch.nan}),
+        (ClippedLoss, {"clip_high": torch.nan}),
+        (ClippedLoss, {"dual_clip": torch.nan}),
         (ClippedLoss, {"ratio": "word"}),
         (ClippedLoss, {"aggregation": "median"}),
         (ClippedLoss, {"constant_length": None, "aggregation": "constant-length"}),
         (CISPOLoss, {"max_ratio": 0.5}),
+        (CISPOLoss, {"max_ratio": torch.nan}),
         (CISPOLoss, {"aggregation": "median"}),
     ],
 )
@@ -275,11 +282,11 @@ def test_gspo_gives_each_token_the_gradient_of_its_own_weight() -> None:
     With rho = exp(mean log ratio), the loss of a response is -A rho sum_t w_t / total in value, and
     its gradient with respect to log-probability t is -A rho w_t / total.
     """
-    old = tensor([[-1.0, -2.0, -0.5, -3.0]])
-    new = (old + tensor([[0.1, -0.05, 0.02, 0.07]])).requires_grad_()
-    weights = tensor([[1.0, 0.0, 0.25, 2.0]])
-    mask = torch.ones(1, 4, dtype=torch.bool)
-    loss, _ = ClippedLoss(ratio="sequence")(new, old, tensor([-0.7]), mask, weights, 5, 1)
+    old = tensor([-1.0, -2.0, -0.5, -3.0])
+    new = (old + tensor([0.1, -0.05, 0.02, 0.07])).requires_grad_()
+    weights, advantages = tensor([1.0, 0.0, 0.25, 2.0]), torch.full_like(old, -0.7)
+    sequences = torch.zeros(4, dtype=torch.long)
+    loss, _ = ClippedLoss(ratio="sequence")(new, old, advantages, weights, sequences, 5, 1)
     loss.backward()
     ratio = (new - old).detach().mean().exp()
     assert_close(loss.detach(), 0.7 * ratio * weights.sum() / 5)

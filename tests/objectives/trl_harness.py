@@ -1,8 +1,9 @@
 """One optimiser step by TRL and by p2o, on the same model, completions and rewards.
 
 TRL's own trainers run unchanged: their sampler, advantages, old log-probabilities, loss, shuffling,
-splitting and scaling. Only what they would generate is replaced. p2o's side is rows, `collate` and
-`P2OModule` under a Lightning Trainer. Both sides hand back the loss and the gradient of the step.
+splitting and scaling. Only what they would generate is replaced. p2o's side is samples, `collate`
+and `P2OModule` under a Lightning Trainer. Both sides hand back the loss and the gradient of the
+step.
 
 Shapes: G groups, K responses in each, N = G * K rows.
 """
@@ -35,13 +36,17 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
-from p2o.data.minibatch import Row, collate
+from p2o.data.minibatch import collate
 from p2o.module import P2OModule
-from p2o.objectives import KLPenalty, PolicyLoss
+from p2o.objectives import EngineCorrection, KLPenalty, PolicyLoss
+from p2o.packing import Packed
+from p2o.sample import Sample
 
 VOCABULARY = 40
 SPREAD = 0.15
 """Standard deviation of initial weights: probabilities are far from uniform."""
+PASS_TOKENS = 64
+"""So few that a micro-batch has several passes."""
 
 
 @contextmanager
@@ -81,6 +86,8 @@ class Case:
         model: The policy to update.
         behaviour: Weights that sampled the responses; None when they are the policy's.
         reference: The policy that a KL penalty refers to; None without one.
+        sampled: `[N]` of `[T]`, the engine's log-probabilities, None for a response that it has
+            none of; None for an engine that says nothing.
     """
 
     prompts: list[tuple[int, ...]]
@@ -89,6 +96,7 @@ class Case:
     model: Qwen2ForCausalLM
     behaviour: Qwen2ForCausalLM | None = None
     reference: Qwen2ForCausalLM | None = None
+    sampled: list[Tensor | None] | None = None
 
     @property
     def pairs(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -113,13 +121,17 @@ class Step:
         loss: Of the whole step.
         gradients: By parameter name.
         advantages: `[G, K]` as the side computed them.
-        micro_batches: Rows of each micro-batch, as places in the flattened `[G, K]`.
+        micro_batches: Rows of each micro-batch, as places in the flattened `[G, K]`; TRL's alone.
+        passes: What went through the network; p2o's alone.
+        metrics: What was logged of the step; p2o's alone.
     """
 
     loss: float = 0.0
     gradients: dict[str, Tensor] = field(default_factory=dict)
     advantages: Tensor = field(default_factory=lambda: torch.zeros(0))
     micro_batches: list[list[int]] = field(default_factory=list)
+    passes: list[Packed] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def tiny_qwen2(seed: int) -> Qwen2ForCausalLM:
@@ -208,7 +220,13 @@ class _Injected:
         self, prompt_ids: Any, images: Any, multimodal_fields: Any, *_: Any, **__: Any
     ) -> Any:
         ids = [list(response) for _, response in self.case.pairs]
-        return (ids, None) if isinstance(self, GRPOTrainer) else ids
+        if not isinstance(self, GRPOTrainer):
+            return ids
+        log_probs = self.case.sampled and [
+            [None] * len(response) if values is None else values.tolist()
+            for response, values in zip(ids, self.case.sampled, strict=True)
+        ]
+        return ids, log_probs
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         model: nn.Module = self.model  # type: ignore[attr-defined]
@@ -303,6 +321,8 @@ def trl_step(
         callbacks=[_Gradients(step)],
     )
     trainer.case, trainer.step = case, step
+    # What TRL's vLLM would have sampled is given: from here on it corrects for it, and no more.
+    trainer.use_vllm = case.sampled is not None
     trainer.train()
     return step
 
@@ -315,7 +335,8 @@ class _LightningStep(Callback):
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if "train/loss" in trainer.callback_metrics:
-            self.step.loss = trainer.callback_metrics["train/loss"].item()
+            self.step.metrics = {k: v.item() for k, v in trainer.callback_metrics.items()}
+            self.step.loss = self.step.metrics["train/loss"]
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
         self.step.gradients = _gradients(pl_module.policy.model)
@@ -332,8 +353,10 @@ def p2o_step(
     total_tokens: int | None = None,
     kl: KLPenalty | None = None,
     entropy_coefficient: float = 0.0,
+    correction: EngineCorrection | None = None,
+    pass_tokens: int = PASS_TOKENS,
 ) -> Step:
-    """One optimiser step of p2o; rows without a gradient are left out, as the loader does.
+    """One optimiser step of p2o; samples without a gradient are left out, as the loader does.
 
     Args:
         case: What is trained on.
@@ -341,28 +364,48 @@ def p2o_step(
         advantages: From rewards `[G, K]` to advantages `[G, K]`.
         accumulation: Micro-batches in the step, not all of the same size.
         temperature: At which the responses count as sampled.
-        rows: Which of the N rows take part; None for all.
-        total_tokens: The step's; None for those of all N rows.
+        rows: Which of the N responses take part; None for all.
+        total_tokens: The step's; None for those of all N responses.
         kl: What divergence from the case's reference costs.
         entropy_coefficient: Weight of the entropy bonus.
+        correction: Weights for the case's `sampled` log-probabilities.
+        pass_tokens: The most tokens in a pass; the default makes several of a micro-batch.
     """
     step = Step(advantages=advantages(case.rewards))
-
-    old, reference = (
-        [None] * len(case.pairs) if model is None else _score(case, model, temperature)
-        for model in (case.behaviour, case.reference)
+    module = _module(
+        case.model,
+        temperature,
+        policy_loss=loss,
+        kl=kl,
+        entropy_coefficient=entropy_coefficient,
+        correction=correction,
+        pass_tokens=pass_tokens,
     )
+    streams: dict[str, Sequence[Tensor | None]] = {
+        name: score(case, model, temperature)
+        for name, model in (
+            ("old_log_probs", case.behaviour),
+            ("reference_log_probs", case.reference),
+        )
+        if model is not None
+    }
+    if case.sampled is not None:
+        streams["sampled_log_probs"] = case.sampled
     values = step.advantages.flatten().tolist()
-    step_rows = [
-        Row(*case.pairs[index], values[index], old[index], reference_log_probs=reference[index])
+    samples = [
+        Sample.of(*case.pairs[index]).with_streams(
+            advantages=values[index], **{name: each[index] for name, each in streams.items()}
+        )
         for index in (range(len(values)) if rows is None else rows)
         if values[index] or kl is not None or entropy_coefficient
     ]
     tokens = int(case.lengths.sum()) if total_tokens is None else total_tokens
+    names = ("advantages", *streams)
     batches = [
-        collate(step_rows[start::accumulation], tokens, len(values), case.reference is not None)
+        collate(samples[start::accumulation], module.packer(), names, tokens, len(values))
         for start in range(accumulation)
     ]
+    step.passes = [packed for batch in batches for packed in batch.passes]
     Trainer(
         accelerator="cpu",
         max_epochs=1,
@@ -373,38 +416,34 @@ def p2o_step(
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-    ).fit(
-        _module(case.model, temperature, loss, kl, entropy_coefficient),
-        DataLoader(batches, batch_size=None),  # type: ignore[arg-type]
-    )
+    ).fit(module, DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
     return step
 
 
 def log_ratios(case: Case, temperature: float) -> list[Tensor]:
     """`[N]` of `[T]`: log-probability under the policy minus that under what sampled."""
     assert case.behaviour is not None
-    scored = [_score(case, model, temperature) for model in (case.model, case.behaviour)]
+    scored = [score(case, model, temperature) for model in (case.model, case.behaviour)]
     return [new - old for new, old in zip(*scored, strict=True)]
 
 
-def _score(case: Case, model: nn.Module, temperature: float) -> list[Tensor]:
-    return _module(model, temperature).score_responses(case.pairs)
+def score(case: Case, model: nn.Module, temperature: float) -> list[Tensor]:
+    """`[N]` of `[T]` log-probabilities of the responses."""
+    module = _module(model, temperature, policy_loss=None)
+    samples = [Sample.of(*pair) for pair in case.pairs]
+    packed = module.packer().pack(samples)
+    flat = torch.cat(module.score([rows for rows, _ in packed]))
+    order = [index for _, indices in packed for index in indices]
+    parts = flat.split([samples[index].learned for index in order])
+    return [values for _, values in sorted(zip(order, parts, strict=True))]
 
 
-def _module(
-    model: nn.Module,
-    temperature: float,
-    loss: Any = None,
-    kl: KLPenalty | None = None,
-    entropy_coefficient: float = 0.0,
-) -> P2OModule:
+def _module(model: nn.Module, temperature: float, **arguments: Any) -> P2OModule:
     return P2OModule(
         model=copy.deepcopy(model),
-        policy_loss=loss,
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0),
         temperature=temperature,
-        kl=kl,
-        entropy_coefficient=entropy_coefficient,
+        **arguments,
     )
 
 

@@ -22,7 +22,7 @@ def test_a_run_that_fits_needs_no_advice():
 
 @pytest.mark.parametrize(("name", "ranks"), [("Qwen2.5-0.5B", 1), ("Qwen3-4B", 1), ("Qwen3-4B", 8)])
 def test_each_step_helps_and_the_last_one_fits(name, ranks):
-    start = plan(name, ranks, score_rows=128, chunk_tokens=4096)
+    start = plan(name, ranks, pass_tokens=128 * 16384, chunk_tokens=4096)
     assert not start.fits
     steps = advise(start)
     peaks = [start.peak, *(step.plan.peak for step in steps)]
@@ -34,12 +34,12 @@ def test_each_step_helps_and_the_last_one_fits(name, ranks):
 
 
 def test_cutting_work_up_comes_before_what_changes_what_is_learned():
-    start = plan(score_rows=128)
+    start = plan(pass_tokens=128 * 16384)
     rows = replace(start.setup.batch.sizes, micro_batches=1)
     start = estimate(replace(start.setup, batch=replace(start.setup.batch, sizes=rows)))
     settings = [step.change.setting for step in advise(start)]
     assert settings[0] == "trainer.accumulate_grad_batches=48"
-    assert settings[1].startswith("module.score_batch_size=")
+    assert settings[1].startswith("module.pass_tokens=")
     assert sorted(settings[2:]) == [
         "model.gradient_checkpointing=true",
         "trainer=fsdp2 trainer.precision=32-true trainer.strategy.compute_dtype=bfloat16",
@@ -71,12 +71,12 @@ def test_what_cannot_fit_is_not_said_to():
 
 
 def test_a_cut_is_no_smaller_than_it_has_to_be():
-    start = plan(score_rows=128)
-    cut = next(c for c in changes(start.setup) if c.setting.startswith("module.score_batch_size"))
+    start = plan(pass_tokens=128 * 16384)
+    cut = next(c for c in changes(start.setup) if c.setting.startswith("module.pass_tokens"))
     # Forward passes of 4 rows take less than the backward pass of one without checkpointing.
     setup = cut.apply(start.setup)
-    assert 1 < setup.batch.score_rows < 128
-    least = replace(start.setup, batch=replace(start.setup.batch, score_rows=1))
+    assert 1 < setup.batch.pass_rows < 128
+    least = replace(start.setup, batch=replace(start.setup.batch, pass_tokens=16384))
     assert estimate(setup).peak <= estimate(least).peak + 0.01 * start.setup.device.memory
 
 

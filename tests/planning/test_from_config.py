@@ -73,6 +73,16 @@ def test_every_option_can_be_planned(plan, group, option):
     assert made.run_seconds > 0
 
 
+def test_of_a_mixture_the_rows_of_all_sources_are_planned(plan):
+    sources = {"a": {"train": 40, "held_out": 10}, "b": {"train": 24, "held_out": 6}}
+    made = plan("data=mixture", change={"data.source.sources": sources, "data.batch": 8})
+    assert made.steps == 8
+    assert made.setup.schedule.held_out.number == 16
+    sources["b"] = {}
+    made = plan("data=mixture", change={"data.source.sources": sources})
+    assert "planning.prompts=1000 in an epoch" in made.assumptions
+
+
 PUBLISHED = (
     "trainer=gpu",
     "trainer.devices=8",
@@ -89,7 +99,7 @@ PUBLISHED = (
     "evolution.evolver.budget=heavy_4",
     "evolution.evolver.dev_size=300",
     "module.chunk_tokens=1024",
-    "module.score_batch_size=1",
+    "module.pass_tokens=8192",
 )
 
 

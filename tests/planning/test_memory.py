@@ -36,6 +36,7 @@ from p2o.policy import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from tests.patience import HANGS
+from tests.planning.rows import packed
 
 FLOAT32, MIXED, BFLOAT16 = "float32", "mixed", "bfloat16"
 PRECISIONS = {
@@ -191,7 +192,7 @@ def test_the_logits_of_a_chunk_peak_at_four_float32_copies(small_model, in_use, 
     lengths = torch.full((ROWS,), 32)
     ids = torch.randint(3, 100, (ROWS, LENGTH))
     with in_use([*model.parameters(), *model.buffers()]) as used, torch.set_grad_enabled(gradient):
-        log_probs, _ = policy(ids, lengths, lengths)
+        log_probs, _ = policy(packed(ids, lengths, lengths))
         peak = used.peak
     assert log_probs.requires_grad == gradient
     expected = logits_bytes(vocabulary, min(chunk, responses))
@@ -211,7 +212,7 @@ def training_peak(model, in_use, precision, rows, prompt, response, chunk=4096):
     ids = torch.randint(3, 100, (rows, prompt + response))
     with in_use([*model.parameters(), *model.buffers(), *gradients]) as used:
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            log_probs, _ = policy(ids, *lengths)
+            log_probs, _ = policy(packed(ids, *lengths))
         forward, used.peak = used.peak, used.bytes
         log_probs.sum().backward()
     return forward, used.peak
@@ -289,7 +290,7 @@ def test_a_pass_without_gradient_takes_four_streams_and_three_inner_tensors(
         torch.no_grad(),
         torch.autocast("cpu", torch.bfloat16, enabled=autocast),
     ):
-        CausalPolicy(model, 1.0)(torch.randint(3, 100, (ROWS, LENGTH)), *lengths)
+        CausalPolicy(model, 1.0)(packed(torch.randint(3, 100, (ROWS, LENGTH)), *lengths))
     shape = shape_of(model)
     expected = pass_bytes(shape, ROWS, LENGTH, compute, stream, "sdpa")
     copies = compute * shape.matrices if autocast else 0
@@ -304,7 +305,7 @@ def test_pairs_of_tokens_are_what_long_padded_rows_take(small_model, in_use, att
     model = small_model("llama", 2, dtype, **options)
     lengths = torch.full((2,), length - 2), torch.tensor([2, 1])
     with in_use([*model.parameters(), *model.buffers()]) as used, torch.no_grad():
-        CausalPolicy(model, 1.0)(torch.randint(3, 100, (2, length)), *lengths)
+        CausalPolicy(model, 1.0)(packed(torch.randint(3, 100, (2, length)), *lengths))
     shape = shape_of(model)
     expected = pass_bytes(shape, 2, length, compute, stream, attention)
     pairs = expected - pass_bytes(shape, 2, length, compute, stream, "flash_attention_2")
@@ -445,7 +446,7 @@ def test_an_engine_without_room_for_one_sequence_does_not_fit(small_model, setup
 def test_scored_rows_are_counted_only_where_rows_are_scored(small_model, setup_of):
     setup = setup_of(small_model())
     assert size("rows that are scored", setup) == 0
-    batch = replace(setup.batch, scoring_passes=1.0, score_rows=5)
+    batch = replace(setup.batch, scoring_passes=1.0, pass_tokens=5 * 32)
     scoring = replace(setup, batch=batch)
     through = pass_bytes(setup.shape, 5, 32, 4, 4, "sdpa")
     assert size("rows that are scored", scoring, SCORING) == through

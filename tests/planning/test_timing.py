@@ -14,6 +14,7 @@ from p2o.planning.devices import DEVICES
 from p2o.planning.shape import shape_of
 from p2o.planning.timing import forward_flops, phases, sampling_seconds, training_flops
 from p2o.policy import CausalPolicy
+from tests.planning.rows import packed
 
 ROWS, PROMPT, RESPONSE = 3, 40, 24
 PERFECT = Efficiency(1.0, 1.0)
@@ -25,7 +26,7 @@ def counted(model, chunk=4096, backward=True):
     ids = torch.randint(3, 100, (ROWS, PROMPT + RESPONSE))
     lengths = torch.full((ROWS,), PROMPT), torch.full((ROWS,), RESPONSE)
     with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(backward):
-        log_probs, _ = policy(ids, *lengths)
+        log_probs, _ = policy(packed(ids, *lengths))
         if backward:
             log_probs.sum().backward()
     return counter.get_total_flops() / ROWS

@@ -1,6 +1,7 @@
 """Conversations become token ids: text stays text, and nothing else changes."""
 
 import importlib.util
+import re
 from collections import Counter
 from datetime import date
 from types import SimpleNamespace
@@ -243,6 +244,22 @@ def test_a_template_that_fails_gives_one_line(templated):
     with pytest.raises(UserError, match="cannot render the turns user") as caught:
         ChatRenderer(templated)
     assert "\n" not in str(caught.value)
+
+
+SILENT = "foo", "{{ messages | length }} {{ messages[0].role }}"
+
+
+@pytest.mark.parametrize("template", SILENT)
+def test_a_template_without_the_text_of_a_turn_is_refused(template):
+    said = f"options.chat_template={template!r}: leaves out what the user says; give"
+    with pytest.raises(UserError, match=f"^{re.escape(said)}"):
+        ChatRenderer(byte_level(), options={"chat_template": template})
+
+
+@pytest.mark.parametrize("templated", SILENT, indirect=True)
+def test_a_tokenizer_whose_template_has_no_text_of_a_turn_is_refused(templated):
+    with pytest.raises(UserError, match="^the tokenizer's chat template: leaves out"):
+        ChatRenderer(templated)
 
 
 @pytest.mark.parametrize("templated", [ENDLESS], indirect=True)

@@ -47,9 +47,9 @@ def options() -> list[Any]:
         for path in found
         # With a real engine and a model that it can run: tests/engines/test_training.py. With
         # ranks, whose process group would stay: test_two_ranks.py. p2o-eval's: tests/evaluation.
-        # Too large to be trained: tests/test_paper_experiments.py.
+        # Too large to be trained: tests/test_paper_experiments.py. Together: test_mixture.py.
         if not path.stem.startswith("vllm")
-        and path.stem not in ("ddp", "fsdp", "fsdp2")
+        and path.stem not in ("ddp", "fsdp", "fsdp2", "mixture", "by_source")
         and path.parent.name not in ("suite", "paper")
     ]
 
@@ -104,7 +104,8 @@ def needs(tmp_path, service, monkeypatch):
     table = tmp_path / "rows.jsonl"
     table.write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "rewards.py").write_text(
-        "def score(responses, prompts): return [0.5] * len(prompts)"
+        "def score(responses, prompts): return [0.5] * len(prompts)\n"
+        "def reward(completion, answer): return answer in completion\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     # Sentences are many unknown words to the embedded policy, and any of its answers will do.
@@ -118,6 +119,7 @@ def needs(tmp_path, service, monkeypatch):
         ("data", "reasoning_gym"): made,
         ("data", "svamp"): table_of_rows,
         ("verifier", "external"): ["verifier.function=rewards:score"],
+        ("verifier", "function"): [f"verifier.path={tmp_path}/rewards.py:reward"],
         ("verifier", "http_service"): [f"verifier.url={service}/score"],
         ("verifier", "multiple_choice"): [
             *("data=svamp", *table_of_rows, "verifier.first_index=4", "verifier.choices=6")

@@ -38,15 +38,17 @@ def test_exactly_one_box_is_an_answer():
 
 @given(st.text(alphabet="ab{}\\", max_size=30))
 def test_any_text_is_searched_for_boxes(text):
-    for box in find_boxes(text + r"\boxed{" + text):
-        assert "\\boxed{" + box + "}" in text + r"\boxed{" + text
+    whole = text + "\n\\boxed{" + text
+    # A box that is a part of more comes back empty.
+    for box in filter(None, find_boxes(whole)):
+        assert "\\boxed{" + box + "}" in whole
 
 
 @given(
     st.recursive(st.just("x"), lambda inner: inner.map(lambda s: "{" + s + "}" + s), max_leaves=6)
 )
 def test_balanced_contents_come_back_whole(content):
-    assert find_boxes("a" + r"\boxed{" + content + "} b") == [content]
+    assert find_boxes("so " + r"\boxed{" + content + "} b") == [content]
 
 
 @pytest.mark.parametrize("tail", ["", "}", r"\boxed{5}"])

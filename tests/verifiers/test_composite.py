@@ -112,7 +112,7 @@ def test_a_verifier_that_does_not_give_a_score_for_each_ends_the_run(place, give
     lies = Lies(*given)
     main = {"verifier": Gives() if place == "gate" else lies, "weight": 1}
     composite = Composite({"main": main}, lies if place == "gate" else None)
-    with pytest.raises(UserError, match=f"verifier.{place}: {says}"):
+    with pytest.raises(UserError, match=rf"^verifier\.{place}: {says}"):
         GuardedVerifier(composite).score(["7", "8"], [PROMPT] * 2)
 
 

@@ -84,7 +84,8 @@ def test_batches_come_back_in_order_with_all_that_a_service_may_want(service):
     headers, request = max(service.requests, key=lambda one: len(one[1]["responses"]))
     assert headers["Authorization"] == "Bearer me"
     assert sorted(len(r["responses"]) for _, r in service.requests) == [0, 1, 3, 3]
-    assert set(request["prompts"][0]) == {"id", "question", "gold", "alternatives", "meta"}
+    known = {"id", "question", "gold", "alternatives", "meta", "source"}
+    assert set(request["prompts"][0]) == known
 
 
 @pytest.mark.parametrize("failure", [500, 503, 429, "hang"])

@@ -1,9 +1,16 @@
 """Answers without a box are found, whole, and no others in their place."""
 
+import re
+from pathlib import Path
+
 import pytest
 from math_data import prompt_of
 
 from p2o.verifiers import Math
+from p2o.verifiers.answers import find_boxes
+
+BOX = r"\boxed{5}"
+CONTEXTS = Path(__file__).parent / "box_contexts.txt"
 
 CASES = [
     ("So $-\\boxed{1}$", "1", False),
@@ -172,3 +179,13 @@ def verifier():
 def test_answers_without_a_box(response, gold, right, verifier):
     [score] = verifier.score([response], [prompt_of(gold)])
     assert bool(score.reward) is right, score
+
+
+@pytest.mark.parametrize("kind", ["a part of an expression", "an answer"])
+def test_a_box_is_an_answer_unless_it_is_a_part_of_an_expression(kind):
+    section = CONTEXTS.read_text(encoding="utf-8").partition(f"# {kind}\n")[2].split("\n\n")[0]
+    contexts = re.split(r"\s{3}|\n", section.strip())
+    assert len(contexts) > 50
+    expected = "5" if kind == "an answer" else ""
+    found = {one: find_boxes(f"So ${one.replace('BOX', BOX)}")[-1] for one in contexts}
+    assert {one: box for one, box in found.items() if box != expected} == {}

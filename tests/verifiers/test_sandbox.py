@@ -128,6 +128,9 @@ class Falls(int):
     __le__ = __lt__ = __ge__ = __gt__ = __eq__ = lambda self, other: True
 class Many:
     __iter__ = lambda self: iter([other(), other()][::2])
+class Double:
+    __iter__ = lambda self: iter([1, 2, 2])
+    __len__ = lambda self: 2
 class Gives:
     def __iter__(self): return iter([Holds()])
 class Long(list):
@@ -155,6 +158,7 @@ def table(x): return Table()
 class Pair(tuple):
     __le__ = __lt__ = lambda self, other: True
 def many(x): return Many()
+def double(x): return Double()
 def pairs(items): return [Pair(item) for item in items]
 def number(x): return Number(8)
 def whole(x): return Whole(8)
@@ -178,6 +182,9 @@ QUESTIONS = (
     "r = row(3); assert r[0] > 7; assert r[0] < 9",
     "r = many(3); assert all(v > 7 for v in r); assert all(v < 9 for v in r)",
     "r = row(3); assert min(r) > 7 and len(r) == 1; assert max(r) < 9",
+    "r = double(3); assert len(r) == 2 and set(r) == {1, 2}",
+    "r = double(3); assert set(r) == {1, 2} and len(r) == 2",
+    "r = double(3); assert sorted(set(r)) == [1, 2]; assert len(r) == 2",
     "r = gives(3); assert all(p.x > 7 for p in r); assert all(p.x < 9 for p in r)",
     "r = gives(3)\nfor p in r:\n assert p.x > 7\n for q in r: pass\n assert p.x < 9",
     "r = long(3); assert len(r) == 3 and all(a <= b for a, b in zip(r, list(r)[1:]))",
@@ -242,8 +249,12 @@ g = numbers(); assert list(g) == [0, 1] and list(g) == []
 b = Bag(); b.add(3); b.add(4); assert list(b) == [3, 4] and list(b) == [3, 4] and 4 in b
 assert [(x, y) for x in b for y in b] == [(3, 3), (3, 4), (4, 3), (4, 4)]
 b.add(5); assert max(b) == 5 and sorted(b) == [3, 4, 5]
+assert len(b) == 3 and set(b) == {3, 4, 5} and len(b) == 3 and len(list(b)) == 3
+i = iter(b); assert next(i) == 3 and len(b) == 3 and list(i) == [4, 5] and len(b) == 3
 d = drain(b)
 for x in d: assert len(b) == 5 - x
+for x in (3, 4): b.add(x)
+d = drain(b); assert len(b) == 2 and list(b) == [3, 4]; assert next(d) == 3 and len(b) == 1
 assert ann() == "ann" and ann().value == "ann"
 assert 31.9 < warm(0).fahrenheit() < 32.1 and warm(3) > warm(2) and warm(float("nan")) != 1
 """

@@ -4,7 +4,8 @@ import builtins
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any, NoReturn
 
@@ -23,10 +24,15 @@ class Hangup(BaseException):
 
 
 class Replay:
-    """Goes through an iterator as often as one likes; it gives each item once."""
+    """Goes through an iterator as often as one likes; it gives each item once.
 
-    def __init__(self, source: Iterator[Any]) -> None:
-        self.source = source
+    Args:
+        source: The iterator.
+        ended: Told how many items there are, when it has given them all.
+    """
+
+    def __init__(self, source: Iterator[Any], ended: Callable[[int], None]) -> None:
+        self.source, self.ended = source, ended
         self.items: list[Any] = []
 
     def __iter__(self) -> Iterator[Any]:
@@ -36,6 +42,7 @@ class Replay:
                 try:
                     self.items.append(next(self.source))
                 except StopIteration:
+                    self.ended(place)
                     return
             yield self.items[place]
 
@@ -59,6 +66,9 @@ class Peer:
         self._numbers: dict[int, int] = {}
         self._answers: dict[str, Any] = {}
         self._iterations: dict[int, Replay] = {}
+        self._steps = 0
+        self._lengths: dict[int, tuple[int, int]] = {}
+        self._counts: dict[int, tuple[int, int]] = {}
         self._fixed: dict[int, Any] = {}
         self._opaque: set[int] = set()
         # Numbers may be as long as they like.
@@ -94,18 +104,43 @@ class Peer:
         """What an object gives when it is gone through: the same again until something is done."""
         number = target.__number__
         if number not in self._iterations:
+            ended = partial(self._check_count, number, self._steps)
             source = self.step(target, "__iter__")
             if not isinstance(source, Remote) or source.__number__ == number:
                 # It can be gone through once.
                 return source
-            self._iterations[number] = Replay(source)
+            self._iterations[number] = Replay(source, ended)
         return iter(self._iterations[number])
+
+    def length(self, target: Remote) -> int:
+        """How many items an object says that it has.
+
+        Raises:
+            ValueError: It has just given another number of them.
+        """
+        said = self.look("method", target, "__len__")
+        number = target.__number__
+        step, counted = self._counts.get(number, (-1, said))
+        if step == self._steps:
+            _check_same(said, counted)
+        self._lengths[number] = self._steps, said
+        return said
+
+    def _check_count(self, number: int, started: int, counted: int) -> None:
+        """Compare what an object gave, with no other step between, with the length it said."""
+        # One step to begin, one for each item, one for the end.
+        if self._steps - started == counted + 2:
+            step, said = self._lengths.get(number, (-1, counted))
+            if step >= started:
+                _check_same(said, counted)
+            self._counts[number] = self._steps, counted
 
     def step(self, target: Remote, name: str) -> Any:
         """Begin to go through an object, or go on.
 
         Other objects may have other contents then; their attributes stay what they are.
         """
+        self._steps += 1
         try:
             return self._value(self._exchange("method", self.encode([target, [name], {}])))
         finally:
@@ -137,6 +172,8 @@ class Peer:
         """What has been done may have changed any object."""
         self._answers.clear()
         self._iterations.clear()
+        self._lengths.clear()
+        self._counts.clear()
 
     def _exchange(self, what: str, content: Any) -> Any:
         self.send({"ask": [what, content]})
@@ -224,6 +261,11 @@ class Peer:
             self.send(answer)
         except ValueError as error:
             self.send({"error": _describe(error)})
+
+
+def _check_same(said: int, counted: int) -> None:
+    if said != counted:
+        raise ValueError(f"an object says that it has {said} items and gives {counted}")
 
 
 def _describe(error: Exception) -> list[str]:

@@ -113,6 +113,8 @@ def _content(name: str) -> Any:
             except KeyError:
                 # A dictionary of its class may have a default for what is not there.
                 pass
+        if name == "__len__":
+            return self.__peer__.length(self)
         return self.__peer__.look("method", self, name, *arguments)
 
     return read

@@ -1,0 +1,78 @@
+"""What is trained on: the tokens of a rollout in one context, and values at those to be learned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rollout in one context.
+
+    A token that a tool, an environment or a forced prefix put there is in `token_ids` and not in
+    `loss_mask`, wherever it stands.
+
+    Shapes: L tokens, T of them learned.
+
+    Attributes:
+        token_ids: `[L]`, context and completion.
+        loss_mask: `[L]`, true at tokens that the policy chose and that are to be learned.
+        streams: `[T]` each, values at learned tokens by name, such as ``advantages``,
+            ``old_log_probs``, ``sampled_log_probs``, ``token_weights`` and
+            ``reference_log_probs``. What reads a stream says what its absence means.
+        policy_version: Updates that the policy had behind it when the tokens were sampled.
+    """
+
+    token_ids: tuple[int, ...]
+    loss_mask: Tensor
+    streams: Mapping[str, Tensor] = field(default_factory=dict)
+    policy_version: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        context_ids: Sequence[int],
+        completion_ids: Sequence[int],
+        chosen: Sequence[bool] | None = None,
+        policy_version: int = 0,
+    ) -> Self:
+        """A completion after a context.
+
+        Args:
+            context_ids: What the policy did not choose.
+            completion_ids: What followed, at least one token.
+            chosen: Which of the latter the policy chose; None for all.
+            policy_version: See the class.
+        """
+        mask = torch.zeros(len(context_ids) + len(completion_ids), dtype=torch.bool)
+        mask[len(context_ids) :] = True if chosen is None else torch.tensor(chosen)
+        return cls((*context_ids, *completion_ids), mask, {}, policy_version)
+
+    @property
+    def learned(self) -> int:
+        """T, how many tokens are learned."""
+        return int(self.loss_mask.sum())
+
+    def with_streams(self, **streams: Tensor | float | None) -> Self:
+        """With more streams; a number is the value at every token, and None is no stream."""
+        size = self.learned
+        new = {
+            name: value if isinstance(value, Tensor) else torch.full((size,), float(value))
+            for name, value in streams.items()
+            if value is not None
+        }
+        return replace(self, streams={**self.streams, **new})
+
+    def keep(self, kept: Tensor) -> Self:
+        """Without some of the learned tokens.
+
+        Args:
+            kept: `[T]`, boolean.
+        """
+        mask = self.loss_mask.clone()
+        mask[self.loss_mask] = kept
+        streams = {name: values[kept] for name, values in self.streams.items()}
+        return replace(self, loss_mask=mask, streams=streams)
