@@ -7,13 +7,16 @@ seconds, which are rank 0's; asking for them is collective.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import CoroutineType
 from typing import Any, Self
 
+from p2o.data.prompt import Prompt
 from p2o.distributed import gather_shards, rank
 from p2o.policy import CausalPolicy
 from p2o.preemption import interruptible
 from p2o.reflection.base import Reflection, ReflectionRequest, RemoteReflection
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
+from p2o.rollout.environment import Environment, Sampler
 from p2o.rollout.rendering import ChatRenderer
 
 PHASES = ("train", "mask", "evolution", "evaluation")
@@ -114,7 +117,7 @@ class Ledger:
 
 
 class MeteredEngine:
-    """A rollout engine whose every sample is in the ledger.
+    """A rollout engine whose every sampled token is in the ledger.
 
     Args:
         engine: The engine that does the work.
@@ -138,7 +141,7 @@ class MeteredEngine:
         if self.reflection:
             self.ledger.add(reflection_tokens=tokens)
         else:
-            self.ledger.add(rollouts=len(completions), generated_tokens=tokens)
+            self.ledger.add(generated_tokens=tokens)
         return completions
 
     @property
@@ -157,6 +160,25 @@ class MeteredEngine:
     def release(self) -> None:
         """See `RolloutEngine.release`."""
         self.engine.release()
+
+
+class MeteredEnvironment:
+    """An environment whose every rollout is in the ledger, once for all of its turns.
+
+    Args:
+        environment: How a rollout goes.
+        ledger: Where to count.
+    """
+
+    def __init__(self, environment: Environment, ledger: Ledger) -> None:
+        self.environment, self.ledger = environment, ledger
+
+    def run(
+        self, problem: Prompt, hint: str, sampler: Sampler
+    ) -> "CoroutineType[Any, Any, str | None]":
+        """Count, and hand the work over; see `Environment.run`."""
+        self.ledger.add(rollouts=1)
+        return self.environment.run(problem, hint, sampler)
 
 
 class MeteredReflection:

@@ -20,7 +20,7 @@ from p2o.rollout.engine import check_training_sampling
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
     *("algorithm.advantages", "algorithm.loss", "algorithm.kl", "algorithm.overlong"),
-    *("distillation", "baseline", "data.source", "data.contamination"),
+    *("distillation", "baseline", "environment", "data.source", "data.contamination"),
 )
 """Keys of parts that need nothing else."""
 

@@ -119,6 +119,7 @@ class TrainSettings(Section):
     model: Model
     data: Annotated[Mapping, Takes(Data)]
     rollout: Part
+    environment: Part
     verifier: Part
     algorithm: Annotated[Mapping, Takes(Algorithm)]
     distillation: Part
@@ -165,6 +166,7 @@ class EvalSettings(Section):
 
     model: Model
     rollout: Part
+    environment: Part
     verifier: Part
     benchmarks: Mapping[str, Annotated[Mapping, Takes(Benchmark)]]
     run: str | None

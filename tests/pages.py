@@ -23,10 +23,11 @@ def write_examples(page: Path, folder: Path, more: Mapping[str, str] | None = No
 
 def run_example(command: str, folder: Path, *more: str) -> None:
     """Run `p2o-train` with a page's arguments and some more; the folder's packages are there."""
+    paths = filter(None, [str(folder), os.environ.get("PYTHONPATH")])
     result = subprocess.run(
         [sys.executable, "-m", "p2o.train", *command.split(), *more],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         timeout=HANGS,

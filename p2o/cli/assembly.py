@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from p2o.config import build, call
 from p2o.rollout.engine import RolloutEngine
+from p2o.rollout.environment import Environment
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import GuardedVerifier
@@ -23,6 +24,7 @@ class Sampler:
         engine: Samples tokens.
         renderer: Makes token ids of conversations.
         verifier: Scores responses.
+        environment: What a response is sampled in.
         max_prompt_tokens: The prompt budget.
     """
 
@@ -31,16 +33,24 @@ class Sampler:
     engine: RolloutEngine
     renderer: ChatRenderer
     verifier: GuardedVerifier
+    environment: Environment
     max_prompt_tokens: int
 
-    def runner(self, engine: RolloutEngine | None = None) -> RolloutRunner:
+    def runner(
+        self, engine: RolloutEngine | None = None, environment: Environment | None = None
+    ) -> RolloutRunner:
         """What rolls prompts out.
 
         Args:
             engine: One around `engine`, such as one that counts; `engine` itself when left out.
+            environment: The same, around `environment`.
         """
         return RolloutRunner(
-            engine or self.engine, self.renderer, self.verifier, self.max_prompt_tokens
+            engine or self.engine,
+            self.renderer,
+            self.verifier,
+            self.max_prompt_tokens,
+            environment or self.environment,
         )
 
 
@@ -54,7 +64,8 @@ def assemble_sampler(
     """Put an engine and a renderer around a policy.
 
     Args:
-        config: Of ``p2o-train`` or ``p2o-eval``; ``rollout`` and ``renderer`` are read.
+        config: Of ``p2o-train`` or ``p2o-eval``; ``rollout``, ``renderer`` and
+            ``environment`` are read.
         model: The policy's network, on its device.
         tokenizer: Its tokenizer.
         verifier: Scores responses.
@@ -65,7 +76,8 @@ def assemble_sampler(
     """
     engine = build(config.rollout, "rollout", model=model)
     renderer = make_renderer(config, tokenizer)
-    return Sampler(model, tokenizer, engine, renderer, verifier, max_prompt_tokens)
+    environment = build(config.environment, "environment")
+    return Sampler(model, tokenizer, engine, renderer, verifier, environment, max_prompt_tokens)
 
 
 def make_verifier(config: DictConfig) -> GuardedVerifier:

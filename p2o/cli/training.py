@@ -20,7 +20,7 @@ from p2o.data.preparation import prepare
 from p2o.data.sizes import BatchSizes
 from p2o.errors import located
 from p2o.final_evaluation import FinalEvaluation
-from p2o.ledger import Ledger, MeteredEngine, MeteredReflection
+from p2o.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
 from p2o.module import P2OModule
 from p2o.preemption import StopWhenPreempted
 from p2o.reflection.base import RemoteReflection
@@ -71,10 +71,12 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     model, tokenizer = configured_policy(config.model)
     sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
     ledger = Ledger()
-    runner = sampler.runner(MeteredEngine(sampler.engine, ledger))
+    environment = MeteredEnvironment(sampler.environment, ledger)
+    runner = sampler.runner(MeteredEngine(sampler.engine, ledger), environment)
     # A search has a record of its own, from which it goes on when it is killed.
     journal = Journal(folder / "evolution")
-    search = sampler.runner(MeteredEngine(JournaledEngine(sampler.engine, journal), ledger))
+    search_engine = MeteredEngine(JournaledEngine(sampler.engine, journal), ledger)
+    search = sampler.runner(search_engine, environment)
     prompts = prepare(config, sampler.renderer, verifier.verifier)
     sampling = _make_sampling(config, runner)
     module = _make_module(config, sampler, sampling["train"])
@@ -139,6 +141,7 @@ def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParamet
         scheduler=build(config.scheduler, "scheduler"),
         temperature=sampling.temperature,
         kl=build(config.algorithm.kl, "algorithm.kl"),
+        correction=build(config.correction, "correction"),
         entropy_coefficient=config.algorithm.entropy_coefficient,
         **config.module,
     )
@@ -158,8 +161,9 @@ def _make_builder(
             config.drop_failed_templated,
         ),
         build(config.distillation, "distillation"),
-        score=module.score_responses,
-        score_reference=reference and partial(module.score_responses, policy=reference),
+        packer=module.packer,
+        score=module.score,
+        score_reference=reference and partial(module.score, policy=reference),
         kl=module.kl,
         entropy_bonus=module.entropy_coefficient != 0,
         ledger=ledger,

@@ -56,7 +56,9 @@ class CreditAssignment:
             groups: G groups of K rollouts, all that are trained on together.
             penalties: `[G, K]`, or a number for all, taken from the rewards.
         """
-        lengths = ragged([torch.tensor([float(r.completion.chosen) for r in g]) for g in groups])
+        lengths = ragged(
+            [torch.tensor([float(len(r.completion.sampled_ids)) for r in g]) for g in groups]
+        )
         shaped = _rewards(groups) + self.overlong.punishment(lengths)
         shaped = shaped - penalties * live_groups(shaped)[:, None]
         return self.baseline.advantages(groups, shaped, self.advantages)

@@ -118,10 +118,10 @@ class ExperienceBuilder:
         kept = [pair for pair in counted if self._needs_network(*pair)]
         shares = split_evenly([_sample(rollout, Context.BARE) for rollout, _ in kept], world_size())
         samples = self._samples([kept[i] for i in shares[rank()]], on_policy, weight_zero)
-        tokens = sum(rollout.completion.chosen for rollout, _ in counted)
+        tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
             learned = sum(sample.learned for sample in samples)
-            before = sum(kept[index][0].completion.chosen for index in shares[rank()])
+            before = sum(len(kept[index][0].completion.sampled_ids) for index in shares[rank()])
             tokens -= sum(gather(before - learned))
         samples = [sample for sample in samples if self._has_gradient(sample)]
         names = {name for sample in samples for name in sample.streams}

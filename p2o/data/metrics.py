@@ -9,7 +9,7 @@ from p2o.rollout.runner import Rollout
 from p2o.verifiers.base import Status
 
 OPENING_TOKENS = 4
-"""First tokens of a response that count as its opening."""
+"""First sampled tokens of a response that count as its opening."""
 
 
 OF_EACH_SOURCE = (
@@ -37,12 +37,15 @@ def _metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
     metrics = {
         "groups/dead": mean([len(_verdicts(group)) <= 1 for group in groups]),
         "groups/templated": mean([any(r.templated for r in group) for group in groups]),
-        "response/tokens": mean([len(rollout.completion.token_ids) for rollout in rollouts]),
+        "response/tokens": mean([len(rollout.completion.sampled_ids) for rollout in rollouts]),
         "response/cut": mean([r.completion.finish_reason == "length" for r in rollouts]),
         "response/no_answer": mean([status == Status.NO_ANSWER for status in statuses]),
         "verifier/failed": mean([s in (Status.TIMEOUT, Status.ERROR) for s in statuses]),
         **{f"verifier/{status}": float(statuses.count(status)) for status in Status},
     }
+    inserted = [len(r.completion.token_ids) - len(r.completion.sampled_ids) for r in rollouts]
+    if any(inserted):
+        metrics["response/inserted_tokens"] = mean(inserted)
     # A verdict that was not given is no reward of 0.
     if judged:
         metrics["reward/mean"] = mean([rollout.score.reward for rollout in judged])
@@ -89,7 +92,7 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
         if any(rollout.templated for rollout in group):
             judged = [rollout for rollout in group if not rollout.score.failed]
             scores = [rollout.score.reward for rollout in judged]
-            openings = [rollout.completion.token_ids[:OPENING_TOKENS] for rollout in group]
+            openings = [rollout.completion.sampled_ids[:OPENING_TOKENS] for rollout in group]
             if scores:
                 spreads.append(reward_spread(scores, [rollout.template for rollout in judged]))
             contrasts.append(opening_contrast(row[: len(group)], openings))

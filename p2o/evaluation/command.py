@@ -36,6 +36,7 @@ from p2o.validation import refuse, section_problems
 CONFIG_NAME = "eval"
 IDENTITY = ("model", "verifier", "renderer", "benchmarks", "checkpoint", "run", "template")
 IDENTITY += ("template_mode", "limit", "chunk", "seed", "max_prompt_tokens", "max_new_tokens")
+IDENTITY += ("environment",)
 """What results follow from; an engine is free to change between two starts."""
 SHOWN = 10
 """Differences between two verifiers that are printed; all are in the file."""
@@ -136,3 +137,7 @@ def _run(config: DictConfig) -> None:
 def main() -> None:
     """Entry point of ``p2o-eval``."""
     run_program("p2o-eval", CONFIG_NAME, EvalSettings, _run)
+
+
+if __name__ == "__main__":
+    main()

@@ -91,7 +91,7 @@ def _row(rollout: Rollout, runner: RolloutRunner) -> dict[str, Any]:
         "template": rollout.template,
         "prompt": runner.renderer.tokenizer.decode(list(rollout.ids(rollout.sampled_after))),
         "response": rollout.response,
-        "tokens": len(rollout.completion.token_ids),
+        "tokens": len(rollout.completion.sampled_ids),
         "finish_reason": rollout.completion.finish_reason,
         "reward": score.reward,
         "solved": score.solved,

@@ -108,3 +108,7 @@ def main() -> None:
     quieten_libraries()
     with expected_errors():
         export(**arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -109,8 +109,7 @@ def sampling_seconds(setup: Setup, draws: Draws) -> tuple[float, float]:
     until many sequences share it: ``(steps · W + cache read) / bandwidth``, or the arithmetic if
     that takes longer, and a fixed cost a step.
 
-    `HFEngine` works in waves of ``max_rows``; each lasts until its longest response ends, finished
-    rows included. vLLM replaces finished ones, as many as its cache holds.
+    Finished rows are replaced: `HFEngine` has ``max_rows`` at work, vLLM what its cache holds.
     """
     if not draws.number:
         return 0.0, 0.0
@@ -123,17 +122,12 @@ def sampling_seconds(setup: Setup, draws: Draws) -> tuple[float, float]:
     first = forward_flops(shape, prompt, 0, causal=True).forward + 2 * shape.head
     prefill = sequences * first / rate
     weights = (shape.matrices + shape.head) * engine.number_bytes
-    if engine.kind == "hf":
-        steps = -(-sequences // sampled_rows(setup)) * draws.new_tokens
-        tokens: float = sequences * draws.new_tokens
-        context = prompt + draws.new_tokens / 2
-        traffic = tokens * context * cached * _cache_passes(shape)
-    else:
-        together = min(sequences, concurrency(setup, draws.mean_new_tokens))
-        steps = max(draws.new_tokens, sequences * draws.mean_new_tokens / together)
-        tokens = sequences * draws.mean_new_tokens
-        context = prompt + draws.mean_new_tokens / 2
-        traffic = tokens * context * cached
+    shared = engine.kind == "hf"
+    room = sampled_rows(setup) if shared else concurrency(setup, draws.mean_new_tokens)
+    tokens = sequences * draws.mean_new_tokens
+    steps = max(draws.new_tokens, tokens / min(sequences, room))
+    context = prompt + draws.mean_new_tokens / 2
+    traffic = tokens * context * cached * (_cache_passes(shape) if shared else 1)
     arithmetic = tokens * (
         2 * (shape.matrices + shape.head) + 4 * shape.layers * shape.queries * context
     )

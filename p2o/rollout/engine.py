@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal, Protocol, Self
 
 from p2o.errors import UserError
@@ -21,12 +22,18 @@ class SamplingParameters:
         top_p: Keep the smallest set of tokens with this much probability; 1 keeps all.
         top_k: Keep this many tokens; 0 keeps all.
         max_new_tokens: Length limit of a completion, the end token included.
+        stop_token_ids: Tokens that end a completion like the model's own end tokens.
     """
 
     temperature: NotNegative = 1.0
     top_p: SomeShare = 1.0
     top_k: Whole = 0
     max_new_tokens: Count = 256
+    stop_token_ids: tuple[Whole, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A configuration gives a list."""
+        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids))
 
     @property
     def whole(self) -> bool:
@@ -36,15 +43,15 @@ class SamplingParameters:
 
 @dataclass(frozen=True)
 class Completion:
-    """What the engine sampled for one prompt.
+    """What follows one prompt: what the engine sampled, and what an environment put between.
 
     Attributes:
-        token_ids: The sampled tokens, the end token included when there is one.
-        finish_reason: ``stop`` after an end token, ``length`` at the limit.
+        token_ids: The tokens, the one that ended them included when there is one.
+        finish_reason: ``stop`` after an end token or a stop token, ``length`` at the limit.
         log_probs: The engine's own log-probability of each token at the sampling temperature,
-            before top-p and top-k (vLLM: after them); 0 throughout for temperature 0, and at
-            tokens that the policy did not choose.
-        loss_mask: Whether the policy chose each token, and an environment did not; None for all.
+            before top-p and top-k (vLLM: after them); 0 throughout for temperature 0, and where
+            the policy did not choose the token.
+        loss_mask: Whether the policy chose each token; None where it chose all of them.
     """
 
     token_ids: tuple[int, ...]
@@ -53,9 +60,11 @@ class Completion:
     loss_mask: tuple[bool, ...] | None = None
 
     @property
-    def chosen(self) -> int:
-        """How many tokens the policy chose."""
-        return len(self.token_ids) if self.loss_mask is None else sum(self.loss_mask)
+    def sampled_ids(self) -> tuple[int, ...]:
+        """The tokens that the policy chose."""
+        if self.loss_mask is None:
+            return self.token_ids
+        return tuple(compress(self.token_ids, self.loss_mask))
 
 
 class RolloutEngine(Protocol):
@@ -71,7 +80,8 @@ class RolloutEngine(Protocol):
 
         Each prompt has a seed of its own, so that what it gets does not depend on the prompts
         around it, nor on how many ranks share the work. Types of 16 bits round a row otherwise in
-        another batch.
+        another batch. Nor does it depend on `max_new_tokens`: a smaller limit gives the beginning
+        of what a larger one does, so prompts with different limits can share a call.
         """
         ...
 

@@ -1,38 +1,33 @@
-"""The rollout engine on transformers' own ``generate``."""
+"""The rollout engine that samples with the policy itself."""
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, Self
 
-import torch
-from torch import Tensor, nn
-from transformers import (
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from torch import nn
 
 from p2o.errors import UserError
 from p2o.hints import Count, Positive
 from p2o.policy import CausalPolicy
+from p2o.rollout.decoding import decode
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
+from p2o.rollout.generating import generate
 from p2o.rollout.probe import check_sampled
+from p2o.rollout.reading import rows_can_join
 from p2o.rollout.weights import copy_weights, fingerprint, plain_weights, whole_copy
 from p2o.sharding import is_sharded, readable_weights
 
+logger = logging.getLogger(__name__)
+
 
 class HFEngine:
-    """Samples with the policy itself, in batches of prompts of similar length.
+    """Samples with the policy itself.
 
     Args:
         model: The transformers model; shared with the trainer, so that updates need no copy.
-        max_batch_size: Prompts sampled together.
+        max_batch_size: Responses sampled together.
         probe_bound: Nats a token by which log-probabilities of sampled tokens may differ from those
             of the model's plain forward pass; see `p2o.rollout.probe.check_sampled`.
 
@@ -49,6 +44,7 @@ class HFEngine:
         self.end_ids = end_ids(self.model)
         self._version = ""
         self._checked = False
+        self._rows_join: bool | None = None
 
     def generate(
         self,
@@ -63,24 +59,16 @@ class HFEngine:
             EngineError: What was sampled has other log-probabilities than the model gives it.
         """
         check_lengths(prompts, sampling, self.max_length)
-        order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
-        completions: dict[int, Completion] = {}
         training = self.model.training
         self.model.eval()
-        for start in range(0, len(order), self.max_batch_size):
-            indices = order[start : start + self.max_batch_size]
-            batch = self._generate_batch(
-                [prompts[index] for index in indices], sampling, [seeds[index] for index in indices]
-            )
-            completions.update(zip(indices, batch, strict=True))
-        in_order = [completions[index] for index in range(len(prompts))]
+        completions = self._sample(prompts, sampling, seeds)
         if prompts and sampling.whole and not self._checked:
             check_sampled(
-                CausalPolicy(self.model, 1.0), self.probe_bound, prompts, in_order, sampling
+                CausalPolicy(self.model, 1.0), self.probe_bound, prompts, completions, sampling
             )
             self._checked = True
         self.model.train(training)
-        return in_order
+        return completions
 
     def update_weights(self, policy: CausalPolicy) -> None:
         """Look again at what is sampled; a whole copy of the model follows a sharded policy."""
@@ -105,49 +93,32 @@ class HFEngine:
     def release(self) -> None:
         """Nothing to do: what sampling needs is freed when it ends."""
 
-    @torch.no_grad()
-    def _generate_batch(
+    def _sample(
         self,
         prompts: Sequence[Sequence[int]],
         sampling: SamplingParameters,
         seeds: Sequence[int],
     ) -> list[Completion]:
-        width = max(map(len, prompts))
-        input_ids = torch.full((len(prompts), width), self.end_ids[0])
-        attention_mask = torch.zeros_like(input_ids)
-        for row, prompt in enumerate(prompts):
-            input_ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            attention_mask[row, width - len(prompt) :] = 1
-        recorder = _LogProbRecorder()
-        settings = GenerationConfig(
-            max_new_tokens=sampling.max_new_tokens,
-            do_sample=False,
-            eos_token_id=self.end_ids,
-            pad_token_id=self.end_ids[0],
-        )
+        if not prompts:
+            return []
         plain = without_adapter(self.model)
-        with _no_generation_config(plain):
-            output = plain.generate(
-                input_ids.to(self.model.device),
-                attention_mask=attention_mask.to(self.model.device),
-                generation_config=settings,
-                logits_processor=_processors(sampling, seeds, recorder),
-                stopping_criteria=StoppingCriteriaList([recorder]),
-                **_no_router_loss(plain),
-            )[:, width:].cpu()
-        columns = recorder.columns or [torch.zeros(len(prompts))] * output.shape[1]
-        log_probs = torch.stack(columns, dim=1).cpu()
-        return [
-            self._cut(tokens.tolist(), row.tolist())
-            for tokens, row in zip(output, log_probs, strict=True)
-        ]
+        if self._rows_join is None:
+            self._rows_join = rows_can_join(plain, prompts[0])
+            if not self._rows_join:
+                say_rows_stay(type(plain).__name__)
+        sample = decode if self._rows_join else generate
+        ends = [*self.end_ids, *sampling.stop_token_ids]
+        return sample(plain, prompts, sampling, seeds, ends, self.max_batch_size)
 
-    def _cut(self, tokens: list[int], log_probs: list[float]) -> Completion:
-        ends = [position for position, token in enumerate(tokens) if token in self.end_ids]
-        length = ends[0] + 1 if ends else len(tokens)
-        return Completion(
-            tuple(tokens[:length]), "stop" if ends else "length", tuple(log_probs[:length])
-        )
+
+@cache
+def say_rows_stay(kind: str) -> None:
+    """Tell that a kind of model is sampled more slowly; once, whatever number of engines has it."""
+    logger.warning(
+        "rollout=hf: rows of a %s cannot join and leave a batch, so that each batch lasts until "
+        "its longest response ends",
+        kind,
+    )
 
 
 def end_ids(model: Any) -> list[int]:
@@ -175,81 +146,3 @@ def position_limit(model: Any) -> int | None:
 def without_adapter(model: Any) -> Any:
     """The transformers model in one of peft's, whose layers go on to use the adapter."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-@contextmanager
-def _no_generation_config(model: Any) -> Iterator[None]:
-    """Take a model's generation config away, which fills in whatever else is left open.
-
-    Most of its fields bend the distribution, and log-probabilities would be off.
-    """
-    own, model.generation_config = model.generation_config, GenerationConfig()
-    try:
-        yield
-    finally:
-        model.generation_config = own
-
-
-def _no_router_loss(model: Any) -> dict[str, bool]:
-    """Keep a mixture of experts from computing a loss that is for training, and fails here."""
-    wanted = getattr(model.config.get_text_config(), "output_router_logits", False)
-    return {"output_router_logits": False} if wanted else {}
-
-
-def _processors(
-    sampling: SamplingParameters, seeds: Sequence[int], recorder: "_LogProbRecorder"
-) -> LogitsProcessorList:
-    """Processors that leave the sampled token as the arg max; none at temperature 0."""
-    processors = LogitsProcessorList()
-    if sampling.temperature == 0:
-        return processors
-    processors.append(TemperatureLogitsWarper(float(sampling.temperature)))
-    processors.append(recorder.processor())
-    if sampling.top_k:
-        processors.append(TopKLogitsWarper(sampling.top_k))
-    if sampling.top_p < 1:
-        processors.append(TopPLogitsWarper(sampling.top_p))
-    processors.append(_SeededChoice(seeds, sampling.max_new_tokens))
-    return processors
-
-
-class _SeededChoice(LogitsProcessor):
-    """Draws by inverse distribution function from numbers that each row's own seed gives."""
-
-    def __init__(self, seeds: Sequence[int], max_new_tokens: int) -> None:
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.draws = torch.stack(
-            [torch.rand(max_new_tokens, generator=g, dtype=torch.float64) for g in generators]
-        )
-        self.position = 0
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        cumulative = scores.double().softmax(-1).cumsum(-1)
-        draw = self.draws[:, self.position, None].to(scores.device) * cumulative[:, -1:]
-        choice = torch.searchsorted(cumulative, draw, right=True).clamp_max(scores.shape[-1] - 1)
-        self.position += 1
-        return torch.full_like(scores, -torch.inf).scatter(1, choice, 0.0)
-
-
-class _LogProbRecorder(StoppingCriteria):
-    """Keeps the log-probability of each chosen token; holds one step's distribution at a time."""
-
-    def __init__(self) -> None:
-        self.columns: list[Tensor] = []
-        self.log_probs: Tensor | None = None
-
-    def processor(self) -> LogitsProcessor:
-        """A processor that notes the distribution and leaves it alone."""
-        recorder = self
-
-        class Note(LogitsProcessor):
-            def __call__(self, input_ids: Any, scores: Any) -> Any:
-                recorder.log_probs = scores.float().log_softmax(-1)
-                return scores
-
-        return Note()
-
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        if self.log_probs is not None:
-            self.columns.append(self.log_probs.gather(1, input_ids[:, -1:])[:, 0])
-        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from p2o.distributed import from_rank_zero, gather, rank
 from p2o.files import set_aside
@@ -108,7 +108,7 @@ class JournaledEngine:
         kept = self.journal.get(key)
         # All ranks or none: sampling may be a collective operation.
         if all(gather(kept is not None)):
-            return [Completion(tuple(ids), reason, tuple(logs)) for ids, reason, logs in kept]
+            return [_completion(*fields) for fields in kept]
         completions = self.engine.generate(prompts, sampling, seeds)
         self.journal.put(key, [astuple(completion) for completion in completions])
         return completions
@@ -130,6 +130,12 @@ class JournaledEngine:
     def release(self) -> None:
         """See `RolloutEngine.release`."""
         self.engine.release()
+
+
+def _completion(
+    ids: list[int], reason: Literal["stop", "length"], logs: list[float], mask: list[bool] | None
+) -> Completion:
+    return Completion(tuple(ids), reason, tuple(logs), None if mask is None else tuple(mask))
 
 
 class JournaledReflection:

@@ -66,6 +66,7 @@ class ChatRenderer:
             if name in (options or {}):
                 raise UserError(f"options.{name}: is not to be chosen here; leave it out")
         self.tokenizer = tokenizer
+        self._added = frozenset(tokenizer.added_tokens_decoder)
         self.system_prompt = system_prompt
         self.prefix = prefix
         self.suffix = suffix
@@ -109,6 +110,38 @@ class ChatRenderer:
         sign = unused_sign(texts)
         kept = self._read_by_the_template(turns, sign)
         return self._marks.tokenise(self._run(self._cut(turns, sign, kept)), sign)
+
+    def continue_with(self, text: str) -> list[int]:
+        """Token ids of text that goes on in the middle of a response; marks in it stay text."""
+        sign = unused_sign([text])
+        return self._marks.tokenise(sign + self._marks.cut(text, sign), sign)
+
+    def next_turn(self, content: str, role: str, last: int | None = None) -> list[int]:
+        """Token ids between what the assistant has said and its next turn.
+
+        They end its turn, hold the other's whole turn, and begin its next one.
+
+        Args:
+            content: What the other says; marks in it stay text.
+            role: Who the other is, as the chat template calls it.
+            last: The last token of what the assistant has said. Where it is the mark that ends a
+                turn, it is not repeated.
+
+        Raises:
+            UserError: The chat template cannot render such turns.
+        """
+        sign = unused_sign([content])
+        said = unused_sign([content, sign])
+        turns = [
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": said},
+            {"role": role, "content": self._marks.cut(content, sign)},
+        ]
+        _, _, after = self._run(turns).rpartition(said)
+        ids = self._marks.tokenise(sign + after, sign)
+        marks = (place for place, token in enumerate(ids) if token in self._added)
+        end = next(marks, None)
+        return ids if end is None or ids[end] != last else ids[end + 1 :]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a completion, special tokens left out."""

@@ -1,18 +1,23 @@
-"""From (prompt, template) to a scored rollout: render, generate, verify."""
+"""From (prompt, template) to a scored rollout: render, take turns, verify."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2o.data.prompt import Context, Prompt
-from p2o.distributed import gather_work, rank, world_size
+from p2o.distributed import gather, gather_shards, rank, together, world_size
 from p2o.errors import UserError
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
+from p2o.rollout.environment import Environment, SingleTurn
 from p2o.rollout.rendering import ChatRenderer
+from p2o.rollout.turns import Episode, Start, play
 from p2o.seeds import derive_seed
-from p2o.verifiers.base import Score, Verifier
+from p2o.verifiers.base import Score, Status, Verifier
 
 logger = logging.getLogger(__name__)
+
+FEWEST = 20
+"""Rollouts below this number stop nothing when an environment fails in all of them."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class Rollout:
         bare_ids: Token ids of the bare prompt.
         templated_ids: Token ids of the prompt with the template; `bare_ids` without one.
         sampled_after: Which of the two the response was sampled after.
-        completion: The sampled tokens.
-        response: Their text.
+        completion: The tokens that followed.
+        response: What the verifier read: their text, unless the environment gave another.
         score: The verifier's verdict.
     """
 
@@ -60,6 +65,8 @@ class RolloutRunner:
         renderer: Makes token ids of conversations.
         verifier: Scores responses.
         max_prompt_tokens: The prompt budget.
+        environment: What happens between a prompt and its verdict; one turn of the policy's when
+            left out.
     """
 
     def __init__(
@@ -68,8 +75,10 @@ class RolloutRunner:
         renderer: ChatRenderer,
         verifier: Verifier,
         max_prompt_tokens: int,
+        environment: Environment | None = None,
     ) -> None:
         self.engine, self.renderer, self.verifier = engine, renderer, verifier
+        self.environment = environment or SingleTurn()
         self.max_prompt_tokens = max_prompt_tokens
         self.overflows = 0
         self._warned: set[str] = set()
@@ -81,7 +90,7 @@ class RolloutRunner:
         seed: int,
         context: Context = Context.TEMPLATED,
     ) -> list[Rollout]:
-        """Roll out each (prompt, template text) once, in one engine call.
+        """Roll out each (prompt, template text) once, together.
 
         Collective: every rank passes the same pairs, does its share of the work and gets all
         rollouts, in order. What a pair gets depends on `seed` and its index alone.
@@ -104,7 +113,8 @@ class RolloutRunner:
     ) -> list[Rollout]:
         """Like `run`, with a seed of its own for each pair."""
         share = slice(rank(), None, world_size())
-        return gather_work(lambda: self._run(pairs[share], sampling, seeds[share], context))
+        rollouts = self._run(pairs[share], sampling, seeds[share], context)
+        return gather_shards(rollouts)
 
     def _run(
         self,
@@ -113,17 +123,46 @@ class RolloutRunner:
         seeds: Sequence[int],
         context: Context,
     ) -> list[Rollout]:
-        contexts = [self._context(prompt, template) for prompt, template in pairs]
-        after = [bare if context == Context.BARE else ids for _, bare, ids in contexts]
-        completions = self.engine.generate(after, sampling, seeds)
-        responses = [self.renderer.decode(completion.token_ids) for completion in completions]
-        scores = self.verifier.score(responses, [prompt for prompt, _ in pairs])
+        contexts = together(lambda: [self._context(prompt, template) for prompt, template in pairs])
+        starts = [
+            Start(prompt, "", bare, seed)
+            if context == Context.BARE
+            else Start(prompt, template, ids, seed)
+            for (prompt, _), (template, bare, ids), seed in zip(pairs, contexts, seeds, strict=True)
+        ]
+        episodes = play(self.environment, self.engine, self.renderer, starts, sampling)
+        self._check_environment([episode.failure for episode in episodes])
+        scores = together(lambda: self._scores(episodes, [prompt for prompt, _ in pairs]))
         return [
-            Rollout(prompt, template, bare, ids, context, completion, response, score)
-            for (prompt, _), (template, bare, ids), completion, response, score in zip(
-                pairs, contexts, completions, responses, scores, strict=True
+            Rollout(prompt, template, bare, ids, context, episode.completion, episode.text, score)
+            for (prompt, _), (template, bare, ids), episode, score in zip(
+                pairs, contexts, episodes, scores, strict=True
             )
         ]
+
+    def _scores(self, episodes: Sequence[Episode], prompts: Sequence[Prompt]) -> list[Score]:
+        """Verdicts, which the verifier gives but where the environment says there can be none."""
+        judged = [
+            (episode.text, prompt)
+            for episode, prompt in zip(episodes, prompts, strict=True)
+            if episode.failure is None
+        ]
+        verdicts = iter(self.verifier.score([t for t, _ in judged], [p for _, p in judged]))
+        return [
+            next(verdicts)
+            if episode.failure is None
+            else Score(0.0, Status.ERROR, detail=episode.failure)
+            for episode in episodes
+        ]
+
+    def _check_environment(self, failures: Sequence[str | None]) -> None:
+        """Refuse to go on with an environment in which no rollout has a verdict."""
+        everywhere = [failure for share in gather(list(failures)) for failure in share]
+        if len(everywhere) >= FEWEST and None not in everywhere:
+            raise UserError(
+                f"environment: it failed in all of {len(everywhere)} rollouts, the first time with "
+                f"'{everywhere[0]}'; see to what it needs"
+            )
 
     def check_room(self, max_new_tokens: int, key: str) -> None:
         """Refuse lengths that the engine has no room for, before it gets a prompt that shows it.

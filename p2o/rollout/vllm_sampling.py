@@ -16,7 +16,7 @@ def sampling_fields(sampling: SamplingParameters, seed: int, ends: Sequence[int]
     Args:
         sampling: How to draw tokens.
         seed: Of the draws.
-        ends: Tokens that end a completion.
+        ends: The model's tokens that end a completion; those of `sampling` do so too.
     """
     return {
         "temperature": sampling.temperature,
@@ -29,6 +29,6 @@ def sampling_fields(sampling: SamplingParameters, seed: int, ends: Sequence[int]
         "min_tokens": 0,
         "max_tokens": sampling.max_new_tokens,
         "seed": seed,
-        "stop_token_ids": list(ends),
+        "stop_token_ids": [*ends, *sampling.stop_token_ids],
         "logprobs": 0,
     }

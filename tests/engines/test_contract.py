@@ -1,5 +1,7 @@
 """What every rollout engine keeps to."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -48,12 +50,46 @@ def test_an_end_token_stops_and_is_part_of_the_completion(subject):
             assert completion.token_ids[-1] not in ENDS
 
 
+def test_a_stop_token_stops_and_is_part_of_the_completion(subject):
+    whole = subject.engine.generate(PROMPTS, SAMPLED, range(4))
+    stops = tuple({completion.token_ids[0] for completion in whole[:2]} - set(ENDS))
+    stopped = replace(SAMPLED, stop_token_ids=stops)
+    for one, other in zip(subject.engine.generate(PROMPTS, stopped, range(4)), whole, strict=True):
+        ended = [n for n, token in enumerate(other.token_ids, 1) if token in stops]
+        length = ended[0] if ended else len(other.token_ids)
+        assert one.token_ids == other.token_ids[:length]
+        assert one.finish_reason == ("stop" if ended else other.finish_reason)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 7])
 def test_no_completion_is_longer_than_allowed(subject, limit):
     sampling = SamplingParameters(max_new_tokens=limit)
     for completion in subject.engine.generate(PROMPTS, sampling, range(4)):
         assert 1 <= len(completion.token_ids) <= limit
         assert len(completion.log_probs) == len(completion.token_ids)
+
+
+def test_a_smaller_limit_gives_the_beginning_of_what_a_larger_one_does(subject):
+    """So that turns with different limits can share a call."""
+    whole = subject.engine.generate(PROMPTS, SAMPLED, range(4))
+    for limit in (1, 5, 11):
+        sampling = SamplingParameters(temperature=1.0, max_new_tokens=limit)
+        for completion, longer in zip(
+            subject.engine.generate(PROMPTS, sampling, range(4)), whole, strict=True
+        ):
+            assert completion.token_ids == longer.token_ids[:limit]
+
+
+def test_a_stop_token_ends_a_completion_as_an_end_token_does(subject):
+    whole = subject.engine.generate(PROMPTS, SAMPLED, range(4))
+    stops = tuple({c.token_ids[3] for c in whole})
+    sampling = SamplingParameters(temperature=1.0, max_new_tokens=12, stop_token_ids=stops)
+    for completion, longer in zip(
+        subject.engine.generate(PROMPTS, sampling, range(4)), whole, strict=True
+    ):
+        length = 1 + min(i for i, token in enumerate(longer.token_ids) if token in stops)
+        assert completion.token_ids == longer.token_ids[:length]
+        assert completion.finish_reason == "stop"
 
 
 def test_seeds_make_samples_differ_and_repeat(subject):

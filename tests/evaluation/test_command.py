@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -23,6 +24,9 @@ DIGITS = (
     *("max_new_tokens=24", "max_prompt_tokens=160", "limit=24", "chunk=4"),
 )
 
+# Of the tests' own parts, and of whatever else is on the path.
+PATHS = (str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")]))
+
 # Short lists come first, and are solved without a template.
 LONG = "+benchmarks.digits.table.source.short_share=0"
 
@@ -31,7 +35,7 @@ def start(folder, *arguments, run="out"):
     return subprocess.Popen(
         [sys.executable, "-m", "p2o.evaluation", *arguments, f"hydra.run.dir={folder}/{run}"],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -69,6 +73,19 @@ def test_the_table_fits_a_terminal_and_every_completion_is_kept(whole):
     assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
     assert result["pass_at"]["1"] == pytest.approx(result["accuracy"])
     assert result["pass_at"]["4"] >= result["pass_at"]["1"]
+
+
+def test_several_turns_are_evaluated_as_they_are_trained(tmp_path):
+    calculator = "environment._target_=tests.calculator.Calculator"
+    short = ("limit=6", "+environment.word=must", LONG)
+    status, _, errors = evaluate(tmp_path, *DIGITS, *short, calculator)
+    assert status == 0, errors
+    rows = read_completions(tmp_path / "out")
+    assert all("must us go slowly." in row["response"] for row in rows)
+    assert max(row["tokens"] for row in rows) < min(len(row["response"].split()) for row in rows)
+    status, _, errors = evaluate(tmp_path, *DIGITS, "limit=6", LONG)
+    assert status == 2
+    assert "holds completions of other settings (environment" in errors
 
 
 def test_a_killed_evaluation_goes_on_and_ends_the_same(whole, tmp_path):

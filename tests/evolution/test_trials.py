@@ -11,9 +11,10 @@ import torch
 from p2o.data.datamodule import RolloutDataModule
 from p2o.data.prompt import Prompt
 from p2o.data.sizes import BatchSizes
-from p2o.ledger import Ledger, MeteredEngine
+from p2o.ledger import Ledger, MeteredEngine, MeteredEnvironment
 from p2o.policy import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.environment import SingleTurn
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
@@ -51,7 +52,11 @@ def search(tiny_model, tokenizer):
     def make(verifier=None, evolution=EVOLUTION):
         ledger, engine = Ledger(), Elsewhere(tiny_model)
         runner = RolloutRunner(
-            MeteredEngine(engine, ledger), ChatRenderer(tokenizer), verifier or Numeric(), 100
+            MeteredEngine(engine, ledger),
+            ChatRenderer(tokenizer),
+            verifier or Numeric(),
+            100,
+            MeteredEnvironment(SingleTurn(), ledger),
         )
         module: Any = SimpleNamespace(policy=CausalPolicy(tiny_model, 1.0))
         nothing: Any = None

@@ -96,7 +96,7 @@ def test_one_sequence_reads_all_weights_for_every_token(run):
     alone = replace(run, shape=shape, engine=Engine(number_bytes=2.0, compute="bfloat16"))
     weights = 2.0 * (shape.matrices + shape.head)
     cache = 3 * shape.cache_bytes(2.0) * (16 + 50 / 2)
-    _, decode = sampling_seconds(alone, Draws(1, 1, 50, 10.0))
+    _, decode = sampling_seconds(alone, Draws(1, 1, 50, 50.0))
     assert decode == pytest.approx(50 * (weights + cache) / 3.35e12)
 
 
@@ -105,14 +105,15 @@ def test_query_heads_that_share_keys_have_the_cache_repeated(run):
     shape = replace(run.shape, matrices=0, vocabulary=0)
     setup = replace(run, shape=shape, engine=Engine(number_bytes=2.0, compute="bfloat16"))
     cache = shape.cache_bytes(2.0) * (16 + 50 / 2)
-    _, decode = sampling_seconds(setup, Draws(1, 1, 50, 10.0))
+    _, decode = sampling_seconds(setup, Draws(1, 1, 50, 50.0))
     assert decode == pytest.approx(50 * (3 + 2 * 2) * cache / 3.35e12)
 
 
-def test_waves_of_transformers_last_until_the_longest_response_ends(run):
-    three = replace(run, engine=Engine(max_rows=4, step_seconds=1.0))
-    _, decode = sampling_seconds(three, Draws(9, 9, 50, 10.0))
-    assert decode == pytest.approx(3 * 50, rel=0.01)
+def test_transformers_replaces_what_has_ended_as_far_as_its_rows_go(run):
+    four = replace(run, engine=Engine(max_rows=4, step_seconds=1.0))
+    assert sampling_seconds(four, Draws(40, 40, 50, 10.0))[1] == pytest.approx(100, rel=0.01)
+    # A response that is longer than the rest together is waited for.
+    assert sampling_seconds(four, Draws(9, 9, 50, 10.0))[1] == pytest.approx(50, rel=0.01)
 
 
 def test_vllm_replaces_what_has_ended_as_far_as_its_cache_goes(run):

@@ -43,5 +43,6 @@ def test_a_request_to_vllm_leaves_nothing_open_that_a_generation_config_fills_in
 
 
 def test_a_request_to_vllm_passes_on_what_is_asked():
-    fields = sampling_fields(SamplingParameters(0.6, top_p=0.9, top_k=5), 3, [1])
+    fields = sampling_fields(SamplingParameters(0.6, 0.9, 5, stop_token_ids=(7, 8)), 3, [1])
     assert (fields["top_p"], fields["top_k"]) == (0.9, 5)
+    assert fields["stop_token_ids"] == [1, 7, 8]

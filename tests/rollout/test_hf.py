@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +9,7 @@ from p2o.adapters import add_lora
 from p2o.errors import UserError
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
+from tests.families import make_model
 
 PROMPTS = [[4, 7, 9], [4, 11, 12, 13, 14, 5], [4, 20], [4, 30, 31, 32, 33, 34, 35, 36, 5]]
 SAMPLING = SamplingParameters(temperature=0.7, max_new_tokens=8)
@@ -100,6 +103,21 @@ def test_any_of_several_end_tokens_ends_a_completion(tiny_model):
         assert (completion.finish_reason == "length") == (
             completion.token_ids[-1] not in engine.end_ids
         )
+
+
+@pytest.mark.parametrize("kind", ["tiny", "mamba"])
+def test_a_stop_token_ends_a_completion_and_is_part_of_it(tiny_model, kind):
+    """Both where rows leave the batch and where they stay."""
+    engine = HFEngine(tiny_model if kind == "tiny" else make_model(kind))
+    plain = SamplingParameters(max_new_tokens=20)
+    whole = engine.generate(PROMPTS * 4, plain, range(16))
+    stops = tuple({completion.token_ids[3] for completion in whole})
+    found = engine.generate(PROMPTS * 4, replace(plain, stop_token_ids=stops), range(16))
+    assert any(len(c.token_ids) < 4 for c in found)
+    for one, other in zip(found, whole, strict=True):
+        length = next(n for n, token in enumerate(other.token_ids, 1) if token in stops)
+        assert (one.token_ids, one.finish_reason) == (other.token_ids[:length], "stop")
+        assert one.log_probs == pytest.approx(other.log_probs[:length], abs=1e-4)
 
 
 def test_length_limit(tiny_model):

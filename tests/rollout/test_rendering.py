@@ -273,3 +273,56 @@ def test_a_template_that_does_not_end_is_stopped(templated, monkeypatch):
 def test_a_tokenizer_without_a_template_to_use_is_refused(templated):
     with pytest.raises(UserError, match="chat template"):
         ChatRenderer(templated)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40)
+@given(st.data())
+def test_text_within_a_response_stays_text_and_begins_no_word_of_its_own(kind, data):
+    tokenizer, text = kind(), data.draw(spelling(kind))
+    ids = ChatRenderer(tokenizer).continue_with(text)
+    assert not marks_in(tokenizer, ids)
+    if not text or any(mark in text for mark in MARKS[kind]):
+        return
+    assert (
+        tokenizer.decode(ids).strip()
+        == tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]).strip()
+    )
+
+
+@pytest.mark.parametrize("kind", [*KINDS, SMOLLM2])
+def test_what_stands_between_two_turns_is_what_the_chat_template_puts_there(kind):
+    tokenizer = kind()
+    renderer = ChatRenderer(tokenizer)
+    first, second = user("How many clips?"), user("And in May?")
+    whole = renderer.render_plain([*first, {"role": "assistant", "content": "48"}, *second])
+    between = renderer.next_turn("And in May?", "user")
+    # A white space behind the answer may be one token with its end.
+    assert whole[1 - len(between) :] == between[1:]
+    texts = ["".join(tokenizer.decode(ids).split()) for ids in (whole, between)]
+    assert texts[0].endswith(f"48{texts[1]}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"), [(byte_level, "<|im_end|>"), (unigram, "</s>"), (sentencepiece_bpe, "</s>")]
+)
+def test_a_turn_that_the_policy_has_ended_is_not_ended_again(kind, end):
+    tokenizer = kind()
+    last = tokenizer.convert_tokens_to_ids(end)
+    renderer = ChatRenderer(tokenizer)
+    other = renderer.next_turn("And in May?", "user")
+    ended = renderer.next_turn("And in May?", "user", last)
+    assert other[: other.index(last) + 1] + ended == other
+    assert len(other) - len(ended) <= 2
+    word = tokenizer("May", add_special_tokens=False)["input_ids"][-1]
+    assert renderer.next_turn("And in May?", "user", word) == other
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_speaker_s_marks_stay_text(kind):
+    renderer = ChatRenderer(kind())
+    counts = [
+        marks_in(kind(), renderer.next_turn(text, "user"))
+        for text in (NEUTRAL, f"{NEUTRAL} {' '.join(MARKS[kind])}")
+    ]
+    assert counts[0] == counts[1]

@@ -97,7 +97,7 @@ class Child:
 
     def run(self) -> None:
         self.stop_before(p2o.train, "prepare", "in preparation")
-        self.stop_before(HFEngine, "_generate_batch", "in a rollout")
+        self.stop_before(HFEngine, "generate", "in a rollout")
         self.stop_after(RolloutLoader, "_roll_out", "after a rollout")
         self.stop_before(P2OModule, "training_step", "within an update")
         self.stop_before(P2OModule, "on_before_optimizer_step", "before an update")

@@ -11,6 +11,10 @@ from tests.pages import run_example, write_examples
 PAGE = Path(__file__).parents[2] / "docs" / "write-your-own.md"
 
 
+def commands() -> list[str]:
+    return re.findall(r"^p2o-train (.*)$", PAGE.read_text(), re.MULTILINE)
+
+
 @pytest.mark.slow
 def test_a_distillation_strategy_from_another_package(tmp_path):
     text = PAGE.read_text()
@@ -18,8 +22,8 @@ def test_a_distillation_strategy_from_another_package(tmp_path):
         name: f"# {name}\n{body}"
         for name, body in re.findall(r"```yaml\n# (my_conf/\S+)\n(.*?)```", text, re.DOTALL)
     }
-    assert write_examples(PAGE, tmp_path, more) == 3
-    [command, *_] = re.findall(r"^p2o-train (.*)$", text, re.MULTILINE)
+    assert write_examples(PAGE, tmp_path, more) == 5
+    [command, *_] = commands()
     small = (
         "algorithm=wide_grpo data.source.train=24 data.source.held_out=4 data.batch=12 "
         "data.mini_batch=12 trainer.max_epochs=3 evolution.evolver.budget=300 "
@@ -31,3 +35,21 @@ def test_a_distillation_strategy_from_another_package(tmp_path):
     # All but four tokens of a templated response have weight 0.
     weights = [float(row["templated/weight_zero"] or 0) for row in rows if row["step"] in steps]
     assert max(weights) > 0.3
+
+
+def test_the_environment_is_short():
+    [example] = re.findall(r"```python\n(from itertools.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(example.splitlines()) < 40
+
+
+@pytest.mark.slow
+def test_an_environment_from_another_package(tmp_path):
+    write_examples(PAGE, tmp_path)
+    [command] = [command for command in commands() if "environment=" in command]
+    small = (
+        "data.source.train=24 data.source.held_out=4 data.batch=12 data.mini_batch=12 "
+        "trainer.max_epochs=1 evolution=none hydra.run.dir=run"
+    )
+    run_example(command, tmp_path, *small.split())
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    assert any(float(row["response/inserted_tokens"] or 0) > 0 for row in rows)
