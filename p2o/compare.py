@@ -23,10 +23,11 @@ from typing import Any
 
 from rich.table import Table
 
+from p2o.cli.program import expected_errors
 from p2o.console import ended_by_interrupt
 from p2o.errors import UserError
 from p2o.figures import learning_curves
-from p2o.terminal import Terminal, print_error
+from p2o.terminal import Terminal
 
 ARMS = {
     "GRPO": ["experiment=grpo"],
@@ -133,11 +134,8 @@ def _spread(values: Sequence[float]) -> str:
 @ended_by_interrupt
 def main() -> None:
     """Command line of the comparison."""
-    try:
+    with expected_errors():
         _compare()
-    except UserError as error:
-        print_error(error)
-        sys.exit(2)
 
 
 def _compare() -> None:

@@ -38,8 +38,9 @@ def missing_option(error: MissingConfigException, line: CommandLine) -> str:
     given = [(key.lstrip("+"), value) for key, value in pairs]
     default = (missing.rpartition("/")[0], missing.rpartition("/")[2])
     group, option = next((pair for pair in given if "/".join(pair) == missing), default)
-    # An option may be in a folder of its own, which the group has none other of.
-    inner = option if options_of(missing, line.folder) else option.rpartition("/")[0]
+    # An option may be in a folder inside of its group.
+    folders = (option, option.rpartition("/")[0])
+    inner = next((f for f in folders if f and options_of(f"{group}/{f}", line.folder)), "")
     options = options_of(f"{group}/{inner}" if inner else group, line.folder)
     names = ", ".join(f"{inner}/{name}" if inner else name for name in options)
     return f"{group}={option}: no such option; there are {names}"

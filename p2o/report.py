@@ -35,7 +35,7 @@ def write_summary(
         callbacks: Its callbacks.
         collapse: What stopped it before its end, if anything did.
     """
-    before, after = data.evaluation.baseline, data.evaluation.latest
+    before, after = data.evaluation.untrained, data.evaluation.latest
     hard = [prompt_id for prompt_id in after if before[prompt_id] == 0]
     miner = next((c for c in callbacks if isinstance(c, HardSampleMiner)), None)
     evolution = next((c for c in callbacks if isinstance(c, PromptEvolution)), None)

@@ -24,11 +24,8 @@ FILES = sorted(path for path in conf_directory().rglob("*.yaml"))
 
 
 def option(path: Path) -> tuple[str, str]:
-    """Group and option of a file; the paper's experiments have a folder of their own."""
-    group = path.parent.relative_to(conf_directory()).as_posix()
-    return (
-        ("experiment", f"paper/{path.stem}") if path.parent.name == "paper" else (group, path.stem)
-    )
+    """Group and option of a file."""
+    return path.parent.relative_to(conf_directory()).as_posix(), path.stem
 
 
 ALL_OPTIONS = [option(path) for path in FILES if path.parent != conf_directory()]
@@ -42,7 +39,7 @@ EXPANDED = {
     "module": P2OModule,
     "verifier_guard": GuardedVerifier,
 }
-"""Nodes without a ``_target_`` that ``p2o.train`` passes on as keyword arguments, and to what."""
+"""Nodes without a ``_target_`` whose values are keyword arguments, and of what."""
 
 
 @pytest.fixture
@@ -142,9 +139,6 @@ def test_every_file_opens_with_the_command_that_uses_it(file: Path):
         "experiment",
         "default",
     )
-    if file.stem == "published":
-        # What experiments share is none itself.
-        return
     group, name = option(file)
     program = "p2o-eval" if group == "suite" or file.stem == "eval" else "p2o-train"
     command = program if default else f"{program} {group}={name}"
@@ -285,7 +279,7 @@ def test_good_overrides_pass(arguments):
             ["distillation=soft"],
             "distillation=soft: no such option; there are context_distillation",
         ),
-        (["experiment=paper"], "experiment=paper: no such option; there are paper/deepmath"),
+        (["experiment=papr"], "experiment=papr: no such option; there are default, grpo, paper"),
         (["train"], "'train' is no setting; write key=value"),
         (["seed", "3"], "'seed' is no setting"),
         (["=3"], "'=3' is no setting"),
@@ -310,8 +304,7 @@ def test_good_overrides_pass(arguments):
         (["+trainer.max_epochs=2"], "there is such a key already; write trainer.max_epochs=2"),
         (["~seed=5"], "~seed=5: the key has another value; write ~seed"),
         (["--config-name", "foo"], "--config-name=foo: no such configuration; there are eval, tr"),
-        (["experiment=paper"], "experiment=paper: no such option; there are paper/deepmath_10k_s"),
-        (["experiment=paper/foo"], "experiment=paper/foo: no such option; there are paper/deepma"),
+        (["experiment=paper/foo"], "experiment=paper/foo: no such option; there are default, grpo"),
         (["trainer.max_epochs=1", "-m", "seed=0,1"], "stands apart from other settings; put them"),
         (["-m", "seed=range(0)"], "seed=range(0): stands for no value"),
         (["-m", "algorithm=glob(zzz*)"], "algorithm=glob(zzz*): stands for no value"),

@@ -38,7 +38,7 @@ def options() -> Iterator[tuple[str, list[str]]]:
             yield file.stem, []
         elif folder == "suite":
             yield "eval", [f"suite={file.stem}"]
-        elif folder != "experiment/paper":
+        else:
             yield "train", [f"{folder}={file.stem}"]
 
 

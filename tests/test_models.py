@@ -12,7 +12,7 @@ from p2o.models import _gguf_of_package, load_policy, load_tokenizer
 from p2o.module import P2OModule
 from p2o.objectives.policy_loss import ClippedLoss
 from p2o.packing import Packer
-from p2o.planning.shape import read_config
+from p2o.planning.shape import read_architecture
 from p2o.policy import CausalPolicy
 from p2o.rollout.hf import end_ids
 from p2o.rollout.rendering import ChatRenderer
@@ -154,7 +154,7 @@ class Theirs(PreTrainedConfig):
     return tmp_path
 
 
-@pytest.mark.parametrize("load", [load_policy, load_tokenizer, read_config])
+@pytest.mark.parametrize("load", [load_policy, load_tokenizer, read_architecture])
 def test_code_that_comes_with_a_model_is_refused_in_one_line_and_never_asked_about(
     stranger, load, monkeypatch
 ):
@@ -166,7 +166,7 @@ def test_code_that_comes_with_a_model_is_refused_in_one_line_and_never_asked_abo
 
 
 def test_code_that_comes_with_a_model_runs_where_that_is_allowed(stranger):
-    read_config(str(stranger), trusted=True)
+    read_architecture(str(stranger), trusted=True)
     assert (stranger / "was_run").exists()
 
 

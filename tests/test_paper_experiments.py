@@ -1,5 +1,6 @@
 """The paper's experiments as configurations: its settings, and every part of them can be made."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -11,32 +12,25 @@ from omegaconf import OmegaConf, open_dict
 from p2o.checks import check
 from p2o.config import CONFIG_NAME, build, build_all, call, conf_directory
 from p2o.module import P2OModule
+from p2o.overrides import compose_config
 from p2o.planning import plan_from_config
 from p2o.planning.examples import configurations
 from p2o.planning.shape import meta_model
 from p2o.sharding import FullyShardedStrategy
 
-EXPERIMENTS = [
-    f"paper/{data}_{size}_{reflection}"
-    for data in ("deepscaler", "deepmath")
-    for size in ("5k", "10k")
-    for reflection in ("self", "teacher")
-]
+EXPERIMENTS = list(product(("deepscaler", "deepmath"), (5000, 10_000), ("self", "teacher")))
 TEACHER = ["reflection.base_url=http://127.0.0.1:9/v1", "reflection.model=teacher"]
 
 
-def test_every_experiment_of_the_paper_is_here():
-    there = {path.stem for path in (conf_directory() / "experiment" / "paper").glob("*.yaml")}
-    assert there == {name.removeprefix("paper/") for name in EXPERIMENTS} | {"published"}
-
-
-@pytest.fixture(params=EXPERIMENTS)
+@pytest.fixture(params=EXPERIMENTS, ids=lambda chosen: "-".join(map(str, chosen)))
 def config(request, tmp_path):
     """A composed experiment, with a folder that has Qwen3-4B's architecture and no weights."""
     folder: Path = tmp_path / "Qwen3-4B"
     configurations()["Qwen3-4B"].save_pretrained(folder)
-    overrides = [f"experiment={request.param}", f"hydra.runtime.output_dir={tmp_path}"]
-    overrides += TEACHER if request.param.endswith("teacher") else []
+    data, size, reflection = request.param
+    overrides = ["experiment=paper", f"hydra.runtime.output_dir={tmp_path}"]
+    overrides += [f"data={data}", f"data.source.train={size}", f"reflection={reflection}"]
+    overrides += TEACHER if reflection == "teacher" else []
     with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
         composed = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(composed)
@@ -53,7 +47,9 @@ def test_the_settings_are_the_paper_s_and_every_part_is_made_on_the_meta_device(
 ):
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     check(config)
-    size = {"5k": 5000, "10k": 10_000}[request.node.callspec.params["config"].split("_")[1]]
+    name, size, reflected = request.node.callspec.params["config"]
+    assert config.data.source.file == name
+    assert config.reflection._target_.lower().endswith(f"{reflected}reflection")
     assert (config.data.source.train, config.data.source.held_out) == (size, 500)
     data = config.data
     assert (data.batch, data.mini_batch, data.group_size) == (128, 64, 6)
@@ -95,6 +91,12 @@ def test_the_settings_are_the_paper_s_and_every_part_is_made_on_the_meta_device(
     assert build(config.evolution.callback, "evolution.callback", evolver=made)
     assert len(build_all(config.callbacks, "callbacks")) == len(config.callbacks)
     OmegaConf.resolve(config.rollout)
+
+
+def test_alone_it_is_the_smaller_set_with_templates_by_the_policy():
+    config = compose_config(["experiment=paper"], CONFIG_NAME)
+    assert (config.data.source.file, config.data.source.train) == ("deepscaler", 5000)
+    assert config.reflection._target_.endswith("SelfReflection")
 
 
 def test_it_fits_on_paper(config):

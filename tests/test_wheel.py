@@ -65,9 +65,11 @@ def test_an_installed_wheel_trains_far_from_the_checkout(wheel, tmp_path):
     # In the process that trains: what it imported, and where its configuration lies.
     program = "\n".join(
         (
-            "import p2o, p2o_callbacks, p2o.config, p2o.train",
-            "print(p2o.__file__, p2o_callbacks.__file__, p2o.config.conf_directory(), sep='\\n')",
-            "p2o.train.main()",
+            "import p2o, p2o_callbacks",
+            "from p2o.config import conf_directory",
+            "from p2o.train import main",
+            "print(p2o.__file__, p2o_callbacks.__file__, conf_directory(), sep='\\n')",
+            "main()",
         )
     )
     settings = (

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from p2o.config import CONFIG_NAME, USER_ERRORS, build, call
+from p2o.cli.assembly import make_renderer, make_verifier
+from p2o.cli.program import expected_errors
+from p2o.config import CONFIG_NAME, build
 from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
 from p2o.data.hub import cached_if_unreachable
@@ -27,9 +29,8 @@ from p2o.data.preparation import prepare
 from p2o.errors import UserError, located
 from p2o.models import load_tokenizer
 from p2o.overrides import check_overrides, compose_config, without_hydra
-from p2o.rollout.rendering import ChatRenderer
 from p2o.settings import TrainSettings
-from p2o.terminal import Terminal, print_error
+from p2o.terminal import Terminal
 
 HELP = {
     "inspect": "how many prompts, how long, what is left out and why, and three as they are read",
@@ -45,8 +46,8 @@ def inspect(config: DictConfig, console: Terminal) -> None:
     """
     with cached_if_unreachable(), located("model"):
         tokenizer = load_tokenizer(config.model.path, config.model.get("options"))
-    renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
-    split = prepare(config, renderer, build(config.verifier, "verifier"))
+    renderer = make_renderer(config, tokenizer)
+    split = prepare(config, renderer, make_verifier(config).verifier)
     print_inspection(split, renderer, console)
 
 
@@ -92,7 +93,7 @@ def _record(overlap: Overlap) -> dict[str, object]:
     }
 
 
-def read_config(overrides: Sequence[str], folder: Path | None) -> DictConfig:
+def compose_run(overrides: Sequence[str], folder: Path | None) -> DictConfig:
     """The configuration of ``p2o-train``.
 
     Args:
@@ -127,15 +128,12 @@ def main() -> None:
     console = Terminal(width=WIDTH)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     quieten_libraries()
-    try:
-        config = read_config(arguments.overrides, arguments.config_dir)
+    with expected_errors():
+        config = compose_run(arguments.overrides, arguments.config_dir)
         if arguments.command == "inspect":
             inspect(config, console)
         else:
             contamination(config, console, arguments.output)
-    except USER_ERRORS as error:
-        print_error(error)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -154,8 +154,8 @@ class RolloutDataModule(LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
-        baseline = state_dict["evaluation"]["baseline"]
-        missing = set(self.evaluation.baseline or baseline) - {
+        untrained = state_dict["evaluation"]["untrained"]
+        missing = set(self.evaluation.untrained or untrained) - {
             prompt.id for prompt in self.evaluation.prompts
         }
         if missing:

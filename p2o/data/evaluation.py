@@ -56,7 +56,7 @@ class EvaluationLoader:
         seed: Of the run; every evaluation of a run uses the same one.
 
     Attributes:
-        baseline: Accuracy by prompt id, of the untrained policy.
+        untrained: Accuracy by prompt id, of the untrained policy.
         latest: The same, of the last evaluation.
         measured_at: The number of updates before that.
 
@@ -83,7 +83,7 @@ class EvaluationLoader:
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
         self.updates = updates
-        self.baseline: Mapping[str, float] = {}
+        self.untrained: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
         self.measured_at: int | None = None
 
@@ -92,13 +92,13 @@ class EvaluationLoader:
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
         results, reward = self.evaluate()
-        if not self.baseline:
-            self.baseline = results
+        if not self.untrained:
+            self.untrained = results
         self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
             accuracies=tensor(list(results.values())),
             reward=reward,
-            hard=tensor([self.baseline[prompt_id] == 0 for prompt_id in results]),
+            hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
         )
@@ -106,14 +106,14 @@ class EvaluationLoader:
     def state_dict(self) -> dict[str, Any]:
         """What was measured."""
         return {
-            "baseline": dict(self.baseline),
+            "untrained": dict(self.untrained),
             "latest": dict(self.latest),
             "measured_at": self.measured_at,
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
-        self.baseline, self.latest = dict(state_dict["baseline"]), dict(state_dict["latest"])
+        self.untrained, self.latest = dict(state_dict["untrained"]), dict(state_dict["latest"])
         self.measured_at = state_dict["measured_at"]
 
     def evaluate(self) -> tuple[dict[str, float], float]:

@@ -6,16 +6,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
-from p2o.config import USER_ERRORS, build, call, conf_directory, refuse_missing
+from p2o.cli.assembly import assemble_sampler, make_verifier
+from p2o.cli.program import expected_errors, run_program
+from p2o.config import build, refuse_missing
+from p2o.configured_policy import configured_policy
 from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.data.selection import unusable_golds
-from p2o.errors import EngineError, UserError
+from p2o.errors import UserError
 from p2o.evaluation.benchmark import Benchmark, load_benchmarks
 from p2o.evaluation.completions import Completions, read_completions, write_file
 from p2o.evaluation.rescore import differences_table, rescore
@@ -25,16 +27,11 @@ from p2o.evaluation.templates import read_templates
 from p2o.export.checkpoint import find_checkpoint, load_model
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
-from p2o.models import limit_threads, load_policy
-from p2o.overrides import check_overrides
-from p2o.rollout.rendering import ChatRenderer
-from p2o.rollout.runner import RolloutRunner
 from p2o.secrets import hide_in_run, plain_config
 from p2o.sections import Takes
 from p2o.settings import EvalSettings
-from p2o.terminal import Terminal, plain, print_error
+from p2o.terminal import Terminal, plain
 from p2o.validation import refuse, section_problems
-from p2o.verifiers import GuardedVerifier
 
 CONFIG_NAME = "eval"
 IDENTITY = ("model", "verifier", "renderer", "benchmarks", "checkpoint", "run", "template")
@@ -58,19 +55,13 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     seed_everything(config.seed, verbose=False)
     benchmarks, missing = load_benchmarks(config)
     templates = read_templates(config.template, config.template_mode, config.seed)
-    verifier = build(config.verifier, "verifier")
-    _check_golds(verifier, benchmarks)
-    guarded = call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
+    verifier = make_verifier(config)
+    _check_golds(verifier.verifier, benchmarks)
     settings = plain_config(config)
     completions = Completions(folder, {key: settings[key] for key in IDENTITY})
     model, tokenizer = _load_policy(config)
-    limit_threads(model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.to(device).eval()
-    engine = build(config.rollout, "rollout", model=model)
-    renderer = call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
-    environment = build(config.environment, "environment")
-    runner = RolloutRunner(engine, renderer, guarded, config.max_prompt_tokens, environment)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    runner = assemble_sampler(config, model, tokenizer, verifier, config.max_prompt_tokens).runner()
     check_questions(benchmarks, runner)
     sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
     results = {
@@ -99,8 +90,7 @@ def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
 
 def _load_policy(config: DictConfig) -> tuple[Any, Any]:
     if config.run is None:
-        adapter = build(config.model.get("adapter"), "model.adapter")
-        return call(load_policy, "model", **{**config.model, "adapter": adapter})
+        return configured_policy(config.model)
     run = Path(config.run)
     own = read_config(run)
     weights = CheckpointWeights.open(find_checkpoint(run, config.checkpoint))
@@ -134,34 +124,20 @@ def compare(config: DictConfig) -> None:
 def _run(config: DictConfig) -> None:
     quieten_libraries()
     hide_in_run(config, HydraConfig.get())
-    try:
+    with expected_errors():
         refuse(section_problems(config, Takes(EvalSettings)))
         refuse_missing(config.rollout, "rollout")
         if config.rescore is None:
             evaluate(config)
         else:
             compare(config)
-    except USER_ERRORS as error:
-        _fail(error, 2)
-    except EngineError as error:
-        _fail(error, 4)
-
-
-def _fail(error: Exception, status: int) -> None:
-    print_error(error)
-    sys.exit(status)
 
 
 @ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-eval``."""
-    if "--version" in sys.argv[1:]:
-        print(f"p2o-eval {version('p2o-rl')}")
-        return
-    try:
-        check_overrides(sys.argv[1:], CONFIG_NAME, EvalSettings)
-    except UserError as error:
-        _fail(error, 2)
-    hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=CONFIG_NAME)(
-        _run
-    )()
+    run_program("p2o-eval", CONFIG_NAME, EvalSettings, _run)
+
+
+if __name__ == "__main__":
+    main()

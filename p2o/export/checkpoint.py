@@ -7,11 +7,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from p2o.adapters import merge_adapter
-from p2o.config import build, call
+from p2o.configured_policy import configured_policy
 from p2o.errors import UserError
 from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
-from p2o.models import load_policy
 
 
 def find_checkpoint(run: Path, name: str) -> Path:
@@ -46,8 +45,7 @@ def load_model(
             settings = {**config.model, "path": locate_model(config, hydra)}
         except OmegaConfBaseException as error:
             raise UserError(f"model: {str(error).splitlines()[0]}") from error
-        settings["adapter"] = build(config.model.get("adapter"), "model.adapter")
-        model, tokenizer = call(load_policy, "model", **settings)
+        model, tokenizer = configured_policy(settings)
     weights.load_into(model)
     # Merged in the type of training, rounded by who wants it afterwards.
     return (merge_adapter(model) if hasattr(model, "merge_and_unload") else model), tokenizer

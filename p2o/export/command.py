@@ -7,14 +7,13 @@ The checkpoint is one file, or a folder of shards that several ranks wrote. For 
 """
 
 import argparse
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from p2o.adapters import save_policy
-from p2o.config import USER_ERRORS
+from p2o.cli.program import expected_errors
 from p2o.console import ended_by_interrupt, quieten_libraries
 from p2o.errors import UserError
 from p2o.export.card import model_card
@@ -22,7 +21,7 @@ from p2o.export.checkpoint import find_checkpoint, load_model
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
 from p2o.files import written_whole
-from p2o.terminal import Terminal, print_error
+from p2o.terminal import Terminal
 
 
 def export(
@@ -107,8 +106,9 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
     arguments = vars(parser.parse_args())
     quieten_libraries()
-    try:
+    with expected_errors():
         export(**arguments)
-    except USER_ERRORS as error:
-        print_error(error)
-        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from p2o.planning.plan import Plan, estimate
 from p2o.planning.read_training import read_dtype, read_training
 from p2o.planning.reading import Reader
 from p2o.planning.setup import Batch, Draws, Efficiency, Engine, Schedule, Setup
-from p2o.planning.shape import ModelShape, meta_model, read_config, shape_of
+from p2o.planning.shape import ModelShape, meta_model, read_architecture, shape_of
 
 HOST_SECONDS, HOST_SECONDS_PER_LAYER = 2e-3, 5e-4
 """Of a token step of transformers' generation. Measured with `HFEngine`, see docs/scaling.md."""
@@ -41,7 +41,9 @@ def plan_from_config(config: DictConfig) -> Plan:
     device, dtype = _device(reader), read_dtype(reader)
     trusted = bool(reader.get("model.options.trust_remote_code"))
     with located("model"):
-        model = meta_model(read_config(str(reader.get("model.path")), trusted), dtype, trusted)
+        model = meta_model(
+            read_architecture(str(reader.get("model.path")), trusted), dtype, trusted
+        )
     shape = shape_of(model)
     if getattr(model.config.get_text_config(), "num_experts", None):
         reader.assume("every expert of the mixture sees every token")

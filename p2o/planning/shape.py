@@ -75,7 +75,7 @@ class ModelShape:
         return rank * self.layers * widths
 
 
-def read_config(path: str, trusted: bool = False) -> PreTrainedConfig:
+def read_architecture(path: str, trusted: bool = False) -> PreTrainedConfig:
     """The architecture of a model, without its weights.
 
     Args:

@@ -7,7 +7,7 @@ from peft import LoraConfig, get_peft_model
 from p2o.errors import UserError
 from p2o.models import load_policy
 from p2o.planning.examples import configurations, shapes
-from p2o.planning.shape import meta_model, read_config, shape_of
+from p2o.planning.shape import meta_model, read_architecture, shape_of
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_known_models_have_the_published_number_of_parameters(name, billions, ou
 @pytest.mark.parametrize("path", ["embedded:digits", "embedded:digits_decisive"])
 def test_the_shape_of_a_config_is_that_of_the_loaded_model(path):
     loaded = load_policy(path)[0]
-    shape = shape_of(meta_model(read_config(path)))
+    shape = shape_of(meta_model(read_architecture(path)))
     assert shape == shape_of(loaded)
     assert shape.parameters == sum(p.numel() for p in loaded.parameters())
     assert shape.matrices == sum(
@@ -63,25 +63,25 @@ def test_a_saved_folder_is_read_without_its_weights(small_model, tmp_path):
     model = small_model("qwen3")
     model.config.save_pretrained(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
-    assert shape_of(meta_model(read_config(str(tmp_path)))) == shape_of(model)
+    assert shape_of(meta_model(read_architecture(str(tmp_path)))) == shape_of(model)
 
 
 def test_a_hub_id_that_cannot_be_reached_is_one_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"^path=nobody/nothing: no config\.json") as caught:
-        read_config("nobody/nothing")
+        read_architecture("nobody/nothing")
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("give a folder that holds one")
 
 
 def test_a_folder_without_a_configuration_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"no config\.json to be had") as caught:
-        read_config(str(tmp_path))
+        read_architecture(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 def test_a_configuration_of_no_language_model_is_one_line(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(UserError, match=r"^path: ") as caught:
-        meta_model(read_config(str(tmp_path)))
+        meta_model(read_architecture(str(tmp_path)))
     assert "\n" not in str(caught.value)

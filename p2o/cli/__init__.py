@@ -1,0 +1,1 @@
+"""The commands, and the one place where the parts that a configuration names are put together."""

@@ -1,0 +1,102 @@
+"""What rolls prompts out, made in one place for training, evaluation and a look at the data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+from transformers import PreTrainedTokenizerBase
+
+from p2o.config import build, call
+from p2o.rollout.engine import RolloutEngine
+from p2o.rollout.environment import Environment
+from p2o.rollout.rendering import ChatRenderer
+from p2o.rollout.runner import RolloutRunner
+from p2o.verifiers import GuardedVerifier
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A policy with all that its rollouts need.
+
+    Attributes:
+        model: The policy's network.
+        tokenizer: Its tokenizer.
+        engine: Samples tokens.
+        renderer: Makes token ids of conversations.
+        verifier: Scores responses.
+        environment: What a response is sampled in.
+        max_prompt_tokens: The prompt budget.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    engine: RolloutEngine
+    renderer: ChatRenderer
+    verifier: GuardedVerifier
+    environment: Environment
+    max_prompt_tokens: int
+
+    def runner(
+        self, engine: RolloutEngine | None = None, environment: Environment | None = None
+    ) -> RolloutRunner:
+        """What rolls prompts out.
+
+        Args:
+            engine: One around `engine`, such as one that counts; `engine` itself when left out.
+            environment: The same, around `environment`.
+        """
+        return RolloutRunner(
+            engine or self.engine,
+            self.renderer,
+            self.verifier,
+            self.max_prompt_tokens,
+            environment or self.environment,
+        )
+
+
+def assemble_sampler(
+    config: DictConfig,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    verifier: GuardedVerifier,
+    max_prompt_tokens: int,
+) -> Sampler:
+    """Put an engine and a renderer around a policy.
+
+    Args:
+        config: Of ``p2o-train`` or ``p2o-eval``; ``rollout``, ``renderer`` and
+            ``environment`` are read.
+        model: The policy's network, on its device.
+        tokenizer: Its tokenizer.
+        verifier: Scores responses.
+        max_prompt_tokens: The prompt budget.
+
+    Raises:
+        UserError: A part refuses what it is given.
+    """
+    engine = build(config.rollout, "rollout", model=model)
+    renderer = make_renderer(config, tokenizer)
+    environment = build(config.environment, "environment")
+    return Sampler(model, tokenizer, engine, renderer, verifier, environment, max_prompt_tokens)
+
+
+def make_verifier(config: DictConfig) -> GuardedVerifier:
+    """The configured verifier behind its guard.
+
+    It needs no policy, which may take minutes to load, and it may not work on this machine; so
+    commands make it first.
+
+    Raises:
+        UserError: A part refuses what it is given.
+    """
+    verifier = build(config.verifier, "verifier")
+    return call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
+
+
+def make_renderer(config: DictConfig, tokenizer: PreTrainedTokenizerBase) -> ChatRenderer:
+    """The configured renderer.
+
+    Raises:
+        UserError: The tokenizer cannot be used, or a setting does not fit.
+    """
+    return call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)

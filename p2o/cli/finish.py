@@ -1,0 +1,55 @@
+"""What a training leaves behind: the policy as a folder, a summary, a report."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from p2o.adapters import save_policy
+from p2o.cli.training import Training
+from p2o.report import print_report, write_summary
+from p2o.rollout.probe import policy_likeness
+from p2o.rollout.weights import whole_copy
+from p2o.sharding import is_sharded, readable_weights
+
+
+def save_trained(config: DictConfig, training: Training, folder: Path) -> None:
+    """Write the policy to the run's folder ``policy``. Collective: shards are put together.
+
+    Args:
+        config: Of the run.
+        training: It has ended.
+        folder: Of the run.
+
+    Raises:
+        UserError: The policy cannot be saved.
+    """
+    model, policy = training.sampler.model, training.module.policy
+    sharded = is_sharded(model)
+    with readable_weights(policy):
+        whole = whole_copy(model) if sharded else model
+    kind = getattr(training.trainer.strategy, "compute_dtype", None)
+    likeness = policy_likeness(policy, kind) if sharded else None
+    if training.trainer.is_global_zero:
+        merged = config.save_policy == "merged"
+        save_policy(whole, training.sampler.tokenizer, folder / "policy", merged, likeness)
+
+
+def tell(
+    config: DictConfig, training: Training, folder: Path, collapse: Exception | None
+) -> dict[str, Any]:
+    """Write the summary, which says that a run has ended, and show it.
+
+    Args:
+        config: Of the run.
+        training: It has ended.
+        folder: Of the run.
+        collapse: What stopped it before its end, if anything did.
+    """
+    summary = write_summary(folder, config, training.data, training.callbacks, collapse)
+    if training.trainer.is_global_zero:
+        print_report(summary, folder)
+        if not training.final.trained:
+            more = "more trainer.max_epochs, or resume_changed=true where a callback ended it,"
+            print(f"This run had finished before; {more} would go on.")
+    return summary

@@ -1,0 +1,93 @@
+"""How every program begins and ends: its version, its settings, one line for an error, a status."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+from torch.distributed.checkpoint.api import CheckpointException
+
+from p2o.config import USER_ERRORS, conf_directory
+from p2o.distributed import starting_rank
+from p2o.errors import EngineError, PeerError, UserError
+from p2o.files import why_not_written
+from p2o.overrides import check_overrides
+from p2o.preemption import Preempted
+from p2o.sections import Section
+from p2o.terminal import print_error
+from p2o_callbacks import TrainingCollapsed
+
+REFUSED, COLLAPSED, ENGINE_LOST = 2, 3, 4
+"""Exit statuses: what the user gave cannot work, a guard stopped the run, an engine is gone."""
+
+
+def run_program(
+    name: str,
+    config_name: str,
+    settings: type[Section],
+    run: Callable[[DictConfig], Any],
+    inspect: Callable[[DictConfig], None] | None = None,
+) -> None:
+    """Run a program whose settings Hydra composes of its command line.
+
+    Args:
+        name: Of the program.
+        config_name: The primary configuration.
+        settings: What its values have to fit.
+        run: Does the work of one configuration.
+        inspect: Looks at each job of a sweep before the first is started.
+    """
+    if "--version" in sys.argv[1:]:
+        print(f"{name} {version('p2o-rl')}")
+        return
+    with expected_errors():
+        check_overrides(sys.argv[1:], config_name, settings, inspect=inspect)
+    hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=config_name)(
+        run
+    )()
+
+
+@contextmanager
+def expected_errors(folder: Path | None = None) -> Iterator[None]:
+    """Say an expected error in one line, and end the program with the status that stands for it.
+
+    Args:
+        folder: Of a run that can go on from there; None where there is none.
+
+    Raises:
+        SystemExit: An error was expected; any other is passed on.
+    """
+    try:
+        yield
+    except USER_ERRORS as error:
+        _end(error, REFUSED)
+    except TrainingCollapsed as error:
+        _end(error, COLLAPSED)
+    except EngineError as error:
+        _end(error, ENGINE_LOST)
+    except PeerError as error:
+        _end(error, 1)
+    except Preempted as stopped:
+        if starting_rank() == 0:
+            more = "" if folder is None else f"; {_going_on(folder)}"
+            print(f"{stopped}{more}", file=sys.stderr)
+        sys.exit(stopped.status)
+    # CheckpointException is no Exception.
+    except (Exception, CheckpointException) as error:
+        why = None if folder is None else why_not_written(error, folder)
+        if folder is None or why is None:
+            raise
+        _end(UserError(f"{folder}: {why}; make room, and {_going_on(folder)}"), REFUSED)
+
+
+def _end(error: Exception, status: int) -> None:
+    print_error(error)
+    sys.exit(status)
+
+
+def _going_on(folder: Path) -> str:
+    return f"resume=auto hydra.run.dir={folder} goes on"

@@ -1,0 +1,188 @@
+"""The parts of one training, put together as its configuration says."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+
+from p2o.checkpointing import AtomicCheckpointIO
+from p2o.checks import check_interval
+from p2o.cli.assembly import Sampler, assemble_sampler, make_verifier
+from p2o.config import build, build_all, call
+from p2o.configured_policy import configured_policy
+from p2o.data.credit import CreditAssignment
+from p2o.data.datamodule import RolloutDataModule
+from p2o.data.experience import ExperienceBuilder
+from p2o.data.preparation import prepare
+from p2o.data.sizes import BatchSizes
+from p2o.errors import located
+from p2o.final_evaluation import FinalEvaluation
+from p2o.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
+from p2o.module import P2OModule
+from p2o.preemption import StopWhenPreempted
+from p2o.reflection.base import RemoteReflection
+from p2o.resuming import KeptSettings, settings_of
+from p2o.rollout.engine import SamplingParameters, check_training_sampling
+from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.rollout.runner import RolloutRunner
+from p2o.updates import WholeUpdates
+
+SAMPLED_IN = ("train", "evolution", "held_out")
+"""Keys of ``sampling``."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that can be started.
+
+    Attributes:
+        sampler: The policy, and what rolls prompts out with it.
+        module: Updates the policy.
+        data: Makes batches of prompts.
+        callbacks: Of the trainer, in its order.
+        final: The one among them that evaluates at the end.
+        ledger: What the run spends.
+        trainer: Lightning's.
+    """
+
+    sampler: Sampler
+    module: P2OModule
+    data: RolloutDataModule
+    callbacks: list[Callback]
+    final: FinalEvaluation
+    ledger: Ledger
+    trainer: Trainer
+
+
+def assemble(config: DictConfig, folder: Path) -> Training:
+    """Make every part of a run.
+
+    Args:
+        config: Of ``p2o-train``.
+        folder: Of the run.
+
+    Raises:
+        UserError: A part cannot be had, or refuses what it is given.
+    """
+    verifier = make_verifier(config)
+    model, tokenizer = configured_policy(config.model)
+    sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
+    ledger = Ledger()
+    environment = MeteredEnvironment(sampler.environment, ledger)
+    runner = sampler.runner(MeteredEngine(sampler.engine, ledger), environment)
+    # A search has a record of its own, from which it goes on when it is killed.
+    journal = Journal(folder / "evolution")
+    search_engine = MeteredEngine(JournaledEngine(sampler.engine, journal), ledger)
+    search = sampler.runner(search_engine, environment)
+    prompts = prepare(config, sampler.renderer, verifier.verifier)
+    sampling = _make_sampling(config, runner)
+    module = _make_module(config, sampler, sampling["train"])
+    sizes = BatchSizes(
+        config.data.group_size,
+        config.data.batch,
+        config.data.mini_batch,
+        config.trainer.get("accumulate_grad_batches", 1),
+        config.algorithm.sampling_rounds,
+    )
+    check_interval(config, sizes.mini_batches(len(prompts.train)) * sizes.micro_batches)
+    data = RolloutDataModule(
+        train=prompts.train,
+        held_out=prompts.held_out,
+        runner=runner,
+        search_runner=search,
+        module=module,
+        builder=_make_builder(config, module, sizes, ledger),
+        ledger=ledger,
+        sizes=sizes,
+        sampling=sampling["train"],
+        evolution_sampling=sampling["evolution"],
+        held_out_sampling=sampling["held_out"],
+        held_out_samples=config.data.held_out_samples,
+        seed=config.seed,
+    )
+    final = FinalEvaluation(go_on=bool(config.resume_changed))
+    kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
+    callbacks: list[Callback] = [WholeUpdates(ledger), StopWhenPreempted(), kept, final]
+    # Mining, then evolution, which reads the miner's hard set.
+    callbacks.append(build(config.mining, "mining"))
+    if config.evolution is not None:
+        callbacks.append(_make_evolution(config, search, journal, ledger))
+    callbacks += build_all(config.callbacks, "callbacks", Callback)
+    callbacks.append(build(config.checkpoint, "checkpoint", dirpath=folder / "checkpoints"))
+    trainer = build(
+        config.trainer,
+        "trainer",
+        callbacks=callbacks,
+        logger=build_all(config.logger, "logger", Logger),
+        default_root_dir=folder,
+        plugins=[AtomicCheckpointIO()],
+    )
+    return Training(sampler, module, data, callbacks, final, ledger, trainer)
+
+
+def _make_sampling(config: DictConfig, runner: RolloutRunner) -> dict[str, SamplingParameters]:
+    sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
+    check_training_sampling(sampling["train"])
+    for name in SAMPLED_IN:
+        runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
+    return sampling
+
+
+def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParameters) -> P2OModule:
+    return call(
+        P2OModule,
+        "module",
+        model=sampler.model,
+        policy_loss=build(config.algorithm.loss, "algorithm.loss"),
+        optimizer=build(config.optimizer, "optimizer"),
+        scheduler=build(config.scheduler, "scheduler"),
+        temperature=sampling.temperature,
+        kl=build(config.algorithm.kl, "algorithm.kl"),
+        correction=build(config.correction, "correction"),
+        entropy_coefficient=config.algorithm.entropy_coefficient,
+        **config.module,
+    )
+
+
+def _make_builder(
+    config: DictConfig, module: P2OModule, sizes: BatchSizes, ledger: Ledger
+) -> ExperienceBuilder:
+    """What makes scored groups into what the network is trained on."""
+    reference = build(config.reference, "reference", policy=module.policy)
+    return ExperienceBuilder(
+        sizes,
+        CreditAssignment(
+            build(config.algorithm.advantages, "algorithm.advantages"),
+            build(config.baseline, "baseline"),
+            build(config.algorithm.overlong, "algorithm.overlong"),
+            config.drop_failed_templated,
+        ),
+        build(config.distillation, "distillation"),
+        packer=module.packer,
+        score=module.score,
+        score_reference=reference and partial(module.score, policy=reference),
+        kl=module.kl,
+        entropy_bonus=module.entropy_coefficient != 0,
+        ledger=ledger,
+    )
+
+
+def _make_evolution(
+    config: DictConfig, search: RolloutRunner, journal: Journal, ledger: Ledger
+) -> Callback:
+    reflection = build(config.reflection, "reflection")
+    if isinstance(reflection, RemoteReflection):
+        reflection = JournaledReflection(reflection, journal)
+    reflection = MeteredReflection(reflection, ledger)
+    with located("reflection"):
+        reflection.bind(search.engine, search.renderer)
+    evolver = build(
+        config.evolution.evolver,
+        "evolution.evolver",
+        reflection=reflection,
+        assigner=build(config.assignment, "assignment"),
+    )
+    return build(config.evolution.callback, "evolution.callback", evolver=evolver)
