@@ -153,8 +153,8 @@ def decode(
     waiting, found = Waiting(model, prompts), {}
     end_tokens = torch.tensor(ends, device=model.device)
     reading: Reading | None = None
-    drawn = Drawn.nothing([], torch.zeros(0, sampling.max_new_tokens, dtype=torch.float64))
-    drawn = Drawn(*(part.to(model.device) for part in drawn))
+    nobody = torch.zeros(0, sampling.max_new_tokens, dtype=torch.float64, device=model.device)
+    drawn = Drawn.nothing([], nobody)
     while waiting or reading:
         if waiting and len(drawn.places) < max_rows:
             more, places = waiting.take(max_rows - len(drawn.places))
