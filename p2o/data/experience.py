@@ -32,7 +32,7 @@ class Experience:
     Attributes:
         micro_batches: Those of all their optimiser steps, in order. None stands for a micro-batch
             of a step without any gradient: nothing happens in it, on any rank.
-        advantages: `[G, K]`, not a number in place of rollouts that a smaller group does not have.
+        advantages: `[G, K]`, 0 in place of rollouts that a smaller group does not have.
         weight_zero: By verdict of a templated rollout, tokens that its weights drop and tokens in
             all, of all ranks.
     """
