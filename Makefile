@@ -22,6 +22,7 @@ test: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 # vLLM's CPU build binds threads to cores and takes 4 GiB for its cache unless told otherwise.
@@ -31,7 +32,7 @@ test-engines: $(ENGINES_MADE)
 
 # P2O and GRPO at equal total rollouts, three seeds each: the table in the README.
 compare: $(RUNTIME)
-	$(BIN)/python -m p2o.compare --figure runs/compare/curves.svg
+	$(BIN)/python -m p2o.cli.compare --figure runs/compare/curves.svg
 
 # Let the machine do nothing else meanwhile.
 bench: $(BENCHMARKS)

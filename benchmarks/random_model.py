@@ -11,7 +11,7 @@ from typing import Any
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.work import EMBEDDED
-from p2o.models import load_policy
+from p2o.policy.models import load_policy
 
 HEAD = 64
 """Width of an attention head."""

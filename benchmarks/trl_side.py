@@ -19,7 +19,7 @@ from benchmarks.clock import CLOCK, GENERATION, SCORING, UPDATE, VERIFYING
 from benchmarks.parts import contrast
 from benchmarks.shape import shape_of
 from benchmarks.work import Work
-from p2o.models import limit_threads, load_policy
+from p2o.policy.models import limit_threads, load_policy
 
 
 class TimedGRPO(GRPOTrainer):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from p2o.models import load_policy
+from p2o.policy.models import load_policy
 from tests.patience import HANGS
 
 # The environment for engines goes without it.
@@ -58,7 +58,7 @@ def p2o_train(tmp_path: Path):
 
     def run(*arguments: str, timeout: float = HANGS) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "p2o.train", *arguments],
+            [sys.executable, "-m", "p2o.cli.train", *arguments],
             cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,

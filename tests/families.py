@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-from p2o.adapters import add_lora
+from p2o.policy.adapters import add_lora
 
 VOCABULARY = 97
 LLAMA = {

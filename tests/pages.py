@@ -25,7 +25,7 @@ def run_example(command: str, folder: Path, *more: str) -> None:
     """Run `p2o-train` with a page's arguments and some more; the folder's packages are there."""
     paths = filter(None, [str(folder), os.environ.get("PYTHONPATH")])
     result = subprocess.run(
-        [sys.executable, "-m", "p2o.train", *command.split(), *more],
+        [sys.executable, "-m", "p2o.cli.train", *command.split(), *more],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,

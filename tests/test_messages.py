@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 
 import p2o
 import p2o_callbacks
-from p2o.config import conf_directory
-from p2o.overrides import compose_config
+from p2o.configuration.build import conf_directory
+from p2o.configuration.overrides import compose_config
 
 ROOTS = [Path(str(module.__file__)).parent for module in (p2o, p2o_callbacks)]
 FILES = sorted(path for root in ROOTS for path in root.rglob("*.py"))

@@ -9,14 +9,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
-from p2o.checks import check
-from p2o.config import CONFIG_NAME, build, build_all, call, conf_directory
-from p2o.module import P2OModule
-from p2o.overrides import compose_config
+from p2o.cli.checks import check
+from p2o.configuration.build import CONFIG_NAME, build, build_all, call, conf_directory
+from p2o.configuration.overrides import compose_config
+from p2o.learning.module import P2OModule
 from p2o.planning import plan_from_config
 from p2o.planning.examples import configurations
 from p2o.planning.shape import meta_model
-from p2o.sharding import FullyShardedStrategy
+from p2o.policy.sharding import FullyShardedStrategy
 
 EXPERIMENTS = list(product(("deepscaler", "deepmath"), (5000, 10_000), ("self", "teacher")))
 TEACHER = ["reflection.base_url=http://127.0.0.1:9/v1", "reflection.model=teacher"]

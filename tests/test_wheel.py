@@ -66,8 +66,8 @@ def test_an_installed_wheel_trains_far_from_the_checkout(wheel, tmp_path):
     program = "\n".join(
         (
             "import p2o, p2o_callbacks",
-            "from p2o.config import conf_directory",
-            "from p2o.train import main",
+            "from p2o.configuration.build import conf_directory",
+            "from p2o.cli.train import main",
             "print(p2o.__file__, p2o_callbacks.__file__, conf_directory(), sep='\\n')",
             "main()",
         )

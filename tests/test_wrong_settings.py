@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from p2o.checks import check
-from p2o.config import build
-from p2o.console import quieten_libraries
+from p2o.cli.checks import check
+from p2o.cli.rehearsal import rehearse
+from p2o.cli.settings import EvalSettings
+from p2o.configuration.build import build
+from p2o.configuration.overrides import as_running, compose_config
+from p2o.configuration.sections import Takes
+from p2o.configuration.validation import refuse, section_problems
 from p2o.errors import UserError
-from p2o.overrides import as_running, compose_config
-from p2o.rehearsal import rehearse
-from p2o.sections import Takes
-from p2o.settings import EvalSettings
-from p2o.validation import refuse, section_problems
+from p2o.running.console import quieten_libraries
 
 BASES = {
     "default": ["evolution=gepa"],

@@ -2,8 +2,8 @@
 
 import torch
 
-from p2o.data.minibatch import MiniBatch
-from p2o.packing import Packed
+from p2o.learning.minibatch import MiniBatch
+from p2o.policy.packing import Packed
 
 
 def seen(packed: Packed) -> list[tuple[int, ...]]:

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 from transformers import PreTrainedTokenizerBase
 
-from p2o.config import build, call
+from p2o.configuration.build import build, call
 from p2o.rollout.engine import RolloutEngine
 from p2o.rollout.environment import Environment
 from p2o.rollout.rendering import ChatRenderer

@@ -5,12 +5,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from p2o.adapters import save_policy
 from p2o.cli.training import Training
-from p2o.report import print_report, write_summary
+from p2o.policy.adapters import save_policy
+from p2o.policy.sharding import is_sharded, readable_weights
+from p2o.report.summary import print_report, write_summary
 from p2o.rollout.probe import policy_likeness
 from p2o.rollout.weights import whole_copy
-from p2o.sharding import is_sharded, readable_weights
 
 
 def save_trained(config: DictConfig, training: Training, folder: Path) -> None:

@@ -11,14 +11,14 @@ import hydra
 from omegaconf import DictConfig
 from torch.distributed.checkpoint.api import CheckpointException
 
-from p2o.config import USER_ERRORS, conf_directory
-from p2o.distributed import starting_rank
+from p2o.configuration.build import USER_ERRORS, conf_directory
+from p2o.configuration.overrides import check_overrides
+from p2o.configuration.sections import Section
 from p2o.errors import EngineError, PeerError, UserError
-from p2o.files import why_not_written
-from p2o.overrides import check_overrides
-from p2o.preemption import Preempted
-from p2o.sections import Section
-from p2o.terminal import print_error
+from p2o.running.distributed import starting_rank
+from p2o.running.files import why_not_written
+from p2o.running.preemption import Preempted
+from p2o.running.terminal import print_error
 from p2o_callbacks import TrainingCollapsed
 
 REFUSED, COLLAPSED, ENGINE_LOST = 2, 3, 4

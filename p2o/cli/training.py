@@ -8,27 +8,27 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
-from p2o.checkpointing import AtomicCheckpointIO
-from p2o.checks import check_interval
+from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
 from p2o.cli.assembly import Sampler, assemble_sampler, make_verifier
-from p2o.config import build, build_all, call
-from p2o.configured_policy import configured_policy
-from p2o.data.credit import CreditAssignment
-from p2o.data.datamodule import RolloutDataModule
-from p2o.data.experience import ExperienceBuilder
-from p2o.data.preparation import prepare
-from p2o.data.sizes import BatchSizes
+from p2o.cli.checks import check_interval
+from p2o.cli.preparation import prepare
+from p2o.configuration.build import build, build_all, call
 from p2o.errors import located
-from p2o.final_evaluation import FinalEvaluation
-from p2o.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
-from p2o.module import P2OModule
-from p2o.preemption import StopWhenPreempted
+from p2o.learning.credit import CreditAssignment
+from p2o.learning.datamodule import RolloutDataModule
+from p2o.learning.experience import ExperienceBuilder
+from p2o.learning.final_evaluation import FinalEvaluation
+from p2o.learning.module import P2OModule
+from p2o.learning.sizes import BatchSizes
+from p2o.learning.updates import WholeUpdates
+from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
-from p2o.resuming import KeptSettings, settings_of
 from p2o.rollout.engine import SamplingParameters, check_training_sampling
-from p2o.rollout.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.rollout.runner import RolloutRunner
-from p2o.updates import WholeUpdates
+from p2o.running.checkpointing import AtomicCheckpointIO
+from p2o.running.preemption import StopWhenPreempted
+from p2o.running.resuming import KeptSettings, settings_of
 
 SAMPLED_IN = ("train", "evolution", "held_out")
 """Keys of ``sampling``."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from p2o.data.prompt import Prompt
 from p2o.data.sources import Split
 from p2o.errors import UserError, located
+from p2o.prompt import Prompt
 
 logger = logging.getLogger(__name__)
 

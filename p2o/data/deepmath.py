@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from p2o.data.prompt import Prompt
 from p2o.data.sources import TableSource
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 
 Item = TypeVar("Item")
 

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from p2o.data.prompt import Prompt
+from p2o.prompt import Prompt
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from p2o.data.duplicates import asked, warn_of_contradictions
-from p2o.data.prompt import Prompt
 from p2o.data.sources import PromptSource, Split
 from p2o.errors import UserError, located
+from p2o.prompt import Prompt
 
 logger = logging.getLogger(__name__)
 

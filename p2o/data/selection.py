@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from p2o.data.prompt import Prompt
 from p2o.data.rejected import Rejected, leave_out
 from p2o.data.sources import Split
 from p2o.errors import UserError, located
+from p2o.prompt import Prompt
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers.base import Verifier
 

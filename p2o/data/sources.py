@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
+from p2o.data.digits import FAMILIES, LONG, SHORT, distinct_problems
 from p2o.data.duplicates import asked
-from p2o.data.prompt import Prompt
 from p2o.data.table import Table
 from p2o.errors import UserError, located
-from p2o.seeds import derive_seed
-from p2o.world.problems import FAMILIES, LONG, SHORT, distinct_problems
+from p2o.prompt import Prompt
+from p2o.running.seeds import derive_seed
 
 
 @dataclass(frozen=True)

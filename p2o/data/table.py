@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from p2o.constraints import Share
 from p2o.data.cells import NotText, cell_text, fields, fill, look_up, plain
 from p2o.data.duplicates import warn_of_contradictions
 from p2o.data.files import NOT_JSON, READERS, Row, files_of, parse_json, read_file
 from p2o.data.hub import read_hub
-from p2o.data.prompt import Prompt, as_text
 from p2o.data.rejected import Rejected, leave_out
 from p2o.errors import UserError
-from p2o.hints import Share
+from p2o.prompt import Prompt, as_text
 
 logger = logging.getLogger(__name__)
 

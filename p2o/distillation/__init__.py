@@ -1,6 +1,5 @@
 """Which context a templated rollout is trained on, and how its tokens are weighed."""
 
-from p2o.data.prompt import Context
 from p2o.distillation.strategy import (
     ContextDistillation,
     DistillationStrategy,
@@ -9,6 +8,7 @@ from p2o.distillation.strategy import (
     ReverseKL,
     SuccessOnly,
 )
+from p2o.prompt import Context
 
 __all__ = [
     "Context",

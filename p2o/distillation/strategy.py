@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from p2o.data.prompt import Context
 from p2o.distillation.ratio_mask import context_ratio, hard_mask, soft_weight
 from p2o.errors import UserError
+from p2o.prompt import Context
 from p2o.sample import Sample
 
 

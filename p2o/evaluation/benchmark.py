@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from omegaconf import DictConfig
 
-from p2o.config import build
-from p2o.data.prompt import Prompt
+from p2o.configuration.build import build
 from p2o.errors import UserError, located
+from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 
 logger = logging.getLogger(__name__)

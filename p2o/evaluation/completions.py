@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 
 from p2o.errors import UserError
-from p2o.files import written_whole
+from p2o.running.files import written_whole
 
 logger = logging.getLogger(__name__)
 

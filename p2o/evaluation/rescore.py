@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from p2o.data.prompt import Prompt
 from p2o.errors import located
 from p2o.evaluation.completions import read_completions
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Verifier
 
 

@@ -7,14 +7,14 @@ from typing import Any
 from rich.markup import escape
 from rich.progress import Progress
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.evaluation.benchmark import Benchmark
 from p2o.evaluation.completions import Completions
 from p2o.evaluation.templates import TemplateUse
+from p2o.prompt import Prompt
 from p2o.rollout.engine import check_lengths
 from p2o.rollout.runner import Rollout, RolloutRunner
-from p2o.seeds import derive_seed
+from p2o.running.seeds import derive_seed
 
 
 def check_questions(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> None:

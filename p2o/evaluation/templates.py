@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
-from p2o.seeds import derive_seed
+from p2o.prompt import Prompt
+from p2o.running.seeds import derive_seed
 from p2o_callbacks.pool import PromptPool
 
 

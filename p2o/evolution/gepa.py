@@ -18,7 +18,7 @@ from p2o.evolution.reflector import Reflector
 from p2o.evolution.split import dev_part, split_hard_set
 from p2o.evolution.stopping import Budget, EverythingSolved, Standstill
 from p2o.evolution.strategies import AffordableImprovements, ParetoBeam
-from p2o.prompts.assignment import Assigner
+from p2o.hints.assignment import Assigner
 from p2o.reflection.base import Reflection
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress

@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from p2o.constraints import Count
 from p2o.errors import UserError
-from p2o.hints import Count
-from p2o.prompts.assignment import Assigner
+from p2o.hints.assignment import Assigner
 from p2o.reflection.base import Reflection
 from p2o.reflection.phrasebook import load_phrases
 from p2o_callbacks.pool import PromptPool, Template

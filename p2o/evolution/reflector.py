@@ -8,9 +8,9 @@ from gepa.core.state import GEPAState
 from gepa.proposer.reflective_mutation.reflection_lm import ReflectionProposal
 
 from p2o.evolution.adapter import COMPONENT
-from p2o.prompts.template import read_template
+from p2o.hints.insertion import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest
-from p2o.seeds import derive_seed
+from p2o.running.seeds import derive_seed
 
 MOST_TRIES = 10
 """Minibatches on which a template is tried that gains on none of them.

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 
+from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
-from p2o.hints import Count
-from p2o.prompts.assignment import Assigner
-from p2o.prompts.template import read_template
+from p2o.hints.assignment import Assigner
+from p2o.hints.insertion import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest
-from p2o.seeds import derive_seed
+from p2o.running.seeds import derive_seed
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
 

@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
-from p2o.models import EMBEDDED
-from p2o.secrets import without_secrets
+from p2o.policy.models import EMBEDDED
+from p2o.running.secrets import without_secrets
 
 PARTS = ("data", "verifier", "algorithm", "distillation", "evolution")
 """Groups whose chosen option the model card names."""

@@ -6,11 +6,11 @@ from typing import Any
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from p2o.adapters import merge_adapter
-from p2o.configured_policy import configured_policy
 from p2o.errors import UserError
 from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
+from p2o.policy.adapters import merge_adapter
+from p2o.policy.configured import configured_policy
 
 
 def find_checkpoint(run: Path, name: str) -> Path:

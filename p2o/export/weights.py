@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-from p2o.checkpoint_files import UNREADABLE
 from p2o.errors import UserError
-from p2o.shards import INDEX, PROGRESS, load_shards, read_index
+from p2o.running.checkpoint_files import UNREADABLE
+from p2o.running.shards import INDEX, PROGRESS, load_shards, read_index
 
 PREFIX = "policy.model."
 """Under which `P2OModule` holds the model."""

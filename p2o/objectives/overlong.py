@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from p2o.constraints import Count
 from p2o.errors import UserError
-from p2o.hints import Count
 
 
 @dataclass(frozen=True)

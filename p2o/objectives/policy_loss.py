@@ -7,8 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from p2o.constraints import Count
 from p2o.errors import UserError
-from p2o.hints import Count
 from p2o.objectives.aggregation import Aggregation, aggregate, means_of
 
 LOG_RATIO_LIMIT = 20.0

@@ -6,8 +6,8 @@ from functools import cache
 
 from transformers import PreTrainedConfig, Qwen2Config, Qwen3Config
 
-from p2o.data.sizes import BatchSizes
 from p2o.evolution.budget import resolve_budget
+from p2o.learning.sizes import BatchSizes
 from p2o.planning.advice import checkpointed, sharded, with_lora
 from p2o.planning.devices import DEVICES
 from p2o.planning.plan import Plan, estimate

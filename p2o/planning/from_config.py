@@ -5,10 +5,10 @@ from typing import Any, Literal
 import torch
 from omegaconf import DictConfig
 
-from p2o.config import build
-from p2o.data.sizes import BatchSizes
+from p2o.configuration.build import build
 from p2o.errors import located
 from p2o.evolution.budget import resolve_budget
+from p2o.learning.sizes import BatchSizes
 from p2o.planning.devices import Device, find_device
 from p2o.planning.plan import Plan, estimate
 from p2o.planning.read_training import read_dtype, read_training

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from p2o.config import build
+from p2o.configuration.build import build
 from p2o.errors import UserError
 from p2o.planning.devices import Device
 from p2o.planning.reading import Reader
@@ -139,10 +139,10 @@ def _optimizer(
     states = {
         "torch.optim.AdamW": (2 * number, scratch),
         "torch.optim.SGD": (number if reader.get("optimizer.momentum") else 0.0, 0.0),
-        "p2o.optimizers.muon": ((2 - matrices) * number, (1 - matrices) * scratch),
+        "p2o.policy.optimizers.muon": ((2 - matrices) * number, (1 - matrices) * scratch),
         # A byte a number, and a float32 scale for each block of 256.
-        "p2o.optimizers.adamw_8bit": (2 * (1 + 4 / 256), 0.0),
-        "p2o.optimizers.lion": (number, 0.0),
+        "p2o.policy.optimizers.adamw_8bit": (2 * (1 + 4 / 256), 0.0),
+        "p2o.policy.optimizers.lion": (number, 0.0),
     }
     target = str(reader.get("optimizer._target_"))
     if target not in states:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from p2o.data.sizes import BatchSizes
+from p2o.learning.sizes import BatchSizes
 from p2o.planning.devices import Device
 from p2o.planning.shape import ModelShape
 

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from p2o.errors import UserError
-from p2o.models import pretrained_source, reason
+from p2o.policy.models import pretrained_source, reason
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def read_architecture(path: str, trusted: bool = False) -> PreTrainedConfig:
     """The architecture of a model, without its weights.
 
     Args:
-        path: As in `p2o.models.load_policy`.
+        path: As in `p2o.policy.models.load_policy`.
         trusted: Whether code that comes with the model may run.
 
     Raises:

@@ -5,7 +5,7 @@ from rich.table import Table
 from p2o.planning.advice import advise
 from p2o.planning.memory import ALWAYS, MOMENTS
 from p2o.planning.plan import Plan
-from p2o.terminal import Terminal
+from p2o.running.terminal import Terminal
 
 WIDTH = 80
 

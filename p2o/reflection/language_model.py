@@ -4,12 +4,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from p2o.distributed import gather_work, rank, world_size
-from p2o.hints import Count, NotNegative, SomeShare
+from p2o.constraints import Count, NotNegative, SomeShare
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
+from p2o.running.distributed import gather_work, rank, world_size
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from p2o.distributed import on_rank_zero
-from p2o.endpoint import (
+from p2o.constraints import Count, NotNegative, Positive
+from p2o.errors import UserError
+from p2o.reflection.base import ReflectionRequest
+from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
+from p2o.rollout.engine import RolloutEngine
+from p2o.rollout.rendering import ChatRenderer
+from p2o.running.distributed import on_rank_zero
+from p2o.running.endpoint import (
     Address,
     Connection,
     Endpoint,
@@ -19,12 +25,6 @@ from p2o.endpoint import (
     read_json,
     run,
 )
-from p2o.errors import UserError
-from p2o.hints import Count, NotNegative, Positive
-from p2o.reflection.base import ReflectionRequest
-from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
-from p2o.rollout.engine import RolloutEngine
-from p2o.rollout.rendering import ChatRenderer
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Literal, Protocol, Self
 
+from p2o.constraints import Count, NotNegative, SomeShare, Whole
 from p2o.errors import UserError
-from p2o.hints import Count, NotNegative, SomeShare, Whole
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
 
 LEAST_TEMPERATURE = 0.01
 """Of training; engines take what is below as this, or draw the most probable token."""

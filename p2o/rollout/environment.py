@@ -9,8 +9,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.rollout.engine import Completion
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.response import Response

@@ -8,16 +8,16 @@ from typing import Any, Self
 
 from torch import nn
 
+from p2o.constraints import Count, Positive
 from p2o.errors import UserError
-from p2o.hints import Count, Positive
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
+from p2o.policy.sharding import is_sharded, readable_weights
 from p2o.rollout.decoding import decode
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.generating import generate
 from p2o.rollout.probe import check_sampled
 from p2o.rollout.reading import rows_can_join
 from p2o.rollout.weights import copy_weights, fingerprint, plain_weights, whole_copy
-from p2o.sharding import is_sharded, readable_weights
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from p2o.errors import EngineError
-from p2o.likeness import Likeness, noise_of, probe_tokens
-from p2o.packing import Packer
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
+from p2o.policy.likeness import Likeness, noise_of, probe_tokens
+from p2o.policy.packing import Packer
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.sample import Sample
 

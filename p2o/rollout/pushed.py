@@ -6,10 +6,10 @@ from typing import Protocol, Self
 
 from torch import Tensor, nn
 
-from p2o.distributed import from_rank_zero, on_rank_zero, together
 from p2o.errors import EngineError
-from p2o.likeness import attention_on_cpu, model_log_probs
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
+from p2o.policy.likeness import attention_on_cpu, model_log_probs
+from p2o.policy.sharding import readable_weights
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.probe import SAMPLES, WeightProbe, check_sampled, sequence_log_probs
 from p2o.rollout.weights import (
@@ -19,7 +19,7 @@ from p2o.rollout.weights import (
     fingerprint,
     plain_weights,
 )
-from p2o.sharding import readable_weights
+from p2o.running.distributed import from_rank_zero, on_rank_zero, together
 
 PROBES, PROBE_TOKENS = 2, 64
 """Sequences that are compared after a push, and tokens of each."""

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 from transformers import PreTrainedTokenizerBase
 
-from p2o.data.prompt import Message, as_text
 from p2o.errors import UserError
-from p2o.prompts.template import insert_template
+from p2o.hints.insertion import insert_template
+from p2o.prompt import Message, as_text
 from p2o.rollout.chat_template import render_chat, template_source
 from p2o.rollout.marks import Marks, unused_sign
 

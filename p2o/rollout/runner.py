@@ -4,14 +4,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from p2o.data.prompt import Context, Prompt
-from p2o.distributed import gather, gather_shards, rank, together, world_size
 from p2o.errors import UserError
+from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.environment import Environment, SingleTurn
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.turns import Episode, Start, play
-from p2o.seeds import derive_seed
+from p2o.running.distributed import gather, gather_shards, rank, together, world_size
+from p2o.running.seeds import derive_seed
 from p2o.verifiers.base import Score, Status, Verifier
 
 logger = logging.getLogger(__name__)

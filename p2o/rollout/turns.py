@@ -11,14 +11,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from p2o.data.prompt import Prompt
-from p2o.distributed import maximum, together
 from p2o.errors import UserError, first_line
+from p2o.prompt import Prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters, check_lengths
 from p2o.rollout.environment import Ask, Environment, EnvironmentFailed, Sampler
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.response import Response
-from p2o.seeds import derive_seed
+from p2o.running.distributed import maximum, together
+from p2o.running.seeds import derive_seed
 
 
 @dataclass(frozen=True)

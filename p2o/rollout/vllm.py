@@ -13,13 +13,13 @@ from annotated_types import Gt, Lt
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from p2o.distributed import rank, world_size
+from p2o.constraints import Count, Positive
 from p2o.errors import EngineError, UserError
-from p2o.hints import Count, Positive
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids, position_limit, without_adapter
 from p2o.rollout.pushed import PushedEngine
 from p2o.rollout.vllm_sampling import sampling_fields
+from p2o.running.distributed import rank, world_size
 
 ENVIRONMENT = {
     # The engine has to live in this process, or weights could not be passed on in memory.

@@ -23,8 +23,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from p2o.distributed import from_rank_zero, on_rank_zero
-from p2o.endpoint import (
+from p2o.constraints import Count, Positive
+from p2o.errors import EngineError, UserError
+from p2o.rollout.engine import Completion, SamplingParameters
+from p2o.rollout.hf import end_ids
+from p2o.rollout.pushed import PushedEngine
+from p2o.rollout.vllm_answers import Model, Models, read, read_completion, read_scores
+from p2o.rollout.vllm_sampling import sampling_fields
+from p2o.running.distributed import from_rank_zero, on_rank_zero
+from p2o.running.endpoint import (
     PASSING,
     Address,
     Connection,
@@ -34,13 +41,6 @@ from p2o.endpoint import (
     RequestFailed,
     run,
 )
-from p2o.errors import EngineError, UserError
-from p2o.hints import Count, Positive
-from p2o.rollout.engine import Completion, SamplingParameters
-from p2o.rollout.hf import end_ids
-from p2o.rollout.pushed import PushedEngine
-from p2o.rollout.vllm_answers import Model, Models, read, read_completion, read_scores
-from p2o.rollout.vllm_sampling import sampling_fields
 
 Addresses = Annotated[Sequence[Address], MinLen(1), "of addresses such as http://host:8000"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.core_model_loading import revert_weight_conversion
 
-from p2o.distributed import gather
+from p2o.running.distributed import gather
 
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32}
 """By bytes of an element: as what its bits are read. Wider elements are read four bytes at a time:
@@ -40,7 +40,7 @@ def plain_weights(policy: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """All weights and buffers, one at a time, under the names that transformers gives them.
 
     Shards are put together, which every rank has to take part in; those of FSDP1 have to be in
-    `p2o.sharding.readable_weights`. LoRA is merged into copies: the
+    `p2o.policy.sharding.readable_weights`. LoRA is merged into copies: the
     weights below it are not touched, and so do not gather rounding errors.
     """
     adapters = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
+from p2o.prompt import Prompt
 
 
 class Status(StrEnum):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Verifier
 from p2o.verifiers.checked import ask
 

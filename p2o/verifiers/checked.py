@@ -6,8 +6,8 @@ from dataclasses import replace
 from numbers import Real
 from typing import Any
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Status, Verifier
 
 LARGEST_REWARD = 1e15

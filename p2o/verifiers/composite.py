@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Status, Verifier, check_positive
 from p2o.verifiers.checked import as_number, ask
 from p2o.verifiers.pattern import compile_pattern, failed, search_all

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 
-from p2o.data.prompt import Prompt
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Status
 from p2o.verifiers.pattern import AnswerPattern, failed
 from p2o.verifiers.worker_pool import Failure

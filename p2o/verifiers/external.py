@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from p2o.data.prompt import Prompt
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Status
 from p2o.verifiers.checked import as_number, describe, one_for_each, with_number
 from p2o.verifiers.named_function import load_function

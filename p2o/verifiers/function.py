@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers.base import STOPPING, Score, Status
 from p2o.verifiers.external import to_score
 from p2o.verifiers.named_function import load_function

@@ -6,9 +6,9 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from p2o.data.prompt import Prompt
+from p2o.constraints import Count, Positive, Share
 from p2o.errors import UserError, located
-from p2o.hints import Count, Positive, Share
+from p2o.prompt import Prompt
 from p2o.verifiers.base import (
     FAILED,
     SOLVED_REWARD,

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from p2o.data.prompt import Prompt
-from p2o.endpoint import (
+from p2o.errors import EngineError, UserError
+from p2o.prompt import Prompt
+from p2o.running.endpoint import (
     Address,
     Connection,
     Endpoint,
@@ -16,7 +17,6 @@ from p2o.endpoint import (
     read_json,
     run,
 )
-from p2o.errors import EngineError, UserError
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.external import to_score
 

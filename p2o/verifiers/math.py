@@ -2,7 +2,7 @@ r"""Mathematics wherever the answer stands in the response, compared by math-ver
 
 from collections.abc import Sequence
 
-from p2o.data.prompt import Prompt
+from p2o.prompt import Prompt
 from p2o.verifiers.answers import find_answer, find_boxes
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.math_compare import Comparison, Verdict

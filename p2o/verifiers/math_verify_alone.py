@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from p2o.data.prompt import Prompt
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, check_positive
 from p2o.verifiers.math import MEMORY, to_score
 from p2o.verifiers.math_compare import Verdict

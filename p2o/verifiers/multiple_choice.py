@@ -3,8 +3,8 @@ r"""Multiple choice: the letter that a response chooses against the gold letter.
 import re
 from collections.abc import Sequence
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers.answers import find_boxes
 from p2o.verifiers.base import Score, Status
 from p2o.verifiers.choice_text import ChoiceText, Statement

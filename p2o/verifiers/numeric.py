@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Status
 from p2o.verifiers.number_spelling import LONGEST
 from p2o.verifiers.pattern import AnswerPattern, failed

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.code_blocks import find_code
 from p2o.verifiers.sandbox.run import Outcome, SandboxError, run_tests

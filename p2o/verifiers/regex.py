@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from p2o.data.prompt import Prompt
+from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Status, check_positive
 from p2o.verifiers.pattern import AnswerPattern, failed, last_match
 from p2o.verifiers.worker_pool import Failure, KillablePool

@@ -11,12 +11,12 @@ import torch
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from p2o.data.digits import LONG, SHORT, Problem, distinct_problems
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.rendering import ChatRenderer
-from p2o.terminal import Terminal
+from p2o.running.terminal import Terminal
 from p2o.world.pretrain import ANSWER, FAMILY_PHRASE, HERE, PHRASES, SETTINGS
-from p2o.world.problems import LONG, SHORT, Problem, distinct_problems
 
 
 def templates(generator: random.Random, family: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from p2o.world.problems import FAMILIES, LONG, SHORT, Problem, sample_problem
+from p2o.data.digits import FAMILIES, LONG, SHORT, Problem, sample_problem
 
 HERE = Path(__file__).parent
 PHRASES = (HERE / "phrasebook.txt").read_text().splitlines()

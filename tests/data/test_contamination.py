@@ -10,12 +10,12 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2o.config import CONFIG_NAME, build, conf_directory
+from p2o.cli.preparation import prepare
+from p2o.configuration.build import CONFIG_NAME, build, conf_directory
 from p2o.data.contamination import Contamination, find_overlaps
-from p2o.data.preparation import prepare
-from p2o.data.prompt import Prompt
 from p2o.data.sources import Split
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers import Numeric
 

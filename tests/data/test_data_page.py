@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from p2o.data.command import main
+from p2o.cli.data import main
 from p2o.data.sources import DigitLists
 from tests.pages import run_example, write_examples
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from p2o.config import build
-from p2o.data.evaluation import EvaluationBatch
-from p2o.data.metrics import rollout_metrics
+from p2o.configuration.build import build
 from p2o.data.mixture import Mixture
-from p2o.data.prompt import Context, Prompt
 from p2o.data.selection import unusable_golds, with_usable_golds
 from p2o.data.sources import DigitLists, Split, TableSource
 from p2o.errors import UserError
+from p2o.learning.evaluation import EvaluationBatch
+from p2o.learning.metrics import rollout_metrics
+from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import Completion
 from p2o.rollout.runner import Rollout
 from p2o.verifiers import Numeric, Score, Status

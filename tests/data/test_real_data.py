@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from p2o.config import CONFIG_NAME, build, conf_directory
+from p2o.configuration.build import CONFIG_NAME, build, conf_directory
 from p2o.data.deepmath import DeepMath, answer_kind, balanced
 from p2o.errors import UserError
 

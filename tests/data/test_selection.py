@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from p2o.data.evaluation import EvaluationLoader
-from p2o.data.prompt import Prompt
 from p2o.data.selection import with_usable_golds, within_budget
 from p2o.data.sources import DigitLists, Split
 from p2o.errors import UserError
+from p2o.learning.evaluation import EvaluationLoader
+from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers import ExactMatch, Score, Status

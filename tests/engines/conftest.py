@@ -25,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
 from p2o.rollout.hf import HFEngine
 
 

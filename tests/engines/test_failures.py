@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from p2o.errors import EngineError, UserError
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.probe import WeightProbe
 from p2o.rollout.vllm_server import vllm_server_engine

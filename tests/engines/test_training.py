@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from p2o.models import load_policy
+from p2o.policy.models import load_policy
 from tests.engines.conftest import serving
 from tests.patience import HANGS
 
@@ -55,7 +55,7 @@ def train(tmp_path):
     def train(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [
-                *(sys.executable, "-m", "p2o.train", *SETTINGS),
+                *(sys.executable, "-m", "p2o.cli.train", *SETTINGS),
                 f"data.source.path={tmp_path / 'rows.jsonl'}",
                 *arguments,
             ],
@@ -108,7 +108,7 @@ def test_vllm_in_the_trainer_s_process_and_with_what_was_exported(train, tmp_pat
     assert result.returncode == 0, result.stderr[-3000:]
     assert_trained(tmp_path)
     for command in (
-        ["-m", "p2o.export", "run", "--output", "exported"],
+        ["-m", "p2o.cli.export", "run", "--output", "exported"],
         ["-c", LOAD, "exported"],
     ):
         done = subprocess.run(

@@ -33,7 +33,7 @@ LONG = "+benchmarks.digits.table.source.short_share=0"
 
 def start(folder, *arguments, run="out"):
     return subprocess.Popen(
-        [sys.executable, "-m", "p2o.evaluation", *arguments, f"hydra.run.dir={folder}/{run}"],
+        [sys.executable, "-m", "p2o.cli.eval", *arguments, f"hydra.run.dir={folder}/{run}"],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)},
         stdout=subprocess.PIPE,

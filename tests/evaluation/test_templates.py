@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
 from p2o.evaluation.summary import summarise
 from p2o.evaluation.templates import Assigned, Majority, OneTemplate, read_templates
+from p2o.prompt import Prompt
 from p2o_callbacks.pool import PromptPool, Template
 
 HARD = Prompt.create([{"role": "user", "content": "hard"}], "1")

@@ -21,7 +21,7 @@ from p2o.evolution.strategies import (
     ParetoBeam,
     draw_without_replacement,
 )
-from p2o.prompts.assignment import DiverseAssignment
+from p2o.hints.assignment import DiverseAssignment
 from p2o_callbacks import Evolution, EvolutionProgress, PromptPool
 from tests.evolution import world as world_file
 from tests.evolution.world import HARD, WORDS, World, Writer, has_word, search

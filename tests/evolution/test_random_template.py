@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from p2o.errors import UserError
 from p2o.evolution.random_template import RandomTemplates
-from p2o.prompts.assignment import DiverseAssignment
+from p2o.hints.assignment import DiverseAssignment
 from p2o.reflection import Phrasebook
 from p2o_callbacks import Evolution, PromptPool
 

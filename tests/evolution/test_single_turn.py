@@ -1,8 +1,8 @@
 """One bare attempt and one reflection for each hard sample."""
 
 from p2o.evolution.single_turn import SingleTurnReflection
-from p2o.prompts.assignment import DiverseAssignment
-from p2o.seeds import derive_seed
+from p2o.hints.assignment import DiverseAssignment
+from p2o.running.seeds import derive_seed
 from p2o_callbacks import Evolution, PromptPool, Template, TemplateTrial
 
 HARD = ["c", "a", "b"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from p2o.prompts.template import LONGEST
+from p2o.hints.insertion import LONGEST
 from tests.evolution.world import HARD, World, Writer, has_word, search
 
 NONE = [f"none-{number:02d}" for number in range(48)]

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from p2o.data.datamodule import RolloutDataModule
-from p2o.data.prompt import Prompt
-from p2o.data.sizes import BatchSizes
-from p2o.ledger import Ledger, MeteredEngine, MeteredEnvironment
-from p2o.policy import CausalPolicy
+from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment
+from p2o.learning.datamodule import RolloutDataModule
+from p2o.learning.sizes import BatchSizes
+from p2o.policy.causal import CausalPolicy
+from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.environment import SingleTurn
 from p2o.rollout.hf import HFEngine

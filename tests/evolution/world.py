@@ -3,7 +3,7 @@
 import random
 
 from p2o.evolution.gepa import GepaEvolution
-from p2o.prompts.assignment import DiverseAssignment
+from p2o.hints.assignment import DiverseAssignment
 from p2o_callbacks import TemplateTrial
 
 WORDS = ["red", "green", "blue", "grey", "pink", "gold"]

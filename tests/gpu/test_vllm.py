@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.vllm import vllm_engine
 from tests.engines.conftest import make_policy

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from p2o.config import build, conf_directory
+from p2o.configuration.build import build, conf_directory
 from p2o.errors import UserError
 from p2o.objectives import ClippedLoss, EngineCorrection, KLPenalty, group_advantages
 from tests.objectives.trl_harness import (

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from torch.testing import assert_close
 from trl.rewards.other_rewards import get_soft_overlong_punishment
 
-from p2o.config import build, conf_directory
+from p2o.configuration.build import build, conf_directory
 from p2o.objectives import (
     Aggregation,
     CISPOLoss,

@@ -36,10 +36,10 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
-from p2o.data.minibatch import collate
-from p2o.module import P2OModule
+from p2o.learning.minibatch import collate
+from p2o.learning.module import P2OModule
 from p2o.objectives import EngineCorrection, KLPenalty, PolicyLoss
-from p2o.packing import Packed
+from p2o.policy.packing import Packed
 from p2o.sample import Sample
 
 VOCABULARY = 40

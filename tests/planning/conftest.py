@@ -17,7 +17,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from p2o.data.sizes import BatchSizes
+from p2o.learning.sizes import BatchSizes
 from p2o.planning import Batch, Engine, Schedule, Setup, Training
 from p2o.planning.devices import DEVICES
 from p2o.planning.shape import shape_of

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from p2o.packing import Packed, Packer
+from p2o.policy.packing import Packed, Packer
 from p2o.sample import Sample
 
 

@@ -8,11 +8,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
-from p2o.config import CONFIG_NAME, conf_directory
+from p2o.configuration.build import CONFIG_NAME, conf_directory
 from p2o.errors import UserError
-from p2o.models import load_policy
 from p2o.planning import plan_from_config
 from p2o.planning.examples import configurations, published, shapes
+from p2o.policy.models import load_policy
 
 GROUPS = ("optimizer", "algorithm", "distillation", "evolution", "reflection", "reference", "data")
 OPTIONS = [
@@ -142,7 +142,7 @@ def test_the_published_setting_on_the_command_line_is_that_of_the_tables(plan, q
             [
                 "trainer=gpu",
                 "trainer.devices=4",
-                "+trainer.strategy._target_=p2o.sharding.FullyShardedStrategy",
+                "+trainer.strategy._target_=p2o.policy.sharding.FullyShardedStrategy",
             ],
             {"autocast": True, "sharding": 4},
         ),

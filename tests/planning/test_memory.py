@@ -11,10 +11,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from transformers import DynamicCache
 
-from p2o.adapters import add_lora
-from p2o.blocks import checkpoint_blocks
-from p2o.config import CONFIG_NAME, build, conf_directory
-from p2o.data.sizes import BatchSizes
+from p2o.configuration.build import CONFIG_NAME, build, conf_directory
+from p2o.learning.sizes import BatchSizes
 from p2o.planning import Engine, estimate
 from p2o.planning.devices import DEVICES
 from p2o.planning.memory import (
@@ -32,7 +30,9 @@ from p2o.planning.memory import (
 from p2o.planning.read_training import _optimizer
 from p2o.planning.reading import Reader
 from p2o.planning.shape import shape_of
-from p2o.policy import CausalPolicy
+from p2o.policy.adapters import add_lora
+from p2o.policy.blocks import checkpoint_blocks
+from p2o.policy.causal import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from tests.patience import HANGS

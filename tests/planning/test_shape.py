@@ -5,9 +5,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from p2o.errors import UserError
-from p2o.models import load_policy
 from p2o.planning.examples import configurations, shapes
 from p2o.planning.shape import meta_model, read_architecture, shape_of
+from p2o.policy.models import load_policy
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from p2o.cli.plan import markdown
 from p2o.planning import Engine, estimate, print_plan
-from p2o.planning.__main__ import markdown
 from p2o.planning.devices import DEVICES
 from p2o.planning.examples import published, shapes
 from p2o.planning.show import duration, gigabytes, verdict
-from p2o.terminal import Terminal
+from p2o.running.terminal import Terminal
 
 DOCS = Path(__file__).parents[2] / "docs" / "scaling.md"
 
@@ -110,7 +110,7 @@ def test_durations_have_a_unit_that_reads_well(seconds, said):
 
 def test_the_tables_of_the_documentation_are_what_the_command_prints():
     text = DOCS.read_text()
-    begin, end = "<!-- python -m p2o.planning -->\n", "<!-- end -->\n"
+    begin, end = "<!-- python -m p2o.cli.plan -->\n", "<!-- end -->\n"
     assert text.count(begin) == text.count(end) == 1
     assert text.partition(begin)[2].partition(end)[0].strip() == markdown().strip()
 
@@ -118,7 +118,7 @@ def test_the_tables_of_the_documentation_are_what_the_command_prints():
 @pytest.mark.slow
 def test_the_command_prints_the_tables():
     done = subprocess.run(
-        [sys.executable, "-m", "p2o.planning"],
+        [sys.executable, "-m", "p2o.cli.plan"],
         capture_output=True,
         text=True,
         check=True,

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2o.adapters import add_lora
-from p2o.blocks import checkpoint_blocks
-from p2o.data.sizes import BatchSizes
+from p2o.learning.sizes import BatchSizes
 from p2o.planning import Draws, Efficiency, Engine, estimate
 from p2o.planning.devices import DEVICES
 from p2o.planning.shape import shape_of
 from p2o.planning.timing import forward_flops, phases, sampling_seconds, training_flops
-from p2o.policy import CausalPolicy
+from p2o.policy.adapters import add_lora
+from p2o.policy.blocks import checkpoint_blocks
+from p2o.policy.causal import CausalPolicy
 from tests.planning.rows import packed
 
 ROWS, PROMPT, RESPONSE = 3, 40, 24

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from p2o.config import build
+from p2o.accounting.ledger import Ledger, MeteredReflection
+from p2o.configuration.build import build
 from p2o.errors import UserError
-from p2o.ledger import Ledger, MeteredReflection
 from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
 from tests.servers import BROKEN, NO_JSON, SLOW, misbehaving
 

@@ -11,7 +11,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from p2o.adapters import add_lora
+from p2o.policy.adapters import add_lora
 
 VOCABULARY = 221
 """As the embedded tokenizer."""

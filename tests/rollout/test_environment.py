@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 import torch
 
-from p2o.data.prompt import Context, Prompt
+from p2o.accounting.journal import Journal, JournaledEngine
+from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment
 from p2o.errors import UserError
-from p2o.ledger import Ledger, MeteredEngine, MeteredEnvironment
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
+from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.environment import EnvironmentFailed, SingleTurn
 from p2o.rollout.hf import HFEngine
-from p2o.rollout.journal import Journal, JournaledEngine
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
-from p2o.seeds import derive_seed
+from p2o.running.seeds import derive_seed
 from p2o.verifiers import Numeric
 from p2o.verifiers.base import Status
 from tests.calculator import Calculator, said

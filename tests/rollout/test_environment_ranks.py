@@ -15,14 +15,14 @@ RANK = """
 import json, sys
 from pathlib import Path
 import torch.distributed as dist
-from p2o.data.prompt import Prompt
-from p2o.distributed import rank
+from p2o.prompt import Prompt
+from p2o.running.distributed import rank
 from p2o.errors import UserError
-from p2o.models import load_policy
-from p2o.policy import CausalPolicy
+from p2o.policy.models import load_policy
+from p2o.policy.causal import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
-from p2o.rollout.journal import Journal, JournaledEngine
+from p2o.accounting.journal import Journal, JournaledEngine
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import ExactMatch

@@ -5,8 +5,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from p2o.adapters import add_lora
 from p2o.errors import UserError
+from p2o.policy.adapters import add_lora
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from tests.families import make_model

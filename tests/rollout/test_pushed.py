@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from p2o.errors import EngineError
-from p2o.likeness import model_log_probs
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
+from p2o.policy.likeness import model_log_probs
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.pushed import PushedEngine
 from tests.rollout.policies import adapted, routed, tied

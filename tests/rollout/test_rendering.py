@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.language_model import PolicyReflection
 from p2o.rollout import chat_template

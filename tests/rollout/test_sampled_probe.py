@@ -11,7 +11,7 @@ import torch
 from transformers import MinPLogitsWarper
 
 from p2o.errors import EngineError
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.probe import policy_log_probs
@@ -126,7 +126,7 @@ RANK = """
 import sys
 import torch.distributed as dist
 from p2o.errors import EngineError, UserError
-from p2o.policy import CausalPolicy
+from p2o.policy.causal import CausalPolicy
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.pushed import PushedEngine
 from tests.families import make_model

@@ -13,7 +13,7 @@ from tokenizers import (
 )
 from transformers import ByT5Tokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from p2o.models import load_tokenizer
+from p2o.policy.models import load_tokenizer
 
 SENTENCES = [
     "Natalia sold clips to 48 of her friends in April, and then half as many clips in May.",

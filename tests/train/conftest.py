@@ -9,8 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from p2o.config import CONFIG_NAME, conf_directory
-from p2o.train import train
+from p2o.cli.train import train
+from p2o.configuration.build import CONFIG_NAME, conf_directory
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 
-import p2o.preemption
-import p2o.train
-from p2o.checkpointing import AtomicCheckpointIO
-from p2o.data.loader import RolloutLoader
-from p2o.module import P2OModule
+import p2o.cli.train
+import p2o.running.preemption
+from p2o.accounting.journal import Journal, JournaledEngine
+from p2o.learning.loader import RolloutLoader
+from p2o.learning.module import P2OModule
 from p2o.rollout.hf import HFEngine
-from p2o.rollout.journal import Journal, JournaledEngine
+from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o_callbacks import HardSampleMiner, PromptEvolution
 from tests.patience import HANGS
 
@@ -96,7 +96,7 @@ class Child:
         torch.save, Journal.put = half_a_checkpoint, half_a_line  # type: ignore[assignment]
 
     def run(self) -> None:
-        self.stop_before(p2o.train, "prepare", "in preparation")
+        self.stop_before(p2o.cli.train, "prepare", "in preparation")
         self.stop_before(HFEngine, "generate", "in a rollout")
         self.stop_after(RolloutLoader, "_roll_out", "after a rollout")
         self.stop_before(P2OModule, "training_step", "within an update")
@@ -111,13 +111,13 @@ class Child:
         if "file_size" in self.order:
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.order["file_size"], -1))
         # The machine may be too busy to get to the end of an update in time.
-        p2o.preemption.GRACE_SECONDS = HANGS
+        p2o.running.preemption.GRACE_SECONDS = HANGS
         os.chdir(self.order["folder"])
         output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.argv = ["p2o-train", *self.order["arguments"]]
-        p2o.train.main()
+        p2o.cli.train.main()
 
 
 def serve() -> None:

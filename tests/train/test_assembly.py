@@ -3,7 +3,7 @@
 from typing import Any
 
 from p2o.cli.training import assemble
-from p2o.reference import InitialPolicy
+from p2o.policy.reference import InitialPolicy
 
 
 def test_parts_get_the_settings_that_are_theirs(composed):

@@ -14,17 +14,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Trainer
 
-from p2o.data.command import main as inspect
-from p2o.data.datamodule import RolloutDataModule
-from p2o.data.sizes import BatchSizes
+from p2o.accounting.ledger import Ledger
+from p2o.cli.data import main as inspect
+from p2o.cli.eval import main as evaluate
+from p2o.cli.export import main as export
+from p2o.cli.train import main
 from p2o.data.sources import DigitLists
-from p2o.evaluation.command import main as evaluate
-from p2o.export.command import main as export
-from p2o.ledger import Ledger
+from p2o.learning.datamodule import RolloutDataModule
+from p2o.learning.sizes import BatchSizes
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
-from p2o.train import main
 from p2o.verifiers import Numeric, Score, Status
 
 SMALL = (

@@ -27,7 +27,7 @@ def torchrun(tmp_path):
     def run(*arguments):
         launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2")
         return subprocess.run(
-            [*launcher, "--standalone", "-m", "p2o.train", *SMALL, *TWO, *arguments],
+            [*launcher, "--standalone", "-m", "p2o.cli.train", *SMALL, *TWO, *arguments],
             cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,

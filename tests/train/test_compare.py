@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from p2o.compare import table
+from p2o.cli.compare import table
 from tests.patience import HANGS
 
 SMALL = (
@@ -18,7 +18,7 @@ SMALL = (
 
 def compare(folder, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", "p2o.compare", *arguments],
+        [sys.executable, "-m", "p2o.cli.compare", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

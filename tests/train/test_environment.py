@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from p2o.data.experience import ExperienceBuilder
+from p2o.learning.experience import ExperienceBuilder
 from tests.calculator import Calculator, said
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from p2o.config import conf_directory
+from p2o.configuration.build import conf_directory
 
 pytestmark = pytest.mark.slow
 

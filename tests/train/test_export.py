@@ -28,10 +28,10 @@ from torch.distributed.fsdp import FullyShardedDataParallel, StateDictType, full
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from p2o.adapters import save_policy
-from p2o.export.command import export, main
-from p2o.models import load_policy
-from p2o.policy import CausalPolicy
+from p2o.cli.export import export, main
+from p2o.policy.adapters import save_policy
+from p2o.policy.causal import CausalPolicy
+from p2o.policy.models import load_policy
 from p2o.rollout.rendering import ChatRenderer
 from tests.patience import HANGS
 
@@ -64,7 +64,7 @@ def command(module, *arguments, cwd, **environment):
 def made(tmp_path_factory):
     """A run, which no test changes."""
     folder = tmp_path_factory.mktemp("made")
-    done = command("p2o.train", *SMALL, f"hydra.run.dir={folder}/run", cwd=folder)
+    done = command("p2o.cli.train", *SMALL, f"hydra.run.dir={folder}/run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -134,7 +134,7 @@ def rows(folder, first):
 
 
 def test_the_command_writes_the_last_checkpoint_as_the_run_wrote_its_policy(run, tokenizer):
-    done = command("p2o.export", "run", cwd=run.parent)
+    done = command("p2o.cli.export", "run", cwd=run.parent)
     assert (done.returncode, done.stderr) == (0, "")
     parameters = AutoModelForCausalLM.from_pretrained(run / "export").num_parameters()
     size = (run / "export" / "model.safetensors").stat().st_size / 1e6
@@ -156,7 +156,7 @@ def test_the_command_writes_the_last_checkpoint_as_the_run_wrote_its_policy(run,
 
 def test_the_command_is_installed():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert project["project"]["scripts"]["p2o-export"] == "p2o.export.command:main"
+    assert project["project"]["scripts"]["p2o-export"] == "p2o.cli.export:main"
 
 
 def test_an_earlier_checkpoint_is_named_or_given_as_a_path(made, tmp_path):
@@ -246,7 +246,7 @@ def test_a_model_of_the_hub_is_named_as_the_base(run, tmp_path, tokenizer):
     (cache / "refs" / "main").write_text("abc")
     configure(run, model__path="someone/digits-1.5B")
     offline = {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
-    done = command("p2o.export", "run", cwd=tmp_path, **offline)
+    done = command("p2o.cli.export", "run", cwd=tmp_path, **offline)
     assert (done.returncode, done.stderr) == (0, "")
     assert front_matter(run / "export")["base_model"] == "someone/digits-1.5B"
     assert "# digits-1.5B, trained with p2o" in card(run / "export")
@@ -459,7 +459,7 @@ def test_shards_of_two_ranks_are_put_together(run, shards, tmp_path, kind, updat
     assert not any(torch.equal(expected[name], start[name]) for name in expected)
     # Beside the others it is found by its name.
     shutil.copytree(path, run / "checkpoints" / f"{kind}.ckpt")
-    done = command("p2o.export", "run", "--checkpoint", f"{kind}.ckpt", cwd=tmp_path)
+    done = command("p2o.cli.export", "run", "--checkpoint", f"{kind}.ckpt", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert same(in_folder(run / "export"), expected)
     assert rows(run / "export", "checkpoint") == [[f"`{kind}.ckpt` after {updates} updates"]]

@@ -33,7 +33,7 @@ SHARDS = (
 def test_a_run_stops_with_one_line_and_goes_on_when_there_is_room(p2o_train, tmp_path, more):
     # Files may grow to 150 KB: too little for the weights, enough for all else.
     full = subprocess.run(
-        [sys.executable, "-m", "p2o.train", *SMALL, *more],
+        [sys.executable, "-m", "p2o.cli.train", *SMALL, *more],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, -1)),

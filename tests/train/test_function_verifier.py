@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from p2o.data.command import main
+from p2o.cli.data import main
 from p2o.evaluation.completions import read_completions
 from tests.patience import HANGS
 
@@ -65,7 +65,7 @@ def test_an_evaluation_is_paid_by_it(tmp_path):
     arguments = ("model=digits", "suite=digits", "renderer.suffix=", "limit=12")
     lengths = ("max_new_tokens=24", "max_prompt_tokens=160", "verifier_guard.max_error_share=1")
     done = subprocess.run(
-        [sys.executable, "-m", "p2o.evaluation", *arguments, *lengths, *VERIFIER]
+        [sys.executable, "-m", "p2o.cli.eval", *arguments, *lengths, *VERIFIER]
         + ["hydra.run.dir=out"],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

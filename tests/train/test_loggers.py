@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from p2o.config import conf_directory
+from p2o.configuration.build import conf_directory
 from tests.patience import HANGS
 
 TRAIN, GROUP, EPOCHS, HELD_OUT = 16, 4, 2, 8
@@ -45,7 +45,7 @@ def run(tmp_path_factory) -> Path:
     """The directory of one run with all loggers."""
     folder = tmp_path_factory.mktemp("loggers")
     result = subprocess.run(
-        [sys.executable, "-m", "p2o.train", *SMALL, "logger=wandb", *TENSORBOARD],
+        [sys.executable, "-m", "p2o.cli.train", *SMALL, "logger=wandb", *TENSORBOARD],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if k != "WANDB_MODE"} | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -108,10 +108,10 @@ def test_the_rollouts_in_the_ledger_add_up(rows, summary):
     ledger = summary["ledger"]
     assert ledger["train"]["rollouts"] == TRAIN * GROUP * EPOCHS
     assert ledger["evaluation"]["rollouts"] == HELD_OUT * (EPOCHS + 1)
-    assert ledger["mask"]["rollouts"] == 0
+    assert ledger["scoring"]["rollouts"] == 0
     assert ledger["evolution"]["rollouts"] == ledger["evolution"]["metric_calls"] > 0
     assert ledger["evolution"]["metric_calls"] == sum(column(rows, "evolution/metric_calls"))
-    spent = sum(ledger[phase]["rollouts"] for phase in ("train", "mask", "evolution"))
+    spent = sum(ledger[phase]["rollouts"] for phase in ("train", "scoring", "evolution"))
     assert summary["training_rollouts"] == spent
     assert column(rows, "ledger/rollouts")[-1] == spent
 

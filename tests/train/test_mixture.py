@@ -80,7 +80,7 @@ def test_an_evaluation_has_a_verifier_for_each_benchmark(tmp_path):
     given = ("model=digits", "suite=digits", "renderer.suffix=", "limit=8", "max_new_tokens=24")
     mine = "+verifier.verifiers.digits={_target_: p2o.verifiers.function.Function"
     done = subprocess.run(
-        [sys.executable, "-m", "p2o.evaluation", *given, "max_prompt_tokens=160"]
+        [sys.executable, "-m", "p2o.cli.eval", *given, "max_prompt_tokens=160"]
         + ["verifier=by_source", mine + ", path: 'mine.py:reward'}", "hydra.run.dir=out"],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from p2o.checkpoint_files import read_header
+from p2o.running.checkpoint_files import read_header
 
 # A learning rate of 0: no evaluation is better than the first.
 SMALL = (

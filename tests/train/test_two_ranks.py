@@ -167,10 +167,10 @@ from lightning.pytorch import Trainer
 from torch.optim import SGD
 from torch.utils.data import DataLoader
 
-from p2o.models import load_policy
-from p2o.module import P2OModule
+from p2o.policy.models import load_policy
+from p2o.learning.module import P2OModule
 from p2o.objectives import ClippedLoss
-from tests.test_module import Logged, made, together
+from tests.learning.test_module import Logged, made, together
 
 ranks, rank = int(sys.argv[1]), int(os.environ.get("LOCAL_RANK", 0))
 samples = [

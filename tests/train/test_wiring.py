@@ -2,8 +2,8 @@
 
 import pytest
 
-from p2o.data.experience import ExperienceBuilder
-from p2o.data.prompt import Context
+from p2o.learning.experience import ExperienceBuilder
+from p2o.prompt import Context
 
 pytestmark = pytest.mark.slow
 

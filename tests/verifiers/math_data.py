@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2o.data.prompt import Prompt
+from p2o.prompt import Prompt
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = ("aime", "amc", "math", "minerva", "olympiad_bench")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import ExactMatch, GuardedVerifier, Numeric, Score, Status
 from p2o.verifiers.by_source import BySource
 

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from p2o.config import build, conf_directory
-from p2o.data.prompt import Prompt
+from p2o.configuration.build import build, conf_directory
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import GuardedVerifier, Score, Status
 from p2o.verifiers.composite import BAD_TO_GOOD, Composite, Found
 

@@ -1,7 +1,7 @@
 import pytest
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import ExactMatch, Status
 
 GOLD = Prompt.create([{"role": "user", "content": "?"}], "New  York")

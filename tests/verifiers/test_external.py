@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import GuardedVerifier, Score, Status
 from p2o.verifiers.external import External
 

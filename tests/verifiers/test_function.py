@@ -5,9 +5,9 @@ import logging
 import pytest
 from omegaconf import OmegaConf
 
-from p2o.config import build
-from p2o.data.prompt import Prompt
+from p2o.configuration.build import build
 from p2o.errors import EngineError, UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import GuardedVerifier, Score, Status
 from p2o.verifiers.external import External
 from p2o.verifiers.function import Function

@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
-from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import GuardedVerifier, Score, Status
 
 PROMPTS = [Prompt.create([{"role": "user", "content": str(n)}], str(n)) for n in range(30)]

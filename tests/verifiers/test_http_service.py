@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from p2o.data.prompt import Prompt
 from p2o.errors import EngineError, UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import GuardedVerifier, Status
 from p2o.verifiers.http_service import HttpService
 from tests.servers import NO_JSON, SLOW, misbehaving, say

@@ -136,7 +136,7 @@ def test_letters_behind_a_number_do_not_hang_a_verifier(verifier):
 def test_an_answer_is_only_looked_at_under_the_deadline():
     program = (
         "import sys\n"
-        "from p2o.data.prompt import Prompt\n"
+        "from p2o.prompt import Prompt\n"
         "from p2o.verifiers import Math\n"
         "verifier = Math()\n"
         "[score] = verifier.score(['so it is 4 m'], [Prompt.create([], '4')])\n"

@@ -1,7 +1,7 @@
 import pytest
 
-from p2o.data.prompt import Prompt
 from p2o.errors import UserError
+from p2o.prompt import Prompt
 from p2o.verifiers import Status, python_tests
 from p2o.verifiers.python_tests import PythonTests, find_code
 from p2o.verifiers.sandbox.run import SandboxError

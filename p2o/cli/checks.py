@@ -1,0 +1,172 @@
+"""What a configuration must satisfy, whatever its parts are; found out before anything runs."""
+
+from pathlib import PurePath
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from p2o.cli.settings import TrainSettings
+from p2o.configuration.sections import Takes
+from p2o.configuration.validation import refuse, section_problems
+from p2o.errors import UserError
+from p2o.learning.module import EVALUATED
+from p2o.planning.devices import find_device
+from p2o.running.distributed import launched_from_outside
+
+
+def check(config: DictConfig) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        UserError: Names the key and what would do.
+    """
+    refuse(section_problems(config, Takes(TrainSettings)))
+    data = config.data
+    if data.group_size < 2:
+        raise UserError("data.group_size=1: a group of one has no contrast; give at least 2")
+    if data.mini_batch > data.batch:
+        raise UserError(
+            f"data.mini_batch={data.mini_batch} is above data.batch={data.batch}; "
+            "an optimiser step cannot take more prompts than are rolled out"
+        )
+    if config.algorithm.kl.coefficient and config.reference is None:
+        raise UserError(
+            f"algorithm.kl.coefficient={config.algorithm.kl.coefficient} needs a policy to measure "
+            "the divergence from; add reference=initial"
+        )
+    ceiling = OmegaConf.select(config, "callbacks.kl_ceiling.maximum")
+    if ceiling is not None and config.reference is None:
+        raise UserError(
+            f"callbacks.kl_ceiling.maximum={ceiling} needs a policy to measure the divergence "
+            "from; add reference=initial"
+        )
+    if config.save_policy == "adapter" and config.model.get("adapter") is None:
+        raise UserError("save_policy=adapter: there is no adapter; add model/adapter=lora")
+    _check_shards(config)
+    _check_schedule(config)
+    threshold = OmegaConf.select(config, "mining.threshold")
+    if isinstance(threshold, int) and threshold > data.group_size:
+        raise UserError(
+            f"mining.threshold={threshold} is above data.group_size={data.group_size}, so every "
+            f"sample would be hard; give at most {data.group_size}"
+        )
+    if config.planning.device is not None:
+        find_device(config.planning.device)
+    _check_loggers(config)
+    _check_monitors(config)
+    _check_resume(config)
+    _check_ranks(config)
+
+
+def check_interval(config: DictConfig, batches: int) -> None:
+    """Refuse an evaluation after more training steps than an epoch has.
+
+    Args:
+        config: Of the run.
+        batches: Training steps of an epoch.
+
+    Raises:
+        UserError: Names the key and the number.
+    """
+    interval = config.trainer.get("val_check_interval")
+    of_epoch = config.trainer.get("check_val_every_n_epoch", 1) is not None
+    if isinstance(interval, int) and of_epoch and interval > batches:
+        raise UserError(
+            f"trainer.val_check_interval={interval}: an epoch has {batches} steps; give no more, "
+            "or null for an evaluation at its end"
+        )
+
+
+def _check_monitors(config: DictConfig) -> None:
+    """Refuse to watch what nothing measures; names with another prefix may be a callback's."""
+    watching = {f"callbacks.{name}": node for name, node in config.callbacks.items()}
+    for key, node in {"checkpoint": config.checkpoint, **watching}.items():
+        for argument in ("monitor", "metric"):
+            name = None if node is None else node.get(argument)
+            if not isinstance(name, str) or not name.startswith("val/") and "/" in name:
+                continue
+            if name not in (*EVALUATED, "step", "epoch"):
+                raise UserError(
+                    f"{key}.{argument}={name}: nothing measures that; evaluations log "
+                    f"{', '.join(EVALUATED)}"
+                )
+
+
+def _check_loggers(config: DictConfig) -> None:
+    """Refuse names of which a folder outside the run's own would come."""
+    for logger, node in config.logger.items():
+        for name in ("name", "version", "sub_dir"):
+            value = None if node is None else node.get(name)
+            path = PurePath(value if isinstance(value, str) else "")
+            if path.is_absolute() or ".." in path.parts:
+                raise UserError(
+                    f"logger.{logger}.{name}={value}: leads out of the run's folder; give a name"
+                )
+
+
+def _check_ranks(config: DictConfig) -> None:
+    devices = config.trainer.get("devices", 1)
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping and devices not in (1, "1") and not launched_from_outside():
+        raise UserError(
+            f"trainer.devices={devices} with --multirun: every rank would run the whole sweep; "
+            "sweep with trainer.devices=1, or see docs/clusters.md"
+        )
+    if launched_from_outside() and "${now:" in _run_directory():
+        raise UserError(
+            "ranks that are started from outside would each make a folder of its own; add "
+            f"hydra.{'sweep' if sweeping else 'run'}.dir=runs/NAME"
+        )
+
+
+def _run_directory() -> str:
+    """Where this run, or its sweep, is kept, before times are filled in."""
+    hydra = HydraConfig.get()
+    key = "sweep" if hydra.mode == RunMode.MULTIRUN else "run"
+    folder: Any = OmegaConf.to_container(getattr(hydra, key), resolve=False)
+    return folder["dir"]
+
+
+def _check_shards(config: DictConfig) -> None:
+    strategy = OmegaConf.select(config, "trainer.strategy._target_") or ""
+    optimizer = OmegaConf.select(config, "optimizer._target_") or ""
+    if not strategy.endswith("ShardedStrategy"):
+        return
+    if config.save_policy == "adapter":
+        raise UserError("save_policy=adapter: of a sharded policy give merged or null")
+    if optimizer.endswith("adamw_8bit"):
+        raise UserError("optimizer=adamw_8bit: its state cannot be sharded; use trainer=ddp")
+    if optimizer.endswith("muon") and strategy.endswith("FlatShardedStrategy"):
+        raise UserError("optimizer=muon: needs whole matrices, not flat shards; use trainer=fsdp2")
+
+
+def _check_schedule(config: DictConfig) -> None:
+    ends = ("max_epochs", "max_steps")
+    open_ended = config.trainer.get(ends[0]) == -1 and config.trainer.get(ends[1], -1) == -1
+    budgets = [node for node in config.callbacks.values() if node is not None]
+    budgets = [node for node in budgets if str(node.get("_target_")).endswith("RolloutBudget")]
+    if config.scheduler is not None and open_ended and not budgets:
+        raise UserError(
+            "trainer.max_epochs=-1: a run without an end has no length to lay the scheduler over; "
+            "give a number of epochs, +trainer.max_steps, a p2o_callbacks.RolloutBudget among the "
+            "callbacks, or scheduler=constant"
+        )
+
+
+def _check_resume(config: DictConfig) -> None:
+    if config.ckpt_path is not None and not isinstance(config.ckpt_path, str):
+        raise UserError(f"ckpt_path={config.ckpt_path}: give the path of a checkpoint")
+    if not isinstance(config.resume_changed, bool):
+        raise UserError(f"resume_changed={config.resume_changed}: give true or false")
+    if config.resume is None:
+        return
+    if config.ckpt_path is not None:
+        raise UserError("resume=auto finds the checkpoint itself; leave ckpt_path out")
+    if "${now:" in _run_directory():
+        key = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
+        raise UserError(
+            "resume=auto needs a folder that is the same at every start; add "
+            f"hydra.{key}.dir=runs/NAME"
+        )

@@ -1,0 +1,143 @@
+"""``p2o-eval``: sample benchmarks with a policy, verify, report; goes on where it was stopped."""
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import seed_everything
+from omegaconf import DictConfig
+
+from p2o.cli.assembly import assemble_sampler, make_verifier
+from p2o.cli.program import expected_errors, run_program
+from p2o.cli.settings import EvalSettings
+from p2o.configuration.build import build, refuse_missing
+from p2o.configuration.sections import Takes
+from p2o.configuration.validation import refuse, section_problems
+from p2o.data.selection import unusable_golds
+from p2o.errors import UserError
+from p2o.evaluation.benchmark import Benchmark, load_benchmarks
+from p2o.evaluation.completions import Completions, read_completions, write_file
+from p2o.evaluation.rescore import differences_table, rescore
+from p2o.evaluation.sampling import check_questions, sample
+from p2o.evaluation.summary import summarise, summary_table
+from p2o.evaluation.templates import read_templates
+from p2o.export.checkpoint import find_checkpoint, load_model
+from p2o.export.run_directory import read_config, read_hydra
+from p2o.export.weights import CheckpointWeights
+from p2o.policy.configured import configured_policy
+from p2o.running.console import ended_by_interrupt, quieten_libraries
+from p2o.running.secrets import hide_in_run, plain_config
+from p2o.running.terminal import Terminal, plain
+
+CONFIG_NAME = "eval"
+IDENTITY = ("model", "verifier", "renderer", "benchmarks", "checkpoint", "run", "template")
+IDENTITY += ("template_mode", "limit", "chunk", "seed", "max_prompt_tokens", "max_new_tokens")
+IDENTITY += ("environment",)
+"""What results follow from; an engine is free to change between two starts."""
+SHOWN = 10
+"""Differences between two verifiers that are printed; all are in the file."""
+
+
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """Run one evaluation as configured.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        UserError: Something cannot work; as far as can be known, before anything is sampled.
+    """
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    seed_everything(config.seed, verbose=False)
+    benchmarks, missing = load_benchmarks(config)
+    templates = read_templates(config.template, config.template_mode, config.seed)
+    verifier = make_verifier(config)
+    _check_golds(verifier.verifier, benchmarks)
+    settings = plain_config(config)
+    completions = Completions(folder, {key: settings[key] for key in IDENTITY})
+    model, tokenizer = _load_policy(config)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    runner = assemble_sampler(config, model, tokenizer, verifier, config.max_prompt_tokens).runner()
+    check_questions(benchmarks, runner)
+    sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
+    results = {
+        "benchmarks": summarise(read_completions(folder)),
+        "not_evaluated": missing,
+        "templates_too_long": runner.overflows,
+        "configuration": settings,
+        "versions": {name: version(name) for name in ("p2o-rl", "torch", "transformers")},
+    }
+    write_file(folder / "results.json", f"{json.dumps(results, indent=2)}\n".encode())
+    console = Terminal(width=80)
+    console.print(summary_table(results["benchmarks"], missing))
+    console.print(f"completions and results: {folder}", soft_wrap=True)
+    return results
+
+
+def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
+    for benchmark in benchmarks:
+        bad = unusable_golds(benchmark.prompts, verifier)
+        if len(bad) == len(benchmark.prompts):
+            raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
+        for prompt, reason in bad[:SHOWN]:
+            line = plain(f"{benchmark.name}: question {prompt.id}: {reason}")
+            print(line, file=sys.stderr)
+
+
+def _load_policy(config: DictConfig) -> tuple[Any, Any]:
+    if config.run is None:
+        return configured_policy(config.model)
+    run = Path(config.run)
+    own = read_config(run)
+    weights = CheckpointWeights.open(find_checkpoint(run, config.checkpoint))
+    return load_model(own, read_hydra(run), weights)
+
+
+def compare(config: DictConfig) -> None:
+    """Score the completions of an evaluation again, and show what differs."""
+    folder = Path(config.rescore)
+    counts, differences = rescore(folder, build(config.verifier, "verifier"))
+    console = Terminal(width=80)
+    console.print(differences_table(counts, differences))
+    listed = [
+        {
+            "benchmark": d.row["benchmark"],
+            "prompt_id": d.row["prompt_id"],
+            "sample": d.row["sample"],
+            "golds": d.row["golds"],
+            "before": [d.row["reward"], d.row["status"], d.row["answer"]],
+            "now": [d.score.reward, d.score.status.value, d.score.answer],
+        }
+        for d in differences
+    ]
+    for one in listed[:SHOWN]:
+        console.print(json.dumps(one))
+    output = Path(HydraConfig.get().runtime.output_dir) / "differences.json"
+    write_file(output, f"{json.dumps(listed, indent=2)}\n".encode())
+    console.print(f"all {len(listed)} differences: {output}", soft_wrap=True)
+
+
+def _run(config: DictConfig) -> None:
+    quieten_libraries()
+    hide_in_run(config, HydraConfig.get())
+    with expected_errors():
+        refuse(section_problems(config, Takes(EvalSettings)))
+        refuse_missing(config.rollout, "rollout")
+        if config.rescore is None:
+            evaluate(config)
+        else:
+            compare(config)
+
+
+@ended_by_interrupt
+def main() -> None:
+    """Entry point of ``p2o-eval``."""
+    run_program("p2o-eval", CONFIG_NAME, EvalSettings, _run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""``p2o-export``: a Hugging Face folder from any checkpoint of a training run.
+
+The checkpoint is one file, or a folder of shards that several ranks wrote. For example:
+
+  p2o-export runs/default/TIME
+  p2o-export runs/default/TIME --checkpoint epoch_0003.ckpt --output policy_3 --dtype bfloat16
+"""
+
+import argparse
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from p2o.cli.program import expected_errors
+from p2o.errors import UserError
+from p2o.export.card import model_card
+from p2o.export.checkpoint import find_checkpoint, load_model
+from p2o.export.run_directory import read_config, read_hydra
+from p2o.export.weights import CheckpointWeights
+from p2o.policy.adapters import save_policy
+from p2o.running.console import ended_by_interrupt, quieten_libraries
+from p2o.running.files import written_whole
+from p2o.running.terminal import Terminal
+
+
+def export(
+    run: Path,
+    checkpoint: str = "last.ckpt",
+    output: Path | None = None,
+    dtype: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write weights, tokenizer, generation config and a model card; return the folder.
+
+    An adapter is merged into the weights. One process is enough, however many ranks wrote the
+    checkpoint, and nothing in a checkpoint can run code.
+
+    Args:
+        run: Directory of a run of ``p2o-train``.
+        checkpoint: A name in its folder ``checkpoints``, or a path.
+        output: Where to; ``RUN/export`` when left out.
+        dtype: Of the weights written, a torch name; that of the checkpoint when left out.
+        overwrite: Whether the folder may hold something. A model there is replaced, the rest stays.
+
+    Raises:
+        UserError: An argument is wrong, or the checkpoint is damaged or of another model.
+    """
+    config, output = read_config(run), output or run / "export"
+    path, kind = find_checkpoint(run, checkpoint), _read_dtype(dtype)
+    _check_output(output, overwrite)
+    weights = CheckpointWeights.open(path)
+    hydra = read_hydra(run)
+    model, tokenizer = load_model(config, hydra, weights)
+    model = model if kind is None else model.to(kind)
+    card = model_card(run, config, hydra, weights, model, output.resolve().name)
+    try:
+        save_policy(model, tokenizer, output)
+        with written_whole(output / "README.md", "w", encoding="utf-8") as file:
+            file.write(card)
+    except OSError as error:
+        raise UserError(f"--output={output}: cannot be written ({error})") from error
+    size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
+    Terminal().print(
+        f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, {size:,.1f} MB",
+        soft_wrap=True,
+    )
+    return output
+
+
+def _read_dtype(name: str | None) -> torch.dtype | None:
+    if name is None:
+        return None
+    kind = getattr(torch, name, None)
+    if kind not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+        raise UserError(f"--dtype={name}: give float64, float32, float16 or bfloat16")
+    return kind
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output={output}: is a file; give a folder")
+    if not overwrite and output.is_dir() and any(output.iterdir()):
+        raise UserError(f"--output={output}: is not empty; add --overwrite or give another folder")
+
+
+@ended_by_interrupt
+def main() -> None:
+    """Entry point of ``p2o-export``."""
+    parser = argparse.ArgumentParser(
+        prog="p2o-export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory of p2o-train")
+    parser.add_argument(
+        "--checkpoint",
+        default="last.ckpt",
+        help="name in RUN/checkpoints, or a path; a file or a folder of shards (%(default)s)",
+    )
+    parser.add_argument("--output", type=Path, help="folder to write (RUN/export)")
+    parser.add_argument("--dtype", help="of the weights, say bfloat16 (as in the checkpoint)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a model that is in the folder"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
+    arguments = vars(parser.parse_args())
+    quieten_libraries()
+    with expected_errors():
+        export(**arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""What the values of a configuration have to fit where no single target takes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from p2o.configuration.sections import Part, Section, Takes
+from p2o.constraints import Count, NotNegative, Share, SomeShare, Whole
+from p2o.learning.module import P2OModule
+from p2o.policy.models import load_policy
+from p2o.rollout.rendering import ChatRenderer
+from p2o.verifiers import GuardedVerifier
+
+Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
+Model = Annotated[Mapping, Takes(load_policy)]
+Renderer = Annotated[Mapping, Takes(ChatRenderer, frozenset({"tokenizer"}))]
+Guard = Annotated[Mapping, Takes(GuardedVerifier, frozenset({"verifier"}))]
+Module = Annotated[
+    Mapping,
+    Takes(
+        P2OModule,
+        frozenset(
+            {"model", "policy_loss", "optimizer", "scheduler", "temperature", "kl"}
+            | {"entropy_coefficient", "correction"}
+        ),
+    ),
+]
+Efficiency = Annotated[float, Ge(0.001), Le(1)]
+AtLeastOne = Annotated[float, Ge(1)]
+
+
+@dataclass(frozen=True)
+class Data(Section):
+    """``data``."""
+
+    source: Part
+    contamination: Part | None
+    group_size: Count
+    batch: Count
+    mini_batch: Count
+    held_out_samples: Count
+    max_prompt_tokens: Count
+    overlong: Literal["drop", "refuse"]
+    max_unusable_golds: Share
+
+
+@dataclass(frozen=True)
+class Algorithm(Section):
+    """``algorithm``."""
+
+    advantages: Part
+    loss: Part
+    kl: Part
+    entropy_coefficient: float
+    overlong: Part
+    sampling_rounds: Count
+
+
+@dataclass(frozen=True)
+class Evolution(Section):
+    """``evolution``, where there is one."""
+
+    callback: Part
+    evolver: Part
+
+
+@dataclass(frozen=True)
+class Sampling(Section):
+    """``sampling``."""
+
+    train: Part
+    evolution: Part
+    held_out: Part
+
+
+@dataclass(frozen=True)
+class Planning(Section):
+    """``planning``."""
+
+    device: str | None
+    prompts: AtLeastOne | None
+    mean_prompt_tokens: AtLeastOne | None
+    mean_new_tokens: AtLeastOne | None
+    trained_share: Share | None
+    templated_share: Share | None
+    flops_efficiency: Efficiency | None
+    bandwidth_efficiency: Efficiency | None
+    devices_per_server: AtLeastOne | None
+
+
+@dataclass(frozen=True)
+class TrainerRanges(Section):
+    """Arguments of Lightning's trainer of which not every number makes sense."""
+
+    max_epochs: Annotated[int, Ge(-1)] | None
+    min_epochs: Count | None
+    max_steps: Annotated[int, Ge(-1)]
+    min_steps: Count | None
+    accumulate_grad_batches: Count
+    gradient_clip_val: NotNegative | None
+    val_check_interval: Count | SomeShare | None
+    check_val_every_n_epoch: Count | None
+    log_every_n_steps: Count
+    num_sanity_val_steps: Annotated[int, Ge(-1)]
+    limit_train_batches: Whole | Share | None
+    limit_val_batches: Whole | Share | None
+    num_nodes: Count
+
+
+Trainer = Annotated[Part, Takes(TrainerRanges)]
+
+
+@dataclass(frozen=True)
+class TrainSettings(Section):
+    """The configuration of ``p2o-train``."""
+
+    model: Model
+    data: Annotated[Mapping, Takes(Data)]
+    rollout: Part
+    environment: Part
+    verifier: Part
+    algorithm: Annotated[Mapping, Takes(Algorithm)]
+    distillation: Part
+    baseline: Part
+    reference: Part | None
+    correction: Part | None
+    mining: Part
+    evolution: Annotated[Mapping, Takes(Evolution)] | None
+    reflection: Part
+    assignment: Part
+    optimizer: Part
+    scheduler: Part | None
+    trainer: Trainer
+    logger: Mapping[str, Part | None]
+    seed: Seed
+    data_root: str | None
+    ckpt_path: str | None
+    resume: Literal["auto"] | None
+    drop_failed_templated: bool
+    save_policy: Literal["merged", "adapter"] | None
+    sampling: Annotated[Mapping, Takes(Sampling)]
+    renderer: Renderer
+    verifier_guard: Guard
+    module: Module
+    plan: bool
+    planning: Annotated[Mapping, Takes(Planning)]
+    checkpoint: Part
+    callbacks: Mapping[str, Part | None]
+    resume_changed: bool = False
+
+
+@dataclass(frozen=True)
+class Benchmark(Section):
+    """One of ``benchmarks``."""
+
+    table: Part
+    samples: Count
+    temperature: NotNegative
+
+
+@dataclass(frozen=True)
+class EvalSettings(Section):
+    """The configuration of ``p2o-eval``."""
+
+    model: Model
+    rollout: Part
+    environment: Part
+    verifier: Part
+    benchmarks: Mapping[str, Annotated[Mapping, Takes(Benchmark)]]
+    run: str | None
+    checkpoint: str
+    template: str | None
+    template_mode: Literal["best", "majority", "assigned"]
+    data_root: str | None
+    limit: Count | None
+    chunk: Count
+    seed: Seed
+    max_prompt_tokens: Count
+    max_new_tokens: Count
+    rescore: str | None
+    renderer: Renderer
+    verifier_guard: Guard

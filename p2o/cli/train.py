@@ -1,0 +1,136 @@
+"""``p2o-train``: train a policy and evolve its prompts, as a configuration says."""
+
+import math
+import sys
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch import seed_everything
+from omegaconf import DictConfig
+
+from p2o.cli.checks import check
+from p2o.cli.finish import save_trained, tell
+from p2o.cli.program import COLLAPSED, expected_errors, run_program
+from p2o.cli.rehearsal import rehearse
+from p2o.cli.settings import TrainSettings
+from p2o.cli.training import Training, assemble
+from p2o.configuration.build import CONFIG_NAME
+from p2o.learning.final_evaluation import is_measured
+from p2o.planning import plan_from_config, print_plan
+from p2o.policy.sharding import stop_other_ranks
+from p2o.running.console import ended_by_interrupt, quieten_libraries
+from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
+from p2o.running.preemption import handled_signals, hold_signals
+from p2o.running.resuming import check_fit, find_checkpoint
+from p2o.running.run_folder import one_run_in, record_configuration
+from p2o.running.secrets import hide_in_run
+from p2o_callbacks import TrainingCollapsed
+
+
+def train(config: DictConfig) -> float:
+    """Run one training as configured.
+
+    Returns:
+        Accuracy on held-out prompts without any template, for sweeps to optimise.
+
+    Raises:
+        Preempted: SIGTERM or Ctrl-C came; what was done is saved.
+        UserError: Something in the configuration cannot work; nothing has been spent.
+        TrainingCollapsed: A guard stopped the run; its checkpoint and summary are written.
+    """
+    # What could be wrong is found out before anything is spent.
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    check(config)
+    if config.plan:
+        print_plan(plan_from_config(config))
+        return math.nan
+    rehearse(config)
+    with one_run_in(folder):
+        return _train(config, folder)
+
+
+def _train(config: DictConfig, folder: Path) -> float:
+    checkpoint = find_checkpoint(config, folder)
+    if not launched_from_outside():
+        end_with_rank_zero(starting_rank() == 0)
+    seed_everything(config.seed, verbose=False)
+    training = assemble(config, folder)
+    if checkpoint is not None:
+        check_fit(checkpoint, training.module)
+    # Accepted: from here on there is something to save.
+    record_configuration(folder, config)
+    hold_signals()
+    collapse = _fit(training, checkpoint)
+    if config.save_policy is not None and collapse is None:
+        save_trained(config, training, folder)
+    # The last of all: a run that has a summary has ended.
+    summary = tell(config, training, folder, collapse)
+    if collapse is not None:
+        raise collapse
+    return summary["accuracy"]["after"]
+
+
+def _fit(training: Training, checkpoint: Path | None) -> TrainingCollapsed | None:
+    """Train, with an evaluation before and after; returns what stopped it, if a guard did."""
+    trainer, module, data = training.trainer, training.module, training.data
+    if checkpoint is None:
+        trainer.validate(module, datamodule=data, verbose=False)
+    try:
+        with training.ledger.phase("train"):
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except TrainingCollapsed as collapse:
+        return collapse
+    except Exception:
+        stop_other_ranks(trainer)
+        raise
+    if not is_measured(trainer):
+        trainer.validate(module, datamodule=data, verbose=False)
+    return None
+
+
+def _run(config: DictConfig) -> float:
+    quieten_libraries()
+    torch.set_float32_matmul_precision("high")
+    hide_in_run(config, HydraConfig.get())
+    status: int | str | None = 1
+    try:
+        with expected_errors(Path(HydraConfig.get().runtime.output_dir)), handled_signals():
+            accuracy = train(config)
+        status = 0
+        return accuracy
+    except SystemExit as end:
+        status = end.code
+        # The other runs of a sweep may fare better.
+        if status == COLLAPSED and HydraConfig.get().mode == RunMode.MULTIRUN:
+            return math.nan
+        raise
+    finally:
+        _finish_wandb(status)
+
+
+def _finish_wandb(status: int | str | None) -> None:
+    """Close the record of this run; the next one of a sweep is not to go on in it."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish(exit_code=status)
+
+
+def _inspect(config: DictConfig) -> None:
+    """Look at one job of a sweep before any of them has spent something."""
+    quieten_libraries()
+    hide_in_run(config, HydraConfig.get())
+    check(config)
+    if not config.plan:
+        rehearse(config)
+
+
+@ended_by_interrupt
+def main() -> None:
+    """Entry point of ``p2o-train``."""
+    run_program("p2o-train", CONFIG_NAME, TrainSettings, _run, _inspect)
+
+
+if __name__ == "__main__":
+    main()

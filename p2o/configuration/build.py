@@ -1,0 +1,150 @@
+"""Configuration: where the files are, and how parts are made of them, with errors in one line."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+from p2o.configuration.sweeps import job_folder
+from p2o.configuration.validation import OWN, find_target, part_problems, refuse
+from p2o.errors import UserError, first_line, located
+from p2o_callbacks.errors import ConfigurationError
+
+USER_ERRORS = (UserError, ConfigurationError, MisconfigurationException)
+"""What a command-line program shows in one line: p2o's own errors, the callbacks', Lightning's."""
+CONFIG_NAME = "train"
+"""The primary configuration of ``p2o-train``."""
+
+# For the configuration's own use: ${p2o.job_folder:...}
+OmegaConf.register_new_resolver("p2o.job_folder", job_folder, replace=True)
+
+
+def conf_directory() -> Path:
+    """The configuration files: inside an installed wheel, or beside the package in a checkout."""
+    package = Path(str(files("p2o")))
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def build(node: DictConfig | None, key: str, **more: Any) -> Any:
+    """Make the object that a configuration node describes by its ``_target_``; None of None.
+
+    What the target is given is checked against its type hints first. A node with ``_partial_``
+    gives a function that makes the object. Nodes inside are made first; lists and mappings reach
+    the target as plain ones.
+
+    Args:
+        node: The configuration.
+        key: Where it stands, for messages.
+        more: Arguments known only at run time, which the node must not have.
+
+    Raises:
+        UserError: A value does not fit, the node has what is not its to choose, or the target
+            cannot be had or refuses its arguments.
+    """
+    if node is None:
+        return None
+    refuse(part_problems(node, key))
+    return _make(node, key, more)
+
+
+def build_all(nodes: DictConfig, key: str, kind: type = object) -> list[Any]:
+    """Make the objects of a node's children, those left out by ``null`` not.
+
+    Args:
+        nodes: The configuration.
+        key: Where it stands, for messages.
+        kind: What the objects have to be.
+
+    Raises:
+        UserError: See `build`; or an object is of another kind.
+    """
+    made = []
+    for name, node in nodes.items():
+        part = build(node, f"{key}.{name}")
+        if part is None and node is None:
+            continue
+        if not isinstance(part, kind):
+            target = node.get("_target_")
+            raise UserError(
+                f"{key}.{name}: {target} makes no {kind.__name__}; name a class that is one"
+            )
+        made.append(part)
+    return made
+
+
+def call(make: Callable[..., Any], key: str, name: str | None = None, **arguments: Any) -> Any:
+    """Call what makes a part, with errors in one line.
+
+    Args:
+        make: A class or function.
+        key: Where in the configuration its arguments stand.
+        name: What to call it in messages; its own name when left out.
+        arguments: Passed on.
+
+    Raises:
+        UserError: It does not take these arguments, or refuses them.
+    """
+    try:
+        with located(key, ConfigurationError):
+            return make(**arguments)
+    except REFUSALS as error:
+        name = name or getattr(make, "__name__", str(make))
+        raise UserError(f"{key}: cannot make {name} ({first_line(error)})") from error
+
+
+REFUSALS = (
+    *(TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, OSError, ImportError),
+    MisconfigurationException,
+)
+"""How classes that are not p2o's refuse what they are given."""
+
+
+def _make(value: Any, key: str, more: dict[str, Any]) -> Any:
+    if isinstance(value, ListConfig):
+        return [_make(child, f"{key}.{index}", {}) for index, child in enumerate(value)]
+    if not isinstance(value, DictConfig):
+        return value
+    if "_target_" not in value:
+        return {name: _make(child, f"{key}.{name}", {}) for name, child in value.items()}
+    for name in map(str, value):
+        if name in more:
+            raise UserError(f"{key}.{name}: is not to be chosen here; leave it out")
+    given = {**_children(value, key), **more}
+    make = partial(find_target(value, key), **given)
+    return make if value.get("_partial_") else call(make, key, value["_target_"])
+
+
+def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = None) -> None:
+    """Refuse a node with keys that still have to be given a value.
+
+    Args:
+        node: The configuration.
+        key: Where it stands.
+        names: Of its children to look at; all when left out.
+
+    Raises:
+        UserError: Names the first of them.
+    """
+    for name in map(str, node) if names is None else names:
+        if OmegaConf.is_missing(node, name):
+            raise UserError(f"{key}.{name}: no value and no default; give it a value")
+
+
+def _children(node: DictConfig, key: str) -> dict[str, Any]:
+    names = [name for name in map(str, node) if name not in OWN]
+    refuse_missing(node, key, names)
+    return {name: _make(_value(node, name, key), f"{key}.{name}", {}) for name in names}
+
+
+def _value(node: DictConfig, name: str, key: str) -> Any:
+    try:
+        return node[name]
+    # A reference that leads nowhere.
+    except InterpolationResolutionError as error:
+        raise UserError(f"{key}.{name}: {first_line(error)}") from error

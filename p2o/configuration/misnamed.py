@@ -1,0 +1,100 @@
+"""Words for a key, a group or an option that the configuration does not have."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+
+from p2o.configuration.build import conf_directory
+from p2o.configuration.commandline import CommandLine
+from p2o.configuration.validation import find_target
+from p2o.constraints import arguments_of
+from p2o.errors import UserError
+
+
+def options_of(group: str, folder: Path | None) -> list[str]:
+    """Names of a group's options, from p2o's files and those of a folder."""
+    roots = [conf_directory(), *([] if folder is None else [folder])]
+    return sorted({path.stem for root in roots for path in (root / group).glob("*.yaml")})
+
+
+def chosen_groups(line: CommandLine) -> list[str]:
+    """Those of a command line's settings that choose an option of a group."""
+    roots = [conf_directory(), *([] if line.folder is None else [line.folder])]
+    named = [(setting, setting.partition("=")[0].lstrip("+~")) for setting in line.settings]
+    return [setting for setting, key in named if any((root / key).is_dir() for root in roots)]
+
+
+def missing_option(error: MissingConfigException, line: CommandLine) -> str:
+    """One line for a file that does not exist."""
+    missing = str(error.missing_cfg_file)
+    if "/" not in missing:
+        names = ", ".join(options_of("", line.folder))
+        return f"--config-name={missing}: no such configuration; there are {names}"
+    pairs = [setting.partition("=")[::2] for setting in line.settings]
+    given = [(key.lstrip("+"), value) for key, value in pairs]
+    default = (missing.rpartition("/")[0], missing.rpartition("/")[2])
+    group, option = next((pair for pair in given if "/".join(pair) == missing), default)
+    # An option may be in a folder inside of its group.
+    folders = (option, option.rpartition("/")[0])
+    inner = next((f for f in folders if f and options_of(f"{group}/{f}", line.folder)), "")
+    options = options_of(f"{group}/{inner}" if inner else group, line.folder)
+    names = ", ".join(f"{inner}/{name}" if inner else name for name in options)
+    return f"{group}={option}: no such option; there are {names}"
+
+
+def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
+    """One line for what Hydra says of a key.
+
+    Args:
+        message: Hydra's.
+        line: What it was told.
+        known: The configuration without the settings of single keys.
+    """
+    first = message.splitlines()[0]
+    settings = [s for s in line.settings if f"'{s.partition('=')[0].lstrip('+~')}'" in first]
+    if not settings:
+        return first
+    setting = settings[0]
+    key, _, value = setting.partition("=")
+    key = key.lstrip("+~")
+    names = _keys(known)
+    if key in names and setting.startswith("+"):
+        return f"{setting}: there is such a key already; write {key}={value}"
+    if key in names and setting.startswith("~"):
+        return f"{setting}: the key has another value; write ~{key}"
+    if not setting.startswith(("+", "~")) and _takes(known, key):
+        return f"{key}: not in the configuration so far; write +{key}={value}"
+    groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
+    leaf = key.rpartition(".")[2]
+    elsewhere = [other for other in names if other.rpartition(".")[2] == leaf]
+    close = elsewhere[:3] or difflib.get_close_matches(key, sorted({*names, *groups}))
+    hint = f"did you mean {', '.join(close)}?" if close else f"see p2o-{line.name} --cfg job"
+    return f"{key}: no such key; {hint}"
+
+
+def _takes(config: DictConfig, key: str) -> bool:
+    """Whether the part that a key belongs to has an argument of this name."""
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if re.fullmatch(r"[\w.]+", parent) else None
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        return False
+    try:
+        return leaf in arguments_of(find_target(node, parent)).hints
+    except UserError:
+        return False
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Sequence[str]:
+    keys: list[str] = []
+    for name in map(str, node):
+        path = f"{prefix}{name}"
+        keys.append(path)
+        if not OmegaConf.is_missing(node, name) and not OmegaConf.is_interpolation(node, name):
+            child = node[name]
+            if isinstance(child, DictConfig):
+                keys += _keys(child, f"{path}.")
+    return keys

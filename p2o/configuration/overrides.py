@@ -1,0 +1,182 @@
+"""What is wrong with a command line is said in one line, before Hydra starts anything."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice, product
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
+from hydra.errors import (
+    ConfigCompositionException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+
+from p2o.configuration.build import CONFIG_NAME, conf_directory
+from p2o.configuration.commandline import CommandLine, read_arguments
+from p2o.configuration.hydra_settings import check_hydra
+from p2o.configuration.misnamed import bad_key, chosen_groups, missing_option, options_of
+from p2o.configuration.sections import Section, Takes
+from p2o.configuration.validation import refuse, section_problems
+from p2o.errors import UserError
+
+FIRST_JOBS = 64
+"""Of a sweep, which are looked at whole before the first one starts."""
+
+
+def check_overrides(
+    arguments: Sequence[str],
+    name: str = CONFIG_NAME,
+    settings: type[Section] | None = None,
+    inspect: Callable[[DictConfig], None] | None = None,
+) -> None:
+    """Compose the configuration as Hydra would, to say in one line what is wrong with it.
+
+    Of a sweep the first jobs are looked at; then every value, with the first one of the other
+    settings.
+
+    Args:
+        arguments: Of the command line.
+        name: Of the primary configuration.
+        settings: What its values have to fit; None looks at keys alone.
+        inspect: What else each job of a sweep has to pass.
+
+    Raises:
+        UserError: A key, a group or one of its options does not exist, or a value does not fit.
+    """
+    line = read_arguments(arguments, name)
+    if line.other:
+        return
+    bare = [a for a in line.settings if a.find("=") < 1 and not a.startswith("~")]
+    if bare:
+        raise UserError(f"'{bare[0]}' is no setting; write key=value, for example seed=1")
+    if line.folder is not None and not line.folder.is_dir():
+        raise UserError(f"--config-dir={line.folder}: no such folder (looked from {Path.cwd()})")
+    try:
+        for job in _jobs(line):
+            config = compose_config(job, line.name, line.folder)
+            if settings is not None:
+                with as_running(config) as own:
+                    refuse(section_problems(own, Takes(settings)))
+                    check_hydra(config)
+                    if line.sweep and inspect is not None:
+                        inspect(own)
+    except MissingConfigException as error:
+        raise UserError(missing_option(error, line)) from error
+    except (yaml.YAMLError, OSError) as error:
+        if line.folder is None:
+            raise
+        raise UserError(f"--config-dir={line.folder}: {' '.join(str(error).split())}") from error
+    except OverrideParseException as error:
+        raise UserError(f"cannot read '{error.override}': write key=value") from error
+    except ConfigCompositionException as error:
+        known = without_hydra(
+            compose_config(_first_of(chosen_groups(line)), line.name, line.folder)
+        )
+        raise UserError(bad_key(str(error), line, known)) from error
+    # Hydra looks up variables that a job is to be given.
+    except KeyError as error:
+        raise UserError(f"hydra.job.env_copy: there is no variable {error}; set it") from error
+    # Hydra's own, for a group that is given something other than a name.
+    except ValueError as error:
+        raise UserError(f"{' '.join(line.settings)}: {error}") from error
+
+
+def compose_config(settings: Sequence[str], name: str, folder: Path | None = None) -> DictConfig:
+    """The configuration of one job, with Hydra's own under ``hydra``.
+
+    Args:
+        settings: As on the command line.
+        name: Of the primary configuration.
+        folder: With more configuration files.
+    """
+    more = ["hydra.runtime.output_dir=."]
+    if folder is not None:
+        quoted = str(folder.resolve()).replace("'", "\\'")
+        more.append(f"hydra.searchpath=['{quoted}']")
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+        return compose(name, overrides=[*more, *settings], return_hydra_config=True)
+
+
+@contextmanager
+def as_running(config: DictConfig) -> Iterator[DictConfig]:
+    """The configuration of a job without Hydra's own, from which it can take values all the same.
+
+    Args:
+        config: See `compose_config`.
+    """
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        yield without_hydra(config)
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """What `compose_config` gives, as a job gets it."""
+    return OmegaConf.masked_copy(config, [key for key in map(str, config) if key != "hydra"])
+
+
+def _jobs(line: CommandLine) -> Iterator[list[str]]:
+    """Settings of the first jobs, and of those that differ from the very first in one setting."""
+    if not line.sweep:
+        yield list(line.settings)
+        return
+    mode = "hydra.mode=MULTIRUN"
+    values = [list(_values(o, line)) for o in _parse(line.settings)]
+    seen = [[mode, *job] for job in islice(product(*values), FIRST_JOBS)]
+    first = [value[0] for value in values]
+    for place, value in enumerate(values):
+        others = ([mode, *first[:place], other, *first[place + 1 :]] for other in value[1:])
+        seen += [job for job in others if job not in seen]
+    yield from seen
+
+
+def _parse(settings: Sequence[str]) -> list[Override]:
+    return OverridesParser.create().parse_overrides([*settings])
+
+
+def _first_of(settings: Sequence[str]) -> list[str]:
+    """Settings with the first value where there are several."""
+    lines = [(o, next(o.sweep_string_iterator()) if _listed(o) else None) for o in _parse(settings)]
+    return [
+        str(o.input_line) if value is None else f"{o.get_key_element()}={value}"
+        for o, value in lines
+        if value is not None or not o.is_sweep_override()
+    ]
+
+
+def _listed(override: Override) -> bool:
+    return override.is_discrete_sweep() and not isinstance(override.value(), Glob)
+
+
+def _values(override: Override, line: CommandLine) -> Iterator[str]:
+    """The settings that a sweep over one makes; of an interval its ends.
+
+    Raises:
+        UserError: There is none.
+    """
+    key, swept = override.get_key_element(), override.value()
+    if not override.is_sweep_override():
+        yield str(override.input_line)
+        return
+    if isinstance(swept, IntervalSweep):
+        if not any(setting.startswith("hydra/sweeper=") for setting in line.settings):
+            raise UserError(
+                f"{override.input_line}: an interval has no end of values; list some, or choose "
+                "hydra/sweeper=NAME of one that draws"
+            )
+        found = [str(end) for end in (swept.start, swept.end)]
+    elif isinstance(swept, Glob):
+        found = swept.filter(options_of(key, line.folder))
+    else:
+        found = list(override.sweep_string_iterator())
+    if not found:
+        raise UserError(f"{override.input_line}: stands for no value at all, so there is no job")
+    yield from (f"{key}={value}" for value in found)

@@ -1,0 +1,36 @@
+"""Where the jobs of a sweep go: folders with short names that follow from what a job is told."""
+
+import re
+from hashlib import sha256
+
+from p2o.running.secrets import hide_settings
+
+LONGEST = 80
+"""Characters of a name."""
+DIGITS = 10
+"""Of the hash that ends a name in which settings had to be changed."""
+
+
+def job_folder(settings: str) -> str:
+    """Name of a job's folder; jobs with other settings have other names.
+
+    It does not depend on which other jobs there are, so that a sweep can be given more arms or
+    seeds and be started again.
+
+    >>> job_folder("distillation=no_crm,seed=1")
+    'distillation=no_crm,seed=1'
+    >>> job_folder("model.path=/data/my model,seed=1")
+    'model.path=-data-my-model,seed=1_724381c270'
+    >>> job_folder("")
+    'defaults'
+
+    No key is in it that a job is given in clear.
+
+    Args:
+        settings: Hydra's ``override_dirname``.
+    """
+    name = re.sub(r"[^\w.,=+-]+", "-", hide_settings(settings), flags=re.ASCII).strip("-.")
+    if name == settings and len(name) <= LONGEST:
+        return name or "defaults"
+    end = f"_{sha256(settings.encode()).hexdigest()[:DIGITS]}"
+    return name[: LONGEST - len(end)] + end

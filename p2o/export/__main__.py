@@ -1,5 +1,0 @@
-"""``python -m p2o.export``."""
-
-from p2o.export.command import main
-
-main()

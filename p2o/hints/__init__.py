@@ -1,0 +1,1 @@
+"""Hints, which are templates in front of a prompt: insertion, set cover, assignment."""

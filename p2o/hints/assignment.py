@@ -1,0 +1,113 @@
+"""Who gets which template (P²O, Algorithm 2, second half)."""
+
+import random
+from collections.abc import Sequence
+from math import fsum
+from typing import Protocol
+
+from p2o.hints.cover import greedy_cover
+from p2o_callbacks.pool import PromptPool, Template
+
+SMALLEST_WEIGHT = 1e-6
+"""Weight of a template whose mean dev score is 0."""
+
+
+class Assigner(Protocol):
+    """Chooses templates and deals them out."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """Make the pool of an epoch.
+
+        The same arguments give the same pool, in whatever order `hard_set` and the dev scores come.
+
+        Args:
+            templates: All templates found, with their dev scores and the dev samples they solve.
+            hard_set: Ids of the samples to roll out with a template.
+            group_size: Rollouts of each sample, K of the paper.
+            seed: Of the draws.
+
+        Returns:
+            The pool; its cover and assignment are empty when no template but the empty one solves a
+            dev sample (the paper's reference implementation raises where none does).
+        """
+        ...
+
+
+class DiverseAssignment:
+    """K draws for each sample: templates differ within a group, which gives it contrast."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """See `Assigner`."""
+        cover, assignment = assign_templates(templates, hard_set, group_size, seed)
+        return PromptPool(tuple(templates), cover, assignment)
+
+
+class SameTemplate:
+    """One draw for each sample, used for all of its rollouts (an ablation of the paper)."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """See `Assigner`."""
+        cover, assignment = assign_templates(templates, hard_set, 1, seed)
+        repeated = {key: drawn * group_size for key, drawn in assignment.items()}
+        return PromptPool(tuple(templates), cover, repeated)
+
+
+class LeaveOneBare:
+    """Like `DiverseAssignment`, but the last rollout of each sample has no template."""
+
+    def assign(
+        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    ) -> PromptPool:
+        """See `Assigner`."""
+        cover, assignment = assign_templates(templates, hard_set, group_size - 1, seed)
+        with_bare = {key: (*drawn, None) for key, drawn in assignment.items()}
+        return PromptPool(tuple(templates), cover, with_bare)
+
+
+def assign_templates(
+    templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+) -> tuple[tuple[int, ...], dict[str, tuple[int | None, ...]]]:
+    """Cover the dev samples and draw templates for the hard ones.
+
+    A dev sample that a chosen template solves draws among those that solve it; every other hard
+    sample draws from the whole cover. Draws are with replacement, by mean dev score.
+
+    The empty template is a candidate like any other, as in the paper: what the bare prompt solves
+    and no chosen template does is rolled out bare. Its draws are None.
+
+    Args:
+        templates: All templates found, with their dev scores and the dev samples they solve.
+        hard_set: Sample ids.
+        group_size: Draws for each sample.
+        seed: Of the draws.
+
+    Returns:
+        Indices of the chosen templates, and indices drawn for each sample; both empty when all
+        draws would be bare.
+    """
+    cover = greedy_cover([template.solved for template in templates])
+    drawn_as = [
+        index if template.text.strip() else None for index, template in enumerate(templates)
+    ]
+    if all(drawn_as[index] is None for index in cover):
+        return (), {}
+    weights = [_weight(template) for template in templates]
+    assignment: dict[str, tuple[int | None, ...]] = {}
+    for sample_id in sorted(set(hard_set)):
+        candidates = [index for index in cover if sample_id in templates[index].solved] or cover
+        # A generator of its own makes a sample's draws independent of which others are hard.
+        generator = random.Random(f"{seed}-{sample_id}")
+        drawn = generator.choices(candidates, [weights[i] for i in candidates], k=group_size)
+        assignment[sample_id] = tuple(drawn_as[index] for index in drawn)
+    return tuple(cover), assignment
+
+
+def _weight(template: Template) -> float:
+    scores = template.dev_scores.values()
+    return max(fsum(scores) / len(scores), SMALLEST_WEIGHT) if scores else SMALLEST_WEIGHT

@@ -1,0 +1,1 @@
+"""From scored groups to updates: credit, experience, loaders, the LightningModule."""

@@ -1,0 +1,101 @@
+"""What a templated rollout's reward is measured against."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from p2o.learning.metrics import mean
+from p2o.rollout.runner import Rollout
+
+Advantages = Callable[[Tensor], Tensor]
+"""Rewards `[G, K]` to advantages `[G, K]`, for groups that are rolled out together. A reward that
+is not a number has no verdict behind it: it counts for nothing, and its advantage is 0."""
+
+
+class Baseline(Protocol):
+    """Turns rewards into advantages, templated groups in a way of their own."""
+
+    def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Take note of every group that is sampled, also of those that are not trained on."""
+        ...
+
+    def advantages(
+        self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
+    ) -> Tensor:
+        """Advantages `[G, K]`.
+
+        Args:
+            groups: G groups of K rollouts, all of which have been observed.
+            rewards: `[G, K]`, shaped, not a number where there is no verdict; the verifier's own
+                stand in the rollouts.
+            estimate: What bare groups get.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, float]:
+        """What outlives a checkpoint."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Take over what `state_dict` wrote."""
+        ...
+
+
+class GroupMean:
+    """Templated groups are groups like any other (the paper)."""
+
+    def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Nothing to note."""
+
+    def advantages(
+        self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
+    ) -> Tensor:
+        """See `Baseline`."""
+        return estimate(rewards)
+
+    def state_dict(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Nothing to take."""
+
+
+class BareSuccessRate:
+    """Templated rollouts are measured against the success of the bare prompt.
+
+    The gradient is the bare policy's, so its own success rate is its baseline: the mean reward of
+    the prompt's last bare group, 0 if it had none. What all rollouts of a templated group share
+    then carries gradient too, while the group mean would cancel it. The difference is not divided
+    by a standard deviation. Not in the paper.
+    """
+
+    def __init__(self) -> None:
+        self._rates: dict[str, float] = {}
+
+    def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Keep the success of bare groups."""
+        for group in groups:
+            known = [rollout.score.reward for rollout in group if not rollout.score.failed]
+            if known and not any(rollout.templated for rollout in group):
+                self._rates[group[0].prompt.id] = mean(known)
+
+    def advantages(
+        self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
+    ) -> Tensor:
+        """See `Baseline`."""
+        advantages = estimate(rewards).clone()
+        for index, group in enumerate(groups):
+            if any(rollout.templated for rollout in group):
+                rate = self._rates.get(group[0].prompt.id, 0.0)
+                advantages[index] = (rewards[index] - rate).nan_to_num(0.0)
+        return advantages
+
+    def state_dict(self) -> dict[str, float]:
+        """The rates."""
+        return dict(self._rates)
+
+    def load_state_dict(self, state_dict: Mapping[str, float]) -> None:
+        """Take over what `state_dict` wrote."""
+        self._rates = dict(state_dict)

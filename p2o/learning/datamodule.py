@@ -1,0 +1,195 @@
+"""The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+
+from p2o.accounting.ledger import Ledger
+from p2o.errors import UserError
+from p2o.learning.evaluation import EvaluationLoader
+from p2o.learning.experience import ExperienceBuilder
+from p2o.learning.loader import RolloutLoader
+from p2o.learning.module import P2OModule
+from p2o.learning.sizes import BatchSizes
+from p2o.prompt import Prompt
+from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.running.loggers import log_once
+from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.protocols import GroupObserver, TemplateTrial
+
+
+class RolloutDataModule(LightningDataModule):
+    """Training and held-out prompts, and everything that turns them into batches.
+
+    Implements what `p2o_callbacks` asks for: `GroupSource` and `TemplateUser`.
+
+    Args:
+        train: Training prompts.
+        held_out: Prompts for evaluation.
+        runner: Rolls out prompts.
+        search_runner: Tries templates; it may know results of a search that was broken off.
+        module: The policy.
+        builder: Makes micro-batches of scored groups.
+        ledger: What the run has spent.
+        sizes: How prompts are grouped.
+        sampling: For training rollouts.
+        evolution_sampling: For trying templates; the paper's reference takes the most probable
+            token.
+        held_out_sampling: For evaluation.
+        held_out_samples: Responses to each held-out prompt.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        *,
+        train: Sequence[Prompt],
+        held_out: Sequence[Prompt],
+        runner: RolloutRunner,
+        search_runner: RolloutRunner,
+        module: P2OModule,
+        builder: ExperienceBuilder,
+        ledger: Ledger,
+        sizes: BatchSizes,
+        sampling: SamplingParameters,
+        evolution_sampling: SamplingParameters,
+        held_out_sampling: SamplingParameters,
+        held_out_samples: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.group_size = sizes.group_size
+        self.ledger, self.evolution_sampling = ledger, evolution_sampling
+        self._search_runner = search_runner
+        self._prompts = {prompt.id: prompt for prompt in train}
+        refresh_engine = partial(_refresh, runner, module)
+        self._refresh_search = partial(_refresh, search_runner, module)
+        self.loader = RolloutLoader(
+            train,
+            runner,
+            builder,
+            sizes,
+            sampling,
+            ledger,
+            position=lambda: (
+                module.current_epoch,
+                module.trainer.fit_loop.epoch_loop.batch_progress.current.ready,
+            ),
+            refresh_engine=refresh_engine,
+            log=self._log,
+            seed=seed,
+        )
+        self.evaluation = EvaluationLoader(
+            held_out,
+            runner,
+            held_out_sampling,
+            held_out_samples,
+            ledger,
+            refresh_engine,
+            lambda: module.trainer.global_step,
+            seed,
+        )
+
+    def train_dataloader(self) -> RolloutLoader:
+        """One epoch of mini-batches."""
+        return self.loader
+
+    def val_dataloader(self) -> EvaluationLoader:
+        """One evaluation on the held-out prompts."""
+        return self.evaluation
+
+    def _log(self, metrics: Mapping[str, float]) -> None:
+        trainer: Any = self.trainer
+        log_once(trainer, metrics)
+
+    def add_group_observer(self, observer: GroupObserver) -> None:
+        """See `p2o_callbacks.GroupSource`."""
+        self.loader.observers.append(observer)
+
+    @property
+    def training_rollouts(self) -> int:
+        """See `p2o_callbacks.RolloutCounter`."""
+        return self.ledger.training_rollouts
+
+    def publish_pool(self, pool: PromptPool) -> None:
+        """See `p2o_callbacks.TemplateUser`."""
+        self.loader.pool = pool
+
+    def evaluate_templates(
+        self, pairs: Sequence[tuple[str, str]], seed: int
+    ) -> list[TemplateTrial]:
+        """See `p2o_callbacks.TemplateUser`."""
+        unknown = {sample_id for sample_id, _ in pairs} - self._prompts.keys()
+        if unknown:
+            raise UserError(
+                f"ckpt_path: {len(unknown)} of the checkpoint's hard samples are not in this data; "
+                "resume with the data configuration of the first run"
+            )
+        with self.ledger.phase("evolution"):
+            self._refresh_search()
+            self.ledger.add_shared(metric_calls=len(pairs))
+            rollouts = self._search_runner.run(
+                [(self._prompts[sample_id], template) for sample_id, template in pairs],
+                self.evolution_sampling,
+                seed,
+            )
+        greedy = self.evolution_sampling.temperature == 0
+        return [
+            replace(_trial(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
+            for rollout, pair in zip(rollouts, pairs, strict=True)
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Ledger, place in the epoch, and what was measured; order and seeds follow from these."""
+        return {
+            "ledger": self.ledger.state_dict(),
+            "loader": self.loader.state_dict(),
+            "credit": self.loader.builder.credit.baseline.state_dict(),
+            "evaluation": self.evaluation.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        untrained = state_dict["evaluation"]["untrained"]
+        missing = set(self.evaluation.untrained or untrained) - {
+            prompt.id for prompt in self.evaluation.prompts
+        }
+        if missing:
+            raise UserError(
+                f"ckpt_path: the checkpoint was evaluated on {len(missing)} held-out prompts that "
+                "are not in this data; resume with the data configuration of the first run"
+            )
+        self.ledger.load_state_dict(state_dict["ledger"])
+        self.loader.load_state_dict(state_dict["loader"])
+        self.loader.builder.credit.baseline.load_state_dict(state_dict["credit"])
+        self.evaluation.load_state_dict(state_dict["evaluation"])
+
+
+def _refresh(runner: RolloutRunner, module: P2OModule) -> None:
+    """Give the engine the current weights."""
+    runner.engine.update_weights(module.policy)
+
+
+def _trial(rollout: Rollout, template: str) -> TemplateTrial:
+    """Say of a rollout what a reflection model should know: response, verdict, gold answer."""
+    prompt, score = rollout.prompt, rollout.score
+    if template.strip() and not rollout.templated:
+        feedback = "The instruction is too long for the prompt budget; write a much shorter one."
+        return TemplateTrial(0.0, False, prompt.question, rollout.response, feedback)
+    if score.failed:
+        feedback = f"The answer could not be checked. The correct answer is {prompt.gold}."
+    elif score.solved:
+        feedback = f"Correct. The answer is {prompt.gold}."
+    elif score.answer is None:
+        feedback = f"No answer was found in the response. The correct answer is {prompt.gold}."
+    else:
+        feedback = f"Wrong: the answer given was {score.answer}, the correct one is {prompt.gold}."
+    if score.detail:
+        feedback += f" ({score.detail})"
+    return TemplateTrial(
+        score.reward, bool(score.solved), prompt.question, rollout.response, feedback
+    )

@@ -1,0 +1,130 @@
+"""Held-out evaluation as a loader: bare prompts in, accuracies out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, tensor
+
+from p2o.accounting.ledger import Ledger
+from p2o.errors import UserError
+from p2o.prompt import Prompt
+from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.runner import RolloutRunner
+from p2o.running.preemption import uninterruptible
+from p2o.running.seeds import derive_seed
+
+
+@dataclass
+class EvaluationBatch:
+    """Results of one evaluation.
+
+    Attributes:
+        accuracies: `[N]`, share of each prompt's samples that are solved.
+        reward: Mean reward of all samples.
+        hard: `[N]`, whether the untrained policy never got the prompt right.
+        rollouts: What the method has spent so far.
+        sources: Name of each prompt's source, in order; empty where there is one alone.
+    """
+
+    accuracies: Tensor
+    reward: float
+    hard: Tensor
+    rollouts: int
+    sources: Sequence[str] = ()
+
+    def by_source(self) -> dict[str, Tensor]:
+        """Accuracies `[N_s]` of each source's prompts, where there are several."""
+        return {
+            source: self.accuracies[tensor([other == source for other in self.sources])]
+            for source in sorted(set(self.sources) - {""})
+        }
+
+
+class EvaluationLoader:
+    """Rolls out held-out prompts without any template; yields one batch, the same on all ranks.
+
+    Args:
+        prompts: The held-out prompts.
+        runner: Rolls out and verifies.
+        sampling: How to draw tokens.
+        samples: Responses to each prompt.
+        ledger: Counts under ``evaluation``.
+        refresh_engine: Gives the engine the current weights.
+        updates: Tells how many updates these have had.
+        seed: Of the run; every evaluation of a run uses the same one.
+
+    Attributes:
+        untrained: Accuracy by prompt id, of the untrained policy.
+        latest: The same, of the last evaluation.
+        measured_at: The number of updates before that.
+
+    Raises:
+        UserError: Several samples are asked for where all would be the same.
+    """
+
+    def __init__(
+        self,
+        prompts: Sequence[Prompt],
+        runner: RolloutRunner,
+        sampling: SamplingParameters,
+        samples: int,
+        ledger: Ledger,
+        refresh_engine: Callable[[], None],
+        updates: Callable[[], int],
+        seed: int,
+    ) -> None:
+        if samples > 1 and sampling.temperature == 0:
+            raise UserError(
+                f"data.held_out_samples={samples}: at temperature 0 all are the same; give 1, or "
+                "raise sampling.held_out.temperature"
+            )
+        self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
+        self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
+        self.updates = updates
+        self.untrained: Mapping[str, float] = {}
+        self.latest: Mapping[str, float] = {}
+        self.measured_at: int | None = None
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[EvaluationBatch]:
+        results, reward = self.evaluate()
+        if not self.untrained:
+            self.untrained = results
+        self.latest, self.measured_at = results, self.updates()
+        yield EvaluationBatch(
+            accuracies=tensor(list(results.values())),
+            reward=reward,
+            hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
+            rollouts=self.ledger.training_rollouts,
+            sources=[prompt.source for prompt in self.prompts],
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured."""
+        return {
+            "untrained": dict(self.untrained),
+            "latest": dict(self.latest),
+            "measured_at": self.measured_at,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        self.untrained, self.latest = dict(state_dict["untrained"]), dict(state_dict["latest"])
+        self.measured_at = state_dict["measured_at"]
+
+    def evaluate(self) -> tuple[dict[str, float], float]:
+        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
+        with self.ledger.phase("evaluation"), uninterruptible():
+            self.refresh_engine()
+            rollouts = self.runner.run(
+                [(prompt, "") for prompt in self.prompts for _ in range(self.samples)],
+                self.sampling,
+                derive_seed(self.seed, "evaluation"),
+            )
+        solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
+        accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
+        return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)

@@ -1,0 +1,330 @@
+"""From scored groups to the micro-batches of their optimiser steps."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from p2o.accounting.ledger import Ledger
+from p2o.distillation.strategy import DistillationStrategy
+from p2o.learning.credit import CreditAssignment, ragged
+from p2o.learning.minibatch import MiniBatch, collate
+from p2o.learning.sizes import BatchSizes
+from p2o.objectives.kl import KLPenalty, kl_estimate
+from p2o.policy.packing import Packed, Packer, nothing, split_evenly
+from p2o.prompt import Context
+from p2o.rollout.runner import Rollout
+from p2o.running.distributed import gather, gather_shards, maximum, rank, world_size
+from p2o.sample import Sample
+
+Score = Callable[[Sequence[Packed]], list[Tensor]]
+"""Log-probabilities `[M]` of each pass's learned tokens, by the trainer's own forward pass."""
+
+Groups = Sequence[Sequence[Rollout]]
+
+
+@dataclass
+class Experience:
+    """What groups that were rolled out together give to learn from.
+
+    Attributes:
+        micro_batches: Those of all their optimiser steps, in order. None stands for a micro-batch
+            of a step without any gradient: nothing happens in it, on any rank.
+        advantages: `[G, K]`, 0 in place of rollouts that a smaller group does not have.
+        weight_zero: By verdict of a templated rollout, tokens that its weights drop and tokens in
+            all, of all ranks.
+    """
+
+    micro_batches: list[MiniBatch | None]
+    advantages: Tensor
+    weight_zero: Counter[tuple[bool, str]] = field(default_factory=Counter)
+
+
+class ExperienceBuilder:
+    """Makes what the network is trained on.
+
+    Only what carries gradient is put through the network; the rest stays in the denominators.
+
+    Args:
+        sizes: How prompts are grouped.
+        credit: Rewards to advantages.
+        strategy: What to do with rollouts that have a template.
+        packer: How samples become rows; asked when there are some, as the policy is ready then.
+        score: The trainer's forward pass with the weights the rollouts were sampled with.
+        score_reference: The same for the reference policy; None without one.
+        kl: What its divergence costs.
+        entropy_bonus: Whether the loss rewards entropy.
+        ledger: Where to count what is scored.
+    """
+
+    def __init__(
+        self,
+        sizes: BatchSizes,
+        credit: CreditAssignment,
+        strategy: DistillationStrategy,
+        packer: Callable[[], Packer],
+        score: Score,
+        score_reference: Score | None,
+        kl: KLPenalty,
+        entropy_bonus: bool,
+        ledger: Ledger,
+    ) -> None:
+        self.sizes, self.credit, self.strategy, self.ledger = sizes, credit, strategy, ledger
+        self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
+        self._score, self._score_reference = score, score_reference
+
+    def with_contrast(self, groups: Groups) -> list[Sequence[Rollout]]:
+        """Those of `groups` whose verdicts give the policy loss a gradient."""
+        return [
+            group
+            for group, row in zip(groups, self.credit.verdicts(groups).tolist(), strict=True)
+            if any(
+                self.credit.counts(rollout) and self._teaches(rollout, advantage)
+                for rollout, advantage in zip(group, row, strict=False)
+            )
+        ]
+
+    def build(self, groups: Groups) -> Experience:
+        """What groups that were rolled out together give to learn from.
+
+        Old log-probabilities of every micro-batch are computed before the first is handed out,
+        because the update that follows changes the weights.
+        """
+        experience = Experience([], self.credit.assign(groups, self._penalties(groups)))
+        for start in range(0, len(groups), self.sizes.mini_batch):
+            part = slice(start, start + self.sizes.mini_batch)
+            advantages = experience.advantages[part]
+            experience.micro_batches += self._mini_batch(
+                groups[part], advantages, start == 0, experience.weight_zero
+            )
+        experience.weight_zero = sum(gather(experience.weight_zero), Counter())
+        return experience
+
+    def _mini_batch(
+        self,
+        groups: Groups,
+        advantages: Tensor,
+        on_policy: bool,
+        weight_zero: Counter[tuple[bool, str]],
+    ) -> Sequence[MiniBatch | None]:
+        counted = [
+            (rollout, advantage)
+            for group, row in zip(groups, advantages.tolist(), strict=True)
+            for rollout, advantage in zip(group, row, strict=False)
+            if self.credit.counts(rollout)
+        ]
+        kept = [pair for pair in counted if self._needs_network(*pair)]
+        shares = split_evenly([_sample(rollout, Context.BARE) for rollout, _ in kept], world_size())
+        samples = self._samples([kept[i] for i in shares[rank()]], on_policy, weight_zero)
+        tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted)
+        if not self.strategy.masked_in_denominator:
+            learned = sum(sample.learned for sample in samples)
+            before = sum(len(kept[index][0].completion.sampled_ids) for index in shares[rank()])
+            tokens -= sum(gather(before - learned))
+        samples = [sample for sample in samples if self._has_gradient(sample)]
+        names = {name for sample in samples for name in sample.streams}
+        names = sorted(set().union(*gather(names)))
+        if not names:
+            return [None] * self.sizes.micro_batches
+        micro_batches = [
+            collate(
+                [samples[index] for index in share],
+                self.packer(),
+                names,
+                total_tokens=max(tokens, 1),
+                total_sequences=max(len(counted), 1),
+            )
+            for share in split_evenly(samples, self.sizes.micro_batches)
+        ]
+        _go_in_step(micro_batches)
+        return micro_batches
+
+    def _teaches(self, rollout: Rollout, advantage: float) -> bool:
+        """Whether the policy loss has a gradient for a response, token weights aside."""
+        if not rollout.template:
+            return advantage != 0
+        return self.strategy.carries_gradient(advantage, bool(rollout.score.solved))
+
+    def _needs_network(self, rollout: Rollout, advantage: float) -> bool:
+        if self.entropy_bonus or self._teaches(rollout, advantage):
+            return True
+        if self.kl.in_loss and self._sampled_after_gradient_context(rollout):
+            return True
+        # Which tokens leave the denominator is known only of responses that are scored.
+        return bool(rollout.template) and not self.strategy.masked_in_denominator
+
+    def _has_gradient(self, sample: Sample) -> bool:
+        """Whether any term of the loss has a gradient for a sample, its token weights known."""
+        in_divergence = self.kl.in_loss and "reference_log_probs" in sample.streams
+        weights = sample.streams.get("token_weights", torch.ones(()))
+        in_loss = bool((sample.streams["advantages"] * weights).any())
+        return bool(sample.learned) and (self.entropy_bonus or in_divergence or in_loss)
+
+    def _sampled_after_gradient_context(self, rollout: Rollout) -> bool:
+        """Whether the response is a sample of the policy in the context that is trained.
+
+        Tokens of another context tell nothing of a divergence in this one.
+        """
+        return not rollout.template or rollout.sampled_after == self.strategy.gradient_context
+
+    def _samples(
+        self,
+        kept: Sequence[tuple[Rollout, float]],
+        on_policy: bool,
+        weight_zero: Counter[tuple[bool, str]],
+    ) -> list[Sample]:
+        """Apply the distillation strategy, after one call for all log-probabilities it needs."""
+        strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
+        wanted = [
+            (index, context)
+            for index, rollout in enumerate(rollouts)
+            for context in self._contexts_to_score(rollout, on_policy)
+        ]
+        log_probs = self._scored(self._score, [(rollouts[i], context) for i, context in wanted])
+        scored = dict(zip(wanted, log_probs, strict=True))
+        references = self._references(rollouts)
+        samples = []
+        for index, (rollout, advantage) in enumerate(kept):
+            old, weights = self._old_context(rollout), None
+            token_advantages: Tensor | float = advantage
+            sampled = _sampled_log_probs(rollout)
+            engine = None
+            if rollout.template:
+                bare = scored.get((index, Context.BARE), torch.empty(0))
+                templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
+                if strategy.needs_log_probs:
+                    weights = strategy.token_weights(bare, templated)
+                    both = {Context.BARE: bare, Context.TEMPLATED: templated}
+                    engine = both[rollout.sampled_after] - sampled
+                solved = bool(rollout.score.solved)
+                token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
+            samples.append(
+                _sample(rollout, self._gradient_context(rollout)).with_streams(
+                    advantages=token_advantages,
+                    old_log_probs=None if old is None else scored.get((index, old)),
+                    sampled_log_probs=sampled
+                    if self._sampled_after_gradient_context(rollout)
+                    else None,
+                    engine_log_ratio=engine,
+                    token_weights=weights,
+                    reference_log_probs=references.get(index),
+                )
+            )
+        reach = _reach(rollouts, samples)
+        for index, rollout in enumerate(rollouts):
+            if rollout.template:
+                solved = bool(rollout.score.solved)
+                sample = strategy.settle(samples[index], solved, reach.get(rollout.prompt.id, 1.0))
+                weights = sample.streams.get("token_weights")
+                if strategy.needs_log_probs:
+                    dropped = 0 if weights is None else int((weights == 0).sum())
+                    weight_zero[solved, "zero"] += dropped
+                    weight_zero[solved, "all"] += sample.learned
+                if weights is not None and not strategy.masked_in_denominator:
+                    sample = sample.keep(weights != 0)
+                samples[index] = sample
+        return samples
+
+    def _gradient_context(self, rollout: Rollout) -> Context:
+        return self.strategy.gradient_context if rollout.template else Context.BARE
+
+    def _old_context(self, rollout: Rollout) -> Context | None:
+        return self.strategy.old_context if rollout.template else Context.BARE
+
+    def _contexts_to_score(self, rollout: Rollout, on_policy: bool) -> list[Context]:
+        if rollout.template and self.strategy.needs_log_probs:
+            return [Context.BARE, Context.TEMPLATED]
+        old = self._old_context(rollout)
+        if old is None or (on_policy and old == self._gradient_context(rollout)):
+            return []
+        return [old]
+
+    def _references(self, rollouts: Sequence[Rollout]) -> Mapping[int, Tensor]:
+        """Log-probabilities of the reference policy, by index, where they measure a divergence."""
+        if self._score_reference is None:
+            return {}
+        measured = [i for i, r in enumerate(rollouts) if self._sampled_after_gradient_context(r)]
+        contexts = [(rollouts[i], self._gradient_context(rollouts[i])) for i in measured]
+        log_probs = self._scored(self._score_reference, contexts)
+        return dict(zip(measured, log_probs, strict=True))
+
+    def _penalties(self, groups: Groups) -> Tensor | float:
+        """What the divergence from the reference policy takes from each reward, `[G, K]`.
+
+        Nothing in a group of which a part cannot be measured: those that pay would be worse than
+        others that fail.
+        """
+        if not self.kl.in_reward or self._score_reference is None:
+            return 0.0
+        everything = [rollout for group in groups for rollout in group]
+        measured = [
+            all(map(self._sampled_after_gradient_context, group)) for group in groups for _ in group
+        ]
+        places = [index for index, whole in enumerate(measured) if whole]
+        mine = [
+            (everything[index], self._gradient_context(everything[index]))
+            for index in places[rank() :: world_size()]
+        ]
+        sums = [
+            kl_estimate(policy, reference, self.kl.estimator).sum().item()
+            for policy, reference in zip(
+                self._scored(self._score, mine),
+                self._scored(self._score_reference, mine),
+                strict=True,
+            )
+        ]
+        penalties = torch.zeros(len(everything))
+        penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
+        return ragged(penalties.split([len(group) for group in groups]))
+
+    def _scored(self, score: Score, contexts: Sequence[tuple[Rollout, Context]]) -> list[Tensor]:
+        """Log-probabilities `[T]` of each rollout's chosen tokens in a context."""
+        samples = [_sample(*pair) for pair in contexts]
+        packed = self.packer().pack(samples)
+        if not maximum(len(packed)):
+            return []
+        with self.ledger.phase("scoring"):
+            self.ledger.add(scored_tokens=sum(rows.tokens for rows, _ in packed))
+            flat = score([rows for rows, _ in packed])
+        scored: dict[int, Tensor] = {}
+        for (_, indices), values in zip(packed, flat, strict=True):
+            sizes = [samples[index].learned for index in indices]
+            scored.update(zip(indices, values.split(sizes), strict=True))
+        return [scored[index] for index in range(len(samples))]
+
+
+def _sample(rollout: Rollout, context: Context) -> Sample:
+    completion = rollout.completion
+    return Sample.of(rollout.ids(context), completion.token_ids, completion.loss_mask)
+
+
+def _sampled_log_probs(rollout: Rollout) -> Tensor:
+    """`[T]`, the engine's, of the tokens that the policy chose."""
+    log_probs = torch.tensor(rollout.completion.log_probs)
+    mask = rollout.completion.loss_mask
+    return log_probs if mask is None else log_probs[torch.tensor(mask)]
+
+
+def _reach(rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> Mapping[str, float]:
+    """By prompt, share of the tokens of its templated successes that have a weight."""
+    tokens: Counter[tuple[str, str]] = Counter()
+    for rollout, sample in zip(rollouts, samples, strict=True):
+        weights = sample.streams.get("token_weights")
+        if rollout.template and rollout.score.solved and weights is not None:
+            tokens[rollout.prompt.id, "kept"] += int((weights != 0).sum())
+            tokens[rollout.prompt.id, "all"] += len(weights)
+    tokens = sum(gather(tokens), Counter())
+    return {
+        prompt: tokens[prompt, "kept"] / count
+        for (prompt, kind), count in tokens.items()
+        if kind == "all"
+    }
+
+
+def _go_in_step(micro_batches: Sequence[MiniBatch]) -> None:
+    """Let every rank go through the network equally often, at least once in every step."""
+    everyones = gather([len(batch.passes) for batch in micro_batches])
+    for batch, sizes in zip(micro_batches, zip(*everyones, strict=True), strict=True):
+        batch.passes += [nothing() for _ in range(max(1, *sizes) - len(batch.passes))]

@@ -1,0 +1,186 @@
+"""The training loader: prompts in, mini-batches of scored groups out."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from p2o.accounting.ledger import Ledger
+from p2o.errors import UserError
+from p2o.learning.experience import ExperienceBuilder
+from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
+from p2o.learning.minibatch import MiniBatch
+from p2o.learning.sizes import BatchSizes
+from p2o.prompt import Prompt
+from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.running.distributed import gather, rank, world_size
+from p2o.running.preemption import stop_if_told
+from p2o.running.seeds import derive_seed
+from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.protocols import GroupObserver, GroupOutcome
+
+Groups = list[list[Rollout]]
+
+
+class RolloutLoader:
+    """A sized iterable over one epoch; rolls out a batch of prompts whenever it runs dry.
+
+    It has a length, so that Lightning does not fetch ahead: every batch is sampled with the
+    weights of the update before it. Every rank sees all groups and keeps its share of the rows.
+
+    An epoch is one pass over the prompts. With dynamic sampling that makes fewer optimiser steps
+    than the length says. In place of the micro-batches of such a step, and of one without any
+    gradient, stands None: Lightning then takes no step.
+
+    Args:
+        prompts: The training prompts.
+        runner: Rolls out and verifies.
+        builder: Makes micro-batches of groups.
+        sizes: How prompts are grouped.
+        sampling: How to draw tokens.
+        ledger: Where to count what is put through the network.
+        position: Tells the epoch, from which order and seeds follow, and the steps of it that a
+            resumed run has behind it.
+        refresh_engine: Called before every batch; gives the engine the current weights.
+        log: Called once for every batch, with what to log of it.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        prompts: Sequence[Prompt],
+        runner: RolloutRunner,
+        builder: ExperienceBuilder,
+        sizes: BatchSizes,
+        sampling: SamplingParameters,
+        ledger: Ledger,
+        position: Callable[[], tuple[int, int]],
+        refresh_engine: Callable[[], None],
+        log: Callable[[Mapping[str, float]], None],
+        seed: int,
+    ) -> None:
+        self.prompts, self.runner, self.builder, self.sizes = prompts, runner, builder, sizes
+        self.sampling, self.ledger, self.seed = sampling, ledger, seed
+        self.position, self.refresh_engine, self._log = position, refresh_engine, log
+        self.pool = PromptPool()
+        self.observers: list[GroupObserver] = []
+        # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
+        self._epoch, self._start, self._cursor = -1, 0, 0
+        self._micro_batches: list[MiniBatch | None] = []
+        self._ranks = 1
+        # Rollouts of the batch at hand that were to have a template and had no room for it.
+        self._overflows = 0
+
+    def __len__(self) -> int:
+        return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
+
+    def __iter__(self) -> Iterator[MiniBatch | None]:
+        epoch, done = self.position()
+        if self._epoch != epoch:
+            self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
+            self._ranks = world_size()
+        elif self._ranks != world_size():
+            raise UserError(
+                f"ckpt_path: written in the middle of an epoch by {self._ranks} ranks, and there "
+                f"are {world_size()}; resume with as many, or from the end of an epoch"
+            )
+        order = list(self.prompts)
+        random.Random(derive_seed(self.seed, "order", epoch)).shuffle(order)
+        yield from self._hand_out(done - self._start)
+        while self._cursor < len(order):
+            stop_if_told()
+            # What is broken off here is done again, so nothing is taken over before all is done.
+            cursor, sampled, groups = self._cursor, [], []
+            for _ in range(self.sizes.sampling_rounds):
+                missing = self.sizes.batch - len(groups)
+                prompts = order[cursor : cursor + missing]
+                if not prompts:
+                    break
+                seed = derive_seed(self.seed, "rollout", epoch, cursor)
+                fresh = self._roll_out(prompts, seed)
+                cursor += len(prompts)
+                sampled += fresh
+                dynamic = self.sizes.sampling_rounds > 1
+                groups += self.builder.with_contrast(fresh) if dynamic else fresh
+            self.runner.engine.release()
+            micro_batches = self._learn_from(sampled, groups)
+            self._start += len(self._micro_batches)
+            self._micro_batches, self._cursor = micro_batches, cursor
+            outcomes = [_outcome(group) for group in sampled]
+            for observer in self.observers:
+                observer(outcomes)
+            yield from self._hand_out(0)
+        for _ in range(self._start + len(self._micro_batches), len(self)):
+            self._start += len(self._micro_batches)
+            self._micro_batches = [None]
+            yield from self._hand_out(0)
+
+    def _hand_out(self, first: int) -> Iterator[MiniBatch | None]:
+        for index, micro_batch in enumerate(self._micro_batches[first:], self._start + first):
+            if index % self.sizes.micro_batches == 0:
+                stop_if_told()
+            yield micro_batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is left of the batch at hand, of all ranks: a resumed epoch goes on with it."""
+        # From the last update on, which an exception may have broken off.
+        size = self.sizes.micro_batches
+        first = max(0, (self.position()[1] - 1) // size * size - self._start)
+        rest = [batch and batch.state_dict() for batch in self._micro_batches[first:]]
+        return {
+            "epoch": self._epoch,
+            "start": self._start + first,
+            "cursor": self._cursor,
+            "micro_batches": gather(rest),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` wrote; only in the same epoch does it matter."""
+        everyones = state_dict["micro_batches"]
+        mine = everyones[rank()] if rank() < len(everyones) else []
+        self._ranks = len(everyones)
+        self._micro_batches = [batch and MiniBatch.from_state(batch) for batch in mine]
+        self._epoch, self._start = state_dict["epoch"], state_dict["start"]
+        self._cursor = state_dict["cursor"]
+
+    def _roll_out(self, prompts: Sequence[Prompt], seed: int) -> Groups:
+        """Groups of K rollouts, in the order of `prompts`."""
+        size = self.sizes.group_size
+        pairs = [
+            (prompt, self.pool.text_for(prompt.id, index))
+            for prompt in prompts
+            for index in range(size)
+        ]
+        with self.ledger.phase("train"):
+            self.refresh_engine()
+            context = self.builder.strategy.rollout_context
+            rollouts = self.runner.run(pairs, self.sampling, seed, context)
+        self._overflows += sum(
+            bool(template.strip()) and not rollout.template
+            for (_, template), rollout in zip(pairs, rollouts, strict=True)
+        )
+        groups = [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
+        self.builder.credit.observe(groups)
+        return groups
+
+    def _learn_from(self, sampled: Groups, groups: Groups) -> list[MiniBatch | None]:
+        """What `groups` are to be trained on; logs what all that were sampled look like."""
+        metrics = rollout_metrics(sampled)
+        metrics["rollout/template_overflows"] = float(self._overflows)
+        self._overflows = 0
+        micro_batches: list[MiniBatch | None] = [None] * self.sizes.micro_batches
+        if groups:
+            experience = self.builder.build(groups)
+            micro_batches = experience.micro_batches
+            metrics |= template_metrics(groups, experience.advantages)
+            metrics |= weight_metrics(experience.weight_zero)
+        self._log(metrics)
+        return micro_batches
+
+
+def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
+    return GroupOutcome(
+        group[0].prompt.id,
+        tuple(rollout.score.reward for rollout in group),
+        tuple(rollout.score.solved for rollout in group),
+    )

@@ -1,0 +1,109 @@
+"""What a batch of groups looks like in numbers."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from p2o.objectives.contrast import opening_contrast, reward_spread
+from p2o.rollout.runner import Rollout
+from p2o.verifiers.base import Status
+
+OPENING_TOKENS = 4
+"""First sampled tokens of a response that count as its opening."""
+
+
+OF_EACH_SOURCE = (
+    *("groups/dead", "groups/templated", "response/tokens", "response/no_answer"),
+    *("verifier/failed", "reward/mean", "reward/solved"),
+)
+"""Metrics that are logged for each source as well, ``reward/solved`` as ``reward/NAME/solved``."""
+
+
+def rollout_metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
+    """Summarise groups of rollouts for the log, and those of each source by its name."""
+    metrics = _metrics(groups)
+    for source in sorted({group[0].prompt.source for group in groups} - {""}):
+        own = _metrics([group for group in groups if group[0].prompt.source == source])
+        for name in OF_EACH_SOURCE:
+            if name in own:
+                metrics[name.replace("/", f"/{source}/")] = own[name]
+    return metrics
+
+
+def _metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
+    rollouts = [rollout for group in groups for rollout in group]
+    statuses = [rollout.score.status for rollout in rollouts]
+    judged = [rollout for rollout in rollouts if not rollout.score.failed]
+    metrics = {
+        "groups/dead": mean([len(_verdicts(group)) <= 1 for group in groups]),
+        "groups/templated": mean([any(r.templated for r in group) for group in groups]),
+        "response/tokens": mean([len(rollout.completion.sampled_ids) for rollout in rollouts]),
+        "response/cut": mean([r.completion.finish_reason == "length" for r in rollouts]),
+        "response/no_answer": mean([status == Status.NO_ANSWER for status in statuses]),
+        "verifier/failed": mean([s in (Status.TIMEOUT, Status.ERROR) for s in statuses]),
+        **{f"verifier/{status}": float(statuses.count(status)) for status in Status},
+    }
+    inserted = [len(r.completion.token_ids) - len(r.completion.sampled_ids) for r in rollouts]
+    if any(inserted):
+        metrics["response/inserted_tokens"] = mean(inserted)
+    # A verdict that was not given is no reward of 0.
+    if judged:
+        metrics["reward/mean"] = mean([rollout.score.reward for rollout in judged])
+        metrics["reward/solved"] = mean([bool(rollout.score.solved) for rollout in judged])
+    templated = [
+        rollout.score.reward
+        for group in groups
+        if any(rollout.templated for rollout in group)
+        for rollout in group
+        if not rollout.score.failed
+    ]
+    if templated:
+        metrics["templated/reward"] = mean(templated)
+    return metrics
+
+
+def weight_metrics(weight_zero: Mapping[tuple[bool, str], int]) -> dict[str, float]:
+    """Shares of templated rollouts' tokens that their weights drop: of all, and by verdict.
+
+    Args:
+        weight_zero: See `p2o.learning.experience.Experience`.
+    """
+    shares = {}
+    for name, verdicts in (("", (True, False)), ("_solved", (True,)), ("_failed", (False,))):
+        tokens = sum(weight_zero[solved, "all"] for solved in verdicts)
+        if tokens:
+            zero = sum(weight_zero[solved, "zero"] for solved in verdicts)
+            shares[f"templated/weight_zero{name}"] = zero / tokens
+    return shares
+
+
+def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) -> dict[str, float]:
+    """The contrast of templated groups; without contrast nothing is distilled.
+
+    It is the spread of rewards between templates, and the share of advantage that reaches the first
+    tokens. Empty when no group has a template.
+
+    Args:
+        groups: G groups of K rollouts.
+        advantages: `[G, K]`, K of the largest.
+    """
+    spreads, contrasts = [], []
+    for group, row in zip(groups, advantages.tolist(), strict=True):
+        if any(rollout.templated for rollout in group):
+            judged = [rollout for rollout in group if not rollout.score.failed]
+            scores = [rollout.score.reward for rollout in judged]
+            openings = [rollout.completion.sampled_ids[:OPENING_TOKENS] for rollout in group]
+            if scores:
+                spreads.append(reward_spread(scores, [rollout.template for rollout in judged]))
+            contrasts.append(opening_contrast(row[: len(group)], openings))
+    both = {"templated/reward_spread": spreads, "templated/opening_contrast": contrasts}
+    return {name: mean(values) for name, values in both.items() if values}
+
+
+def _verdicts(group: Sequence[Rollout]) -> set[float]:
+    return {rollout.score.reward for rollout in group if not rollout.score.failed}
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean."""
+    return sum(values) / len(values)

@@ -1,0 +1,263 @@
+"""The LightningModule: owns the policy and the policy loss, and nothing about mining or prompts."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.nn.utils import clip_grads_with_norm_
+from torch.utils.checkpoint import checkpoint
+
+from p2o.constraints import Count
+from p2o.learning.evaluation import EvaluationBatch
+from p2o.learning.minibatch import MiniBatch
+from p2o.learning.step_metrics import Share, StepMetrics
+from p2o.objectives.engine_correction import EngineCorrection
+from p2o.objectives.kl import KLPenalty, kl_estimate
+from p2o.objectives.policy_loss import PolicyLoss
+from p2o.policy.causal import Backend, CausalPolicy
+from p2o.policy.models import warn_of_rounding
+from p2o.policy.packing import Packed, Packer, nothing
+from p2o.policy.schedulers import go_on, schedule_length
+from p2o.policy.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
+from p2o.running.distributed import gather, maximum
+from p2o.running.loggers import log_once
+from p2o_callbacks.collapse import gradient_norm
+
+EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates", "ledger/rollouts")
+"""What an evaluation on held-out prompts logs."""
+
+
+class P2OModule(LightningModule):
+    """Trains a causal language model with a policy gradient.
+
+    Plain GRPO is this module without any callback.
+
+    Args:
+        model: A transformers causal language model.
+        policy_loss: The loss.
+        optimizer: Makes the optimiser from parameters.
+        scheduler: Makes a learning-rate scheduler, stepped every update, from the optimiser and the
+            number of updates or, under a `RolloutBudget`, of rollouts; None keeps the rate.
+        temperature: At which training responses are sampled.
+        kl: What divergence from the reference policy costs, for batches that have its
+            log-probabilities.
+        entropy_coefficient: Weight of the policy's entropy, which the loss then rewards.
+        chunk_tokens: Response tokens whose logits are held at a time.
+        pass_tokens: The most tokens in one pass through the layers, padding included; a longer
+            response has a pass of its own. A micro-batch of several passes holds what the backward
+            pass needs of one at a time, but of sharded policies of all.
+        correction: Weights for tokens to which engine and trainer give different probabilities;
+            None for none.
+        compile_backend: Of ``torch.compile`` for the layers in training, such as ``inductor``; None
+            leaves them as they are. Sampling is not touched.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        policy_loss: PolicyLoss,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        temperature: float = 1.0,
+        kl: KLPenalty | None = None,
+        entropy_coefficient: float = 0.0,
+        chunk_tokens: Count = 4096,
+        pass_tokens: Count = 8192,
+        compile_backend: Backend | None = None,
+        correction: EngineCorrection | None = None,
+    ) -> None:
+        super().__init__()
+        self.policy: Any = CausalPolicy(
+            model,
+            temperature,
+            chunk_tokens,
+            entropy_gradient=entropy_coefficient != 0,
+            compile_backend=compile_backend,
+        ).train()
+        self.policy_loss, self.kl = policy_loss, kl or KLPenalty()
+        self.entropy_coefficient = entropy_coefficient
+        self._metrics = StepMetrics()
+        self._scheduled_step = 0
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.pass_tokens, self.correction = pass_tokens, correction
+
+    def configure_model(self) -> None:
+        """Shard the policy, once, where the strategy is to."""
+        strategy = self.trainer.strategy
+        shards = isinstance(strategy, FullyShardedStrategy | FlatShardedStrategy)
+        if shards and not is_sharded(self.policy):
+            self.policy.check_model()
+            self.packer()
+            self.policy = strategy.shard(self.policy)
+
+    def on_fit_start(self) -> None:
+        """Make sure that log-probabilities are the model's own."""
+        if not is_sharded(self.policy):
+            self.policy.check_model()
+
+    def packer(self) -> Packer:
+        """How samples are put into rows for the policy."""
+        return self.policy.packer(self.pass_tokens)
+
+    def training_step(self, batch: MiniBatch, batch_index: int) -> Tensor:
+        """The loss of one micro-batch, scaled so that gradients add up to those of the whole step.
+
+        Lightning divides by the number of accumulated batches and averages over ranks; the loss is
+        already divided by the tokens of the whole step, so both are undone.
+        """
+        log_probs, entropies = self._log_probs(batch)
+        old = batch.stream("old_log_probs", log_probs.detach())
+        weights = batch.stream("token_weights", 1.0)
+        shares: dict[str, Share] = {}
+        sampled = batch.stream("sampled_log_probs", torch.nan)
+        if {"sampled_log_probs", "engine_log_ratio"} & batch.streams.keys():
+            shares |= self._compare_with_engine(batch.stream("engine_log_ratio", old - sampled))
+        if self.correction is not None:
+            weights = weights * self.correction(old, sampled, batch.sequences)
+        where = batch.sequences, batch.total_tokens, batch.total_sequences
+        advantages = batch.stream("advantages", 0.0)
+        loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
+        tokens = len(batch.sequences)
+        shares |= {name: (total, tokens) for name, total in sums.items()}
+        shares["entropy"] = entropies.detach().sum(), tokens
+        if "reference_log_probs" in batch.streams:
+            measured = batch.has("reference_log_probs")
+            reference = batch.stream("reference_log_probs", log_probs.detach())
+            divergences = kl_estimate(log_probs, reference, self.kl.estimator)
+            divergences = divergences.masked_fill(~measured, 0.0)
+            shares["kl"] = divergences.sum(), measured.sum()
+            if self.kl.in_loss:
+                penalty = self.policy_loss.aggregate(divergences, *where)
+                loss = loss + self.kl.coefficient * penalty
+        if self.entropy_coefficient:
+            bonus = self.policy_loss.aggregate(entropies, *where)
+            loss = loss - self.entropy_coefficient * bonus
+        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        # The loss is a share of a whole already: its parts are added up.
+        shares["loss"] = loss, 1 / parts
+        self._metrics.add(shares)
+        return loss * parts
+
+    def _log_probs(self, batch: MiniBatch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies `[M]` of a batch's learned tokens."""
+        run: Any = self.policy
+        if len(batch.passes) > 1 and not is_sharded(self.policy):
+            # Of several passes one at a time is held, and made again in the backward pass.
+            run = partial(checkpoint, self.policy, use_reentrant=False)
+        results = [run(packed) for packed in batch.passes]
+        learned = slice(len(batch.sequences))
+        log_probs, entropies = (torch.cat(parts)[learned] for parts in zip(*results, strict=True))
+        return log_probs, entropies
+
+    def _compare_with_engine(self, log_ratio: Tensor) -> dict[str, Share]:
+        """How far the engine's log-probabilities of what it sampled are from the trainer's.
+
+        Args:
+            log_ratio: `[M]`, r, the trainer's minus the engine's; not a number where the trainer's
+                are not known. Then exp(r) - 1 - r estimates KL(engine || trainer).
+        """
+        log_ratio = log_ratio.detach()
+        divergences = (torch.expm1(log_ratio) - log_ratio).nan_to_num(0.0)
+        ratios = torch.cat([log_ratio.exp().nan_to_num(0.0), log_ratio.new_zeros(1)])
+        self._metrics.add_highest({"engine_ratio_max": ratios.max()})
+        return {"engine_kl": (divergences.sum(), (~log_ratio.isnan()).sum())}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the step's means and maxima, and the gradient's norm before clipping."""
+        means = {
+            "grad_norm": self._gradient_norm(),
+            **self._metrics.means(partial(self._over_ranks, "sum")),
+            **self._metrics.highest(partial(self._over_ranks, "max")),
+        }
+        log_once(self.trainer, {f"train/{name}": float(value) for name, value in means.items()})
+
+    def _over_ranks(self, operation: str, values: Tensor) -> Tensor:
+        reduced: Any = self.trainer.strategy.reduce(values, reduce_op=operation)
+        return reduced
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Move the schedule on, by updates or by rollouts, when the optimiser has stepped."""
+        if self.trainer.global_step > self._scheduled_step:
+            self._scheduled_step = self.trainer.global_step
+            go_on(scheduler, self.trainer)
+
+    def on_train_start(self) -> None:
+        """Take note of where the schedule stands: a resumed one is where the optimiser is."""
+        self._scheduled_step = self.trainer.global_step
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does, but of flat shards the norm of the whole."""
+        if not isinstance(self.policy, FullyShardedDataParallel):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            norm = torch.tensor(self._gradient_norm(), device=self.device)
+            clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+
+    def _gradient_norm(self) -> float:
+        norm = gradient_norm(self)
+        if isinstance(self.policy, FullyShardedDataParallel):
+            norm = math.sqrt(sum(part**2 for part in gather(norm)))
+        return norm
+
+    def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
+        """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
+        self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
+        self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
+        self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
+        self.log("val/updates", float(self.trainer.global_step), batch_size=1)
+        if batch.hard.any():
+            hard = batch.accuracies[batch.hard]
+            self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
+        for source, accuracies in batch.by_source().items():
+            self.log(f"val/{source}/accuracy", accuracies.mean(), batch_size=len(accuracies))
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser, and a scheduler that steps with it."""
+        # With names, by which an optimiser can tell embeddings from hidden layers.
+        trained: Any = [(name, p) for name, p in self.named_parameters() if p.requires_grad]
+        warn_of_rounding(parameter for _, parameter in trained)
+        optimizer = self.make_optimizer(trained)
+        if self.make_scheduler is None:
+            return optimizer
+        length = schedule_length(self.trainer)
+        scheduler = self.make_scheduler(optimizer, num_training_steps=length)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    @torch.no_grad()
+    def score(self, passes: Sequence[Packed], policy: nn.Module | None = None) -> list[Tensor]:
+        """Log-probabilities `[M]` of each pass's learned tokens, on the CPU.
+
+        Collective: every rank goes through the network as often as the one with the most passes.
+
+        Args:
+            passes: Packed samples.
+            policy: Whose; the one being trained when left out.
+        """
+        scorer: Any = self.policy if policy is None else policy.to(self.device)
+        training = scorer.training
+        scorer.eval()
+        scored: list[Tensor] = []
+        for index in range(maximum(len(passes))):
+            packed = passes[index] if index < len(passes) else nothing()
+            # The same precision as in training, or the ratio of an unchanged policy is not one.
+            with self._precision():
+                log_probs, _ = scorer(packed.to(self.device))
+            scored.append(log_probs.cpu())
+        scorer.train(training)
+        return scored[: len(passes)]
+
+    def _precision(self) -> AbstractContextManager[None]:
+        if self._trainer is None:
+            return nullcontext()
+        return self.trainer.precision_plugin.forward_context()

@@ -1,1 +1,0 @@
-"""Plain-data operations on templates: insertion, set cover, assignment."""

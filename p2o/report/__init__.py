@@ -1,0 +1,1 @@
+"""What came of a run: a summary, tables, a picture."""

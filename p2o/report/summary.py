@@ -1,0 +1,139 @@
+"""What a run says at its end: ``summary.json`` and a table."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.table import Table
+
+from p2o.learning.datamodule import RolloutDataModule
+from p2o.running.distributed import rank
+from p2o.running.files import written_whole
+from p2o.running.secrets import plain_config
+from p2o.running.terminal import Terminal, plain
+from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
+
+MOST_TEMPLATES = 8
+"""Templates that the final table shows; all are in ``summary.json``."""
+
+
+def write_summary(
+    directory: Path,
+    config: DictConfig,
+    data: RolloutDataModule,
+    callbacks: Sequence[Any],
+    collapse: Exception | None = None,
+) -> dict[str, Any]:
+    """Collect what came of a run and write ``summary.json``.
+
+    Args:
+        directory: Of the run.
+        config: Of the run.
+        data: Its data module, after training.
+        callbacks: Its callbacks.
+        collapse: What stopped it before its end, if anything did.
+    """
+    before, after = data.evaluation.untrained, data.evaluation.latest
+    hard = [prompt_id for prompt_id in after if before[prompt_id] == 0]
+    miner = next((c for c in callbacks if isinstance(c, HardSampleMiner)), None)
+    evolution = next((c for c in callbacks if isinstance(c, PromptEvolution)), None)
+    pool = evolution.pool if evolution else PromptPool()
+    summary = {
+        "accuracy": {"before": _mean(before.values()), "after": _mean(after.values())},
+        "hard_accuracy": {
+            "before": _mean(before[prompt_id] for prompt_id in hard),
+            "after": _mean(after[prompt_id] for prompt_id in hard),
+        },
+        "accuracy_by_source": _by_source(data, before, after),
+        "collapse": None if collapse is None else str(collapse),
+        "held_out": len(after),
+        "held_out_hard": len(hard),
+        "hard_set": len(miner.hard_set) if miner else None,
+        "templates": [
+            {"text": pool.templates[index].text, "score": pool.templates[index].score}
+            for index in pool.in_use
+        ],
+        "training_rollouts": data.ledger.training_rollouts,
+        "ledger": data.ledger.state_dict(),
+        "config": plain_config(config),
+    }
+    if rank() == 0:
+        with written_whole(directory / "summary.json", "w", encoding="utf-8") as file:
+            file.write(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _by_source(
+    data: RolloutDataModule, before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str, dict[str, float | None]]:
+    """Accuracies of each source's held-out prompts, where there are several sources."""
+    ids: dict[str, list[str]] = {}
+    for prompt in data.evaluation.prompts:
+        if prompt.source and prompt.id in after:
+            ids.setdefault(prompt.source, []).append(prompt.id)
+    return {
+        source: {
+            "held_out": len(own),
+            "before": _mean(before[prompt_id] for prompt_id in own),
+            "after": _mean(after[prompt_id] for prompt_id in own),
+        }
+        for source, own in ids.items()
+    }
+
+
+def print_report(summary: dict[str, Any], directory: Path) -> None:
+    """Show accuracies, spending and the templates in use."""
+    console = Terminal()
+    accuracy = Table(title="Accuracy without any template")
+    for column in ("held-out problems", "number", "before", "after"):
+        accuracy.add_column(column, justify="left" if column.startswith("held") else "right")
+    for label, key, number in (
+        ("all", "accuracy", "held_out"),
+        ("hard: none right before", "hard_accuracy", "held_out_hard"),
+    ):
+        values = summary[key]
+        accuracy.add_row(
+            label, str(summary[number]), _percent(values["before"]), _percent(values["after"])
+        )
+    for source, values in summary["accuracy_by_source"].items():
+        cells = (str(values["held_out"]), _percent(values["before"]), _percent(values["after"]))
+        accuracy.add_row(f"of {plain(source)}", *cells)
+    console.print(accuracy)
+    console.print(spending_table(summary["ledger"]))
+    if summary["templates"]:
+        templates = Table(title="Templates in use at the end")
+        templates.add_column("dev score", justify="right")
+        templates.add_column("template")
+        for template in summary["templates"][:MOST_TEMPLATES]:
+            score = template["score"]
+            templates.add_row("-" if score is None else f"{score:.2f}", template["text"])
+        if len(summary["templates"]) > MOST_TEMPLATES:
+            templates.add_row("", f"and {len(summary['templates']) - MOST_TEMPLATES} more")
+        console.print(templates)
+    console.print(f"run directory: {directory}", soft_wrap=True)
+
+
+def spending_table(ledger: dict[str, dict[str, float]]) -> Table:
+    """The ledger, phases as columns."""
+    table = Table(title="What was spent")
+    table.add_column("")
+    phases = list(ledger)
+    for name in [*phases, "all"]:
+        table.add_column(name, justify="right")
+    for counter in ledger[phases[0]]:
+        values = [ledger[phase][counter] for phase in phases]
+        if any(values):
+            cells = [f"{value:,.0f}" for value in [*values, sum(values)]]
+            table.add_row(counter.replace("_", " "), *cells)
+    return table
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    numbers = list(values)
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

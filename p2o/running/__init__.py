@@ -1,0 +1,1 @@
+"""What holds a run, whatever it trains: ranks, seeds, files, signals, checkpoints."""

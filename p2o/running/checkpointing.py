@@ -1,0 +1,125 @@
+"""Checkpoints that are whole or not there."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from pydantic import AfterValidator, StringConstraints
+
+from p2o.constraints import Positive
+from p2o.errors import EngineError, PeerError, UserError
+from p2o.running.checkpoint_files import refuse_shards
+from p2o.running.files import written_whole
+from p2o.running.preemption import Preempted
+from p2o_callbacks import TrainingCollapsed
+
+SHARED = (UserError, EngineError, PeerError, TrainingCollapsed, Preempted)
+"""What all ranks raise together, so that they can save together."""
+
+
+def _stay(storage: Any, location: str) -> Any:
+    return storage
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes aside, waits for the disk, renames: a kill never leaves half a checkpoint."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write to a file; to a remote store as Lightning does."""
+        if re.match(r"\w+://", str(path)):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(target) as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = _stay, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Load as Lightning does.
+
+        Raises:
+            UserError: It is a folder of shards.
+        """
+        refuse_shards(Path(path))
+        return super().load_checkpoint(path, map_location, weights_only)
+
+
+def _fills(name: str) -> str:
+    """A file's name whose fields can be filled in."""
+    if name in (".", ".."):
+        raise ValueError("a folder")
+    for field, form in FIELD.findall(name):
+        format(0 if field in ("epoch", "step") else 0.0, form)
+    return name
+
+
+FIELD = re.compile(r"\{([\w/.-]+)(?::([^{}]*))?\}")
+FileName = Annotated[
+    str,
+    # In braces Lightning puts metrics, whose names have slashes; other names would always be 0.
+    StringConstraints(
+        min_length=1,
+        pattern=r"^([^/\\{}]|\{(epoch|step|\w[\w-]*/[\w/-]+)(:[^{}/\\]*)?\})+$",
+    ),
+    AfterValidator(_fills),
+    "without a folder, and with no fields but metrics, {step} and {epoch} or {epoch:04d}",
+]
+
+
+def minutes(minutes: Positive) -> timedelta:
+    """An interval of time, for a configuration."""
+    return timedelta(minutes=minutes)
+
+
+class StepCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint, but for the moment between an epoch's last update and its end.
+
+    Of a checkpoint from there Lightning resumes with the next epoch, and leaves out what belongs to
+    the end of this one: validation, mining. The one written at the epoch's end follows anyway.
+
+    Args:
+        filename: Of the files, in `dirpath` itself.
+        more: See `ModelCheckpoint`.
+    """
+
+    def __init__(self, *, filename: FileName | None = None, **more: Any) -> None:
+        super().__init__(filename=filename, **more)
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's, with the file's name: there may be several that save at the same times."""
+        return f"{super().state_key}{{'filename': {self.filename!r}}}"
+
+    def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
+        """Save as Lightning would, but not after the last update."""
+        if not _epoch_is_ending(trainer):
+            super().on_train_batch_end(trainer, *arguments, **named)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save as Lightning would, but not after the last update, nor when other ranks go on."""
+        if trainer.world_size > 1 and not isinstance(exception, SHARED):
+            return
+        if not _epoch_is_ending(trainer):
+            super().on_exception(trainer, pl_module, exception)
+
+    def _should_remove_checkpoint(self, trainer: Trainer, previous: str, current: str) -> bool:
+        """Lightning keeps what a run has gone on from for ever."""
+        assert self.dirpath is not None
+        return previous != current and Path(self.dirpath) in Path(previous).parents
+
+
+def _epoch_is_ending(trainer: Trainer) -> bool:
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    last = batches.processed >= trainer.num_training_batches
+    return last and batches.completed < batches.processed

@@ -1,0 +1,114 @@
+"""``metrics.csv``, with one history however often a run was stopped."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities import rank_zero_only
+from torch import tensor
+
+from p2o.constraints import Count
+from p2o.running.files import set_aside, written_whole
+from p2o_callbacks.protocols import logging_step
+
+Rows = list[dict[str, str]]
+
+
+def log_once(trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Log at once, beside the step at hand, and let callbacks see the values.
+
+    What a step logs through Lightning is repeated by each step after it that logs nothing.
+    """
+    row = {**metrics, "epoch": trainer.current_epoch}
+    for logger in trainer.loggers:
+        logger.log_metrics(row, step=logging_step(trainer))
+    trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
+
+
+class MetricsTable(CSVLogger):
+    """Lightning's CSV logger, which goes on with the table of a run resumed in the same folder.
+
+    Rows from the step of the first new row on are those of work that was lost and is done again. A
+    row that a kill cut off is dropped; a table that cannot be read is set aside.
+
+    Args:
+        arguments: See `CSVLogger`.
+        flush_logs_every_n_steps: How often the file is written.
+        more: See `CSVLogger`.
+    """
+
+    _begun = False
+
+    def __init__(self, *arguments: Any, flush_logs_every_n_steps: Count = 100, **more: Any) -> None:
+        super().__init__(*arguments, flush_logs_every_n_steps=flush_logs_every_n_steps, **more)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The writer, made at first use."""
+        if self._experiment is None:
+            self._experiment = _Writer(self.log_dir)
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Add a row."""
+        if not self._begun and step is not None:
+            self._begun = True
+            self.experiment.keep_rows_before(step)
+        super().log_metrics(metrics, step)
+
+
+class _Writer(ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        """Lightning's writer deletes the table here."""
+
+    def keep_rows_before(self, step: int) -> None:
+        path = Path(self.metrics_file_path)
+        if not path.exists():
+            return
+        table = _read(path)
+        if table is None:
+            set_aside(path)
+            return
+        columns, rows = table
+        rows = [row for row in rows if int(row["step"]) < step]
+        if rows:
+            self.metrics_keys = columns
+            _write(path, columns, rows)
+        else:
+            path.unlink()
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        """As Lightning's, but a kill leaves the table that there was."""
+        path = Path(self.metrics_file_path)
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        _write(path, fieldnames, rows)
+
+
+def _read(path: Path) -> tuple[list[str], Rows] | None:
+    """Columns and whole rows of a table; None when it is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        # What comes after the last line's end was cut off by a kill.
+        text = text[: text.rfind("\n") + 1]
+        table = csv.DictReader(text.splitlines(keepends=True))
+        columns = list(table.fieldnames or [])
+        rows = [row for row in table if None not in row and None not in row.values()]
+        rows = [row for row in rows if row.get("step", "").isdecimal()]
+    except (UnicodeDecodeError, IsADirectoryError, csv.Error):
+        return None
+    return (columns, rows) if "step" in columns or not text else None
+
+
+def _write(path: Path, columns: Sequence[str], rows: Rows) -> None:
+    with written_whole(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

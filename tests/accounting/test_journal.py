@@ -1,0 +1,157 @@
+"""What a search has paid for is kept on disk and found again."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.reflection.base import ReflectionRequest
+from p2o.rollout.engine import Completion, SamplingParameters
+from p2o.rollout.weights import fingerprint
+
+SAMPLING = SamplingParameters(max_new_tokens=4)
+
+
+class Counting:
+    """An engine whose answers tell how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def generate(self, prompts, sampling, seeds):
+        self.asked += 1
+        return [Completion((self.asked, *prompt), "stop", (-0.1, -0.2)) for prompt in prompts]
+
+    def update_weights(self, policy):
+        pass
+
+    def frozen_copy(self):
+        return type(self)()
+
+    def release(self):
+        pass
+
+
+class Teacher:
+    def __init__(self):
+        self.tokens, self.asked = 0, 0
+
+    def bind(self, engine, renderer):
+        pass
+
+    def reflect(self, requests) -> list[str | None]:
+        self.asked += 1
+        self.tokens += 10 * len(requests)
+        return [None, *(f"template {r.seed}" for r in requests[1:])]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "journal_0.jsonl"
+
+
+def engine_at(path, policy) -> Any:
+    engine: Any = JournaledEngine(Counting(), Journal(path.parent))
+    engine.update_weights(policy)
+    return engine
+
+
+def test_what_was_sampled_is_not_sampled_again_in_another_process(path):
+    policy = nn.Linear(3, 3)
+    first, second = engine_at(path, policy), engine_at(path, policy)
+    sampled = first.generate([(1, 2), (3,)], SAMPLING, [7, 8])
+    second = engine_at(path, policy)
+    assert second.generate([(1, 2), (3,)], SAMPLING, [7, 8]) == sampled
+    assert second.engine.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("prompts", "sampling", "seeds"),
+    [
+        ([(1, 2), (4,)], SAMPLING, [7, 8]),
+        ([(1, 2), (3,)], SAMPLING, [7, 9]),
+        ([(1, 2), (3,)], SamplingParameters(max_new_tokens=5), [7, 8]),
+        ([(1,), (2, 3)], SAMPLING, [7, 8]),
+    ],
+)
+def test_another_question_is_asked(path, prompts, sampling, seeds):
+    engine = engine_at(path, nn.Linear(3, 3))
+    engine.generate([(1, 2), (3,)], SAMPLING, [7, 8])
+    engine.generate(prompts, sampling, seeds)
+    assert engine.engine.asked == 2
+
+
+def test_results_of_other_weights_do_not_count_and_are_dropped(path):
+    policy = nn.Linear(3, 3)
+    engine_at(path, policy).generate([(1,)], SAMPLING, [7])
+    trained = nn.Linear(3, 3)
+    trained.load_state_dict(policy.state_dict())
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6)
+    trained(torch.ones(3)).sum().backward()
+    optimizer.step()
+    assert fingerprint(trained) != fingerprint(policy)
+    later = engine_at(path, trained)
+    later.generate([(1,)], SAMPLING, [7])
+    assert later.engine.asked == 1
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_a_frozen_copy_has_its_own_results(path):
+    engine = engine_at(path, nn.Linear(3, 3))
+    frozen = engine.frozen_copy()
+    engine.generate([(1,)], SAMPLING, [7])
+    frozen.generate([(1,)], SAMPLING, [7])
+    frozen.generate([(1,)], SAMPLING, [7])
+    assert (engine.engine.asked, frozen.engine.asked) == (1, 1)
+
+
+@pytest.mark.parametrize("lost", [1, 5, 60])
+def test_a_line_cut_off_is_asked_for_again_and_the_others_stay(path, lost):
+    policy = nn.Linear(3, 3)
+    engine = engine_at(path, policy)
+    for seed in (1, 2):
+        engine.generate([(1,)], SAMPLING, [seed])
+    path.write_bytes(path.read_bytes()[:-lost])
+    for _ in range(2):
+        again = engine_at(path, policy)
+        for seed in (1, 2):
+            again.generate([(1,)], SAMPLING, [seed])
+        # A lost newline alone loses no result.
+        assert again.engine.asked == (0 if lost == 1 else 1)
+        lost = 1
+
+
+def test_a_result_that_is_not_as_it_was_written_is_asked_for_again(path):
+    policy = nn.Linear(3, 3)
+    engine = engine_at(path, policy)
+    for seed in (1, 2):
+        engine.generate([(1,)], SAMPLING, [seed])
+    first, second = path.read_text().splitlines()
+    assert "-0.1" in second
+    garbled = [first, second.replace("-0.1", "-0.3"), "[]", '"text"', "\x00\x01", "{}"]
+    path.write_text("\n".join(garbled) + "\n")
+    again = engine_at(path, policy)
+    for seed in (1, 2):
+        again.generate([(1,)], SAMPLING, [seed])
+    assert again.engine.asked == 1
+
+
+def test_a_folder_in_the_journal_s_place_is_set_aside(path):
+    path.mkdir(parents=True)
+    engine = engine_at(path, nn.Linear(3, 3))
+    engine.generate([(1,)], SAMPLING, [7])
+    assert path.is_file()
+
+
+def test_a_teacher_is_not_asked_again_and_its_tokens_are_counted(path):
+    requests = [ReflectionRequest("parent", [{"Inputs": "q", "score": 0.0}], s) for s in (1, 2)]
+    first = JournaledReflection(Teacher(), Journal(path.parent))
+    templates = first.reflect(requests)
+    assert templates == [None, "template 2"]
+    again = JournaledReflection(Teacher(), Journal(path.parent))
+    assert again.reflect(requests) == templates
+    assert (again.reflection.tokens, again.tokens) == (0, 20)
+    assert again.reflect(requests[:1]) == [None]
+    assert again.tokens == 30

@@ -1,0 +1,102 @@
+"""A job's folder in a sweep: short, its own, and the same whatever else is in the sweep."""
+
+import sys
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2o.cli.settings import TrainSettings
+from p2o.cli.train import main
+from p2o.configuration.commandline import read_arguments
+from p2o.configuration.overrides import _jobs, check_overrides
+from p2o.configuration.sweeps import LONGEST, job_folder
+
+
+@given(st.text(max_size=300))
+def test_a_name_is_one_that_any_file_system_takes(settings):
+    name = job_folder(settings)
+    assert 0 < len(name) <= LONGEST
+    assert name.isascii()
+    assert not set(name) & set("/\\:*?\"<>| '\n")
+    assert name not in (".", "..")
+
+
+@given(st.lists(st.text(alphabet="ab/=, .-", max_size=120), min_size=2, max_size=6, unique=True))
+def test_other_settings_have_another_name(settings):
+    assert len({job_folder(each) for each in settings}) == len(settings)
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch, capsys):
+    """Names of the folders that a sweep makes; nothing is trained."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> set[str]:
+        command = ["p2o-train", "-m", "plan=true", "hydra.sweep.dir=sweep", *arguments]
+        monkeypatch.setattr(sys, "argv", command)
+        main()
+        shown = capsys.readouterr()
+        assert "#0 : " in shown.out
+        assert "k3y" not in shown.out + shown.err
+        return {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
+
+    yield run
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+
+
+def test_a_sweep_prints_and_names_no_key(sweep):
+    [name] = sweep("seed=1", "+model.options.hub_token=k3y-of-mine")
+    assert "k3y" not in name
+    assert "hub_token" in name
+
+
+def test_a_sweep_with_more_arms_and_seeds_finds_its_jobs_again(sweep, tmp_path):
+    folder = tmp_path / ("long/" * 60)
+    first = sweep("seed=1", f"data_root={folder}", "distillation=no_crm")
+    again = sweep(
+        "seed=0,1", f"data_root={folder}", "distillation=success_only,no_crm", "resume=auto"
+    )
+    assert len(first) == 1
+    assert first < again
+    assert len(again) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ("optimizer.lr=0.001,-1", "optimizer: cannot make torch.optim.AdamW (Invalid learning ra"),
+        ("data.batch=16,8 data.mini_batch=8,16", "data.mini_batch=16 is above data.batch=8"),
+        ("seed=0,1 resume=auto", "resume=auto needs a folder that is the same at every start"),
+        ("seed=0,1 sampling.train.top_p=1,0.5", "sampling.train.top_p=0.5: training takes the"),
+    ],
+    ids=lambda value: value.split()[0],
+)
+def test_what_a_later_job_would_refuse_is_found_before_the_first(
+    settings, line, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["p2o-train", "-m", *settings.split()])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_jobs_of_a_small_sweep_are_looked_at_and_of_a_large_one_every_value():
+    seen: list[tuple[int, int]] = []
+
+    def note(config):
+        seen.append((config.seed, config.data.batch))
+
+    check_overrides(["-m", "seed=0,1", "data.batch=16,32"], "train", TrainSettings, note)
+    assert sorted(seen) == [(0, 16), (0, 32), (1, 16), (1, 32)]
+    settings = _jobs(read_arguments(["-m", "seed=range(100)", "data.batch=range(16,26)"], "train"))
+    jobs = [dict(setting.split("=") for setting in job) for job in settings]
+    assert len(jobs) < 200
+    assert {job["seed"] for job in jobs} == set(map(str, range(100)))
+    assert {job["data.batch"] for job in jobs} == set(map(str, range(16, 26)))

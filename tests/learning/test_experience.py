@@ -1,0 +1,479 @@
+import sys
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+
+from p2o.accounting.ledger import Ledger
+from p2o.distillation import (
+    Context,
+    ContextDistillation,
+    NoDistillation,
+    ReverseKL,
+    SuccessOnly,
+)
+from p2o.learning.baseline import BareSuccessRate, GroupMean
+from p2o.learning.credit import CreditAssignment
+from p2o.learning.experience import ExperienceBuilder
+from p2o.learning.minibatch import MiniBatch
+from p2o.learning.sizes import BatchSizes
+from p2o.objectives import KLPenalty, Overlong, group_advantages
+from p2o.policy.packing import ALWAYS, Packer
+from p2o.prompt import Prompt
+from p2o.rollout.engine import Completion
+from p2o.rollout.runner import Rollout
+from p2o.verifiers.base import Score, Status
+from tests.unpack import per_sample, samples_of, seen
+
+PACKER = Packer()
+BARE, TEMPLATED = (1, 2), (9, 1, 2)
+ON_BARE, ON_TEMPLATED = [-1.0, -2.0, -3.0], [-0.5, -2.0, -12.0]
+VARIANTS = {
+    "context_distillation": ContextDistillation(),
+    "crm_soft": ContextDistillation(ratio_weight="soft"),
+    "no_crm": ContextDistillation(ratio_weight=None),
+    "importance_corrected": ContextDistillation(Context.TEMPLATED, ratio_weight=None),
+    "no_distillation": NoDistillation(),
+}
+
+
+def rollout(
+    template: str, reward: float = 1.0, question: str = "2 + 2", finish: Any = "stop"
+) -> Rollout:
+    return Rollout(
+        Prompt.create([{"role": "user", "content": question}], "4"),
+        template,
+        BARE,
+        TEMPLATED if template else BARE,
+        Context.TEMPLATED,
+        Completion((5, 6, 7), finish, (0.0, 0.0, 0.0)),
+        "4",
+        Score(reward, Status.OK),
+    )
+
+
+@pytest.fixture(autouse=True, params=[Packer(), Packer(ALWAYS), Packer(pass_tokens=8)], ids=repr)
+def packer(request, monkeypatch):
+    """What is learned does not depend on how samples are packed."""
+    monkeypatch.setattr(sys.modules[__name__], "PACKER", request.param)
+
+
+class Scorer:
+    """Log-probabilities that tell the context; remembers of what samples it was asked."""
+
+    def __init__(self, shift: float = 0.0):
+        self.calls, self.shift = [], shift
+
+    def __call__(self, passes):
+        before = [seen(packed) for packed in passes]
+        self.calls.append([ids for each in before for ids in each if ids in (BARE, TEMPLATED)])
+        return [torch.tensor([self.value(ids) for ids in each]) + self.shift for each in before]
+
+    def value(self, before: tuple[int, ...]) -> float:
+        templated = before[: len(TEMPLATED)] == TEMPLATED
+        return (ON_TEMPLATED if templated else ON_BARE)[len(before) - 2 - templated]
+
+
+def build(
+    groups, strategy, scorer=None, *, reference=None, kl=None, mini_batch=1, **settings
+) -> tuple[list[Any], torch.Tensor]:
+    credit = CreditAssignment(
+        settings.get("advantages", group_advantages),
+        settings.get("baseline", GroupMean()),
+        settings.get("overlong", Overlong(3)),
+        settings.get("drop_failed", False),
+    )
+    builder = ExperienceBuilder(
+        BatchSizes(len(groups[0]), len(groups), mini_batch),
+        credit,
+        strategy,
+        lambda: PACKER,
+        scorer or Scorer(),
+        reference,
+        kl or KLPenalty(),
+        settings.get("entropy_bonus", False),
+        Ledger(),
+    )
+    credit.observe(groups)
+    experience = builder.build(groups)
+    return experience.micro_batches, experience.advantages
+
+
+def pair(template: str) -> list[Rollout]:
+    return [rollout(template, 1.0), rollout(template, 0.0)]
+
+
+def contexts(batch: MiniBatch) -> list[tuple[int, ...]]:
+    return [before for before, _ in samples_of(batch)]
+
+
+def stream(batch: MiniBatch, name: str) -> list[list[float]]:
+    """Values of each sample."""
+    return per_sample(batch, batch.streams[name])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_gradient_context_and_old_log_probs_are_those_of_the_variant(name):
+    (_, second), _ = build([pair("Think."), pair("Think.")], VARIANTS[name])
+    on_bare = name != "no_distillation"
+    old_bare = name not in ("importance_corrected", "no_distillation")
+    assert contexts(second) == [BARE if on_bare else TEMPLATED] * 2
+    assert stream(second, "old_log_probs") == [ON_BARE if old_bare else ON_TEMPLATED] * 2
+
+
+def test_the_ratio_mask_zeroes_the_token_whose_ratio_is_out_of_bounds():
+    [batch], _ = build([pair("Think.")], VARIANTS["context_distillation"])
+    # Ratios are exp(-0.5), 1 and exp(9); the bounds are 0.01 and 10.
+    assert stream(batch, "token_weights") == [[1.0, 1.0, 0.0]] * 2
+    assert samples_of(batch) == [(BARE, (5, 6, 7))] * 2
+    assert batch.total_tokens == 6
+
+
+def test_masked_tokens_can_leave_the_denominator():
+    strategy = ContextDistillation(masked_in_denominator=False)
+    dead = [rollout("Think.", 0.0), rollout("Think.", 0.0)]
+    [batch], _ = build([pair("Think."), dead], strategy, mini_batch=2)
+    assert batch.total_tokens == 12 - 4
+    # The dead group's tokens are counted, and not put through the network.
+    assert samples_of(batch) == [(BARE, (5, 6))] * 2
+    assert stream(batch, "old_log_probs") == [ON_BARE[:2]] * 2
+
+
+@pytest.mark.parametrize(("name", "on_policy"), list(product(VARIANTS, (False, True))))
+def test_nothing_is_computed_that_the_variant_does_not_need(name, on_policy):
+    scorer = Scorer()
+    mixed = [rollout("", 1.0), rollout("Think.", 0.0)]
+    build([mixed] if on_policy else [[rollout("", 1.0)] * 2, mixed], VARIANTS[name], scorer)
+    asked = [context for call in scorer.calls for context in call]
+    for_bare_rollout = 0 if on_policy else 1
+    wanted = {
+        "context_distillation": [BARE, TEMPLATED],
+        "crm_soft": [BARE, TEMPLATED],
+        "no_crm": [] if on_policy else [BARE],
+        "importance_corrected": [TEMPLATED],
+        "no_distillation": [] if on_policy else [TEMPLATED],
+    }[name]
+    assert sorted(asked) == sorted([BARE] * for_bare_rollout + wanted)
+    assert len(scorer.calls) <= 1
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_bare_rollout_is_the_same_under_every_variant(name):
+    (_, batch), _ = build([pair(""), pair("")], VARIANTS[name])
+    assert contexts(batch) == [BARE] * 2
+    assert per_sample(batch, batch.stream("token_weights", 1.0)) == [[1.0] * 3] * 2
+    assert stream(batch, "old_log_probs") == [ON_BARE] * 2
+
+
+def test_behaviour_cloning_puts_successes_alone_through_the_network():
+    group = [*pair("Think."), rollout("Think.", 1.0)]
+    (_, batch), _ = build([[rollout("")] * 3, group], SuccessOnly())
+    assert stream(batch, "advantages") == [[1.0] * 3] * 2
+    assert contexts(batch) == [BARE] * 2
+    assert not batch.has("old_log_probs").any()
+    assert batch.total_tokens == 9
+
+
+def test_all_successes_of_a_group_without_contrast_are_cloned():
+    [batch], _ = build([[rollout("Think."), rollout("Think.")]], SuccessOnly())
+    assert stream(batch, "advantages") == [[1.0] * 3] * 2
+
+
+def test_reverse_kl_has_an_advantage_for_each_token_and_needs_no_contrast():
+    [batch], _ = build([[rollout("Think.", 0.0)] * 2], ReverseKL(limit=5.0))
+    assert stream(batch, "advantages") == [[0.5, 0.0, -5.0]] * 2
+    assert contexts(batch) == [BARE] * 2
+    assert stream(batch, "old_log_probs") == [ON_BARE] * 2
+
+
+def test_failed_templated_rollouts_can_leave_the_loss_but_not_the_group():
+    group = [*pair("Think."), rollout("", 0.0)]
+    [batch], advantages = build([group], ContextDistillation(), drop_failed=True)
+    whole, same = build([group], ContextDistillation())
+    assert torch.equal(advantages, same)
+    assert len(contexts(batch)) == len(contexts(whole[0])) - 1
+    assert (batch.total_tokens, batch.total_sequences) == (6, 2)
+
+
+def test_responses_that_were_cut_off_can_leave_the_loss_but_not_the_group():
+    group = [rollout("", 1.0), rollout("", 0.0, finish="length"), rollout("", 0.0)]
+    [batch], advantages = build([group], ContextDistillation(), overlong=Overlong(3, mask=True))
+    assert torch.equal(advantages, group_advantages(torch.tensor([[1.0, 0.0, 0.0]])))
+    assert (len(contexts(batch)), batch.total_tokens, batch.total_sequences) == (2, 6, 2)
+
+
+def test_a_step_whose_every_response_was_cut_off_is_no_step():
+    group = [rollout("", 1.0, finish="length"), rollout("", 0.0, finish="length")]
+    [batch], _ = build([group], ContextDistillation(), overlong=Overlong(3, mask=True))
+    assert batch is None
+
+
+def test_long_responses_are_punished_before_they_are_compared():
+    def plain(rewards):
+        return rewards
+
+    _, advantages = build(
+        [pair("")], ContextDistillation(), advantages=plain, overlong=Overlong(4, False, 0.5)
+    )
+    # Three tokens of four, of which the last two are punished: halfway.
+    assert advantages.tolist() == [[0.5, -0.5]]
+
+
+def test_bare_success_rate_is_what_the_bare_prompt_last_achieved():
+    baseline = BareSuccessRate()
+    bare = [rollout("", 1.0), rollout("", 0.0), rollout("", 0.0), rollout("", 0.0)]
+    templated = [rollout("Think.", float(n < 3)) for n in range(4)]
+    unseen = [rollout("Think.", 1.0, "3 + 3")] * 4
+    _, advantages = build([bare, templated, unseen], ContextDistillation(), baseline=baseline)
+    assert torch.equal(advantages[0], group_advantages(torch.tensor([[1.0, 0, 0, 0]]))[0])
+    assert advantages[1].tolist() == [0.75, 0.75, 0.75, -0.25]
+    assert advantages[2].tolist() == [1.0] * 4
+    restored = BareSuccessRate()
+    restored.load_state_dict(baseline.state_dict())
+    _, again = build([templated], ContextDistillation(), baseline=restored)
+    assert torch.equal(again[0], advantages[1])
+
+
+def test_with_a_divergence_in_the_loss_every_response_goes_through_the_network():
+    dead = [rollout("", 0.0), rollout("", 0.0)]
+    [batch], _ = build(
+        [dead], ContextDistillation(), reference=Scorer(-0.25), kl=KLPenalty(coefficient=0.1)
+    )
+    assert stream(batch, "reference_log_probs") == [[-1.25, -2.25, -3.25]] * 2
+    [batch], _ = build([dead], ContextDistillation(), entropy_bonus=True)
+    assert len(contexts(batch)) == 2
+
+
+def test_a_divergence_in_the_reward_is_summed_over_tokens_and_compared_in_the_group():
+    def plain(rewards):
+        return rewards
+
+    kl = KLPenalty(coefficient=0.1, estimator="k1", place="reward")
+    _, advantages = build(
+        [pair("")], ContextDistillation(), advantages=plain, reference=Scorer(-0.25), kl=kl
+    )
+    torch.testing.assert_close(advantages, torch.tensor([[1.0, 0.0]]) - 0.1 * 0.75)
+
+
+def test_failures_are_not_cloned_whatever_else_the_loss_has():
+    """Rewards 1, 0, 0: a divergence or entropy term takes all through the network, not to 1."""
+    group = [rollout("Think.", 1.0), rollout("Think.", 0.0), rollout("Think.", 0.0)]
+    for settings in (
+        {"entropy_bonus": True},
+        {"kl": KLPenalty(coefficient=0.1), "reference": Scorer()},
+        {},
+    ):
+        [batch], _ = build([group], SuccessOnly(), **settings)
+        assert stream(batch, "advantages").count([1.0] * 3) == 1
+        assert batch.streams["advantages"].sum() == 3
+
+
+@pytest.mark.parametrize("place", ["loss", "reward"])
+@pytest.mark.parametrize(("name", "context"), [(None, BARE), ("no_distillation", TEMPLATED)])
+def test_a_divergence_is_measured_where_the_gradient_is_taken(place, name, context):
+    """On the bare prompt for bare rollouts, on the templated one where that is trained."""
+    reference = Scorer(-0.25)
+    strategy = VARIANTS[name] if name else ContextDistillation()
+    group = pair("Think." if name else "")
+    build([group], strategy, reference=reference, kl=KLPenalty(coefficient=0.1, place=place))
+    assert {asked for call in reference.calls for asked in call} == {context}
+
+
+@pytest.mark.parametrize("strategy", [ContextDistillation(), SuccessOnly()], ids=["crm", "clone"])
+@pytest.mark.parametrize("place", ["loss", "reward"])
+def test_no_divergence_is_measured_with_tokens_of_another_context(strategy, place):
+    """Tokens sampled after the template are no sample of the policy on the bare prompt."""
+    reference = Scorer(-0.25)
+    kl = KLPenalty(coefficient=0.1, estimator="k1", place=place)
+    mixed = [rollout("Think.", 1.0), rollout("", 0.0)]
+    [batch], _ = build([mixed], strategy, reference=reference, kl=kl)
+    # For the metric; in the reward nobody pays where not all can be measured.
+    assert [context for call in reference.calls for context in call] == [BARE]
+    measured = per_sample(batch, batch.has("reference_log_probs"))
+    templated = [row for row, has in enumerate(measured) if not any(has)]
+    assert len(templated) == 1
+    assert any(stream(batch, "advantages")[templated[0]])
+
+
+def test_a_group_without_contrast_gets_no_advantage_from_its_divergence():
+    """Else the penalty would be all it is trained on, in units of its own spread."""
+
+    class Uneven(Scorer):
+        def __call__(self, passes):
+            sizes = [len(packed.targets) for packed in passes]
+            return list((-torch.arange(sum(sizes)) // 3).float().split(sizes))
+
+    kl = KLPenalty(coefficient=0.1, estimator="k1", place="reward")
+    for reward in (0.0, 1.0):
+        dead = [rollout("", reward), rollout("", reward), rollout("", reward)]
+        [batch], advantages = build([dead], ContextDistillation(), reference=Uneven(), kl=kl)
+        assert not advantages.any()
+        assert batch is None
+    live = [rollout("", 1.0), rollout("", 0.0), rollout("", 0.0)]
+    _, advantages = build([live], ContextDistillation(), reference=Uneven(), kl=kl)
+    assert advantages[0, 1] != advantages[0, 2]
+
+
+def without_verdict(template: str = "", status: Status = Status.TIMEOUT) -> Rollout:
+    return replace(rollout(template), score=Score(0.0, status))
+
+
+@pytest.mark.parametrize("template", ["", "Think."])
+@pytest.mark.parametrize("status", [Status.TIMEOUT, Status.ERROR])
+@pytest.mark.parametrize("baseline", [GroupMean, BareSuccessRate])
+def test_a_rollout_without_a_verdict_is_not_there(template, status, baseline):
+    """Advantages, rows and denominators are those of the others alone."""
+    judged = [rollout(template, 1.0), rollout(template, 0.0), rollout(template, 0.0)]
+    failed = [without_verdict(template, status)] * 2
+    for strategy in (ContextDistillation(), SuccessOnly(), ReverseKL()):
+        [alone], expected = build([judged], strategy, baseline=baseline())
+        [batch], advantages = build([judged + failed], strategy, baseline=baseline())
+        torch.testing.assert_close(advantages[:, :3], expected)
+        assert not advantages[:, 3:].any()
+        assert torch.equal(batch.streams["advantages"], alone.streams["advantages"])
+        assert batch.total_tokens == alone.total_tokens
+        assert batch.total_sequences == alone.total_sequences
+
+
+def test_one_right_answer_and_five_time_outs_teach_nothing():
+    group = [rollout("", 1.0), *[without_verdict()] * 5]
+    [batch], advantages = build([group], ContextDistillation(), entropy_bonus=False)
+    assert batch is None
+    assert not advantages.any()
+
+
+def test_tokens_that_a_mask_drops_altogether_do_not_go_through_the_network():
+    """A step of such responses alone is no step: momentum would move the weights."""
+
+    class DropAll(ContextDistillation):
+        def token_weights(self, old_bare, old_templated):
+            return torch.zeros_like(old_bare)
+
+    [batch], _ = build([pair("Think.")], DropAll())
+    assert batch is None
+    [batch], _ = build([[*pair("Think."), *pair("")]], DropAll())
+    assert len(contexts(batch)) == 2
+    assert batch.total_tokens == 12
+
+
+def contrast(groups, strategy, baseline=None, observed=()) -> list[int]:
+    """Which of `groups` dynamic sampling keeps."""
+    credit = CreditAssignment(group_advantages, baseline or GroupMean(), Overlong(3), False)
+    sizes = BatchSizes(len(groups[0]), len(groups), 1)
+    builder = ExperienceBuilder(
+        sizes, credit, strategy, lambda: PACKER, Scorer(), None, KLPenalty(), False, Ledger()
+    )
+    credit.observe([*observed, *groups])
+    kept = builder.with_contrast(groups)
+    return [index for index, group in enumerate(groups) if any(group is each for each in kept)]
+
+
+def test_dynamic_sampling_keeps_what_strategy_and_baseline_can_learn_from():
+    failed, solved = [rollout("Think.", 0.0)] * 2, [rollout("Think.", 1.0)] * 2
+    bare_failed, bare_solved = [rollout("", 0.0)] * 2, [rollout("", 1.0)] * 2
+    groups = [failed, solved, pair("Think."), bare_failed, bare_solved, pair("")]
+    assert contrast(groups, ContextDistillation()) == [2, 5]
+    assert contrast(groups, NoDistillation()) == [2, 5]
+    # Each token has an advantage of its own, whatever the verdicts.
+    assert contrast(groups, ReverseKL()) == [0, 1, 2, 5]
+    # Successes are cloned without any failure beside them.
+    assert contrast(groups, SuccessOnly()) == [1, 2, 5]
+    # Measured against the bare prompt, which fails: every success is better than that.
+    assert contrast(groups[:3], ContextDistillation(), BareSuccessRate()) == [1, 2]
+    # What is dropped is still seen: the bare prompt succeeds always, so a failure is worse.
+    rates = BareSuccessRate()
+    assert contrast(groups[:3], ContextDistillation(), rates, [bare_solved]) == [0, 2]
+    # A success beside one without a verdict has nothing to be compared with.
+    lone = [without_verdict("Think."), rollout("Think.")]
+    assert contrast([lone], ContextDistillation()) == []
+    assert contrast([lone], SuccessOnly()) == [0]
+
+
+def test_dropping_failures_drops_no_success_and_no_bare_failure():
+    group = [rollout("Think.", 1.0), rollout("Think.", 0.0), rollout("", 0.0), rollout("", 1.0)]
+    credit = CreditAssignment(group_advantages, GroupMean(), Overlong(3), True)
+    assert [credit.counts(each) for each in group] == [True, False, True, True]
+
+
+def test_a_partial_reward_that_counts_as_solved_is_no_failure():
+    solved = replace(rollout("Think."), score=Score(0.9, Status.OK, solved=True))
+    credit = CreditAssignment(group_advantages, GroupMean(), Overlong(3), True)
+    assert credit.counts(solved)
+    [batch], _ = build([[solved, rollout("Think.", 0.0)]], SuccessOnly())
+    assert batch.streams["advantages"].unique().tolist() == [1.0]
+
+
+def test_no_failure_is_raised_above_its_group_because_others_pay_for_their_divergence():
+    """Where a part of a group cannot be measured, none of it pays."""
+    kl = KLPenalty(coefficient=1.0, estimator="k1", place="reward")
+    mixed = [rollout("Think.", 1.0), rollout("Think.", 0.0), rollout("", 1.0), rollout("", 0.0)]
+    _, advantages = build([mixed], ContextDistillation(), reference=Scorer(-5.0), kl=kl)
+    torch.testing.assert_close(advantages, group_advantages(torch.tensor([[1.0, 0.0, 1.0, 0.0]])))
+    bare = [rollout("", 1.0), rollout("", 0.0)] * 2
+    reference = Scorer(-5.0)
+    build([mixed, bare], ContextDistillation(), reference=reference, kl=kl)
+    assert len(reference.calls[0]) == len(bare)
+
+
+@pytest.mark.parametrize("place", ["loss", "reward"])
+@pytest.mark.parametrize("baseline", [GroupMean, BareSuccessRate])
+def test_groups_of_different_sizes_have_the_advantages_of_each_alone(place, baseline):
+    """K differs between prompts, and a rollout of one was dropped."""
+    kl = KLPenalty(coefficient=0.1, estimator="k1", place=place)
+    groups = [
+        [rollout("", 1.0), rollout("", 0.0), rollout("", 0.0), rollout("", 1.0)],
+        [rollout("Think.", 1.0, "3 + 3"), rollout("Think.", 0.0, "3 + 3")],
+        [rollout("", 1.0, "4 + 4"), without_verdict(), rollout("", 0.0, "4 + 4")],
+    ]
+    settings: Any = {"kl": kl, "reference": Scorer(-0.25)}
+    [batch], advantages = build(
+        groups, ContextDistillation(), mini_batch=3, baseline=baseline(), **settings
+    )
+    assert advantages.shape == (3, 4)
+    expected, streams = [], []
+    for group, row in zip(groups, advantages, strict=True):
+        [one], [alone] = build([group], ContextDistillation(), baseline=baseline(), **settings)
+        torch.testing.assert_close(row[: len(group)], alone)
+        assert not row[len(group) :].nan_to_num(0.0).any()
+        expected += alone[alone != 0].tolist()
+        streams += [values[0] for values in stream(one, "advantages") if any(values)]
+    assert sorted(streams) == sorted(expected)
+    found = [values[0] for values in stream(batch, "advantages") if any(values)]
+    assert sorted(found) == pytest.approx(sorted(expected))
+    assert (batch.total_sequences, batch.total_tokens) == (8, 24)
+
+
+def test_dynamic_sampling_judges_groups_of_different_sizes_each_alone():
+    groups = [pair(""), [rollout("", 1.0)] * 3, [*pair(""), rollout("", 0.0)], [rollout("")]]
+    assert contrast(groups, ContextDistillation()) == [0, 2]
+
+
+def with_inserted(reward: float) -> Rollout:
+    """A rollout whose middle token an environment put there."""
+    completion = Completion((5, 6, 7), "stop", (-0.1, 0.0, -0.3), (True, False, True))
+    return replace(rollout("", reward), completion=completion)
+
+
+def test_a_token_that_the_policy_did_not_choose_is_context_and_no_part_of_the_loss():
+    groups = [[with_inserted(1.0), with_inserted(0.0)] for _ in range(2)]
+    (first, second), _ = build(groups, ContextDistillation())
+    for batch in (first, second):
+        assert samples_of(batch) == [(BARE, (5, 7))] * 2
+        assert {ids for packed in batch.passes for ids in seen(packed)} == {BARE, (*BARE, 5, 6)}
+        assert (batch.total_tokens, batch.total_sequences) == (4, 2)
+        for values in stream(batch, "sampled_log_probs"):
+            assert values == pytest.approx([-0.1, -0.3])
+    assert stream(second, "old_log_probs") == [[ON_BARE[0], ON_BARE[2]]] * 2
+
+
+def test_the_engines_log_probabilities_are_there_where_it_sampled_what_is_trained():
+    sampled = Completion((5, 6, 7), "stop", (-0.1, -0.2, -0.3))
+    group = [replace(each, completion=sampled) for each in [*pair(""), *pair("Think.")]]
+    [batch], _ = build([group], ContextDistillation())
+    found = per_sample(batch, batch.stream("sampled_log_probs", 0.0))
+    assert sorted(found) == [pytest.approx([-0.1, -0.2, -0.3])] * 2 + [[0.0] * 3] * 2
+    assert sum(map(any, per_sample(batch, batch.has("sampled_log_probs")))) == 2
+    [batch], _ = build([group], NoDistillation())
+    assert batch.has("sampled_log_probs").all()
