@@ -1,8 +1,9 @@
 """From scored groups to the micro-batches of their optimiser steps."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,13 +34,13 @@ class Experience:
         micro_batches: Those of all their optimiser steps, in order. None stands for a micro-batch
             of a step without any gradient: nothing happens in it, on any rank.
         advantages: `[G, K]`, 0 in place of rollouts that a smaller group does not have.
-        weight_zero: By verdict of a templated rollout, tokens that its weights drop and tokens in
-            all, of all ranks.
+        templated: Sums over tokens of templated rollouts, by verdict and name, of all ranks; see
+            `p2o.learning.metrics.weight_metrics`.
     """
 
     micro_batches: list[MiniBatch | None]
     advantages: Tensor
-    weight_zero: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    templated: dict[tuple[bool, str], float] = field(default_factory=lambda: defaultdict(float))
 
 
 class ExperienceBuilder:
@@ -97,9 +98,9 @@ class ExperienceBuilder:
             part = slice(start, start + self.sizes.mini_batch)
             advantages = experience.advantages[part]
             experience.micro_batches += self._mini_batch(
-                groups[part], advantages, start == 0, experience.weight_zero
+                groups[part], advantages, start == 0, experience.templated
             )
-        experience.weight_zero = sum(gather(experience.weight_zero), Counter())
+        experience.templated = _summed(gather(experience.templated))
         return experience
 
     def _mini_batch(
@@ -107,7 +108,7 @@ class ExperienceBuilder:
         groups: Groups,
         advantages: Tensor,
         on_policy: bool,
-        weight_zero: Counter[tuple[bool, str]],
+        templated_sums: dict[tuple[bool, str], float],
     ) -> Sequence[MiniBatch | None]:
         counted = [
             (rollout, advantage)
@@ -117,7 +118,7 @@ class ExperienceBuilder:
         ]
         kept = [pair for pair in counted if self._needs_network(*pair)]
         shares = split_evenly([_sample(rollout, Context.BARE) for rollout, _ in kept], world_size())
-        samples = self._samples([kept[i] for i in shares[rank()]], on_policy, weight_zero)
+        samples = self._samples([kept[i] for i in shares[rank()]], on_policy, templated_sums)
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
             learned = sum(sample.learned for sample in samples)
@@ -173,7 +174,7 @@ class ExperienceBuilder:
         self,
         kept: Sequence[tuple[Rollout, float]],
         on_policy: bool,
-        weight_zero: Counter[tuple[bool, str]],
+        templated_sums: dict[tuple[bool, str], float],
     ) -> list[Sample]:
         """Apply the distillation strategy, after one call for all log-probabilities it needs."""
         strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
@@ -192,13 +193,16 @@ class ExperienceBuilder:
             sampled = _sampled_log_probs(rollout)
             engine = None
             if rollout.template:
+                solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
                 templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
                 if strategy.needs_log_probs:
                     weights = strategy.token_weights(bare, templated)
                     both = {Context.BARE: bare, Context.TEMPLATED: templated}
                     engine = both[rollout.sampled_after] - sampled
-                solved = bool(rollout.score.solved)
+                    templated_sums[solved, "scored"] += len(bare)
+                    templated_sums[solved, "reliance"] += (templated - bare).sum().item()
+                    templated_sums[solved, "kept"] += int((weights != 0).sum())
                 token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
             samples.append(
                 _sample(rollout, self._gradient_context(rollout)).with_streams(
@@ -220,8 +224,11 @@ class ExperienceBuilder:
                 weights = sample.streams.get("token_weights")
                 if strategy.needs_log_probs:
                     dropped = 0 if weights is None else int((weights == 0).sum())
-                    weight_zero[solved, "zero"] += dropped
-                    weight_zero[solved, "all"] += sample.learned
+                    templated_sums[solved, "zero"] += dropped
+                    templated_sums[solved, "all"] += sample.learned
+                pull = sample.streams["advantages"] * (1.0 if weights is None else weights)
+                templated_sums[solved, "pull"] += pull.clamp(min=0).sum().item()
+                templated_sums[solved, "push"] += -pull.clamp(max=0).sum().item()
                 if weights is not None and not strategy.masked_in_denominator:
                     sample = sample.keep(weights != 0)
                 samples[index] = sample
@@ -307,18 +314,27 @@ def _sampled_log_probs(rollout: Rollout) -> Tensor:
     return log_probs if mask is None else log_probs[torch.tensor(mask)]
 
 
+def _summed(parts: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
+    """Sums by key."""
+    total: defaultdict[Any, float] = defaultdict(float)
+    for part in parts:
+        for key, value in part.items():
+            total[key] += value
+    return total
+
+
 def _reach(rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> Mapping[str, float]:
     """By prompt, share of the tokens of its templated successes that have a weight."""
-    tokens: Counter[tuple[str, str]] = Counter()
+    tokens: defaultdict[tuple[str, str], float] = defaultdict(float)
     for rollout, sample in zip(rollouts, samples, strict=True):
         weights = sample.streams.get("token_weights")
         if rollout.template and rollout.score.solved and weights is not None:
             tokens[rollout.prompt.id, "kept"] += int((weights != 0).sum())
             tokens[rollout.prompt.id, "all"] += len(weights)
-    tokens = sum(gather(tokens), Counter())
+    sums = _summed(gather(tokens))
     return {
-        prompt: tokens[prompt, "kept"] / count
-        for (prompt, kind), count in tokens.items()
+        prompt: sums[prompt, "kept"] / count
+        for (prompt, kind), count in sums.items()
         if kind == "all"
     }
 

@@ -1,5 +1,6 @@
 """The training loader: prompts in, mini-batches of scored groups out."""
 
+import logging
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,7 +20,11 @@ from p2o.running.seeds import derive_seed
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, GroupOutcome
 
+logger = logging.getLogger(__name__)
+
 Groups = list[list[Rollout]]
+OUT_OF_REACH = 0.1
+"""Share of the tokens of successes below which a mask leaves next to nothing of them."""
 
 
 class RolloutLoader:
@@ -70,6 +75,7 @@ class RolloutLoader:
         self._ranks = 1
         # Rollouts of the batch at hand that were to have a template and had no room for it.
         self._overflows = 0
+        self._warned = False
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
@@ -173,9 +179,24 @@ class RolloutLoader:
             experience = self.builder.build(groups)
             micro_batches = experience.micro_batches
             metrics |= template_metrics(groups, experience.advantages)
-            metrics |= weight_metrics(experience.weight_zero)
+            weights = weight_metrics(experience.templated)
+            metrics |= weights
+            self._warn_of_unlearning(weights)
         self._log(metrics)
         return micro_batches
+
+    def _warn_of_unlearning(self, metrics: Mapping[str, float]) -> None:
+        """Say, once, that failures are unlearned while nothing is learned from successes."""
+        reach, push = (metrics.get(f"templated/{name}") for name in ("reach", "push"))
+        if reach is None or not push or reach >= OUT_OF_REACH or self._warned:
+            return
+        self._warned = True
+        logger.warning(
+            "the Context Ratio Mask keeps %.0f %% of what templated successes say "
+            "(templated/reach) and failures are pushed down (templated/push): such updates unlearn "
+            "and teach nothing; take distillation=imitation_first or success_only",
+            100 * reach,
+        )
 
 
 def _outcome(group: Sequence[Rollout]) -> GroupOutcome:

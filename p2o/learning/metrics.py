@@ -62,19 +62,38 @@ def _metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
     return metrics
 
 
-def weight_metrics(weight_zero: Mapping[tuple[bool, str], int]) -> dict[str, float]:
-    """Shares of templated rollouts' tokens that their weights drop: of all, and by verdict.
+def weight_metrics(sums: Mapping[tuple[bool, str], float]) -> dict[str, float]:
+    r"""What becomes of templated rollouts' tokens, of all and by verdict.
+
+    | metric | what |
+    |---|---|
+    | ``templated/weight_zero`` | share of tokens that the update drops; ``_solved``, ``_failed`` |
+    | ``templated/reach`` | share of the tokens of successes that the mask keeps |
+    | ``templated/reliance`` | mean log pi(y|x~) - log pi(y|x) of a token of successes |
+    | ``templated/pull`` | positive advantage times weight that reaches the update, a token |
+    | ``templated/push`` | negative, likewise |
 
     Args:
-        weight_zero: See `p2o.learning.experience.Experience`.
+        sums: By verdict and name: tokens ``all``, of which ``zero`` have no weight in the update
+            and ``pull`` and ``push`` reach it; tokens ``scored`` in both contexts, their
+            ``reliance``, and those that the mask ``kept``.
     """
-    shares = {}
+    metrics = {}
     for name, verdicts in (("", (True, False)), ("_solved", (True,)), ("_failed", (False,))):
-        tokens = sum(weight_zero[solved, "all"] for solved in verdicts)
+        tokens = sum(sums[solved, "all"] for solved in verdicts)
         if tokens:
-            zero = sum(weight_zero[solved, "zero"] for solved in verdicts)
-            shares[f"templated/weight_zero{name}"] = zero / tokens
-    return shares
+            metrics[f"templated/weight_zero{name}"] = (
+                sum(sums[solved, "zero"] for solved in verdicts) / tokens
+            )
+    scored = sums[True, "scored"]
+    if scored:
+        metrics["templated/reach"] = sums[True, "kept"] / scored
+        metrics["templated/reliance"] = sums[True, "reliance"] / scored
+    tokens = sum(sums[solved, "all"] for solved in (True, False))
+    if tokens:
+        for name in ("pull", "push"):
+            metrics[f"templated/{name}"] = sum(sums[s, name] for s in (True, False)) / tokens
+    return metrics
 
 
 def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) -> dict[str, float]:
