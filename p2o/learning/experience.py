@@ -12,16 +12,14 @@ from p2o.accounting.ledger import Ledger
 from p2o.distillation.strategy import DistillationStrategy
 from p2o.learning.credit import CreditAssignment, ragged
 from p2o.learning.minibatch import MiniBatch, collate
+from p2o.learning.samples import ScorePasses, Scorer, sample_of, sampled_log_probs
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives.kl import KLPenalty, kl_estimate
-from p2o.policy.packing import Packed, Packer, nothing, split_evenly
+from p2o.policy.packing import Packer, nothing, split_evenly
 from p2o.prompt import Context
 from p2o.rollout.runner import Rollout
-from p2o.running.distributed import gather, gather_shards, maximum, rank, world_size
+from p2o.running.distributed import gather, gather_shards, rank, world_size
 from p2o.sample import Sample
-
-Score = Callable[[Sequence[Packed]], list[Tensor]]
-"""Log-probabilities `[M]` of each pass's learned tokens, by the trainer's own forward pass."""
 
 Groups = Sequence[Sequence[Rollout]]
 
@@ -66,15 +64,16 @@ class ExperienceBuilder:
         credit: CreditAssignment,
         strategy: DistillationStrategy,
         packer: Callable[[], Packer],
-        score: Score,
-        score_reference: Score | None,
+        score: ScorePasses,
+        score_reference: ScorePasses | None,
         kl: KLPenalty,
         entropy_bonus: bool,
         ledger: Ledger,
     ) -> None:
-        self.sizes, self.credit, self.strategy, self.ledger = sizes, credit, strategy, ledger
+        self.sizes, self.credit, self.strategy = sizes, credit, strategy
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
-        self._score, self._score_reference = score, score_reference
+        self._score = Scorer(packer, score, ledger)
+        self._score_reference = score_reference and Scorer(packer, score_reference, ledger)
 
     def with_contrast(self, groups: Groups) -> list[Sequence[Rollout]]:
         """Those of `groups` whose verdicts give the policy loss a gradient."""
@@ -117,7 +116,9 @@ class ExperienceBuilder:
             if self.credit.counts(rollout)
         ]
         kept = [pair for pair in counted if self._needs_network(*pair)]
-        shares = split_evenly([_sample(rollout, Context.BARE) for rollout, _ in kept], world_size())
+        shares = split_evenly(
+            [sample_of(rollout, Context.BARE) for rollout, _ in kept], world_size()
+        )
         samples = self._samples([kept[i] for i in shares[rank()]], on_policy, templated_sums)
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
@@ -183,14 +184,14 @@ class ExperienceBuilder:
             for index, rollout in enumerate(rollouts)
             for context in self._contexts_to_score(rollout, on_policy)
         ]
-        log_probs = self._scored(self._score, [(rollouts[i], context) for i, context in wanted])
+        log_probs = self._score([(rollouts[i], context) for i, context in wanted])
         scored = dict(zip(wanted, log_probs, strict=True))
         references = self._references(rollouts)
         samples = []
         for index, (rollout, advantage) in enumerate(kept):
             old, weights = self._old_context(rollout), None
             token_advantages: Tensor | float = advantage
-            sampled = _sampled_log_probs(rollout)
+            sampled = sampled_log_probs(rollout)
             engine = None
             if rollout.template:
                 solved = bool(rollout.score.solved)
@@ -205,7 +206,7 @@ class ExperienceBuilder:
                     templated_sums[solved, "kept"] += int((weights != 0).sum())
                 token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
             samples.append(
-                _sample(rollout, self._gradient_context(rollout)).with_streams(
+                sample_of(rollout, self._gradient_context(rollout)).with_streams(
                     advantages=token_advantages,
                     old_log_probs=None if old is None else scored.get((index, old)),
                     sampled_log_probs=sampled
@@ -222,10 +223,9 @@ class ExperienceBuilder:
                 solved = bool(rollout.score.solved)
                 sample = strategy.settle(samples[index], solved, reach.get(rollout.prompt.id, 1.0))
                 weights = sample.streams.get("token_weights")
-                if strategy.needs_log_probs:
-                    dropped = 0 if weights is None else int((weights == 0).sum())
-                    templated_sums[solved, "zero"] += dropped
-                    templated_sums[solved, "all"] += sample.learned
+                templated_sums[solved, "all"] += sample.learned
+                if weights is not None:
+                    templated_sums[solved, "zero"] += int((weights == 0).sum())
                 pull = sample.streams["advantages"] * (1.0 if weights is None else weights)
                 templated_sums[solved, "pull"] += pull.clamp(min=0).sum().item()
                 templated_sums[solved, "push"] += -pull.clamp(max=0).sum().item()
@@ -254,7 +254,7 @@ class ExperienceBuilder:
             return {}
         measured = [i for i, r in enumerate(rollouts) if self._sampled_after_gradient_context(r)]
         contexts = [(rollouts[i], self._gradient_context(rollouts[i])) for i in measured]
-        log_probs = self._scored(self._score_reference, contexts)
+        log_probs = self._score_reference(contexts)
         return dict(zip(measured, log_probs, strict=True))
 
     def _penalties(self, groups: Groups) -> Tensor | float:
@@ -277,41 +277,14 @@ class ExperienceBuilder:
         sums = [
             kl_estimate(policy, reference, self.kl.estimator).sum().item()
             for policy, reference in zip(
-                self._scored(self._score, mine),
-                self._scored(self._score_reference, mine),
+                self._score(mine),
+                self._score_reference(mine),
                 strict=True,
             )
         ]
         penalties = torch.zeros(len(everything))
         penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
         return ragged(penalties.split([len(group) for group in groups]))
-
-    def _scored(self, score: Score, contexts: Sequence[tuple[Rollout, Context]]) -> list[Tensor]:
-        """Log-probabilities `[T]` of each rollout's chosen tokens in a context."""
-        samples = [_sample(*pair) for pair in contexts]
-        packed = self.packer().pack(samples)
-        if not maximum(len(packed)):
-            return []
-        with self.ledger.phase("scoring"):
-            self.ledger.add(scored_tokens=sum(rows.tokens for rows, _ in packed))
-            flat = score([rows for rows, _ in packed])
-        scored: dict[int, Tensor] = {}
-        for (_, indices), values in zip(packed, flat, strict=True):
-            sizes = [samples[index].learned for index in indices]
-            scored.update(zip(indices, values.split(sizes), strict=True))
-        return [scored[index] for index in range(len(samples))]
-
-
-def _sample(rollout: Rollout, context: Context) -> Sample:
-    completion = rollout.completion
-    return Sample.of(rollout.ids(context), completion.token_ids, completion.loss_mask)
-
-
-def _sampled_log_probs(rollout: Rollout) -> Tensor:
-    """`[T]`, the engine's, of the tokens that the policy chose."""
-    log_probs = torch.tensor(rollout.completion.log_probs)
-    mask = rollout.completion.loss_mask
-    return log_probs if mask is None else log_probs[torch.tensor(mask)]
 
 
 def _summed(parts: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
