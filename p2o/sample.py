@@ -21,15 +21,14 @@ class Sample:
         token_ids: `[L]`, context and completion.
         loss_mask: `[L]`, true at tokens that the policy chose and that are to be learned.
         streams: `[T]` each, values at learned tokens by name, such as ``advantages``,
-            ``old_log_probs``, ``sampled_log_probs``, ``token_weights`` and
-            ``reference_log_probs``. What reads a stream says what its absence means.
-        policy_version: Updates that the policy had behind it when the tokens were sampled.
+            ``old_log_probs``, ``sampled_log_probs``, ``token_weights``,
+            ``reference_log_probs`` and ``policy_version``, the updates that the policy had behind
+            it when the tokens were sampled. What reads a stream says what its absence means.
     """
 
     token_ids: tuple[int, ...]
     loss_mask: Tensor
     streams: Mapping[str, Tensor] = field(default_factory=dict)
-    policy_version: int = 0
 
     @classmethod
     def of(
@@ -37,7 +36,6 @@ class Sample:
         context_ids: Sequence[int],
         completion_ids: Sequence[int],
         chosen: Sequence[bool] | None = None,
-        policy_version: int = 0,
     ) -> Self:
         """A completion after a context.
 
@@ -45,11 +43,10 @@ class Sample:
             context_ids: What the policy did not choose.
             completion_ids: What followed, at least one token.
             chosen: Which of the latter the policy chose; None for all.
-            policy_version: See the class.
         """
         mask = torch.zeros(len(context_ids) + len(completion_ids), dtype=torch.bool)
         mask[len(context_ids) :] = True if chosen is None else torch.tensor(chosen)
-        return cls((*context_ids, *completion_ids), mask, {}, policy_version)
+        return cls((*context_ids, *completion_ids), mask)
 
     @property
     def learned(self) -> int:

@@ -166,6 +166,7 @@ def _make_builder(
         score_reference=reference and partial(module.score, policy=reference),
         kl=module.kl,
         entropy_bonus=module.entropy_coefficient != 0,
+        updates=lambda: module.trainer.global_step,
         ledger=ledger,
     )
 

@@ -56,6 +56,7 @@ class ExperienceBuilder:
         kl: What its divergence costs.
         entropy_bonus: Whether the loss rewards entropy.
         ledger: Where to count what is scored.
+        updates: Tells how many the policy has behind it.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class ExperienceBuilder:
         kl: KLPenalty,
         entropy_bonus: bool,
         ledger: Ledger,
+        updates: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._updates = updates
         self.sizes, self.credit, self.strategy = sizes, credit, strategy
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
         self._score = Scorer(packer, score, ledger)
@@ -214,6 +217,7 @@ class ExperienceBuilder:
                     else None,
                     engine_log_ratio=engine,
                     token_weights=weights,
+                    policy_version=self._updates(),
                     reference_log_probs=references.get(index),
                 )
             )

@@ -125,6 +125,8 @@ class P2OModule(LightningModule):
         loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
         tokens = len(batch.sequences)
         shares |= {name: (total, tokens) for name, total in sums.items()}
+        versions = batch.stream("policy_version", float(self.trainer.global_step))
+        shares["staleness"] = (self.trainer.global_step - versions).sum(), tokens
         shares["entropy"] = entropies.detach().sum(), tokens
         if "reference_log_probs" in batch.streams:
             measured = batch.has("reference_log_probs")

@@ -505,6 +505,7 @@ def test_a_group_whose_successes_the_mask_drops_is_imitated():
         assert streams_of(batch) == {
             "advantages": [[1.0] * 3] * successes,
             "engine_log_ratio": [ON_TEMPLATED] * successes,
+            "policy_version": [[0.0] * 3] * successes,
         }
         assert contexts(batch) == [BARE] * successes
         assert (batch.total_tokens, batch.total_sequences) == (3 * len(group), len(group))

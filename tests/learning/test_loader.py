@@ -438,13 +438,6 @@ def test_an_evaluation_gives_the_engine_the_weights_first():
     assert events == ["refresh", "run"]
 
 
-class Templates:
-    """A pool with one template for all."""
-
-    def text_for(self, prompt_id, index):
-        return "Think."
-
-
 @pytest.mark.parametrize(("high", "warned"), [(10.0, 0), (0.5, 1)])
 def test_updates_that_only_unlearn_are_named_once(caplog, high, warned):
     class FailuresAlone(ContextDistillation):
@@ -453,7 +446,8 @@ def test_updates_that_only_unlearn_are_named_once(caplog, high, warned):
 
     # All ratios are 1.
     loader = make_loader(FakeRunner(), strategy=FailuresAlone(high=high))
-    loader.pool = Templates()
+    everywhere = {prompt.id: (0,) * 4 for prompt in PROMPTS}
+    loader.pool = PromptPool((Template("Think."),), (0,), everywhere)
     list(loader)
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
     assert caplog.text.count("keeps 0 % of what templated successes say") == warned

@@ -373,6 +373,18 @@ def test_what_the_engine_said_otherwise_weighs_its_tokens(tiny_model):
     assert losses[2] == losses[3] == losses[4]
 
 
+def test_staleness_is_how_many_updates_have_passed_since_the_tokens_were_sampled(tiny_model):
+    """Three updates on what was sampled before the first, half of the last one after the first."""
+    drawn = made(4)
+    old = [sample.with_streams(policy_version=0.0) for sample in drawn]
+    mixed = [sample.with_streams(policy_version=float(i % 2)) for i, sample in enumerate(drawn)]
+    logged = Logged()
+    fitted(tiny_model, [together(part) for part in (old, old, mixed)], 1, [logged])
+    tokens = [sample.learned for sample in drawn]
+    share = sum(tokens[1::2]) / sum(tokens)
+    assert [step["staleness"] for step in logged.steps] == pytest.approx([0.0, 1.0, 2.0 - share])
+
+
 def test_guards_look_at_each_update_once_and_never_at_what_fills_up(tiny_model):
     near, far = (
         [sample.with_streams(reference_log_probs=-5.3 + value) for sample in made(2)]
@@ -444,7 +456,7 @@ def test_an_entropy_bonus_has_the_gradient_of_entropy(tiny_model):
 def loss_of(module, batch):
     """The loss of one training step, outside of a fit."""
     module.log_dict = lambda *arguments, **keywords: None
-    module._trainer = SimpleNamespace(accumulate_grad_batches=1, world_size=1)
+    module._trainer = SimpleNamespace(accumulate_grad_batches=1, world_size=1, global_step=0)
     return module.training_step(batch, 0)
 
 

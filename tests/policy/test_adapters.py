@@ -28,7 +28,13 @@ from p2o.rollout.hf import HFEngine
 from p2o.sample import Sample
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [12, 13, 14, 15, 16, 0, 0]])
-PROMPTS, RESPONSES = torch.tensor([3, 2]), torch.tensor([4, 3])
+PROMPTS, RESPONSES = [3, 2], [4, 3]
+[(ROWS, _)] = Packer().pack(
+    [
+        Sample.of(ids[:prompt].tolist(), ids[prompt : prompt + response].tolist())
+        for ids, prompt, response in zip(IDS, PROMPTS, RESPONSES, strict=True)
+    ]
+)
 
 
 def perturbed(model):
@@ -79,19 +85,19 @@ def test_a_configured_policy_trains_its_adapter_alone_and_starts_as_the_policy_w
 
 
 def test_log_probs_and_gradients_are_those_of_the_plain_forward_pass(lora):
-    log_probs, _ = CausalPolicy(lora, 0.7)(IDS, PROMPTS, RESPONSES)
+    log_probs, _ = CausalPolicy(lora, 0.7)(ROWS)
     weights = torch.randn(log_probs.shape, generator=torch.Generator().manual_seed(5))
     (log_probs * weights).sum().backward()
     found = {n: p.grad for n, p in lora.named_parameters() if p.grad is not None}
     lora.zero_grad()
-    expected = torch.zeros_like(log_probs)
+    expected, parts = [], weights.split(RESPONSES)
     for row, (prompt, response) in enumerate(zip(PROMPTS, RESPONSES, strict=True)):
         ids = IDS[row : row + 1, : prompt + response]
         scores = (lora(ids).logits[0] / 0.7).log_softmax(-1)
         chosen = scores[prompt - 1 : -1].gather(1, ids[0, prompt:, None])[:, 0]
-        (chosen * weights[row, :response]).sum().backward()
-        expected[row, :response] = chosen.detach()
-    torch.testing.assert_close(log_probs, expected, atol=1e-5, rtol=1e-5)
+        (chosen * parts[row]).sum().backward()
+        expected.append(chosen.detach())
+    torch.testing.assert_close(log_probs, torch.cat(expected), atol=1e-5, rtol=1e-5)
     assert found.keys() == {name for name, _ in lora.named_parameters() if "lora_" in name}
     for name, parameter in lora.named_parameters():
         if parameter.requires_grad:
@@ -191,7 +197,7 @@ def test_dropout_of_the_model_below_is_off(tiny_model):
         layer.self_attn.attention_dropout = 0.5
     policy = P2OModule(add_lora(tiny_model), ClippedLoss(), sgd).policy
     assert policy.training
-    first, second = (policy(IDS, PROMPTS, RESPONSES)[0] for _ in range(2))
+    first, second = (policy(ROWS)[0] for _ in range(2))
     assert torch.equal(first, second)
 
 
