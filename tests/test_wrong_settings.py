@@ -227,7 +227,9 @@ def test_what_parts_of_other_options_are_given_is_found_without_a_policy(setting
     assert said.startswith(line)
 
 
-@pytest.mark.parametrize("settings", [["~data"], ["~data.batch"], ["~sampling.train"], ["~mining"]])
+@pytest.mark.parametrize(
+    "settings", [["~verifier"], ["~data.batch"], ["~sampling.train"], ["~mining"]]
+)
 def test_a_key_that_is_taken_away_is_missed(settings):
     [setting] = settings
     with as_running(compose_config(settings, "train")) as config, pytest.raises(UserError) as said:

@@ -109,7 +109,10 @@ class GuardedVerifier:
         """Log the first failures one by one; how many there are is in the counts."""
         if self._warnings < SHOWN:
             logger.warning(
-                "no verdict (%s) on prompt %s: %s", score.status, prompt.id, score.detail
+                "the verifier gave no verdict (%s) on prompt %s: %s",
+                score.status,
+                prompt.id,
+                score.detail,
             )
         self._warnings += 1
 

@@ -72,7 +72,8 @@ def test_an_exception_is_an_error_of_that_response_alone_and_is_told(function, c
     assert [score.solved for score in scores] == [True, None, False]
     assert scores[1].detail.startswith("ValueError: invalid literal for int()")
     [line] = caplog.messages
-    assert line.startswith(f"no verdict (error) on prompt {PROMPT.id}: ValueError")
+    said = f"the verifier gave no verdict (error) on prompt {PROMPT.id}: ValueError"
+    assert line.startswith(said)
 
 
 @pytest.mark.parametrize("kind", [UserError, EngineError])
