@@ -49,8 +49,8 @@ def options() -> list[Any]:
         # ranks, whose process group would stay: test_two_ranks.py. p2o-eval's: tests/evaluation.
         # Too large to be trained: tests/test_paper_experiments.py. Together: test_mixture.py.
         if not path.stem.startswith("vllm")
-        and path.stem not in ("ddp", "fsdp", "fsdp2", "mixture", "by_source")
-        and path.parent.name not in ("suite", "paper")
+        and path.stem not in ("ddp", "fsdp", "fsdp2", "mixture", "by_source", "paper")
+        and path.parent.name != "suite"
     ]
 
 
@@ -97,7 +97,7 @@ def needs(tmp_path, service, monkeypatch):
             **dict.fromkeys(("Answer", "answer", "final_answer"), str(n % 6 + 4)),
             "tests": f"assert f({n}) == {n + 4}",
             "marked": f"Four more. #### {n + 4}",
-            **{"difficulty": 8.0, "topic": "sums", "type": "sums"},
+            **{"difficulty": 8.0, "topic": "sums", "type": "sums", "Type": "Addition"},
         }
         for n in range(16)
     ]
@@ -128,7 +128,9 @@ def needs(tmp_path, service, monkeypatch):
         ("verifier", "reasoning_gym"): made,
         ("model", "qwen3_4b"): [DIGITS],
         ("model", "smollm2_135m"): [DIGITS],
+        ("model", "qwen2.5_coder_0.5b"): [DIGITS],
         ("experiment", "smollm2_svamp"): [DIGITS, *table_of_rows],
+        ("experiment", "svamp_operation"): [DIGITS, *table_of_rows],
         ("reflection", "teacher"): [f"reflection.base_url={service}/v1", "reflection.model=any"],
         ("reflection", "self"): ["reflection.max_new_tokens=8"],
         ("reflection", "policy"): ["reflection.max_new_tokens=8"],
