@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch import Callback
 
 import p2o.cli.train
+import p2o.cli.training
 import p2o.running.preemption
 from p2o.accounting.journal import Journal, JournaledEngine
 from p2o.learning.loader import RolloutLoader
@@ -96,7 +97,7 @@ class Child:
         torch.save, Journal.put = half_a_checkpoint, half_a_line  # type: ignore[assignment]
 
     def run(self) -> None:
-        self.stop_before(p2o.cli.train, "prepare", "in preparation")
+        self.stop_before(p2o.cli.training, "prepare", "in preparation")
         self.stop_before(HFEngine, "generate", "in a rollout")
         self.stop_after(RolloutLoader, "_roll_out", "after a rollout")
         self.stop_before(P2OModule, "training_step", "within an update")
