@@ -60,7 +60,7 @@ def test_the_last_few_checkpoints_are_kept_and_the_best(p2o_train, tmp_path):
 @pytest.mark.parametrize(
     ("more", "every"),
     [
-        (["+trainer.max_steps=6"], 4),
+        (["+trainer.max_steps=3"], 4),
         (["trainer.max_epochs=1", "trainer.val_check_interval=3"], 3),
     ],
     ids=["steps", "between evaluations"],
