@@ -130,14 +130,18 @@ class ExperienceBuilder:
             tokens -= sum(gather(before - learned))
         samples = [sample for sample in samples if self._has_gradient(sample)]
         names = {name for sample in samples for name in sample.streams}
-        names = sorted(set().union(*gather(names)))
+        names = set().union(*gather(names))
         if not names:
             return [None] * self.sizes.micro_batches
+        # What is measured in some updates is not a number in others.
+        names.add("sampled_log_probs")
+        if self._score_reference is not None:
+            names.add("reference_log_probs")
         micro_batches = [
             collate(
                 [samples[index] for index in share],
                 self.packer(),
-                names,
+                sorted(names),
                 total_tokens=max(tokens, 1),
                 total_sequences=max(len(counted), 1),
             )

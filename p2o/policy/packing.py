@@ -89,7 +89,7 @@ class Packer:
         width: Of the model. Attention under a dense mask is paid for between branches too, which
             see nothing of each other: two samples share a row where that costs less than the
             tokens they share. None where the mask is sparse, so that sharing is free.
-        pass_tokens: The most tokens in one pass, padding included; one row may have more.
+        pass_tokens: The most tokens in one pass, padding included; one sample may have more.
     """
 
     longest: int = 0
@@ -119,7 +119,9 @@ class Packer:
             ids = np.array(samples[index].token_ids)
             if rows and self._fits(ids) and self._fits(rows[-1].last):
                 common = common_beginning(rows[-1].last, ids)
-                if self._worth_sharing(common, len(ids) - common, rows[-1].length):
+                added = len(ids) - common
+                room = rows[-1].length + added <= self.pass_tokens
+                if room and self._worth_sharing(common, added, rows[-1].length):
                     rows[-1].add(index, ids, common)
                     continue
             rows.append(_Row(ids, [index], [0], len(ids)))
@@ -200,7 +202,8 @@ def split_evenly(samples: Sequence[Sample], parts: int) -> list[list[int]]:
 def _packed(rows: Sequence[_Row], samples: Sequence[Sample]) -> Packed:
     length, most = max(row.length for row in rows), max(len(row.indices) for row in rows)
     shape = len(rows), length
-    input_ids, positions = np.zeros(shape, int), np.tile(np.arange(length), (len(rows), 1))
+    # Padding stands at the beginning: a position beyond all samples may be one the model lacks.
+    input_ids, positions = np.zeros(shape, int), np.zeros(shape, int)
     # What pads a row is a branch of its own.
     branches = np.full(shape, most)
     shared = np.zeros((len(rows), most + 1, most + 1), np.int32)

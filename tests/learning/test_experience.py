@@ -583,3 +583,12 @@ def test_what_pulls_and_pushes_is_logged(strategy, wanted):
     # Of -0.5, -2, -12 with the template and -1, -2, -3 without.
     assert found["reliance"] == pytest.approx((0.5 + 0.0 - 9.0) / 3)
     assert found["reach"] == (0.0 if wanted["weight_zero"] == 1 else pytest.approx(2 / 3))
+
+
+def test_what_some_updates_measure_has_a_stream_in_all():
+    """A guard must not take the value of an earlier update for that of this one."""
+    [batch], _ = build([pair("Think.")], ContextDistillation(), reference=Scorer(-0.25))
+    for name in ("reference_log_probs", "sampled_log_probs"):
+        assert batch.streams[name].isnan().all()
+    [batch], _ = build([pair("Think.")], ContextDistillation())
+    assert "reference_log_probs" not in batch.streams

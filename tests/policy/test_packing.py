@@ -105,19 +105,29 @@ def test_only_what_fits_into_a_window_is_under_a_mask(made, packer):
 
 @given(samples(), st.integers(1, 60))
 def test_where_sharing_is_free_no_beginning_is_read_twice(made, pass_tokens):
-    whole = sum(packed.tokens for packed, _ in Packer(ALWAYS, None, pass_tokens).pack(made))
-    assert whole == len(prefixes(made))
+    everything = sum(len(sample.token_ids) for sample in made)
+    whole = Packer(ALWAYS, None, everything).pack(made)
+    assert sum(packed.tokens for packed, _ in whole) == len(prefixes(made))
     apart = Packer(0, None, pass_tokens).pack(made)
-    assert sum(packed.tokens for packed, _ in apart) == sum(len(s.token_ids) for s in made)
+    assert sum(packed.tokens for packed, _ in apart) == everything
     assert all(packed.tree is None for packed, _ in apart)
 
 
 @given(samples(), PACKERS)
-def test_a_pass_has_no_more_tokens_than_it_may_unless_it_is_one_row(made, packer):
-    for packed, _ in packer.pack(made):
+def test_a_pass_has_no_more_tokens_than_it_may_unless_it_is_one_sample(made, packer):
+    for packed, indices in packer.pack(made):
         rows, width = packed.input_ids.shape
-        assert rows == 1 or rows * width <= packer.pass_tokens
+        assert len(indices) == 1 or rows * width <= packer.pass_tokens
         assert width == packed.lengths.max()
+
+
+@given(samples(), PACKERS)
+def test_no_token_has_a_position_that_no_sample_has(made, packer):
+    """Padding neither: a model may have no such position, or turn others by the largest."""
+    for packed, indices in packer.pack(made):
+        if packed.tree is not None:
+            longest = max(len(made[index].token_ids) for index in indices)
+            assert packed.tree.positions.max() == longest - 1
 
 
 @given(samples(), PACKERS, st.randoms())

@@ -70,7 +70,8 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
     stops = (2,) if strategy == "ddp" else (1, 2)
     folder, two, other = trained(p2o_train, name, *settings, stops=stops)
     for name, value in one["state_dict"].items():
-        torch.testing.assert_close(two["state_dict"][name], value, atol=1e-9, rtol=1e-9)
+        # Norms of the model work in float32, and gradients of a shared prompt meet behind them.
+        torch.testing.assert_close(two["state_dict"][name], value, atol=1e-7, rtol=1e-6)
     for key, state in one["callbacks"].items():
         if key.startswith(("HardSampleMiner", "PromptEvolution")):
             assert two["callbacks"][key] == state

@@ -26,7 +26,7 @@ def test_the_training_pass_gives_each_token_the_probability_it_was_sampled_with(
 
     def compared(self, groups):
         rollouts = [rollout for group in groups for rollout in group]
-        scored = self._score([(r.ids(r.sampled_after), r.completion.token_ids) for r in rollouts])
+        scored = self._score([(r, r.sampled_after) for r in rollouts])
         gaps.extend(
             (log_probs - log_probs.new_tensor(rollout.completion.log_probs)).abs().max().item()
             for rollout, log_probs in zip(rollouts, scored, strict=True)
