@@ -65,6 +65,7 @@ def test_the_final_table_shows_any_template(nasty, capsys, tmp_path):
         "hard_accuracy": {"before": 0.0, "after": None},
         "held_out": 1,
         "held_out_hard": 1,
+        "accuracy_by_source": {},
         "templates": [{"text": nasty, "score": 0.5}],
         "ledger": spent,
     }
