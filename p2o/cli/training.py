@@ -102,6 +102,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         held_out_sampling=sampling["held_out"],
         held_out_samples=config.data.held_out_samples,
         seed=config.seed,
+        others_allowed=bool(config.resume_changed),
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))

@@ -1,5 +1,7 @@
 """The DataModule: owns the prompts, rolls them out, and is what the callbacks talk to."""
 
+import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +22,8 @@ from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.running.loggers import log_once
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, TemplateTrial
+
+logger = logging.getLogger(__name__)
 
 
 class RolloutDataModule(LightningDataModule):
@@ -42,6 +46,7 @@ class RolloutDataModule(LightningDataModule):
         held_out_sampling: For evaluation.
         held_out_samples: Responses to each held-out prompt.
         seed: Of the run.
+        others_allowed: Whether a checkpoint that was made with other training prompts is taken.
     """
 
     def __init__(
@@ -60,8 +65,10 @@ class RolloutDataModule(LightningDataModule):
         held_out_sampling: SamplingParameters,
         held_out_samples: int,
         seed: int,
+        others_allowed: bool = False,
     ) -> None:
         super().__init__()
+        self.others_allowed = others_allowed
         self.group_size = sizes.group_size
         self.ledger, self.evolution_sampling = ledger, evolution_sampling
         self._search_runner = search_runner
@@ -150,7 +157,12 @@ class RolloutDataModule(LightningDataModule):
             "loader": self.loader.state_dict(),
             "credit": self.loader.builder.credit.baseline.state_dict(),
             "evaluation": self.evaluation.state_dict(),
+            "train": self._train_digest(),
         }
+
+    def _train_digest(self) -> str:
+        # Ids are hashes of questions and answers.
+        return hashlib.sha256("".join(sorted(self._prompts)).encode()).hexdigest()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
@@ -163,6 +175,11 @@ class RolloutDataModule(LightningDataModule):
                 f"ckpt_path: the checkpoint was evaluated on {len(missing)} held-out prompts that "
                 "are not in this data; resume with the data configuration of the first run"
             )
+        if state_dict["train"] != self._train_digest():
+            line = "ckpt_path: the checkpoint was made with other training prompts or answers"
+            if not self.others_allowed:
+                raise UserError(f"{line}; give those, or resume_changed=true to go on with these")
+            logger.warning("%s; going on with these", line)
         self.ledger.load_state_dict(state_dict["ledger"])
         self.loader.load_state_dict(state_dict["loader"])
         self.loader.builder.credit.baseline.load_state_dict(state_dict["credit"])

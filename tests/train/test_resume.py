@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from p2o.data.sources import TableSource
+
 SMALL = (
     "data.source.train=24",
     "data.source.held_out=8",
@@ -164,3 +166,32 @@ def test_a_run_that_a_callback_has_ended_stays_ended(p2o_train, tmp_path):
         summary = json.loads((tmp_path / "run" / "summary.json").read_text())
         found.append((summary["training_rollouts"], summary["accuracy"]))
     assert found[0] == found[1] == found[2]
+
+
+def test_other_training_answers_are_taken_only_when_told(p2o_train, tmp_path):
+    """The settings are the same: the file has changed below them."""
+    file = tmp_path / "rows.jsonl"
+    rows = [{"q": f"Add {n} 4.", "a": str(n % 6 + 4)} for n in range(24)]
+
+    def write(changed: list[dict[str, str]]) -> list[str]:
+        file.write_text("\n".join(map(json.dumps, changed)))
+        source = TableSource(str(file), question="q", answer="a", train=16, held_out=4)
+        return [prompt.id for prompt in source.load(0).held_out]
+
+    run = (
+        *("data=svamp", f"data.source.path={file}", "data.source.question=q"),
+        *("data.source.answer=a", "data.source.train=16", "data.source.held_out=4"),
+        *("data.batch=8", "data.mini_batch=8", "data.group_size=2", "data.max_prompt_tokens=100"),
+        *("evolution=none", "resume=auto", f"hydra.run.dir={tmp_path}/run"),
+    )
+    held_out = write(rows)
+    assert p2o_train(*run, "trainer.max_epochs=1").returncode == 0
+    # With another answer a problem is another one, which may be drawn for the held-out set.
+    others = ([*rows[:n], {**rows[n], "a": "77"}, *rows[n + 1 :]] for n in range(len(rows)))
+    next(changed for changed in others if write(changed) == held_out)
+    refused = p2o_train(*run, "trainer.max_epochs=2")
+    assert refused.returncode == 2
+    assert "made with other training prompts or answers; give those" in refused.stderr
+    taken = p2o_train(*run, "trainer.max_epochs=2", "resume_changed=true")
+    assert taken.returncode == 0, taken.stderr
+    assert "going on with these" in taken.stdout
