@@ -69,9 +69,11 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
     # With shards stopped after an epoch, and started again.
     stops = (2,) if strategy == "ddp" else (1, 2)
     folder, two, other = trained(p2o_train, name, *settings, stops=stops)
+    # Norms of the model work in float32, and gradients of a shared prompt meet behind them. What
+    # that rounds off is a share of an update, which is of the size of the learning rate.
+    share = 1e-3 * one["optimizer_states"][0]["param_groups"][0]["lr"]
     for name, value in one["state_dict"].items():
-        # Norms of the model work in float32, and gradients of a shared prompt meet behind them.
-        torch.testing.assert_close(two["state_dict"][name], value, atol=1e-7, rtol=1e-6)
+        torch.testing.assert_close(two["state_dict"][name], value, atol=share, rtol=0)
     for key, state in one["callbacks"].items():
         if key.startswith(("HardSampleMiner", "PromptEvolution")):
             assert two["callbacks"][key] == state
