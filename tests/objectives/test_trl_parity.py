@@ -173,13 +173,14 @@ def test_temperature_divides_the_logits_on_both_sides(trl):
 
 
 def test_however_responses_are_packed(trl):
-    """In passes of one row, of some and of all; TRL pads each response with its prompt."""
+    """In passes of one response, of some and of all; TRL pads each with its prompt."""
     wanted = trl(case(OFF_POLICY), accumulation=1, loss_type="dapo")
     loss = ClippedLoss(dual_clip=None)
     steps = [p2o(case(OFF_POLICY), loss, TRL_ADVANTAGES, pass_tokens=n) for n in (1, 64, 8192)]
     for found in steps:
         assert_same(found, wanted)
-        assert any(packed.tree is not None for packed in found.passes)
+    trees = [any(packed.tree is not None for packed in found.passes) for found in steps]
+    assert trees == [False, True, True]
     numbers = [len(found.passes) for found in steps]
     assert numbers == sorted(set(numbers), reverse=True)
     assert numbers[-1] == 1
