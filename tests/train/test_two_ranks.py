@@ -17,9 +17,6 @@ SMALL = (
     "data.mini_batch=4",
     # AdamW makes steps of equal size of gradients that are nothing but rounding.
     "model.dtype=float64",
-    # Norms work in float32, and gradients of what rollouts share meet behind them; which rollouts
-    # share a row depends on the number of ranks. One in a pass shares nothing.
-    "module.pass_tokens=1",
 )
 SEARCH = (
     "evolution.evolver.budget=120",
@@ -50,6 +47,15 @@ def trained(tmp_path_factory):
     return trained
 
 
+ALONE = """
+from lightning.pytorch import Callback
+
+class RowsAlone(Callback):
+    def setup(self, trainer, pl_module, stage):
+        pl_module.policy._longest = 0
+"""
+"""Lets no rollouts share a row. Norms work in float32, and gradients of what is shared meet behind
+them; which rollouts share a row depends on the number of ranks."""
 LORA = ("model/adapter=lora", "optimizer.lr=1e-3")
 
 
@@ -64,16 +70,24 @@ LORA = ("model/adapter=lora", "optimizer.lr=1e-3")
     ids=["ddp", "fsdp2", "fsdp", "fsdp2 lora checkpointed"],
 )
 def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
-    p2o_train, trained, strategy, alone, together
+    p2o_train, trained, tmp_path, strategy, alone, together
 ):
-    _, one, summary = trained(p2o_train, f"one{len(alone)}", *alone)
+    (tmp_path / "rows_alone.py").write_text(ALONE)
+    rows = "+callbacks.rows._target_=rows_alone.RowsAlone"
+    _, one, summary = trained(p2o_train, f"one{len(alone)}", *alone, rows)
     name = f"{strategy}{len(together)}"
-    settings = f"trainer={strategy}", *TWO, *together
+    settings = f"trainer={strategy}", *TWO, *together, rows
     # With shards stopped after an epoch, and started again.
     stops = (2,) if strategy == "ddp" else (1, 2)
     folder, two, other = trained(p2o_train, name, *settings, stops=stops)
+    # Flat shards of FSDP1 end further away: by rounding that AdamW magnifies where gradients are
+    # next to nothing, less than a thousandth of an update.
+    rate = one["optimizer_states"][0]["param_groups"][0]["lr"]
+    bounds = (
+        {"atol": 1e-3 * rate, "rtol": 0} if strategy == "fsdp" else {"atol": 1e-9, "rtol": 1e-9}
+    )
     for name, value in one["state_dict"].items():
-        torch.testing.assert_close(two["state_dict"][name], value, atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(two["state_dict"][name], value, **bounds)
     for key, state in one["callbacks"].items():
         if key.startswith(("HardSampleMiner", "PromptEvolution")):
             assert two["callbacks"][key] == state
@@ -87,9 +101,8 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
 
 def test_two_ranks_that_share_prompts_differ_by_rounding(p2o_train, trained):
     """By a small share of an update, whose size is that of the learning rate."""
-    rows = "module.pass_tokens=8192"
-    _, one, _ = trained(p2o_train, "one_shared", rows)
-    _, two, _ = trained(p2o_train, "two_shared", "trainer=ddp", *TWO, rows)
+    _, one, _ = trained(p2o_train, "one_shared")
+    _, two, _ = trained(p2o_train, "two_shared", "trainer=ddp", *TWO)
     share = 1e-3 * one["optimizer_states"][0]["param_groups"][0]["lr"]
     for name, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][name], value, atol=share, rtol=0)
