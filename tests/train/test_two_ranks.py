@@ -83,11 +83,9 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
     # Flat shards of FSDP1 end further away: by rounding that AdamW magnifies where gradients are
     # next to nothing, less than a thousandth of an update.
     rate = one["optimizer_states"][0]["param_groups"][0]["lr"]
-    bounds = (
-        {"atol": 1e-3 * rate, "rtol": 0} if strategy == "fsdp" else {"atol": 1e-9, "rtol": 1e-9}
-    )
+    share, relative = (1e-3 * rate, 0.0) if strategy == "fsdp" else (1e-9, 1e-9)
     for name, value in one["state_dict"].items():
-        torch.testing.assert_close(two["state_dict"][name], value, **bounds)
+        torch.testing.assert_close(two["state_dict"][name], value, atol=share, rtol=relative)
     for key, state in one["callbacks"].items():
         if key.startswith(("HardSampleMiner", "PromptEvolution")):
             assert two["callbacks"][key] == state
