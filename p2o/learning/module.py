@@ -203,7 +203,8 @@ class P2OModule(LightningModule):
         if not isinstance(self.policy, FullyShardedDataParallel):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
-            norm = torch.tensor(self._gradient_norm(), device=self.device)
+            # In float64, as a float of Python is: rounded, it would scale gradients otherwise.
+            norm = torch.tensor(self._gradient_norm(), dtype=torch.float64, device=self.device)
             clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
 
     def _gradient_norm(self) -> float:
