@@ -305,11 +305,15 @@ def _summed(parts: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
 
 
 def _reach(rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> Mapping[str, float]:
-    """By prompt, share of the tokens of its templated successes that have a weight."""
+    """By prompt, share of the tokens with a weight in what templated rollouts are to teach.
+
+    That is successes, and what is better than the rest of its group.
+    """
     tokens: defaultdict[tuple[str, str], float] = defaultdict(float)
     for rollout, sample in zip(rollouts, samples, strict=True):
         weights = sample.streams.get("token_weights")
-        if rollout.template and rollout.score.solved and weights is not None:
+        good = rollout.score.solved or bool((sample.streams["advantages"] > 0).any())
+        if rollout.template and good and weights is not None:
             tokens[rollout.prompt.id, "kept"] += int((weights != 0).sum())
             tokens[rollout.prompt.id, "all"] += len(weights)
     sums = _summed(gather(tokens))
