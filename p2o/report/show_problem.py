@@ -112,9 +112,7 @@ def _show_life(life: Life, texts: dict[str, str], console: Terminal) -> None:
     if life.unlocked is not None:
         hint = life.hint or ""
         text = clipped(texts.get(hint, ""), LONGEST)
-        steps.append(
-            f"first solved with a hint in epoch {life.unlocked}, {hint[:SHORT]}: {text}"
-        )
+        steps.append(f"first solved with a hint in epoch {life.unlocked}, {hint[:SHORT]}: {text}")
     if life.internalised is not None:
         steps.append(f"solved without one in epoch {life.internalised}")
     if life.relapsed is not None:
