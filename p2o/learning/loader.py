@@ -209,7 +209,7 @@ class RolloutLoader:
         logger.warning(
             "the Context Ratio Mask keeps %.0f %% of what templated successes say "
             "(templated/reach) and failures are pushed down (templated/push): such updates unlearn "
-            "and teach nothing; take distillation=imitation_first or success_only",
+            "and teach nothing; take distillation=tapered or success_only",
             100 * reach,
         )
 
