@@ -6,6 +6,7 @@ They talk to the code around them through the protocols in `p2o_callbacks.protoc
 from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
+from p2o_callbacks.hint import Candidate, Hint
 from p2o_callbacks.mining import HardSampleMiner
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.progress import LoopProgress
@@ -23,8 +24,10 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
+from p2o_callbacks.stepwise import StepwiseEvolution
 
 __all__ = [
+    "Candidate",
     "ConfigurationError",
     "EvaluateTemplates",
     "Evolution",
@@ -37,6 +40,7 @@ __all__ = [
     "GroupSource",
     "HardSampleMiner",
     "HardSetSource",
+    "Hint",
     "LoopProgress",
     "MetricBounds",
     "PromptEvolution",
@@ -44,6 +48,7 @@ __all__ = [
     "RolloutBudget",
     "RolloutCounter",
     "ShareOfStart",
+    "StepwiseEvolution",
     "Template",
     "TemplateTrial",
     "TemplateUser",

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from lightning.pytorch import Trainer
 
+from p2o_callbacks.hint import Candidate
 from p2o_callbacks.pool import PromptPool
 
 
@@ -75,8 +76,8 @@ class TemplateTrial:
     repeatable: bool = False
 
 
-EvaluateTemplates = Callable[[Sequence[tuple[str, str]]], list[TemplateTrial]]
-"""Tries (sample id, template text) pairs in one engine call."""
+EvaluateTemplates = Callable[[Sequence[tuple[str, Candidate]]], list[TemplateTrial]]
+"""Tries (sample id, candidate) pairs in one engine call; a candidate is a text or a hint."""
 
 
 @runtime_checkable
@@ -86,9 +87,9 @@ class TemplateUser(Protocol):
     group_size: int
 
     def evaluate_templates(
-        self, pairs: Sequence[tuple[str, str]], seed: int
+        self, pairs: Sequence[tuple[str, Candidate]], seed: int
     ) -> list[TemplateTrial]:
-        """Try (sample id, template text) pairs with the current policy, in one engine call."""
+        """Try (sample id, candidate) pairs with the current policy, in one engine call."""
         ...
 
     def publish_pool(self, pool: PromptPool) -> None:

@@ -53,6 +53,10 @@ class PolicyReflection:
         """
         return gather_work(lambda: self._reflect(requests[rank() :: world_size()]))
 
+    def question(self, request: ReflectionRequest) -> str:
+        """What the model is asked; a subclass may ask for something else."""
+        return render_meta_prompt(request)
+
     def _reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
         prompts = [self._render(request) for request in requests]
         completions = iter(
@@ -71,7 +75,7 @@ class PolicyReflection:
     def _render(self, request: ReflectionRequest) -> list[int] | None:
         """Token ids of the meta-prompt with as many records as fit; None when one is too many."""
         while True:
-            content = render_meta_prompt(request)
+            content = self.question(request)
             ids = self.renderer.render_plain([{"role": "user", "content": content}])
             if self.max_prompt_tokens is None or len(ids) <= self.max_prompt_tokens:
                 return ids
