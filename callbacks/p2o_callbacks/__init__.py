@@ -3,10 +3,11 @@
 They talk to the code around them through the protocols in `p2o_callbacks.protocols` alone.
 """
 
+from p2o_callbacks.candidates import Candidate, Exchange
 from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
-from p2o_callbacks.hint import Candidate, Hint
+from p2o_callbacks.hint import Hint, HintOrText
 from p2o_callbacks.mining import HardSampleMiner
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.progress import LoopProgress
@@ -20,6 +21,8 @@ from p2o_callbacks.protocols import (
     GroupOutcome,
     GroupSource,
     HardSetSource,
+    PoolObserver,
+    PoolSource,
     TemplateTrial,
     TemplateUser,
 )
@@ -34,6 +37,7 @@ __all__ = [
     "EvolutionDisplay",
     "EvolutionProgress",
     "Evolver",
+    "Exchange",
     "FiniteUpdates",
     "GroupObserver",
     "GroupOutcome",
@@ -41,8 +45,11 @@ __all__ = [
     "HardSampleMiner",
     "HardSetSource",
     "Hint",
+    "HintOrText",
     "LoopProgress",
     "MetricBounds",
+    "PoolObserver",
+    "PoolSource",
     "PromptEvolution",
     "PromptPool",
     "RolloutBudget",

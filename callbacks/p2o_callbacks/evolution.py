@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from p2o_callbacks.errors import ConfigurationError
-from p2o_callbacks.hint import Candidate
+from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
     Evolution,
@@ -22,6 +22,7 @@ from p2o_callbacks.protocols import (
     EvolutionProgress,
     Evolver,
     HardSetSource,
+    PoolObserver,
     TemplateTrial,
     TemplateUser,
     find_part,
@@ -82,6 +83,11 @@ class PromptEvolution(Callback):
         self.evolved_epoch = -1 if at_start else 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
+        self._observers: list[PoolObserver] = []
+
+    def add_pool_observer(self, observer: PoolObserver) -> None:
+        """See `PoolSource`."""
+        self._observers.append(observer)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the parts this callback works with, before anything is spent."""
@@ -117,6 +123,7 @@ class PromptEvolution(Callback):
         )
         self.pool = replace(found, assignment=assignment)
         self._write_pool(trainer, epoch)
+        self._tell(epoch, None)
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
@@ -150,9 +157,14 @@ class PromptEvolution(Callback):
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=logging_step(trainer))
         self._write_pool(trainer, epoch)
+        self._tell(epoch, evolution)
+
+    def _tell(self, epoch: int, evolution: Evolution | None) -> None:
+        for observer in self._observers:
+            observer(epoch, self.pool, evolution)
 
     def _evaluate(
-        self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, Candidate]]
+        self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, HintOrText]]
     ) -> list[TemplateTrial]:
         self._trials += 1
         seed = self._derive_seed("trial", epoch, self._trials)

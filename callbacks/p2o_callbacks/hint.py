@@ -42,7 +42,7 @@ class Hint:
         return self.text if self.is_text else json.dumps(self.content(), ensure_ascii=False)
 
     @property
-    def candidate(self) -> "Candidate":
+    def simplest(self) -> "HintOrText":
         """The same as it is passed on: a text where it is nothing but one."""
         if self.is_text:
             return self.text
@@ -60,13 +60,13 @@ class Hint:
         return content
 
 
-Candidate: TypeAlias = str | Hint
-"""What a search tries: a text, which is the hint that stands in front of a question, or a hint."""
+HintOrText: TypeAlias = str | Hint
+"""What a search tries: a hint, or a text, which is the hint that stands in front of a question."""
 
 
-def as_hint(candidate: Candidate) -> Hint:
-    """The hint that a candidate is."""
-    return Hint(candidate) if isinstance(candidate, str) else candidate
+def as_hint(given: HintOrText) -> Hint:
+    """The hint that is given, be it as a text."""
+    return Hint(given) if isinstance(given, str) else given
 
 
 def more_than_text(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from p2o_callbacks.hint import Candidate, Hint, more_than_text
+from p2o_callbacks.hint import Hint, HintOrText, more_than_text
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class PromptPool:
         return tuple(index for index in self.cover if not self.templates[index].empty)
 
     @property
-    def best(self) -> Candidate:
+    def best(self) -> HintOrText:
         """The hint in use with the best score that any problem can have; an empty text without one.
 
         One that shows columns of a problem's own is none that another problem can have.
         """
         common = [self.templates[i] for i in self.in_use if not self.templates[i].columns]
-        return max(common, key=lambda hint: hint.score or 0.0).candidate if common else ""
+        return max(common, key=lambda hint: hint.score or 0.0).simplest if common else ""
 
     def text_for(self, sample_id: str, rollout: int) -> str:
         """The template text for one rollout of a sample; empty when it is rolled out bare."""
@@ -59,11 +59,11 @@ class PromptPool:
         index = None if assigned is None else assigned[rollout]
         return "" if index is None else self.templates[index].text
 
-    def hint_for(self, sample_id: str, rollout: int) -> Candidate:
+    def hint_for(self, sample_id: str, rollout: int) -> HintOrText:
         """The hint for one rollout of a sample; an empty text when it is rolled out bare."""
         assigned = self.assignment.get(sample_id)
         index = None if assigned is None else assigned[rollout]
-        return "" if index is None else self.templates[index].candidate
+        return "" if index is None else self.templates[index].simplest
 
     def state_dict(self) -> dict[str, Any]:
         """Primitives only, for a checkpoint or a JSON file."""

@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from lightning.pytorch import Trainer
 
-from p2o_callbacks.hint import Candidate
+from p2o_callbacks.candidates import Candidate
+from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 
 
@@ -76,8 +77,8 @@ class TemplateTrial:
     repeatable: bool = False
 
 
-EvaluateTemplates = Callable[[Sequence[tuple[str, Candidate]]], list[TemplateTrial]]
-"""Tries (sample id, candidate) pairs in one engine call; a candidate is a text or a hint."""
+EvaluateTemplates = Callable[[Sequence[tuple[str, HintOrText]]], list[TemplateTrial]]
+"""Tries (sample id, hint or its text) pairs in one engine call."""
 
 
 @runtime_checkable
@@ -87,9 +88,9 @@ class TemplateUser(Protocol):
     group_size: int
 
     def evaluate_templates(
-        self, pairs: Sequence[tuple[str, Candidate]], seed: int
+        self, pairs: Sequence[tuple[str, HintOrText]], seed: int
     ) -> list[TemplateTrial]:
-        """Try (sample id, candidate) pairs with the current policy, in one engine call."""
+        """Try (sample id, hint or its text) pairs with the current policy, in one engine call."""
         ...
 
     def publish_pool(self, pool: PromptPool) -> None:
@@ -122,11 +123,26 @@ class Evolution:
         pool: The next prompt pool; empty when nothing was found.
         metric_calls: Sample evaluations asked for; a result that was kept costs none.
         iterations: Rounds of proposals.
+        candidates: All that was tried, in the order in which it was asked for.
     """
 
     pool: PromptPool
     metric_calls: int = 0
     iterations: int = 0
+    candidates: tuple[Candidate, ...] = ()
+
+
+PoolObserver = Callable[[int, PromptPool, Evolution | None], None]
+"""Is told the epoch that a pool is for, the pool, and the search that found it, if one was made."""
+
+
+@runtime_checkable
+class PoolSource(Protocol):
+    """Makes the pools of epochs and tells observers; `PromptEvolution` is one."""
+
+    def add_pool_observer(self, observer: PoolObserver) -> None:
+        """Call `observer` with every pool that is made, on every rank."""
+        ...
 
 
 class Evolver(Protocol):

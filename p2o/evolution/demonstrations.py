@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from p2o.constraints import Count
 from p2o.evolution.ladder import Ladder, Ladders
 from p2o.evolution.split import split_hard_set
-from p2o.evolution.trials import try_all
+from p2o.evolution.trials import as_candidates, try_all
 from p2o.hints.assignment import Assigner
 from p2o.hints.problems import Problems, Where
 from p2o.hints.similarity import Similarity
@@ -99,7 +99,8 @@ class Demonstrations:
             top = max(map(_score, templates))
             report(EvolutionProgress(calls, budget, top, len(templates)))
         pool = self.assigner.assign(templates, samples, group_size, seed)
-        return Evolution(pool, len(dev) * len(templates), self.rounds)
+        calls = len(dev) * len(templates)
+        return Evolution(pool, calls, self.rounds, as_candidates(templates, pool))
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int

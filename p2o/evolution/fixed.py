@@ -7,7 +7,7 @@ from typing import Any
 from p2o.constraints import Count, Whole
 from p2o.errors import UserError
 from p2o.evolution.split import split_hard_set
-from p2o.evolution.trials import tried, try_all
+from p2o.evolution.trials import as_candidates, tried, try_all
 from p2o.hints.assignment import Assigner, draw_templates
 from p2o.hints.filling import check_columns
 from p2o.hints.problems import Problems, Where
@@ -75,15 +75,15 @@ class FixedHints:
                 tuple(tried(hint, {}) for hint in self.hints), tuple(range(len(self.hints)))
             )
             assignment = draw_templates(pool, samples, group_size, seed)
-            return Evolution(replace(pool, assignment=assignment))
+            candidates = as_candidates(pool.templates, pool)
+            return Evolution(replace(pool, assignment=assignment), candidates=candidates)
         dev = split_hard_set(samples, self.dev_size, seed)[1] or samples
         templates = try_all(self.hints, dev, evaluate)
         calls = len(dev) * len(templates)
         best = max(template.score or 0.0 for template in templates)
         report(EvolutionProgress(calls, calls, best, len(templates)))
-        return Evolution(
-            self.assigner.assign(templates, samples, group_size, seed), calls, iterations=1
-        )
+        pool = self.assigner.assign(templates, samples, group_size, seed)
+        return Evolution(pool, calls, 1, as_candidates(templates, pool))
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int

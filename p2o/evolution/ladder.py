@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from p2o.constraints import Count
-from p2o.evolution.trials import tried
+from p2o.evolution.trials import as_candidates, tried
 from p2o.hints.problems import Problems, Where
-from p2o_callbacks.hint import Candidate, Hint, as_hint
+from p2o_callbacks.hint import Hint, HintOrText, as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
     EvaluateTemplates,
@@ -83,12 +83,12 @@ def climb(
         report: Told after each rung.
     """
     most = sum(map(len, ladders.values()))
-    taken: dict[str, Candidate] = {}
-    trials: defaultdict[Candidate, dict[str, TemplateTrial]] = defaultdict(dict)
+    taken: dict[str, HintOrText] = {}
+    trials: defaultdict[HintOrText, dict[str, TemplateTrial]] = defaultdict(dict)
     calls, iterations, solved = 0, 0, 0
     open_ = [sample for sample, hints in ladders.items() if hints]
     while open_:
-        pairs = [(sample, ladders[sample][iterations].candidate) for sample in open_]
+        pairs = [(sample, ladders[sample][iterations].simplest) for sample in open_]
         iterations, calls = iterations + 1, calls + len(pairs)
         higher = []
         for (sample, candidate), trial in zip(pairs, evaluate(pairs), strict=True):
@@ -105,4 +105,4 @@ def climb(
         tuple(sorted({places[candidate] for candidate in taken.values()})),
         {sample: (places[candidate],) * group_size for sample, candidate in taken.items()},
     )
-    return Evolution(pool, calls, iterations)
+    return Evolution(pool, calls, iterations, as_candidates(pool.templates, pool))

@@ -7,7 +7,7 @@ from p2o.constraints import Count
 from p2o.errors import UserError
 from p2o.evolution.ladder import Ladder, Ladders
 from p2o.evolution.shares import ShareRule
-from p2o.evolution.trials import tried
+from p2o.evolution.trials import as_candidates, tried
 from p2o.hints.assignment import Assigner, keep_or_draw
 from p2o.hints.filling import check_columns
 from p2o.hints.problems import Problems, Where
@@ -111,7 +111,7 @@ class SolutionShare:
                 for sample, share in shares.items()
             },
         )
-        return Evolution(pool)
+        return Evolution(pool, candidates=as_candidates(pool.templates, pool))
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int

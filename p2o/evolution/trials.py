@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.hint import Hint
-from p2o_callbacks.pool import Template
+from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, TemplateTrial
 
 Trials = Mapping[str, TemplateTrial]
@@ -23,9 +24,23 @@ def try_all(
     Returns:
         Each hint as a template, with its scores.
     """
-    pairs = [(sample, hint.candidate) for hint in hints for sample in samples]
+    pairs = [(sample, hint.simplest) for hint in hints for sample in samples]
     trials = iter(evaluate(pairs) if pairs else [])
     return [tried(hint, {sample: next(trials) for sample in samples}) for hint in hints]
+
+
+def as_candidates(templates: Sequence[Template], pool: PromptPool) -> tuple[Candidate, ...]:
+    """What was tried, for those who watch; in use is what stands in the pool's cover."""
+    return tuple(
+        Candidate(
+            template.label,
+            iteration=1,
+            dev_scores=template.dev_scores,
+            accepted=index in pool.cover,
+            reason="" if index in pool.cover else "not in the cover",
+        )
+        for index, template in enumerate(templates)
+    )
 
 
 def tried(hint: Hint, trials: Trials) -> Template:

@@ -16,12 +16,13 @@ from p2o.learning.evaluation import EvaluationLoader
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.loader import RolloutLoader
 from p2o.learning.module import P2OModule
+from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.running.loggers import log_once
-from p2o_callbacks.hint import Candidate, as_hint
+from p2o_callbacks.hint import HintOrText, as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, TemplateTrial
 
@@ -77,6 +78,7 @@ class RolloutDataModule(LightningDataModule):
         self.ledger, self.evolution_sampling = ledger, evolution_sampling
         self._search_runner = search_runner
         self._prompts = {prompt.id: prompt for prompt in train}
+        self._search_observers: list[RolloutObserver] = []
         refresh_engine = partial(_refresh, runner, module)
         self._refresh_search = partial(_refresh, search_runner, module)
         self.loader = RolloutLoader(
@@ -122,6 +124,12 @@ class RolloutDataModule(LightningDataModule):
         """See `p2o_callbacks.GroupSource`."""
         self.loader.observers.append(observer)
 
+    def add_rollout_observer(self, observer: RolloutObserver) -> None:
+        """Call `observer` with all rollouts of training, searches and evaluations, on all ranks."""
+        self.loader.rollout_observers.append(observer)
+        self.evaluation.rollout_observers.append(observer)
+        self._search_observers.append(observer)
+
     @property
     def training_rollouts(self) -> int:
         """See `p2o_callbacks.RolloutCounter`."""
@@ -137,7 +145,7 @@ class RolloutDataModule(LightningDataModule):
         self.loader.pool = pool
 
     def evaluate_templates(
-        self, pairs: Sequence[tuple[str, Candidate]], seed: int
+        self, pairs: Sequence[tuple[str, HintOrText]], seed: int
     ) -> list[TemplateTrial]:
         """See `p2o_callbacks.TemplateUser`."""
         unknown = {sample_id for sample_id, _ in pairs} - self._prompts.keys()
@@ -154,6 +162,8 @@ class RolloutDataModule(LightningDataModule):
                 self.evolution_sampling,
                 seed,
             )
+        for watch in self._search_observers:
+            watch(RolledOut("evolution", [[rollout] for rollout in rollouts]))
         greedy = self.evolution_sampling.temperature == 0
         return [
             replace(_trial(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
@@ -203,7 +213,7 @@ def _refresh(runner: RolloutRunner, module: P2OModule) -> None:
     runner.engine.update_weights(module.policy)
 
 
-def _trial(rollout: Rollout, candidate: Candidate) -> TemplateTrial:
+def _trial(rollout: Rollout, candidate: HintOrText) -> TemplateTrial:
     """Say of a rollout what a reflection model should know: response, verdict, gold answer."""
     prompt, score = rollout.prompt, rollout.score
     if not as_hint(candidate).empty and not rollout.templated:

@@ -9,12 +9,13 @@ from torch import Tensor, tensor
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
+from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
 from p2o.running.preemption import uninterruptible
 from p2o.running.seeds import derive_seed
-from p2o_callbacks.hint import Candidate
+from p2o_callbacks.hint import HintOrText
 
 
 @dataclass
@@ -76,7 +77,7 @@ class EvaluationLoader:
         refresh_engine: Callable[[], None],
         updates: Callable[[], int],
         seed: int,
-        hint: Callable[[], Candidate] = str,
+        hint: Callable[[], HintOrText] = str,
     ) -> None:
         if samples > 1 and sampling.temperature == 0:
             raise UserError(
@@ -89,6 +90,7 @@ class EvaluationLoader:
         self.untrained: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
         self.measured_at: int | None = None
+        self.rollout_observers: list[RolloutObserver] = []
 
     def __len__(self) -> int:
         return 1
@@ -131,4 +133,8 @@ class EvaluationLoader:
             )
         solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
         accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
+        starts = range(0, len(rollouts), self.samples)
+        groups = [rollouts[start : start + self.samples] for start in starts]
+        for watch in self.rollout_observers:
+            watch(RolledOut("held_out", groups, untrained=not self.untrained))
         return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)

@@ -14,7 +14,7 @@ from p2o.rollout.turns import Episode, Start, play
 from p2o.running.distributed import gather, gather_shards, rank, together, world_size
 from p2o.running.seeds import derive_seed
 from p2o.verifiers.base import Score, Status, Verifier
-from p2o_callbacks.hint import Candidate, Hint, as_hint
+from p2o_callbacks.hint import Hint, HintOrText, as_hint
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class RolloutRunner:
 
     def run(
         self,
-        pairs: Sequence[tuple[Prompt, Candidate]],
+        pairs: Sequence[tuple[Prompt, HintOrText]],
         sampling: SamplingParameters,
         seed: int,
         context: Context = Context.TEMPLATED,
@@ -111,7 +111,7 @@ class RolloutRunner:
 
     def run_seeded(
         self,
-        pairs: Sequence[tuple[Prompt, Candidate]],
+        pairs: Sequence[tuple[Prompt, HintOrText]],
         sampling: SamplingParameters,
         seeds: Sequence[int],
         context: Context = Context.TEMPLATED,
@@ -123,7 +123,7 @@ class RolloutRunner:
 
     def _run(
         self,
-        pairs: Sequence[tuple[Prompt, Candidate]],
+        pairs: Sequence[tuple[Prompt, HintOrText]],
         sampling: SamplingParameters,
         seeds: Sequence[int],
         context: Context,
@@ -196,7 +196,7 @@ class RolloutRunner:
                 "rollout.max_length where that is what limits it"
             )
 
-    def _place(self, prompt: Prompt, candidate: Candidate) -> "_Placed":
+    def _place(self, prompt: Prompt, candidate: HintOrText) -> "_Placed":
         """A problem with its hint, in tokens; without it where it leaves no room."""
         bare = tuple(self.renderer.render(prompt.messages))
         if len(bare) > self.max_prompt_tokens:
@@ -210,7 +210,8 @@ class RolloutRunner:
             return _Placed("", "", bare, bare)
         ids = bare
         if hint.text.strip() or hint.turns:
-            ids = tuple(self.renderer.render(prompt.messages, hint.text, hint.turns))
+            shown = {"turns": hint.turns} if hint.turns else {}
+            ids = tuple(self.renderer.render(prompt.messages, hint.text, **shown))
         begun = hint.prefix.strip()
         prefix = tuple(self.renderer.continue_with(begun)) if begun else ()
         if len(ids) + len(prefix) <= self.max_prompt_tokens:

@@ -18,7 +18,7 @@ def never(number, hint):
 def test_the_control_tries_nothing_and_deals_out_the_whole_list():
     found = evolve(made(FixedHints, hints=LIST), Policy(never))
     assert found.metric_calls == 0
-    assert [template.candidate for template in found.pool.templates] == [
+    assert [template.simplest for template in found.pool.templates] == [
         "Think.",
         Hint("", prefix="{solution:25%}", columns=True),
         Hint("", turns=(("1?", "2"),)),
