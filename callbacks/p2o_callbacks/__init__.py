@@ -7,6 +7,7 @@ from p2o_callbacks.candidates import Candidate, Exchange
 from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
+from p2o_callbacks.hint import Hint, HintOrText
 from p2o_callbacks.mining import HardSampleMiner
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.progress import LoopProgress
@@ -26,6 +27,7 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
+from p2o_callbacks.stepwise import StepwiseEvolution
 
 __all__ = [
     "Candidate",
@@ -42,6 +44,8 @@ __all__ = [
     "GroupSource",
     "HardSampleMiner",
     "HardSetSource",
+    "Hint",
+    "HintOrText",
     "LoopProgress",
     "MetricBounds",
     "PoolObserver",
@@ -51,6 +55,7 @@ __all__ = [
     "RolloutBudget",
     "RolloutCounter",
     "ShareOfStart",
+    "StepwiseEvolution",
     "Template",
     "TemplateTrial",
     "TemplateUser",

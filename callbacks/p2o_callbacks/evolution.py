@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from p2o_callbacks.errors import ConfigurationError
+from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
     Evolution,
@@ -52,6 +53,8 @@ class PromptEvolution(Callback):
         every_n_epochs: Epochs from one search to the next; its templates live on in between.
         seed: Makes the search repeatable.
         directory: Where pools are written; None uses the trainer's root.
+        at_start: Whether to search before the first epoch as well, when there is no hard set yet:
+            for hints that all problems have.
 
     Raises:
         ConfigurationError: `every_n_epochs` is below 1.
@@ -68,6 +71,7 @@ class PromptEvolution(Callback):
         every_n_epochs: int = 1,
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
+        at_start: bool = False,
     ) -> None:
         if every_n_epochs < 1:
             raise ConfigurationError(f"every_n_epochs={every_n_epochs}: give at least 1")
@@ -76,7 +80,7 @@ class PromptEvolution(Callback):
         self.seed = seed
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
-        self.evolved_epoch = 0
+        self.evolved_epoch = -1 if at_start else 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
         self._observers: list[PoolObserver] = []
@@ -160,7 +164,7 @@ class PromptEvolution(Callback):
             observer(epoch, self.pool, evolution)
 
     def _evaluate(
-        self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, str]]
+        self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, HintOrText]]
     ) -> list[TemplateTrial]:
         self._trials += 1
         seed = self._derive_seed("trial", epoch, self._trials)

@@ -1,4 +1,4 @@
-"""Held-out evaluation as a loader: bare prompts in, accuracies out."""
+"""Held-out evaluation as a loader: prompts in, accuracies out."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
 from p2o.running.preemption import uninterruptible
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.hint import HintOrText
 
 
 @dataclass
@@ -44,7 +45,7 @@ class EvaluationBatch:
 
 
 class EvaluationLoader:
-    """Rolls out held-out prompts without any template; yields one batch, the same on all ranks.
+    """Rolls out held-out prompts, with one hint or none; yields one batch, the same on all ranks.
 
     Args:
         prompts: The held-out prompts.
@@ -55,6 +56,7 @@ class EvaluationLoader:
         refresh_engine: Gives the engine the current weights.
         updates: Tells how many updates these have had.
         seed: Of the run; every evaluation of a run uses the same one.
+        hint: Tells which hint all problems have; the empty one for none.
 
     Attributes:
         untrained: Accuracy by prompt id, of the untrained policy.
@@ -75,6 +77,7 @@ class EvaluationLoader:
         refresh_engine: Callable[[], None],
         updates: Callable[[], int],
         seed: int,
+        hint: Callable[[], HintOrText] = str,
     ) -> None:
         if samples > 1 and sampling.temperature == 0:
             raise UserError(
@@ -83,7 +86,7 @@ class EvaluationLoader:
             )
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
-        self.updates = updates
+        self.updates, self.hint = updates, hint
         self.untrained: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
         self.measured_at: int | None = None
@@ -120,10 +123,11 @@ class EvaluationLoader:
 
     def evaluate(self) -> tuple[dict[str, float], float]:
         """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
+        hint = self.hint()
         with self.ledger.phase("evaluation"), uninterruptible():
             self.refresh_engine()
             rollouts = self.runner.run(
-                [(prompt, "") for prompt in self.prompts for _ in range(self.samples)],
+                [(prompt, hint) for prompt in self.prompts for _ in range(self.samples)],
                 self.sampling,
                 derive_seed(self.seed, "evaluation"),
             )

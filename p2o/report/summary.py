@@ -52,7 +52,7 @@ def write_summary(
         "held_out_hard": len(hard),
         "hard_set": len(miner.hard_set) if miner else None,
         "templates": [
-            {"text": pool.templates[index].text, "score": pool.templates[index].score}
+            {"text": pool.templates[index].label, "score": pool.templates[index].score}
             for index in pool.in_use
         ],
         "training_rollouts": data.ledger.training_rollouts,

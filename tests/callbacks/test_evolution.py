@@ -260,3 +260,9 @@ def test_only_a_fit_needs_the_parts(project, pair):
 
     trainer = project.trainer(pair())
     assert trainer.validate(Module(), datamodule=Data(), verbose=False) == [{"seen": 1.0}]
+
+
+def test_a_search_before_the_first_epoch_has_no_hard_set_yet(project, pair):
+    miner, evolution = pair(at_start=True)
+    project.fit([miner, evolution], epochs=2)
+    assert [hard for hard, _, _ in evolution.evolver.asked] == [[], project.hard]
