@@ -1,7 +1,7 @@
 """gepa's reflection interface on top of a reflection backend: all proposals of a stage at once."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from gepa.core.state import GEPAState
@@ -18,6 +18,9 @@ MOST_TRIES = 10
 One that solves a tenth of the samples gains on one of ten minibatches of 3 in 96 % of cases.
 """
 
+SEED_TRIES = 2
+"""Minibatches on which a template from an earlier run is tried that is not in the pool by then."""
+
 Job = tuple[dict[str, str], Mapping[str, Sequence[Mapping[str, Any]]], list[str]]
 
 
@@ -32,14 +35,23 @@ class Reflector:
     Args:
         reflection: The backend.
         seed: Each request of a search gets a seed of its own from it.
+        admits: Whether a template may come into the search.
+        first: Templates of an earlier run, which are proposed before the backend is asked.
 
     Attributes:
         asked: Templates asked for.
         proposed: Templates that were to be tried.
     """
 
-    def __init__(self, reflection: Reflection, seed: int) -> None:
-        self._reflection, self._seed = reflection, seed
+    def __init__(
+        self,
+        reflection: Reflection,
+        seed: int,
+        admits: Callable[[str], bool] = lambda template: True,
+        first: Sequence[str] = (),
+    ) -> None:
+        self._reflection, self._seed, self._admits = reflection, seed, admits
+        self._first = deque([*first] * SEED_TRIES)
         self.asked = self.proposed = 0
         self._tries: Counter[str] = Counter()
         self._pool: set[str] = set()
@@ -64,17 +76,31 @@ class Reflector:
             raise
 
     def _propose(self, jobs: list[Job]) -> list[ReflectionProposal]:
+        # What an earlier run found comes first, one for each job.
+        given = [self._from_earlier() for _ in jobs]
         requests = []
-        for candidate, records, _ in jobs:
+        for (candidate, records, _), text in zip(jobs, given, strict=True):
+            if text is not None:
+                continue
             self.asked += 1
             seed = derive_seed(self._seed, "reflection", self.asked)
             requests.append(ReflectionRequest(candidate[COMPONENT], records[COMPONENT], seed))
-        texts = self._reflection.reflect(requests)
-        return [self._proposal(text) for text, _ in zip(texts, requests, strict=True)]
+        texts = self._reflection.reflect(requests) if requests else []
+        written = iter([text for text, _ in zip(texts, requests, strict=True)])
+        return [self._proposal(next(written) if text is None else text) for text in given]
+
+    def _from_earlier(self) -> str | None:
+        while self._first:
+            text = self._first.popleft()
+            if text not in self._pool and self._admits(text):
+                return text
+        return None
 
     def _proposal(self, written: str | None) -> ReflectionProposal:
         text = read_template(written)
         if text is None or text in self._pool or self._tries[text] == MOST_TRIES:
+            return ReflectionProposal({})
+        if not self._admits(text):
             return ReflectionProposal({})
         self._tries[text] += 1
         self.proposed += 1

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
+from p2o.evolution.leaks import Action, LeakGuard
 from p2o.hints.assignment import Assigner
 from p2o.hints.insertion import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest
@@ -24,10 +25,18 @@ class SingleTurnReflection:
         reflection: Writes templates.
         assigner: Has no say: whose template it is is given.
         minimum: Hard samples below which nothing is done.
+        leaks: What happens to a template that gives a problem away, see `p2o.evolution.leaks`. The
+            sample of one that is rejected stays bare.
     """
 
-    def __init__(self, reflection: Reflection, assigner: Assigner, minimum: Count = 1) -> None:
-        self.reflection, self.minimum = reflection, minimum
+    def __init__(
+        self,
+        reflection: Reflection,
+        assigner: Assigner,
+        minimum: Count = 1,
+        leaks: Action = "reject",
+    ) -> None:
+        self.reflection, self.minimum, self.leaks = reflection, minimum, leaks
 
     def evolve(
         self,
@@ -43,6 +52,9 @@ class SingleTurnReflection:
         if len(samples) < max(1, self.minimum):
             return Evolution(PromptPool())
         trials = evaluate([(sample, "") for sample in samples])
+        guard = LeakGuard(self.leaks)
+        for sample, trial in zip(samples, trials, strict=True):
+            guard.learn(sample, trial)
         bare = sum(trial.score for trial in trials) / len(trials)
         report(EvolutionProgress(len(trials), len(trials), bare, 1))
         texts = self.reflection.reflect(
@@ -54,7 +66,7 @@ class SingleTurnReflection:
         written = {
             sample: text
             for sample, text in zip(samples, map(read_template, texts), strict=True)
-            if text is not None
+            if text is not None and guard.admits(text)
         }
         different = list(dict.fromkeys(written.values()))
         pool = PromptPool(
@@ -65,7 +77,7 @@ class SingleTurnReflection:
             },
         )
         report(EvolutionProgress(len(trials), len(trials), bare, 1 + len(different)))
-        return Evolution(pool, len(trials), iterations=1)
+        return Evolution(pool, len(trials), 1, guard.count)
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
