@@ -16,7 +16,6 @@ import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,13 +63,13 @@ def examine(config: DictConfig, spending: Spending, console: Terminal) -> Diagno
     sampling = build(config.sampling.train, "sampling.train")
     refuse_missing(config.rollout, "rollout")
     reflection = build(config.reflection, "reflection") if spending.hints else None
+    print_plan(spending, sampling.max_new_tokens, console)
     model, tokenizer = configured_policy(config.model)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
     runner = sampler.runner()
     runner.check_room(sampling.max_new_tokens, "sampling.train.max_new_tokens")
     prompts = _draw(config, sampler, spending.problems)
-    print_plan(replace(spending, problems=len(prompts)), sampling.max_new_tokens, console)
     problems = _roll_out_bare(prompts, runner, sampling, spending.samples, config.seed)
     diagnosis = Diagnosis(problems)
     if reflection is None or not diagnosis.unsolved:

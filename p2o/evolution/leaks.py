@@ -34,6 +34,8 @@ STOCK = 3
 """Problems that share a run which is none's own."""
 DISTINCT = 3
 """Digits that count, from which a number is seldom there by chance."""
+NEAR = 120
+"""Characters in front of an answer in which is looked for what makes it one."""
 LONG = 4
 """Letters, digits and signs, from which an expression is seldom there by chance."""
 SHOWN = 5
@@ -136,9 +138,10 @@ class LeakGuard:
             return True
         if number is None and self._is_listed(mention, answer):
             return False
-        if SAID.search(mention.before):
+        before = mention.before[-NEAR:]
+        if SAID.search(before):
             return not COUNTS.match(mention.after)
-        return bool(IMPLIED.search(mention.before) and ENDS.match(mention.after))
+        return bool(IMPLIED.search(before) and ENDS.match(mention.after))
 
     def _by_chance(self, answer: str, number: Fraction | None) -> bool:
         """Whether an answer may stand in a text that has nothing to do with its problem."""
@@ -153,9 +156,9 @@ class LeakGuard:
     def _is_listed(self, mention: Mention, answer: str) -> bool:
         """Whether a label is one of several to choose from."""
         others = {key for key in self._answers if key != _key(answer)}
-        behind, before = LISTED.match(mention.after), _last(LISTED, mention.before)
+        behind, before = LISTED.match(mention.after), _last(LISTED, mention.before[-NEAR:])
         following = mention.after[behind.end() :].split() if behind else []
-        preceding = mention.before[: before.start()].split() if before else []
+        preceding = mention.before[-NEAR:][: before.start()].split() if before else []
         neighbours = [*following[:1], *preceding[-1:]]
         return any(_key(word.strip(".,;:!?()'\"")) in others for word in neighbours)
 

@@ -51,23 +51,18 @@ def mentions(text: str, answer: str) -> Iterator[Mention]:
     """
     value = number_in(answer)
     if value is not None:
-        plain = plainly(text)
-        for match in NUMBER.finditer(plain):
-            if value_of(match, False) == value:
-                # The stop of a sentence is no part of a number.
-                end = match.end() - match[0].endswith(".")
-                yield Mention(plain[: match.start()], plain[end:])
+        plain, numbers = _numbers(text)
+        for start, end, number in numbers:
+            if number == value:
+                yield Mention(plain[:start], plain[end:])
         return
     wanted = _skeleton(answer)
     if not wanted:
         return
-    # Characters of the text that the skeleton keeps, each with its place.
-    plain = _unfolded(text)
-    kept = [(index, character) for index, character in enumerate(plain) if _counts(character)]
-    skeleton = "".join(character for _, character in kept).casefold()
+    plain, skeleton, places = _bones(text)
     start = skeleton.find(wanted)
     while start >= 0:
-        first, last = kept[start][0], kept[start + len(wanted) - 1][0]
+        first, last = places[start], places[start + len(wanted) - 1]
         before, after = plain[:first], plain[last + 1 :]
         if not _joined(before[-1:], plain[first]) and not _joined(plain[last], after[:1]):
             yield Mention(before, after)
@@ -105,6 +100,26 @@ def _in_digits(match: re.Match[str]) -> str:
 
 
 @lru_cache(maxsize=64)
+def _numbers(text: str) -> tuple[str, list[tuple[int, int, Fraction | None]]]:
+    """A text read plainly, and its numbers, each with its place."""
+    plain = plainly(text)
+    return plain, [
+        # The stop of a sentence is no part of a number.
+        (match.start(), match.end() - match[0].endswith("."), value_of(match, False))
+        for match in NUMBER.finditer(plain)
+    ]
+
+
+@lru_cache(maxsize=64)
+def _bones(text: str) -> tuple[str, str, list[int]]:
+    """A text in one line, the characters that are compared, and the place of each."""
+    plain = _unfolded(text)
+    places = [index for index, character in enumerate(plain) if _counts(character)]
+    # Lower case letter by letter, for some have two of them.
+    return plain, "".join(plain[index].lower()[:1] for index in places), places
+
+
+@lru_cache(maxsize=64)
 def _unfolded(text: str) -> str:
     """LaTeX in one line: fractions with a slash, roots by name, no backslash."""
     text = to_plain(MARKED.sub(" answer is ", text))
@@ -119,7 +134,7 @@ def _unfolded(text: str) -> str:
 
 
 def _skeleton(answer: str) -> str:
-    return "".join(c for c in _unfolded(answer).strip(" .,;:") if _counts(c)).casefold()
+    return "".join(c.lower()[:1] for c in _unfolded(answer).strip(" .,;:") if _counts(c))
 
 
 def _counts(character: str) -> bool:
