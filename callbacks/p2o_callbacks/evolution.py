@@ -22,6 +22,7 @@ from p2o_callbacks.protocols import (
     Evolver,
     HardSetSoFar,
     HardSetSource,
+    PoolObserver,
     TemplateTrial,
     TemplateUser,
     find_early,
@@ -101,6 +102,11 @@ class PromptEvolution(Callback):
         self.evolved_epoch = self.evolved_step = 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
+        self._observers: list[PoolObserver] = []
+
+    def add_pool_observer(self, observer: PoolObserver) -> None:
+        """See `PoolSource`."""
+        self._observers.append(observer)
 
     @property
     def state_key(self) -> str:
@@ -175,6 +181,7 @@ class PromptEvolution(Callback):
         )
         self.pool = replace(found, assignment=assignment)
         self._write_pool(trainer, (trainer.current_epoch,))
+        self._tell(trainer, None)
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, place: Place) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
@@ -210,6 +217,11 @@ class PromptEvolution(Callback):
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=logging_step(trainer))
         self._write_pool(trainer, place)
+        self._tell(trainer, evolution)
+
+    def _tell(self, trainer: Trainer, evolution: Evolution | None) -> None:
+        for observer in self._observers:
+            observer(trainer.current_epoch, self.pool, evolution)
 
     def _evaluate(
         self, user: TemplateUser, place: Place, pairs: Sequence[tuple[str, str]]

@@ -71,8 +71,8 @@ class DistillationStrategy:
         Args:
             sample: With the streams of the methods above.
             solved: The verifier's verdict.
-            reach: Share of the tokens of the group's templated successes that have a weight; 1
-                where there are none.
+            reach: Share of the tokens with a weight in the group's templated successes and what
+                else is better than the rest of it; 1 where there is nothing.
         """
         return sample
 
@@ -141,13 +141,13 @@ class ImitationFirst(ContextDistillation):
 
     Where a template changes the form of the answer, the Context Ratio Mask drops what successes
     say, as the bare policy would never say it, and keeps what failures say: the update only pushes
-    down. So in a group of whose successes the mask keeps less than `ready`, the loss is minus the
-    log-likelihood of successes on the bare prompt, and failures have none. In other groups it is
-    that of `ContextDistillation`, but that a success is imitated where all of its group succeed, as
-    a group without contrast has no policy gradient. Not in the paper.
+    down. So in a group of whose better rollouts the mask keeps less than `ready`, the loss is minus
+    the log-likelihood of successes on the bare prompt, and failures have none. In other groups it
+    is that of `ContextDistillation`, but that a success is imitated where all of its group succeed,
+    as a group without contrast has no policy gradient. Not in the paper.
 
     Attributes:
-        ready: Share of the tokens of a group's successes from which on the group is reinforced.
+        ready: Share of the tokens of a group's better rollouts from which on it is reinforced.
 
     Raises:
         UserError: A setting cannot work.

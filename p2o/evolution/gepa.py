@@ -20,6 +20,7 @@ from p2o.evolution.reflector import Reflector
 from p2o.evolution.split import dev_part, split_hard_set
 from p2o.evolution.stopping import Budget, EverythingSolved, Standstill
 from p2o.evolution.strategies import AffordableImprovements, ParetoBeam
+from p2o.evolution.trace import SearchTrace
 from p2o.hints.assignment import Assigner
 from p2o.hints.pool_file import seed_texts
 from p2o.reflection.base import Reflection
@@ -125,9 +126,9 @@ class GepaEvolution:
                 budget.smallest,
             )
             return Evolution(PromptPool())
-        guard = LeakGuard(self.leaks)
+        guard, trace = LeakGuard(self.leaks), SearchTrace(train, dev)
         templates, calls, iterations = self._search(
-            train, dev, budget, evaluate, guard, seed, report
+            train, dev, budget, evaluate, guard, seed, report, trace
         )
         # A problem that was tried later on may be one that an earlier template gives away.
         templates = [
@@ -135,7 +136,7 @@ class GepaEvolution:
             for each in templates
         ]
         pool = self.assigner.assign(templates, hard_set, group_size, seed)
-        return Evolution(pool, calls, iterations, guard.count)
+        return Evolution(pool, calls, iterations, tuple(trace.candidates), guard.count)
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
@@ -158,10 +159,11 @@ class GepaEvolution:
         guard: LeakGuard,
         seed: int,
         report: Callable[[EvolutionProgress], None],
+        trace: SearchTrace,
     ) -> tuple[list[Template], int, int]:
         """Templates found, metric calls spent and iterations made."""
         adapter = TemplateAdapter(evaluate, guard)
-        reflector = Reflector(self.reflection, seed, guard.admits, self.first)
+        reflector = Reflector(self.reflection, seed, trace.reflected, guard.admits, self.first)
         watch, standstill = _Watch(budget, report), Standstill(self.patience, reflector)
         stoppers = [budget, reflector.failed, standstill]
         if self.stop_when_solved:
@@ -179,7 +181,7 @@ class GepaEvolution:
             selection_strategy=AffordableImprovements(budget),
             stop_callbacks=stoppers,
             max_metric_calls=budget.calls,
-            callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill)],
+            callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill, trace)],
             logger=_Quiet(),
             track_best_outputs=False,
             seed=seed,

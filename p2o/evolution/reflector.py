@@ -8,9 +8,11 @@ from gepa.core.state import GEPAState
 from gepa.proposer.reflective_mutation.reflection_lm import ReflectionProposal
 
 from p2o.evolution.adapter import COMPONENT
+from p2o.evolution.trace import Reflected
 from p2o.hints.insertion import read_template
-from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.candidates import Exchange
 
 MOST_TRIES = 10
 """Minibatches on which a template is tried that gains on none of them.
@@ -35,6 +37,7 @@ class Reflector:
     Args:
         reflection: The backend.
         seed: Each request of a search gets a seed of its own from it.
+        told: Called with what came of the jobs of each batch.
         admits: Whether a template may come into the search.
         first: Templates of an earlier run, which are proposed before the backend is asked.
 
@@ -47,11 +50,12 @@ class Reflector:
         self,
         reflection: Reflection,
         seed: int,
+        told: Callable[[Sequence[Reflected]], None] | None = None,
         admits: Callable[[str], bool] = lambda template: True,
         first: Sequence[str] = (),
     ) -> None:
-        self._reflection, self._seed, self._admits = reflection, seed, admits
-        self._first = deque([*first] * SEED_TRIES)
+        self._reflection, self._seed, self._told = reflection, seed, told
+        self._admits, self._first = admits, deque([*first] * SEED_TRIES)
         self.asked = self.proposed = 0
         self._tries: Counter[str] = Counter()
         self._pool: set[str] = set()
@@ -86,8 +90,18 @@ class Reflector:
             seed = derive_seed(self._seed, "reflection", self.asked)
             requests.append(ReflectionRequest(candidate[COMPONENT], records[COMPONENT], seed))
         texts = self._reflection.reflect(requests) if requests else []
-        written = iter([text for text, _ in zip(texts, requests, strict=True)])
-        return [self._proposal(next(written) if text is None else text) for text in given]
+        exchanges = last_exchanges(self._reflection, len(requests)) if requests else []
+        written = iter(list(zip(texts, exchanges, requests, strict=True)))
+        outcomes = []
+        for text in given:
+            proposed, exchange = next(written)[:2] if text is None else (text, None)
+            outcomes.append(self._outcome(proposed, exchange))
+        if self._told is not None:
+            self._told(outcomes)
+        return [
+            ReflectionProposal({COMPONENT: outcome.text} if outcome.text else {})
+            for outcome in outcomes
+        ]
 
     def _from_earlier(self) -> str | None:
         while self._first:
@@ -96,15 +110,19 @@ class Reflector:
                 return text
         return None
 
-    def _proposal(self, written: str | None) -> ReflectionProposal:
+    def _outcome(self, written: str | None, exchange: Exchange | None) -> Reflected:
         text = read_template(written)
-        if text is None or text in self._pool or self._tries[text] == MOST_TRIES:
-            return ReflectionProposal({})
+        if text is None:
+            return Reflected("", "nothing was written that can be a template", exchange)
+        if text in self._pool:
+            return Reflected("", "the search has found it before", exchange)
+        if self._tries[text] == MOST_TRIES:
+            return Reflected("", f"tried on {MOST_TRIES} minibatches in vain", exchange)
         if not self._admits(text):
-            return ReflectionProposal({})
+            return Reflected("", "it gives a problem away", exchange)
         self._tries[text] += 1
         self.proposed += 1
-        return ReflectionProposal({COMPONENT: text})
+        return Reflected(text, exchange=exchange)
 
     def reflect(
         self,

@@ -8,8 +8,9 @@ from p2o.evolution.adapter import reflective_record
 from p2o.evolution.leaks import Action, LeakGuard
 from p2o.hints.assignment import Assigner
 from p2o.hints.insertion import read_template
-from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
 
@@ -63,9 +64,10 @@ class SingleTurnReflection:
                 for sample, trial in zip(samples, trials, strict=True)
             ]
         )
+        templates = [read_template(text) for text in texts]
         written = {
             sample: text
-            for sample, text in zip(samples, map(read_template, texts), strict=True)
+            for sample, text in zip(samples, templates, strict=True)
             if text is not None and guard.admits(text)
         }
         different = list(dict.fromkeys(written.values()))
@@ -77,7 +79,25 @@ class SingleTurnReflection:
             },
         )
         report(EvolutionProgress(len(trials), len(trials), bare, 1 + len(different)))
-        return Evolution(pool, len(trials), 1, guard.count)
+        asked = [
+            Candidate(
+                written.get(sample, ""),
+                iteration=1,
+                minibatch=(sample,),
+                score_before=(trial.score,),
+                accepted=sample in written,
+                reason="" if sample in written else _why_not(text),
+                exchange=exchange,
+            )
+            for sample, trial, text, exchange in zip(
+                samples,
+                trials,
+                templates,
+                last_exchanges(self.reflection, len(samples)),
+                strict=True,
+            )
+        ]
+        return Evolution(pool, len(trials), 1, tuple(asked), guard.count)
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
@@ -88,3 +108,9 @@ class SingleTurnReflection:
             or (random.Random(f"{seed}-{sample}").choice(pool.cover),) * group_size
             for sample in hard_set
         }
+
+
+def _why_not(text: str | None) -> str:
+    if text is None:
+        return "nothing was written that can be a template"
+    return "it gives a problem away"

@@ -3,8 +3,8 @@
 Shapes: N samples, M learned tokens of all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -52,6 +52,22 @@ class MiniBatch:
         if values is None:
             return torch.zeros_like(self.sequences, dtype=torch.bool)
         return ~values.isnan()
+
+    def passes_apart(self) -> Iterator[Self]:
+        """One mini-batch for each pass, with its part of the streams."""
+        start = 0
+        for packed in self.passes:
+            # A pass that only keeps ranks in step has a target and no place in the streams.
+            part = slice(start, start + len(packed.targets))
+            start = part.stop
+            sequences = self.sequences[part]
+            yield replace(
+                self,
+                passes=[packed],
+                streams={name: values[part] for name, values in self.streams.items()},
+                # A sample has all of its tokens in one pass.
+                sequences=sequences - sequences.min() if len(sequences) else sequences,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data, for a checkpoint."""

@@ -11,7 +11,6 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.utils import clip_grads_with_norm_
-from torch.utils.checkpoint import checkpoint
 
 from p2o.constraints import Count
 from p2o.learning.evaluation import EvaluationBatch
@@ -68,7 +67,7 @@ class P2OModule(LightningModule):
         kl: KLPenalty | None = None,
         entropy_coefficient: float = 0.0,
         chunk_tokens: Count = 4096,
-        pass_tokens: Count = 8192,
+        pass_tokens: Count = 2048,
         compile_backend: Backend | None = None,
         correction: EngineCorrection | None = None,
     ) -> None:
@@ -110,8 +109,39 @@ class P2OModule(LightningModule):
 
         Lightning divides by the number of accumulated batches and averages over ranks; the loss is
         already divided by the tokens of the whole step, so both are undone.
+
+        Of several passes one at a time is held: each but the last has its backward pass here. What
+        is returned has the value of all and the gradient of the last, which is left to Lightning.
         """
-        log_probs, entropies = self._log_probs(batch)
+        accumulated = self.trainer.accumulate_grad_batches
+        if batch_index % accumulated == 0:
+            self.zero_grad()
+        *earlier, last = batch.passes_apart()
+        scale = accumulated * self.trainer.world_size
+        value = torch.zeros((), device=self.device)
+        for part in earlier:
+            loss = self._loss(part, len(batch.passes)) * scale
+            # Lightning has opened the context of a forward pass, in which nothing goes backward.
+            with torch.autocast(self.device.type, enabled=False):
+                self.trainer.strategy.backward(loss / accumulated, None)
+            value = value + loss.detach()
+        return self._loss(last, len(batch.passes)) * scale + value
+
+    def optimizer_zero_grad(self, *_: Any) -> None:
+        """Do nothing: gradients are set to zero before the first backward pass of an update.
+
+        Lightning asks for it before the last one of a training step.
+        """
+
+    def _loss(self, batch: MiniBatch, passes: int) -> Tensor:
+        """The loss of one pass, a share of the whole step's.
+
+        Args:
+            batch: What goes through the network in one pass.
+            passes: Of the micro-batch that it is a part of.
+        """
+        [packed] = batch.passes
+        log_probs, entropies = (values[: len(batch.sequences)] for values in self.policy(packed))
         old = batch.stream("old_log_probs", log_probs.detach())
         weights = batch.stream("token_weights", 1.0)
         shares: dict[str, Share] = {}
@@ -140,22 +170,11 @@ class P2OModule(LightningModule):
         if self.entropy_coefficient:
             bonus = self.policy_loss.aggregate(entropies, *where)
             loss = loss - self.entropy_coefficient * bonus
-        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size * passes
         # The loss is a share of a whole already: its parts are added up.
         shares["loss"] = loss, 1 / parts
         self._metrics.add(shares)
-        return loss * parts
-
-    def _log_probs(self, batch: MiniBatch) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and entropies `[M]` of a batch's learned tokens."""
-        run: Any = self.policy
-        if len(batch.passes) > 1 and not is_sharded(self.policy):
-            # Of several passes one at a time is held, and made again in the backward pass.
-            run = partial(checkpoint, self.policy, use_reentrant=False)
-        results = [run(packed) for packed in batch.passes]
-        learned = slice(len(batch.sequences))
-        log_probs, entropies = (torch.cat(parts)[learned] for parts in zip(*results, strict=True))
-        return log_probs, entropies
+        return loss
 
     def _compare_with_engine(self, log_ratio: Tensor) -> dict[str, Share]:
         """How far the engine's log-probabilities of what it sampled are from the trainer's.

@@ -123,7 +123,6 @@ PACKINGS = {
 @pytest.mark.parametrize("aggregation", ["token-mean", "sequence-mean-token-mean"])
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_order_of_samples_and_how_they_are_packed_do_not_matter(tiny_model, packing, aggregation):
-    """Though of several passes each is computed again in the backward pass."""
     packer, passes = PACKINGS[packing]
     samples = made()
     assert len(packer.pack(samples)) >= passes
@@ -134,14 +133,45 @@ def test_order_of_samples_and_how_they_are_packed_do_not_matter(tiny_model, pack
         torch.testing.assert_close(backwards[name], value, atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("pass_tokens", "times"), [(1000, 1), (20, 2)])
-def test_of_several_passes_only_one_is_held(tiny_model, pass_tokens, times):
-    batch = together(made(), packer=Packer(pass_tokens=pass_tokens))
-    assert (len(batch.passes) == 1) == (times == 1)
-    runs = []
-    tiny_model.model.layers[0].register_forward_pre_hook(lambda *_: runs.append(1))
-    loss_of(P2OModule(tiny_model, ClippedLoss(), torch.optim.SGD), batch).backward()
-    assert len(runs) == times * len(batch.passes)
+@pytest.mark.parametrize("pass_tokens", [1000, 20, 1])
+def test_of_several_passes_one_at_a_time_is_held_and_none_is_made_again(tiny_model, pass_tokens):
+    held, seen = [], []
+
+    def note(module, arguments, output):
+        if output.requires_grad:
+            held.append(output)
+            seen.append(len(held))
+            output.register_hook(lambda _: held.pop())
+
+    tiny_model.model.layers[0].mlp.register_forward_hook(note)
+    passes = len(together(made(), packer=Packer(pass_tokens=pass_tokens)).passes)
+    assert (passes == 1) == (pass_tokens == 1000)
+    step(tiny_model, [made()], "token-mean", Packer(pass_tokens=pass_tokens))
+    assert seen == [1] * passes
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_loss_that_is_logged_and_returned_is_that_of_all_passes(tiny_model, parts):
+    logged, returned = [], []
+
+    class Note(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs: Any, batch, batch_idx):
+            returned.append(float(outputs["loss"]))
+
+        def on_train_end(self, trainer, pl_module):
+            logged.append(float(trainer.callback_metrics["train/loss"]))
+
+    samples = made()
+    for packer in (Packer(), Packer(pass_tokens=20)):
+        step(
+            tiny_model,
+            [samples[start::parts] for start in range(parts)],
+            "token-mean",
+            packer,
+            callbacks=[Note()],
+        )
+    assert logged[1] == pytest.approx(logged[0], rel=1e-5)
+    assert returned[parts:] == pytest.approx(returned[:parts], rel=1e-4)
 
 
 @pytest.mark.parametrize("packer", [ROWS, TREES], ids=repr)
@@ -179,7 +209,7 @@ def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, preci
             self.scored = torch.cat(self.score(batch.passes))
 
         def training_step(self, batch, batch_index):
-            log_probs, _ = self._log_probs(batch)
+            log_probs = torch.cat([self.policy(packed)[0] for packed in batch.passes])
             differences.append((log_probs - self.scored).abs().max().item())
             return super().training_step(batch, batch_index)
 
@@ -456,7 +486,10 @@ def test_an_entropy_bonus_has_the_gradient_of_entropy(tiny_model):
 def loss_of(module, batch):
     """The loss of one training step, outside of a fit."""
     module.log_dict = lambda *arguments, **keywords: None
-    module._trainer = SimpleNamespace(accumulate_grad_batches=1, world_size=1, global_step=0)
+    strategy = SimpleNamespace(backward=lambda loss, optimizer: loss.backward())
+    module._trainer = SimpleNamespace(
+        accumulate_grad_batches=1, world_size=1, global_step=0, strategy=strategy
+    )
     return module.training_step(batch, 0)
 
 
