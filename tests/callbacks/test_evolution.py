@@ -195,11 +195,17 @@ def test_a_search_that_crashes_is_made_again_by_the_resumed_run(project, pair):
     assert states(rest) == states(whole)
 
 
-def test_evolution_without_a_miner_before_it_is_refused(project, pair):
-    miner, evolution = pair()
-    for callbacks in ([evolution], [evolution, miner]):
-        with pytest.raises(TypeError, match="such as HardSampleMiner, before it"):
-            project.fit(callbacks)
+def test_evolution_without_a_miner_is_refused(project, pair):
+    _, evolution = pair()
+    with pytest.raises(TypeError, match="such as HardSampleMiner, in"):
+        project.fit([evolution])
+
+
+def test_a_miner_is_found_wherever_it_stands(project, pair):
+    miner, evolution = pair(seed=7)
+    _, data = project.fit([evolution, Callback(), miner], epochs=3)
+    assert [hard for hard, _, _ in evolution.evolver.asked] == [project.hard, []]
+    assert data.used == [[]] * 3 + [project.hard] * 3 + [[]] * 3
 
 
 @pytest.mark.parametrize(

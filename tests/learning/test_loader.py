@@ -1,5 +1,6 @@
 import copy
 import random
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -460,3 +461,24 @@ def test_updates_that_only_unlearn_are_named_once(caplog, high, warned):
     list(loader)
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
     assert caplog.text.count("keeps 0 % of what templated successes say") == warned
+
+
+@pytest.mark.parametrize(
+    ("dead", "epoch", "pointed"), [(10, 0, True), (9, 0, False), (10, 1, False)]
+)
+def test_a_first_epoch_without_any_reward_points_to_the_doctor(caplog, dead, epoch, pointed):
+    runner = FakeRunner(dead=[prompt.id for prompt in PROMPTS[:dead]])
+    loader = make_loader(runner, position=(epoch, 0))
+    # As Lightning does, which does not ask for more.
+    list(islice(loader, len(loader)))
+    assert ("p2o-doctor with the same settings" in caplog.text) == pointed
+
+
+def test_an_epoch_whose_beginning_was_not_seen_points_nowhere(caplog):
+    runner = FakeRunner(dead=[prompt.id for prompt in PROMPTS])
+    broken_off = make_loader(runner)
+    next(iter(broken_off))
+    resumed = make_loader(runner, position=(0, 2))
+    resumed.load_state_dict(broken_off.state_dict())
+    list(resumed)
+    assert "p2o-doctor" not in caplog.text
