@@ -1,0 +1,12 @@
+"""What a run leaves behind for people: tables of rollouts, hints, candidates and exchanges.
+
+`read` opens the records of a run; `lives`, `states` and `epochs` derive tables from them. Writing is
+in `p2o.records.writing`, which a reader does not load.
+"""
+
+from p2o.records.epochs import epochs
+from p2o.records.lives import lives, states
+from p2o.records.reading import Records, read
+from p2o.records.schema import TABLES, hint_id
+
+__all__ = ["TABLES", "Records", "epochs", "hint_id", "lives", "read", "states"]

@@ -1,0 +1,149 @@
+"""What became of each problem, derived from the records of a run."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from p2o.records.reading import Records
+
+UNSOLVED, HINTED, BARE, RELAPSED = "unsolved", "hinted", "bare", "relapsed"
+"""States of a problem: no rollout is right so far; one with a hint is; one without is; one without
+was in an earlier epoch and none is in this one."""
+STATES = (UNSOLVED, HINTED, BARE, RELAPSED)
+PHASES = ("evolution", "training")
+"""Phases of an epoch with training problems, in their order."""
+
+LIVES = pa.schema(
+    {
+        "problem": pa.string(),
+        "hard": pa.int32(),
+        "unlocked": pa.int32(),
+        "hint": pa.string(),
+        "internalised": pa.int32(),
+        "relapsed": pa.int32(),
+        "state": pa.string(),
+    }
+)
+STATES_BY_EPOCH = pa.schema({"epoch": pa.int32(), "problem": pa.string(), "state": pa.string()})
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One rollout of a training problem, in a search or in training."""
+
+    epoch: int
+    phase: str
+    problem: str
+    hint: str
+    hinted: bool
+    solved: bool
+
+
+@dataclass
+class Life:
+    """What became of one problem so far; all numbers are epochs."""
+
+    problem: str
+    hard: int | None = None
+    unlocked: int | None = None
+    hint: str | None = None
+    internalised: int | None = None
+    relapsed: int | None = None
+    state: str = UNSOLVED
+
+
+def lives(records: Records) -> pa.Table:
+    """One row for each training problem, in the order in which they were first tried.
+
+    | column | what |
+    |---|---|
+    | ``hard`` | epoch at whose end it was first hard |
+    | ``unlocked``, ``hint`` | epoch in which a rollout with a hint first solved it, and which hint |
+    | ``internalised`` | epoch in which a training rollout without a hint first did, from then on |
+    | ``relapsed`` | first epoch after that in which none did |
+    | ``state`` | at the end: one of `STATES` |
+
+    A trial of a search counts as a rollout with a hint, and belongs to the epoch that it is for.
+    """
+    table = pa.Table.from_pylist([asdict(life) for life in _follow(records)[0]], schema=LIVES)
+    return table
+
+
+def states(records: Records) -> pa.Table:
+    """The state of each training problem at the end of each epoch: ``epoch, problem, state``.
+
+    One that an epoch did not reach keeps its state.
+    """
+    return pa.Table.from_pylist(_follow(records)[1], schema=STATES_BY_EPOCH)
+
+
+def attempts(records: Records) -> list[Attempt]:
+    """The rollouts of training problems in the order of the run; those without a verdict failed."""
+    columns = ["epoch", "phase", "problem", "hint", "hinted", "solved"]
+    table = records.query("rollouts", columns, phase=PHASES)
+    rows = zip(*(table[column].to_pylist() for column in columns), strict=True)
+    found = [Attempt(*row[:-1], solved=bool(row[-1])) for row in rows]
+    return sorted(found, key=lambda attempt: (attempt.epoch, PHASES.index(attempt.phase)))
+
+
+def hard_sets(records: Records) -> dict[int, set[str]]:
+    """The hard set at the end of each epoch."""
+    table = records.hard()
+    sets: defaultdict[int, set[str]] = defaultdict(set)
+    for epoch, problem in zip(table["epoch"].to_pylist(), table["problem"].to_pylist(), strict=True):
+        sets[epoch].add(problem)
+    return dict(sets)
+
+
+def _follow(records: Records) -> tuple[list[Life], list[dict[str, object]]]:
+    """All lives, and the state of each at the end of each epoch."""
+    known: dict[str, Life] = {}
+    ever_bare: set[str] = set()
+    by_epoch: list[dict[str, object]] = []
+    for epoch, tried in _by_epoch(attempts(records)):
+        bare, hinted = set(), set()
+        for attempt in tried:
+            life = known.setdefault(attempt.problem, Life(attempt.problem))
+            if not attempt.solved:
+                continue
+            if attempt.hinted:
+                hinted.add(attempt.problem)
+                if life.unlocked is None:
+                    life.unlocked, life.hint = epoch, attempt.hint
+            elif attempt.phase == "training":
+                bare.add(attempt.problem)
+        for problem in dict.fromkeys(a.problem for a in tried if a.phase == "training"):
+            _close(known[problem], epoch, problem in bare, problem in hinted, problem in ever_bare)
+        ever_bare |= bare
+        by_epoch += [
+            {"epoch": epoch, "problem": life.problem, "state": life.state}
+            for life in known.values()
+        ]
+    for epoch, problems in sorted(hard_sets(records).items()):
+        for problem in problems & known.keys():
+            if known[problem].hard is None:
+                known[problem].hard = epoch
+    return list(known.values()), by_epoch
+
+
+def _close(life: Life, epoch: int, bare: bool, hinted: bool, ever_bare: bool) -> None:
+    """Take over what an epoch's rollouts of a problem show."""
+    if bare:
+        life.state = BARE
+        if life.unlocked is not None and life.internalised is None:
+            life.internalised = epoch
+    elif ever_bare:
+        life.state = RELAPSED
+        if life.internalised is not None and life.relapsed is None:
+            life.relapsed = epoch
+    elif hinted:
+        life.state = HINTED
+
+
+def _by_epoch(found: list[Attempt]) -> Iterator[tuple[int, list[Attempt]]]:
+    epochs: defaultdict[int, list[Attempt]] = defaultdict(list)
+    for attempt in found:
+        epochs[attempt.epoch].append(attempt)
+    yield from sorted(epochs.items())

@@ -1,0 +1,156 @@
+"""The records of a run, as Arrow tables."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from p2o.errors import UserError
+from p2o.records.schema import FOLDER, PARTS, TABLES, VERSION, VERSION_KEY
+
+Value = str | int | float | bool
+
+
+class Records:
+    """The tables of one run, read when they are asked for.
+
+    Part of a table may be missing: a table that was not written is empty, a column that an older
+    version did not write is null, and a part that cannot be read is left out. `notes` says so.
+
+    Args:
+        folder: ``RUN/records``.
+
+    Attributes:
+        notes: One line for each thing that could not be read as it should be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notes: list[str] = []
+        self._tables: dict[tuple[str, tuple[str, ...]], pa.Table] = {}
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the tables that have been written."""
+        return [name for name in TABLES if any(self._parts(name))]
+
+    def rollouts(self) -> pa.Table:
+        """Every recorded rollout of training, searches and evaluations."""
+        return self.query("rollouts")
+
+    def problems(self) -> pa.Table:
+        """The problems: question and right answer by id."""
+        return self.query("problems")
+
+    def hints(self) -> pa.Table:
+        """The texts of hints by id."""
+        return self.query("hints")
+
+    def candidates(self) -> pa.Table:
+        """What searches have tried, and what became of it."""
+        return self.query("candidates")
+
+    def exchanges(self) -> pa.Table:
+        """What the reflection model was asked and what it answered."""
+        return self.query("exchanges")
+
+    def pool(self) -> pa.Table:
+        """Which rollout of which problem gets which hint, by epoch."""
+        return self.query("pool")
+
+    def hard(self) -> pa.Table:
+        """The hard set at the end of each epoch."""
+        return self.query("hard")
+
+    def texts(self) -> dict[str, str]:
+        """Texts of hints by id; the empty one included."""
+        table = self.query("hints", ["hint", "text"])
+        known = zip(table["hint"].to_pylist(), table["text"].to_pylist(), strict=True)
+        return {"": "", **dict(known)}
+
+    def query(
+        self, name: str, columns: Iterable[str] | None = None, **equal: Value | Iterable[Value]
+    ) -> pa.Table:
+        """Rows of a table; ``.to_pandas()`` makes a frame of them where pandas is installed.
+
+        Args:
+            name: Of the table, one of `TABLES`.
+            columns: Those to read; all when left out.
+            equal: What columns have to be: a value, or one of several.
+
+        Example::
+
+            read(run).query("rollouts", ["epoch", "response"], problem="4f2a...", solved=True)
+
+        Raises:
+            UserError: There is no such table or column.
+        """
+        schema = TABLES.get(name)
+        if schema is None:
+            raise UserError(f"records: no table {name}; there are {', '.join(TABLES)}")
+        wanted = list(schema.names if columns is None else columns)
+        for column in (*wanted, *equal):
+            if column not in schema.names:
+                raise UserError(
+                    f"records: {name} has no column {column}; it has {', '.join(schema.names)}"
+                )
+        table = self._read(name, [c for c in schema.names if c in wanted or c in equal])
+        for column, value in equal.items():
+            several = isinstance(value, Iterable) and not isinstance(value, str)
+            values = pa.array(list(value) if several else [value], schema.field(column).type)  # type: ignore[arg-type]
+            table = table.filter(pc.is_in(table[column], values))
+        return table.select(wanted)
+
+    def _read(self, name: str, columns: list[str]) -> pa.Table:
+        key = name, tuple(columns)
+        if key not in self._tables:
+            schema = pa.schema([TABLES[name].field(column) for column in columns])
+            parts = [self._read_part(path, schema) for path in self._parts(name)]
+            whole = [part for part in parts if part is not None]
+            self._tables[key] = pa.concat_tables(whole) if whole else schema.empty_table()
+        return self._tables[key]
+
+    def _parts(self, name: str) -> list[Path]:
+        return sorted((self.folder / name).glob(PARTS))
+
+    def _read_part(self, path: Path, schema: pa.Schema) -> pa.Table | None:
+        try:
+            with pq.ParquetFile(path) as file:
+                written = file.schema_arrow
+                version = (written.metadata or {}).get(VERSION_KEY, b"").decode()
+                found = [column for column in schema.names if column in written.names]
+                table = file.read(columns=found)
+            arrays = [
+                table[field.name].cast(field.type)
+                if field.name in found
+                else pa.nulls(table.num_rows, field.type)
+                for field in schema
+            ]
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            self._note(f"{path.parent.name}/{path.name}: left out, it cannot be read ({reason})")
+            return None
+        if version != VERSION:
+            self._note(f"{path.parent.name}: of another version of p2o; some columns may be empty")
+        return pa.table(arrays, schema=schema)
+
+    def _note(self, line: str) -> None:
+        if line not in self.notes:
+            self.notes.append(line)
+
+
+def read(run: str | Path) -> Records:
+    """The records of a run.
+
+    Args:
+        run: Its folder. One without records gives empty tables.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    folder = Path(run)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the run directory of p2o-train")
+    return Records(folder / FOLDER)
