@@ -3,6 +3,7 @@
 They talk to the code around them through the protocols in `p2o_callbacks.protocols` alone.
 """
 
+from p2o_callbacks.candidates import Candidate, Exchange
 from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
@@ -19,18 +20,22 @@ from p2o_callbacks.protocols import (
     GroupOutcome,
     GroupSource,
     HardSetSource,
+    PoolObserver,
+    PoolSource,
     TemplateTrial,
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
 
 __all__ = [
+    "Candidate",
     "ConfigurationError",
     "EvaluateTemplates",
     "Evolution",
     "EvolutionDisplay",
     "EvolutionProgress",
     "Evolver",
+    "Exchange",
     "FiniteUpdates",
     "GroupObserver",
     "GroupOutcome",
@@ -39,6 +44,8 @@ __all__ = [
     "HardSetSource",
     "LoopProgress",
     "MetricBounds",
+    "PoolObserver",
+    "PoolSource",
     "PromptEvolution",
     "PromptPool",
     "RolloutBudget",

@@ -21,6 +21,7 @@ from p2o_callbacks.protocols import (
     EvolutionProgress,
     Evolver,
     HardSetSource,
+    PoolObserver,
     TemplateTrial,
     TemplateUser,
     find_part,
@@ -78,6 +79,11 @@ class PromptEvolution(Callback):
         self.evolved_epoch = 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
+        self._observers: list[PoolObserver] = []
+
+    def add_pool_observer(self, observer: PoolObserver) -> None:
+        """See `PoolSource`."""
+        self._observers.append(observer)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the parts this callback works with, before anything is spent."""
@@ -113,6 +119,7 @@ class PromptEvolution(Callback):
         )
         self.pool = replace(found, assignment=assignment)
         self._write_pool(trainer, epoch)
+        self._tell(epoch, None)
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
@@ -146,6 +153,11 @@ class PromptEvolution(Callback):
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=logging_step(trainer))
         self._write_pool(trainer, epoch)
+        self._tell(epoch, evolution)
+
+    def _tell(self, epoch: int, evolution: Evolution | None) -> None:
+        for observer in self._observers:
+            observer(epoch, self.pool, evolution)
 
     def _evaluate(
         self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, str]]

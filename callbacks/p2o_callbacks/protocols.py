@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from lightning.pytorch import Trainer
 
+from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool
 
 
@@ -121,11 +122,26 @@ class Evolution:
         pool: The next prompt pool; empty when nothing was found.
         metric_calls: Sample evaluations asked for; a result that was kept costs none.
         iterations: Rounds of proposals.
+        candidates: All that was tried, in the order in which it was asked for.
     """
 
     pool: PromptPool
     metric_calls: int = 0
     iterations: int = 0
+    candidates: tuple[Candidate, ...] = ()
+
+
+PoolObserver = Callable[[int, PromptPool, Evolution | None], None]
+"""Is told the epoch that a pool is for, the pool, and the search that found it, if one was made."""
+
+
+@runtime_checkable
+class PoolSource(Protocol):
+    """Makes the pools of epochs and tells observers; `PromptEvolution` is one."""
+
+    def add_pool_observer(self, observer: PoolObserver) -> None:
+        """Call `observer` with every pool that is made, on every rank."""
+        ...
 
 
 class Evolver(Protocol):

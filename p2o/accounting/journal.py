@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from p2o.policy.causal import CausalPolicy
-from p2o.reflection.base import ReflectionRequest, RemoteReflection
+from p2o.reflection.base import ReflectionRequest, RemoteReflection, last_exchanges
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.weights import fingerprint
 from p2o.running.distributed import from_rank_zero, gather, rank
 from p2o.running.files import set_aside
+from p2o_callbacks.candidates import Exchange
 
 
 class Journal:
@@ -144,10 +145,14 @@ class JournaledReflection:
     Args:
         reflection: The backend.
         journal: Of this rank; that of rank 0 decides.
+
+    Attributes:
+        exchanges: See `ConversingReflection`.
     """
 
     def __init__(self, reflection: RemoteReflection, journal: Journal) -> None:
         self.reflection, self.journal, self.tokens = reflection, journal, 0
+        self.exchanges: list[Exchange | None] = []
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """See `Reflection.bind`."""
@@ -161,11 +166,19 @@ class JournaledReflection:
         if kept is None:
             before = self.reflection.tokens
             templates = self.reflection.reflect(requests)
-            kept = {"templates": templates, "tokens": self.reflection.tokens - before}
+            kept = {
+                "templates": templates,
+                "tokens": self.reflection.tokens - before,
+                "exchanges": [
+                    exchange and astuple(exchange)
+                    for exchange in last_exchanges(self.reflection, len(requests))
+                ],
+            }
             if rank() == 0:
                 self.journal.put(key, kept)
         if rank() == 0:
             self.tokens += kept["tokens"]
+        self.exchanges = [said and Exchange(*said) for said in kept.get("exchanges", ())]
         return kept["templates"]
 
 

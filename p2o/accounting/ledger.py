@@ -12,12 +12,18 @@ from typing import Any, Self
 
 from p2o.policy.causal import CausalPolicy
 from p2o.prompt import Prompt
-from p2o.reflection.base import Reflection, ReflectionRequest, RemoteReflection
+from p2o.reflection.base import (
+    Reflection,
+    ReflectionRequest,
+    RemoteReflection,
+    last_exchanges,
+)
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.environment import Environment, Sampler
 from p2o.rollout.rendering import ChatRenderer
 from p2o.running.distributed import gather_shards, rank
 from p2o.running.preemption import interruptible
+from p2o_callbacks.candidates import Exchange
 
 PHASES = ("train", "scoring", "evolution", "evaluation")
 """Rollouts and updates; forward passes without gradient; template search; held-out problems."""
@@ -187,10 +193,14 @@ class MeteredReflection:
     Args:
         reflection: The backend that does the work.
         ledger: Where to count.
+
+    Attributes:
+        exchanges: See `ConversingReflection`.
     """
 
     def __init__(self, reflection: Reflection, ledger: Ledger) -> None:
         self.reflection, self.ledger = reflection, ledger
+        self.exchanges: list[Exchange | None] = []
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Bind the backend to an engine that counts its tokens as reflection."""
@@ -205,6 +215,7 @@ class MeteredReflection:
             with interruptible():
                 templates = self.reflection.reflect(requests)
             self.ledger.add(reflection_tokens=self._remote_tokens() - before)
+            self.exchanges = last_exchanges(self.reflection, len(requests))
             return templates
 
     def _remote_tokens(self) -> int:

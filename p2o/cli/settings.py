@@ -67,6 +67,14 @@ class Evolution(Section):
 
 
 @dataclass(frozen=True)
+class Kept(Section):
+    """``records``."""
+
+    rollouts: Literal["all", "sampled", "none"]
+    reflection: Literal["full", "none"]
+
+
+@dataclass(frozen=True)
 class Sampling(Section):
     """``sampling``."""
 
@@ -141,6 +149,7 @@ class TrainSettings(Section):
     drop_failed_templated: bool
     save_policy: Literal["merged", "adapter"] | None
     sampling: Annotated[Mapping, Takes(Sampling)]
+    records: Annotated[Mapping, Takes(Kept)]
     renderer: Renderer
     verifier_guard: Guard
     module: Module

@@ -20,6 +20,7 @@ from p2o.learning.datamodule import RolloutDataModule
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
+from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
 from p2o.learning.updates import WholeUpdates
 from p2o.policy.configured import configured_policy
@@ -111,6 +112,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
         callbacks.append(_make_evolution(config, search, journal, ledger))
+    callbacks.append(RunRecorder(folder, **config.records))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=folder / "checkpoints"))
     trainer = build(

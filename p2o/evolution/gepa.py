@@ -18,6 +18,7 @@ from p2o.evolution.reflector import Reflector
 from p2o.evolution.split import dev_part, split_hard_set
 from p2o.evolution.stopping import Budget, EverythingSolved, Standstill
 from p2o.evolution.strategies import AffordableImprovements, ParetoBeam
+from p2o.evolution.trace import SearchTrace
 from p2o.hints.assignment import Assigner
 from p2o.reflection.base import Reflection
 from p2o_callbacks.pool import PromptPool, Template
@@ -114,9 +115,12 @@ class GepaEvolution:
                 budget.smallest,
             )
             return Evolution(PromptPool())
-        templates, calls, iterations = self._search(train, dev, budget, evaluate, seed, report)
+        trace = SearchTrace(train, dev)
+        templates, calls, iterations = self._search(
+            train, dev, budget, evaluate, seed, report, trace
+        )
         pool = self.assigner.assign(templates, hard_set, group_size, seed)
-        return Evolution(pool, calls, iterations)
+        return Evolution(pool, calls, iterations, tuple(trace.candidates))
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
@@ -138,9 +142,11 @@ class GepaEvolution:
         evaluate: EvaluateTemplates,
         seed: int,
         report: Callable[[EvolutionProgress], None],
+        trace: SearchTrace,
     ) -> tuple[list[Template], int, int]:
         """Templates found, metric calls spent and iterations made."""
-        adapter, reflector = TemplateAdapter(evaluate), Reflector(self.reflection, seed)
+        adapter = TemplateAdapter(evaluate)
+        reflector = Reflector(self.reflection, seed, trace.reflected)
         watch, standstill = _Watch(budget, report), Standstill(self.patience, reflector)
         stoppers = [budget, reflector.failed, standstill]
         if self.stop_when_solved:
@@ -158,7 +164,7 @@ class GepaEvolution:
             selection_strategy=AffordableImprovements(budget),
             stop_callbacks=stoppers,
             max_metric_calls=budget.calls,
-            callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill)],
+            callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill, trace)],
             logger=_Quiet(),
             track_best_outputs=False,
             seed=seed,

@@ -9,6 +9,7 @@ from p2o.errors import UserError
 from p2o.hints.assignment import Assigner
 from p2o.reflection.base import Reflection
 from p2o.reflection.phrasebook import load_phrases
+from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
 
@@ -67,7 +68,8 @@ class RandomTemplates:
         templates = tuple(Template(text, score=None) for text in dict.fromkeys(drawn))
         pool = PromptPool(templates, tuple(range(len(templates))))
         assignment = self.deal(pool, samples, group_size=group_size, seed=seed)
-        return Evolution(replace(pool, assignment=assignment))
+        drawn_ones = tuple(Candidate(template.text, accepted=True) for template in templates)
+        return Evolution(replace(pool, assignment=assignment), candidates=drawn_ones)
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int

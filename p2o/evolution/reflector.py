@@ -1,16 +1,18 @@
 """gepa's reflection interface on top of a reflection backend: all proposals of a stage at once."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from gepa.core.state import GEPAState
 from gepa.proposer.reflective_mutation.reflection_lm import ReflectionProposal
 
 from p2o.evolution.adapter import COMPONENT
+from p2o.evolution.trace import Reflected
 from p2o.hints.insertion import read_template
-from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.candidates import Exchange
 
 MOST_TRIES = 10
 """Minibatches on which a template is tried that gains on none of them.
@@ -32,14 +34,20 @@ class Reflector:
     Args:
         reflection: The backend.
         seed: Each request of a search gets a seed of its own from it.
+        told: Called with what came of the jobs of each batch.
 
     Attributes:
         asked: Templates asked for.
         proposed: Templates that were to be tried.
     """
 
-    def __init__(self, reflection: Reflection, seed: int) -> None:
-        self._reflection, self._seed = reflection, seed
+    def __init__(
+        self,
+        reflection: Reflection,
+        seed: int,
+        told: Callable[[Sequence[Reflected]], None] | None = None,
+    ) -> None:
+        self._reflection, self._seed, self._told = reflection, seed, told
         self.asked = self.proposed = 0
         self._tries: Counter[str] = Counter()
         self._pool: set[str] = set()
@@ -70,15 +78,29 @@ class Reflector:
             seed = derive_seed(self._seed, "reflection", self.asked)
             requests.append(ReflectionRequest(candidate[COMPONENT], records[COMPONENT], seed))
         texts = self._reflection.reflect(requests)
-        return [self._proposal(text) for text, _ in zip(texts, requests, strict=True)]
+        exchanges = last_exchanges(self._reflection, len(requests))
+        outcomes = [
+            self._outcome(text, exchange)
+            for text, exchange, _ in zip(texts, exchanges, requests, strict=True)
+        ]
+        if self._told is not None:
+            self._told(outcomes)
+        return [
+            ReflectionProposal({COMPONENT: outcome.text} if outcome.text else {})
+            for outcome in outcomes
+        ]
 
-    def _proposal(self, written: str | None) -> ReflectionProposal:
+    def _outcome(self, written: str | None, exchange: Exchange | None) -> Reflected:
         text = read_template(written)
-        if text is None or text in self._pool or self._tries[text] == MOST_TRIES:
-            return ReflectionProposal({})
+        if text is None:
+            return Reflected("", "nothing was written that can be a template", exchange)
+        if text in self._pool:
+            return Reflected("", "the search has found it before", exchange)
+        if self._tries[text] == MOST_TRIES:
+            return Reflected("", f"tried on {MOST_TRIES} minibatches in vain", exchange)
         self._tries[text] += 1
         self.proposed += 1
-        return ReflectionProposal({COMPONENT: text})
+        return Reflected(text, exchange=exchange)
 
     def reflect(
         self,

@@ -7,8 +7,9 @@ from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
 from p2o.hints.assignment import Assigner
 from p2o.hints.insertion import read_template
-from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
 
@@ -65,7 +66,21 @@ class SingleTurnReflection:
             },
         )
         report(EvolutionProgress(len(trials), len(trials), bare, 1 + len(different)))
-        return Evolution(pool, len(trials), iterations=1)
+        asked = [
+            Candidate(
+                written.get(sample, ""),
+                iteration=1,
+                minibatch=(sample,),
+                score_before=(trial.score,),
+                accepted=sample in written,
+                reason="" if sample in written else "nothing was written that can be a template",
+                exchange=exchange,
+            )
+            for sample, trial, exchange in zip(
+                samples, trials, last_exchanges(self.reflection, len(samples)), strict=True
+            )
+        ]
+        return Evolution(pool, len(trials), iterations=1, candidates=tuple(asked))
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int

@@ -15,6 +15,7 @@ from p2o.learning.evaluation import EvaluationLoader
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.loader import RolloutLoader
 from p2o.learning.module import P2OModule
+from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
@@ -73,6 +74,7 @@ class RolloutDataModule(LightningDataModule):
         self.ledger, self.evolution_sampling = ledger, evolution_sampling
         self._search_runner = search_runner
         self._prompts = {prompt.id: prompt for prompt in train}
+        self._search_observers: list[RolloutObserver] = []
         refresh_engine = partial(_refresh, runner, module)
         self._refresh_search = partial(_refresh, search_runner, module)
         self.loader = RolloutLoader(
@@ -117,6 +119,12 @@ class RolloutDataModule(LightningDataModule):
         """See `p2o_callbacks.GroupSource`."""
         self.loader.observers.append(observer)
 
+    def add_rollout_observer(self, observer: RolloutObserver) -> None:
+        """Call `observer` with all rollouts of training, searches and evaluations, on all ranks."""
+        self.loader.rollout_observers.append(observer)
+        self.evaluation.rollout_observers.append(observer)
+        self._search_observers.append(observer)
+
     @property
     def training_rollouts(self) -> int:
         """See `p2o_callbacks.RolloutCounter`."""
@@ -144,6 +152,8 @@ class RolloutDataModule(LightningDataModule):
                 self.evolution_sampling,
                 seed,
             )
+        for watch in self._search_observers:
+            watch(RolledOut("evolution", [[rollout] for rollout in rollouts]))
         greedy = self.evolution_sampling.temperature == 0
         return [
             replace(_trial(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)

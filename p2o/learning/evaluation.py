@@ -9,6 +9,7 @@ from torch import Tensor, tensor
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
+from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
@@ -86,6 +87,7 @@ class EvaluationLoader:
         self.untrained: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
         self.measured_at: int | None = None
+        self.rollout_observers: list[RolloutObserver] = []
 
     def __len__(self) -> int:
         return 1
@@ -127,4 +129,8 @@ class EvaluationLoader:
             )
         solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
         accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
+        starts = range(0, len(rollouts), self.samples)
+        groups = [rollouts[start : start + self.samples] for start in starts]
+        for watch in self.rollout_observers:
+            watch(RolledOut("held_out", groups, untrained=not self.untrained))
         return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)

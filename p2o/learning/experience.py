@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from p2o.accounting.ledger import Ledger
 from p2o.distillation.strategy import DistillationStrategy
 from p2o.learning.credit import CreditAssignment, ragged
 from p2o.learning.minibatch import MiniBatch, collate
+from p2o.learning.rolled_out import Learned
 from p2o.learning.samples import ScorePasses, Scorer, sample_of, sampled_log_probs
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives.kl import KLPenalty, kl_estimate
@@ -34,11 +35,13 @@ class Experience:
         advantages: `[G, K]`, 0 in place of rollouts that a smaller group does not have.
         templated: Sums over tokens of templated rollouts, by verdict and name, of all ranks; see
             `p2o.learning.metrics.weight_metrics`.
+        learned: What was made of the rollouts that count, by their place `(g, k)`.
     """
 
     micro_batches: list[MiniBatch | None]
     advantages: Tensor
     templated: dict[tuple[bool, str], float] = field(default_factory=lambda: defaultdict(float))
+    learned: dict[tuple[int, int], Learned] = field(default_factory=dict)
 
 
 class ExperienceBuilder:
@@ -97,32 +100,36 @@ class ExperienceBuilder:
         """
         experience = Experience([], self.credit.assign(groups, self._penalties(groups)))
         for start in range(0, len(groups), self.sizes.mini_batch):
-            part = slice(start, start + self.sizes.mini_batch)
-            advantages = experience.advantages[part]
-            experience.micro_batches += self._mini_batch(
-                groups[part], advantages, start == 0, experience.templated
-            )
+            experience.micro_batches += self._mini_batch(groups, start, experience)
         experience.templated = _summed(gather(experience.templated))
         return experience
 
     def _mini_batch(
-        self,
-        groups: Groups,
-        advantages: Tensor,
-        on_policy: bool,
-        templated_sums: dict[tuple[bool, str], float],
+        self, groups: Groups, start: int, experience: Experience
     ) -> Sequence[MiniBatch | None]:
-        counted = [
-            (rollout, advantage)
-            for group, row in zip(groups, advantages.tolist(), strict=True)
-            for rollout, advantage in zip(group, row, strict=False)
+        """Of the optimiser step whose first group is at `start`; adds to what is known of them."""
+        part = slice(start, start + self.sizes.mini_batch)
+        rows = experience.advantages[part].tolist()
+        places = {
+            (g, k): (rollout, advantage)
+            for g, (group, row) in enumerate(zip(groups[part], rows, strict=True), start)
+            for k, (rollout, advantage) in enumerate(zip(group, row, strict=False))
             if self.credit.counts(rollout)
-        ]
-        kept = [pair for pair in counted if self._needs_network(*pair)]
+        }
+        counted = list(places.values())
+        kept_places = [place for place, pair in places.items() if self._needs_network(*pair)]
+        kept = [places[place] for place in kept_places]
         shares = split_evenly(
             [sample_of(rollout, Context.BARE) for rollout, _ in kept], world_size()
         )
-        samples = self._samples([kept[i] for i in shares[rank()]], on_policy, templated_sums)
+        measured: list[Learned] = []
+        mine = [kept[index] for index in shares[rank()]]
+        samples = self._samples(mine, start == 0, experience.templated, measured)
+        experience.learned |= {place: Learned(pair[1]) for place, pair in places.items()}
+        for share, facts in zip(shares, gather(measured), strict=True):
+            experience.learned |= {
+                kept_places[index]: fact for index, fact in zip(share, facts, strict=True)
+            }
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted)
         if not self.strategy.masked_in_denominator:
             learned = sum(sample.learned for sample in samples)
@@ -183,8 +190,12 @@ class ExperienceBuilder:
         kept: Sequence[tuple[Rollout, float]],
         on_policy: bool,
         templated_sums: dict[tuple[bool, str], float],
+        measured: list[Learned],
     ) -> list[Sample]:
-        """Apply the distillation strategy, after one call for all log-probabilities it needs."""
+        """Apply the distillation strategy, after one call for all log-probabilities it needs.
+
+        Adds to `templated_sums`, and what was made of each rollout to `measured`.
+        """
         strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
         wanted = [
             (index, context)
@@ -199,7 +210,8 @@ class ExperienceBuilder:
             old, weights = self._old_context(rollout), None
             token_advantages: Tensor | float = advantage
             sampled = sampled_log_probs(rollout)
-            engine = None
+            own, engine = scored.get((index, rollout.sampled_after)), None
+            learned = Learned(advantage, None if own is None else _mean(sampled - own))
             if rollout.template:
                 solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
@@ -211,7 +223,13 @@ class ExperienceBuilder:
                     templated_sums[solved, "scored"] += len(bare)
                     templated_sums[solved, "reliance"] += (templated - bare).sum().item()
                     templated_sums[solved, "kept"] += int((weights != 0).sum())
+                    learned = replace(
+                        learned,
+                        kept=_mean((weights != 0).float()),
+                        reliance=_mean(templated - bare),
+                    )
                 token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
+            measured.append(learned)
             samples.append(
                 sample_of(rollout, self._gradient_context(rollout)).with_streams(
                     advantages=token_advantages,
@@ -237,9 +255,13 @@ class ExperienceBuilder:
                 pull = sample.streams["advantages"] * (1.0 if weights is None else weights)
                 templated_sums[solved, "pull"] += pull.clamp(min=0).sum().item()
                 templated_sums[solved, "push"] += -pull.clamp(max=0).sum().item()
+                if weights is not None:
+                    measured[index] = replace(measured[index], weight=_mean(weights))
                 if weights is not None and not strategy.masked_in_denominator:
                     sample = sample.keep(weights != 0)
                 samples[index] = sample
+            if "token_weights" not in samples[index].streams:
+                measured[index] = replace(measured[index], weight=1.0)
         return samples
 
     def _gradient_context(self, rollout: Rollout) -> Context:
@@ -293,6 +315,11 @@ class ExperienceBuilder:
         penalties = torch.zeros(len(everything))
         penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
         return ragged(penalties.split([len(group) for group in groups]))
+
+
+def _mean(values: Tensor) -> float | None:
+    """Of `[T]`; None where there is no token."""
+    return float(values.mean()) if len(values) else None
 
 
 def _summed(parts: Sequence[Mapping[Any, float]]) -> dict[Any, float]:

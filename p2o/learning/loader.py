@@ -10,6 +10,7 @@ from p2o.errors import UserError
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
 from p2o.learning.minibatch import MiniBatch
+from p2o.learning.rolled_out import Learned, RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
@@ -69,6 +70,7 @@ class RolloutLoader:
         self.position, self.refresh_engine, self._log = position, refresh_engine, log
         self.pool = PromptPool()
         self.observers: list[GroupObserver] = []
+        self.rollout_observers: list[RolloutObserver] = []
         # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
         self._epoch, self._start, self._cursor = -1, 0, 0
         self._micro_batches: list[MiniBatch | None] = []
@@ -109,7 +111,10 @@ class RolloutLoader:
                 dynamic = self.sizes.sampling_rounds > 1
                 groups += self.builder.with_contrast(fresh) if dynamic else fresh
             self.runner.engine.release()
-            micro_batches = self._learn_from(sampled, groups)
+            micro_batches, learned = self._learn_from(sampled, groups)
+            rolled_out = RolledOut("training", sampled, self._cursor, learned)
+            for watch in self.rollout_observers:
+                watch(rolled_out)
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
             outcomes = [_outcome(group) for group in sampled]
@@ -169,21 +174,31 @@ class RolloutLoader:
         self.builder.credit.observe(groups)
         return groups
 
-    def _learn_from(self, sampled: Groups, groups: Groups) -> list[MiniBatch | None]:
-        """What `groups` are to be trained on; logs what all that were sampled look like."""
+    def _learn_from(
+        self, sampled: Groups, groups: Groups
+    ) -> tuple[list[MiniBatch | None], Mapping[tuple[int, int], Learned]]:
+        """What `groups` are to be trained on, and what is made of them by places in `sampled`.
+
+        Logs what all that were sampled look like.
+        """
         metrics = rollout_metrics(sampled)
         metrics["rollout/template_overflows"] = float(self._overflows)
         self._overflows = 0
         micro_batches: list[MiniBatch | None] = [None] * self.sizes.micro_batches
+        learned: dict[tuple[int, int], Learned] = {}
         if groups:
             experience = self.builder.build(groups)
             micro_batches = experience.micro_batches
+            places = {id(group): place for place, group in enumerate(sampled)}
+            learned = {
+                (places[id(groups[g])], k): fact for (g, k), fact in experience.learned.items()
+            }
             metrics |= template_metrics(groups, experience.advantages)
             weights = weight_metrics(experience.templated)
             metrics |= weights
             self._warn_of_unlearning(weights)
         self._log(metrics)
-        return micro_batches
+        return micro_batches, learned
 
     def _warn_of_unlearning(self, metrics: Mapping[str, float]) -> None:
         """Say, once, that failures are unlearned while nothing is learned from successes."""

@@ -1,7 +1,7 @@
 """What a run leaves behind for people: tables of rollouts, hints, candidates and exchanges.
 
-`read` opens the records of a run; `lives`, `states` and `epochs` derive tables from them. Writing is
-in `p2o.records.writing`, which a reader does not load.
+`read` opens the records of a run; `lives`, `states` and `epochs` derive tables from them. What
+writes is in `p2o.records.writing` and `p2o.records.growing`, which a reader does not load.
 """
 
 from p2o.records.epochs import epochs

@@ -25,6 +25,7 @@ EPOCHS = pa.schema(
         "hints": pa.int32(),
         "diversity": pa.float32(),
         "turnover": pa.float32(),
+        "reliance": pa.float32(),
     }
 )
 
@@ -36,7 +37,7 @@ def epochs(records: Records) -> pa.Table:
     |---|---|
     | ``held_out_accuracy`` | of the last evaluation in the epoch |
     | ``hard`` | size of the hard set at its end |
-    | ``bare_accuracy``, ``hinted_accuracy`` | share of the rollouts, without and with a hint, that \
+    | ``bare_accuracy``, ``hinted_accuracy`` | share of rollouts without and with a hint that \
 solve problems which were hard at the end of the epoch before; trials of the search included |
     | ``unsolved``, ``hinted``, ``bare``, ``relapsed`` | problems in each state at its end |
     | ``unlocked`` | problems that a hint has solved so far |
@@ -47,6 +48,7 @@ solve problems which were hard at the end of the epoch before; trials of the sea
     | ``hints`` | different hints in use |
     | ``diversity`` | mean share of words that two hints in use do not have in common |
     | ``turnover`` | share of the hints in use that were not in the epoch before |
+    | ``reliance`` | mean of the training rollouts with a hint that are right, where measured |
 
     A value that an epoch has no rows for is null.
     """
@@ -59,7 +61,7 @@ solve problems which were hard at the end of the epoch before; trials of the sea
     held_out = _held_out(records)
     accuracies = _accuracies(records, hard)
     pools = _pools(records)
-    texts = records.texts()
+    texts, reliance = records.texts(), _reliance(records)
     rows = []
     for epoch in sorted({*by_state, *held_out, *hard, *pools}):
         unlocked = [life for life in lived if _by(life["unlocked"], epoch)]
@@ -70,7 +72,7 @@ solve problems which were hard at the end of the epoch before; trials of the sea
             {
                 "epoch": epoch,
                 "held_out_accuracy": held_out.get(epoch),
-                "hard": len(hard[epoch]) if epoch in hard else None,
+                "hard": len(hard.get(epoch, ())) if hard and epoch in by_state else None,
                 "bare_accuracy": accuracies.get((epoch, False)),
                 "hinted_accuracy": accuracies.get((epoch, True)),
                 **{state: by_state[epoch][state] for state in (UNSOLVED, HINTED, BARE, RELAPSED)},
@@ -84,6 +86,7 @@ solve problems which were hard at the end of the epoch before; trials of the sea
                 "hints": len(in_use),
                 "diversity": diversity([texts.get(hint, "") for hint in sorted(in_use)]),
                 "turnover": len(in_use - before) / len(in_use) if in_use else None,
+                "reliance": reliance.get(epoch),
             }
         )
     return pa.Table.from_pylist(rows, schema=EPOCHS)
@@ -103,11 +106,12 @@ def diversity(texts: Sequence[str]) -> float | None:
 
 def _held_out(records: Records) -> dict[int, float]:
     """Accuracy of the last evaluation in each epoch."""
-    columns = ["epoch", "step", "problem", "solved"]
-    table = records.query("rollouts", columns, phase="held_out")
     found: defaultdict[int, dict[int, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for epoch, step, _, solved in zip(*(table[c].to_pylist() for c in columns), strict=True):
-        found[epoch][step].append(bool(solved))
+    for epoch, step, solved in records.rows(
+        "rollouts", ["epoch", "step", "solved"], phase="held_out"
+    ):
+        if epoch is not None:
+            found[epoch][step or 0].append(bool(solved))
     return {epoch: _share(steps[max(steps)]) for epoch, steps in found.items()}
 
 
@@ -120,11 +124,20 @@ def _accuracies(records: Records, hard: Mapping[int, set[str]]) -> dict[tuple[in
     return {key: _share(solved) for key, solved in found.items()}
 
 
+def _reliance(records: Records) -> dict[int, float]:
+    found: defaultdict[int, list[float]] = defaultdict(list)
+    for epoch, value in records.rows(
+        "rollouts", ["epoch", "reliance"], phase="training", hinted=True, solved=True
+    ):
+        if epoch is not None and value is not None:
+            found[epoch].append(value)
+    return {epoch: sum(values) / len(values) for epoch, values in found.items()}
+
+
 def _pools(records: Records) -> dict[int, set[str]]:
     """The hints in use in each epoch."""
-    table = records.query("pool", ["epoch", "hint"])
     pools: defaultdict[int, set[str]] = defaultdict(set)
-    for epoch, hint in zip(table["epoch"].to_pylist(), table["hint"].to_pylist(), strict=True):
+    for epoch, hint in records.rows("pool", ["epoch", "hint"]):
         pools[epoch] |= {hint} if hint else set()
     return dict(pools)
 

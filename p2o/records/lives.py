@@ -60,15 +60,14 @@ def lives(records: Records) -> pa.Table:
     | column | what |
     |---|---|
     | ``hard`` | epoch at whose end it was first hard |
-    | ``unlocked``, ``hint`` | epoch in which a rollout with a hint first solved it, and which hint |
+    | ``unlocked``, ``hint`` | epoch in which a rollout with a hint first solved it, and which |
     | ``internalised`` | epoch in which a training rollout without a hint first did, from then on |
     | ``relapsed`` | first epoch after that in which none did |
     | ``state`` | at the end: one of `STATES` |
 
     A trial of a search counts as a rollout with a hint, and belongs to the epoch that it is for.
     """
-    table = pa.Table.from_pylist([asdict(life) for life in _follow(records)[0]], schema=LIVES)
-    return table
+    return pa.Table.from_pylist([asdict(life) for life in _follow(records)[0]], schema=LIVES)
 
 
 def states(records: Records) -> pa.Table:
@@ -82,17 +81,20 @@ def states(records: Records) -> pa.Table:
 def attempts(records: Records) -> list[Attempt]:
     """The rollouts of training problems in the order of the run; those without a verdict failed."""
     columns = ["epoch", "phase", "problem", "hint", "hinted", "solved"]
-    table = records.query("rollouts", columns, phase=PHASES)
-    rows = zip(*(table[column].to_pylist() for column in columns), strict=True)
-    found = [Attempt(*row[:-1], solved=bool(row[-1])) for row in rows]
+    found = [
+        Attempt(epoch, phase, problem, hint or "", bool(hinted), bool(solved))
+        for epoch, phase, problem, hint, hinted, solved in records.rows(
+            "rollouts", columns, phase=PHASES
+        )
+        if epoch is not None and problem is not None
+    ]
     return sorted(found, key=lambda attempt: (attempt.epoch, PHASES.index(attempt.phase)))
 
 
 def hard_sets(records: Records) -> dict[int, set[str]]:
     """The hard set at the end of each epoch."""
-    table = records.hard()
     sets: defaultdict[int, set[str]] = defaultdict(set)
-    for epoch, problem in zip(table["epoch"].to_pylist(), table["problem"].to_pylist(), strict=True):
+    for epoch, problem in records.rows("hard", ["epoch", "problem"]):
         sets[epoch].add(problem)
     return dict(sets)
 

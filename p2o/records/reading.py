@@ -1,7 +1,8 @@
 """The records of a run, as Arrow tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,9 +67,7 @@ class Records:
 
     def texts(self) -> dict[str, str]:
         """Texts of hints by id; the empty one included."""
-        table = self.query("hints", ["hint", "text"])
-        known = zip(table["hint"].to_pylist(), table["text"].to_pylist(), strict=True)
-        return {"": "", **dict(known)}
+        return {"": "", **dict(self.rows("hints", ["hint", "text"]))}
 
     def query(
         self, name: str, columns: Iterable[str] | None = None, **equal: Value | Iterable[Value]
@@ -98,10 +97,17 @@ class Records:
                 )
         table = self._read(name, [c for c in schema.names if c in wanted or c in equal])
         for column, value in equal.items():
-            several = isinstance(value, Iterable) and not isinstance(value, str)
-            values = pa.array(list(value) if several else [value], schema.field(column).type)  # type: ignore[arg-type]
-            table = table.filter(pc.is_in(table[column], values))
+            values = [value] if isinstance(value, str | int | float) else list(value)
+            kept = pa.array(values, schema.field(column).type)
+            table = table.filter(pc.is_in(table[column], kept))  # type: ignore[attr-defined]
         return table.select(wanted)
+
+    def rows(
+        self, name: str, columns: Iterable[str], **equal: Value | Iterable[Value]
+    ) -> Iterator[tuple[Any, ...]]:
+        """The same as one tuple of plain values for each row; see `query`."""
+        table = self.query(name, columns, **equal)
+        return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
     def _read(self, name: str, columns: list[str]) -> pa.Table:
         key = name, tuple(columns)

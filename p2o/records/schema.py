@@ -68,6 +68,7 @@ _EXCHANGES = {
     "candidate": pa.int32(),
     "prompt": pa.string(),
     "answer": pa.string(),
+    "cut_off": pa.bool_(),
 }
 _POOL = {"epoch": pa.int32(), "problem": pa.string(), "index": pa.int16(), "hint": pa.string()}
 _HARD = {"epoch": pa.int32(), "problem": pa.string()}

@@ -10,12 +10,16 @@ How to choose:
 * `TeacherReflection`: a stronger model behind an OpenAI-compatible endpoint. The best templates,
   for policies too small to write their own; costs calls and needs a network.
 
+* `ReplayedReflection`: the answers of an earlier run with a language model. The same search again
+  without a network.
+
 Any other object with the methods of `Reflection` does as well.
 """
 
 from p2o.reflection.base import Reflection, ReflectionRequest
 from p2o.reflection.language_model import PolicyReflection, SelfReflection
 from p2o.reflection.phrasebook import Phrasebook
+from p2o.reflection.replay import ReplayedReflection
 from p2o.reflection.teacher import TeacherReflection
 
 __all__ = [
@@ -23,6 +27,7 @@ __all__ = [
     "PolicyReflection",
     "Reflection",
     "ReflectionRequest",
+    "ReplayedReflection",
     "SelfReflection",
     "TeacherReflection",
 ]

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from p2o.rollout.engine import RolloutEngine
 from p2o.rollout.rendering import ChatRenderer
+from p2o_callbacks.candidates import Exchange
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,20 @@ class RemoteReflection(Reflection, Protocol):
     """
 
     tokens: int
+
+
+@runtime_checkable
+class ConversingReflection(Reflection, Protocol):
+    """A backend that asks a language model and keeps what was said.
+
+    Attributes:
+        exchanges: Of the last call of `reflect`, one for each request; None where there was none.
+    """
+
+    exchanges: Sequence[Exchange | None]
+
+
+def last_exchanges(reflection: Reflection, count: int) -> list[Exchange | None]:
+    """The exchanges of a backend's last call of `count` requests; None where it has none."""
+    kept = reflection.exchanges if isinstance(reflection, ConversingReflection) else ()
+    return list(kept) if len(kept) == count else [None] * count

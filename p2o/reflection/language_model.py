@@ -10,6 +10,7 @@ from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 from p2o.running.distributed import gather_work, rank, world_size
+from p2o_callbacks.candidates import Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ class PolicyReflection:
         top_p: Keep the smallest set of tokens with this much probability.
         max_prompt_tokens: Length limit of a meta-prompt; None for no limit. Records are left out,
             the last first, until it fits; one that does not fit with a single record fails.
+
+    Attributes:
+        exchanges: See `ConversingReflection`.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class PolicyReflection:
             temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens
         )
         self.max_prompt_tokens = max_prompt_tokens
+        self.exchanges: list[Exchange | None] = []
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Take the engine, whose weights follow the training, and the renderer."""
@@ -51,30 +56,38 @@ class PolicyReflection:
 
         Collective: every rank passes the same requests, does its share and gets all templates.
         """
-        return gather_work(lambda: self._reflect(requests[rank() :: world_size()]))
+        written = gather_work(lambda: self._reflect(requests[rank() :: world_size()]))
+        self.exchanges = [exchange for _, exchange in written]
+        return [template for template, _ in written]
 
-    def _reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
+    def _reflect(
+        self, requests: Sequence[ReflectionRequest]
+    ) -> list[tuple[str | None, Exchange | None]]:
         prompts = [self._render(request) for request in requests]
         completions = iter(
             self.engine.generate(
-                [ids for ids in prompts if ids is not None],
+                [rendered[1] for rendered in prompts if rendered is not None],
                 self.sampling,
-                [r.seed for r, ids in zip(requests, prompts, strict=True) if ids is not None],
+                [r.seed for r, prompt in zip(requests, prompts, strict=True) if prompt is not None],
             )
         )
-        return [None if ids is None else self._read(next(completions)) for ids in prompts]
+        return [
+            (None, None) if rendered is None else self._read(rendered[0], next(completions))
+            for rendered in prompts
+        ]
 
-    def _read(self, completion: Completion) -> str | None:
+    def _read(self, prompt: str, completion: Completion) -> tuple[str | None, Exchange]:
         text = self.renderer.decode(completion.token_ids)
-        return extract_template(text, cut_off=completion.finish_reason == "length")
+        cut_off = completion.finish_reason == "length"
+        return extract_template(text, cut_off), Exchange(prompt, text, cut_off)
 
-    def _render(self, request: ReflectionRequest) -> list[int] | None:
-        """Token ids of the meta-prompt with as many records as fit; None when one is too many."""
+    def _render(self, request: ReflectionRequest) -> tuple[str, list[int]] | None:
+        """The meta-prompt with as many records as fit, and its ids; None when one is too many."""
         while True:
             content = render_meta_prompt(request)
             ids = self.renderer.render_plain([{"role": "user", "content": content}])
             if self.max_prompt_tokens is None or len(ids) <= self.max_prompt_tokens:
-                return ids
+                return content, ids
             if len(request.records) <= 1:
                 logger.warning(
                     "no reflection on a template of %d characters: its meta-prompt has %d tokens "

@@ -25,6 +25,7 @@ from p2o.running.endpoint import (
     read_json,
     run,
 )
+from p2o_callbacks.candidates import Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ class TeacherReflection:
             failed, and the search goes on without. A server that asks for a longer pause than that
             is not waited for.
 
+    Attributes:
+        exchanges: See `ConversingReflection`; of several attempts the last answer. On rank 0 alone.
+
     Raises:
         UserError: `attempts` or `concurrency` cannot work.
     """
@@ -82,6 +86,7 @@ class TeacherReflection:
         self.patience = Patience(seconds, LARGEST_ANSWER, attempts, FIRST_PAUSE)
         self._failed_batches = 0
         self.tokens = 0
+        self.exchanges: list[Exchange | None] = []
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Find out whether the server answers and takes the key.
@@ -130,7 +135,9 @@ class TeacherReflection:
 
     def _reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
         server = self._endpoint()
-        outcomes = run(partial(self._ask_all, server, requests))
+        prompts = [render_meta_prompt(request) for request in requests]
+        self.exchanges = [Exchange(prompt, "") for prompt in prompts]
+        outcomes = run(partial(self._ask_all, server, prompts, requests))
         failures = Counter(str(o) for o in outcomes if isinstance(o, RequestFailed))
         for reason, count in failures.items():
             logger.warning("%d of %d reflections failed: %s", count, len(requests), reason)
@@ -149,13 +156,16 @@ class TeacherReflection:
         return templates
 
     async def _ask_all(
-        self, server: Endpoint, requests: Sequence[ReflectionRequest]
+        self, server: Endpoint, prompts: Sequence[str], requests: Sequence[ReflectionRequest]
     ) -> list[str | RequestFailed]:
         until = asyncio.get_running_loop().time() + self.batch_seconds
         gate = asyncio.Semaphore(self.concurrency)
         async with server.connect() as connection:
             return await asyncio.gather(
-                *(self._propose(connection, gate, until, request) for request in requests)
+                *(
+                    self._propose(connection, gate, until, index, prompt, request.seed)
+                    for index, (prompt, request) in enumerate(zip(prompts, requests, strict=True))
+                )
             )
 
     async def _propose(
@@ -163,27 +173,30 @@ class TeacherReflection:
         connection: Connection,
         gate: asyncio.Semaphore,
         until: float,
-        request: ReflectionRequest,
+        index: int,
+        prompt: str,
+        seed: int,
     ) -> str | RequestFailed:
         payload = {
             "model": self.model,
-            "messages": [{"role": "user", "content": render_meta_prompt(request)}],
+            "messages": [{"role": "user", "content": prompt}],
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
-            "seed": request.seed % SEED_RANGE,
+            "seed": seed % SEED_RANGE,
         }
         async with gate:
             if asyncio.get_running_loop().time() >= until:
                 reason = f"not begun within reflection.batch_seconds={self.batch_seconds:g}"
                 return RequestFailed(Fault.TIMEOUT, reason)
             try:
+                read = partial(self._read, index, prompt)
                 return await connection.ask(
-                    "/chat/completions", self._read, self.patience, payload, until=until
+                    "/chat/completions", read, self.patience, payload, until=until
                 )
             except RequestFailed as failure:
                 return failure
 
-    def _read(self, answer: bytes) -> str:
+    def _read(self, index: int, prompt: str, answer: bytes) -> str:
         content = read_json(answer)
         self._count(content)
         try:
@@ -191,6 +204,8 @@ class TeacherReflection:
             text, cut_off = choice["message"]["content"], choice.get("finish_reason") == "length"
         except (LookupError, TypeError, AttributeError):
             raise ValueError("not a chat completion") from None
+        if isinstance(text, str):
+            self.exchanges[index] = Exchange(prompt, text, cut_off)
         template = extract_template(text, cut_off) if isinstance(text, str) else None
         if template is None:
             raise ValueError("no template in the answer")

@@ -21,7 +21,7 @@ RECORD = "configuration"
 """Key of a checkpoint under which the settings that made it stand."""
 FREE = (
     *("ckpt_path", "resume", "resume_changed", "plan", "planning", "data_root", "save_policy"),
-    *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer"),
+    *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer", "records"),
     *("verifier_guard.max_error_share", "verifier_guard.window"),
     *("module.chunk_tokens", "module.pass_tokens", "module.compile_backend"),
     *("model.attention", "model.gradient_checkpointing"),

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.accounting.ledger import Ledger, MeteredReflection
 from p2o.reflection.base import ReflectionRequest
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.weights import fingerprint
+from p2o_callbacks import Exchange
 
 SAMPLING = SamplingParameters(max_new_tokens=4)
 
@@ -155,3 +157,21 @@ def test_a_teacher_is_not_asked_again_and_its_tokens_are_counted(path):
     assert (again.reflection.tokens, again.tokens) == (0, 20)
     assert again.reflect(requests[:1]) == [None]
     assert again.tokens == 30
+
+
+def test_what_a_teacher_said_is_kept_with_its_templates(path):
+    class Talking(Teacher):
+        exchanges: list[Exchange | None] = []
+
+        def reflect(self, requests):
+            self.exchanges = [Exchange("Improve it.", "Go slowly.", True), None]
+            return super().reflect(requests)
+
+    requests = [ReflectionRequest("parent", [{"Inputs": "q", "score": 0.0}], s) for s in (1, 2)]
+    first = JournaledReflection(Talking(), Journal(path.parent))
+    again = JournaledReflection(Talking(), Journal(path.parent))
+    for reflection in (first, again):
+        metered = MeteredReflection(reflection, Ledger())
+        metered.reflect(requests)
+        assert metered.exchanges == [Exchange("Improve it.", "Go slowly.", True), None]
+    assert again.reflection.exchanges == []

@@ -151,12 +151,12 @@ def test_every_file_opens_with_the_command_that_uses_it(file: Path):
     assert any(line == command or line.startswith(f"{command} ") for line in words)
 
 
-def test_only_the_teacher_leaves_values_to_the_user(composed):
+def test_only_the_teacher_and_its_replay_leave_values_to_the_user(composed):
     def missing(node: Any) -> list[str]:
         return [key for key, value in node.items() if value == "???"]
 
     for option in sorted(option for group, option in OPTIONS if group == "reflection"):
-        expected = ["base_url", "model"] if option == "teacher" else []
+        expected = {"teacher": ["base_url", "model"], "replay": ["run"]}.get(option, [])
         assert missing(composed(f"reflection={option}")["reflection"]) == expected, option
 
 

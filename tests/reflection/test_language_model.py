@@ -145,3 +145,16 @@ def test_an_answer_that_was_cut_off_is_no_template(reason):
         Completion(tuple(map(ord, text)), reason, (0.0,) * len(text)) for _ in seeds
     ]
     assert reflection.reflect([request(1)]) == [None if reason == "length" else text]
+
+
+def test_what_was_asked_and_answered_is_kept_word_for_word():
+    reflection = PolicyReflection(max_prompt_tokens=10_000)
+    engine = bound(reflection)
+    huge = request(2, records=1, size=20_000)
+    reflection.reflect([request(1), huge, request(3)])
+    first, none, third = reflection.exchanges
+    assert none is None
+    ((prompts, _, _),) = engine.calls
+    assert [list(map(ord, said.prompt)) for said in (first, third)] == prompts
+    assert first.answer == "Sure.\n```\ncurrent 1\n```"
+    assert not first.cut_off

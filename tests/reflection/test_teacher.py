@@ -14,6 +14,7 @@ from p2o.accounting.ledger import Ledger, MeteredReflection
 from p2o.configuration.build import build
 from p2o.errors import UserError
 from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
+from p2o_callbacks import Exchange
 from tests.servers import BROKEN, NO_JSON, SLOW, misbehaving
 
 KEY = "sk-very-secret-8731"
@@ -410,3 +411,20 @@ def unused_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
+
+
+def test_what_was_asked_and_answered_is_kept_word_for_word(server):
+    cut = completion("```\ncut")[2]
+    cut["choices"][0]["finish_reason"] = "length"
+    server.script(
+        completion("Sure.\n```\nyes\n```"), completion("```"), (200, {}, cut), (400, {}, {})
+    )
+    reflection = TeacherReflection(server.url, "big", concurrency=1)
+    assert reflection.reflect(requests(1, 2, 3, 4)) == ["yes", None, None, None]
+    asked = server.payloads[0]["messages"][0]["content"]
+    assert reflection.exchanges == [
+        Exchange(asked, "Sure.\n```\nyes\n```"),
+        Exchange(asked, "```"),
+        Exchange(asked, "```\ncut", cut_off=True),
+        Exchange(asked, ""),
+    ]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from p2o.records import TABLES, read
+
 pytestmark = pytest.mark.slow
 
 ARGUMENTS = (
@@ -129,7 +131,16 @@ def outcome(folder: Path) -> dict:
         "accuracy": summary["accuracy"],
         "templates": summary["templates"],
         "metrics": metrics,
+        "records": records(folder),
     }
+
+
+def records(folder: Path) -> dict[str, list]:
+    """All rows, in their order."""
+    kept = read(folder / "run")
+    rows = {name: kept.query(name).to_pylist() for name in TABLES}
+    assert not kept.notes
+    return rows
 
 
 def assert_equal(folder: Path, whole: Path, kills: int = 1) -> None:

@@ -1,0 +1,84 @@
+"""``p2o-show``: what a run learned, in the terminal.
+
+It answers three questions: what did it learn to say, which problems did that unlock, and do they
+still need it? For example:
+
+  p2o-show runs/default/TIME
+  p2o-show runs/default/TIME problem 4f2a         the life of a problem; ids may be shortened
+  p2o-show runs/default/TIME problem 4f2a --all   with every rollout, in full
+  p2o-show runs/default/TIME hint 9c01            a hint, its parents, and who wrote it how
+
+Epochs are counted from 0, as in the files of a run.
+"""
+
+import argparse
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from p2o.errors import UserError
+from p2o.records import read
+from p2o.report.show_problem import show_hint, show_problem
+from p2o.report.show_run import show_run
+from p2o.report.shown import WIDTH
+from p2o.running.terminal import Terminal, print_error
+
+
+def show(run: Path, kind: str | None = None, start: str = "", everything: bool = False) -> None:
+    """Print what is asked for.
+
+    Args:
+        run: Directory of a run of ``p2o-train``.
+        kind: ``problem`` or ``hint``; None for the run as a whole.
+        start: How the id of that begins.
+        everything: Whether to show every rollout in full.
+
+    Raises:
+        UserError: There is no such run, problem or hint, or nothing on record.
+    """
+    records, console = read(run), Terminal(width=WIDTH)
+    if not records.tables:
+        raise UserError(
+            f"{run}: no records in it; p2o-train writes them as it goes, unless it is told "
+            "records.rollouts=none"
+        )
+    if kind == "problem":
+        show_problem(records, start, everything, console)
+    elif kind == "hint":
+        show_hint(records, start, console)
+    else:
+        show_run(records, str(run), console)
+    for note in records.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point of ``p2o-show``."""
+    parser = argparse.ArgumentParser(
+        prog="p2o-show",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory of p2o-train")
+    parser.add_argument(
+        "kind", nargs="?", choices=["problem", "hint"], help="what to show; the run when left out"
+    )
+    parser.add_argument("start", metavar="ID", nargs="?", default="", help="how its id begins")
+    parser.add_argument(
+        "--all", dest="everything", action="store_true", help="every rollout, in full"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
+    arguments = parser.parse_args()
+    if arguments.kind is not None and not arguments.start:
+        parser.error(f"{arguments.kind}: give how its id begins, such as p2o-show RUN problem 4f2a")
+    try:
+        show(**vars(arguments))
+    except UserError as error:
+        print_error(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What a gepa search has tried and what became of it, gathered from its events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from p2o.evolution.adapter import COMPONENT
+from p2o_callbacks.candidates import Candidate, Exchange
+
+NOT_TRIED = "not tried"
+NO_GAIN = "no better than its parent on the minibatch"
+NOT_TAKEN = "better on the minibatch, but known already or beyond the budget"
+
+
+@dataclass(frozen=True)
+class Reflected:
+    """What came of one reflection.
+
+    Attributes:
+        text: The template to try; empty where there is none.
+        reason: Why there is none.
+        exchange: What wrote it, where that is known.
+    """
+
+    text: str
+    reason: str = ""
+    exchange: Exchange | None = None
+
+
+@dataclass
+class _Task:
+    """A parent and a minibatch, to reflect on."""
+
+    parent: int
+    minibatch: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    skipped: bool = False
+
+
+class SearchTrace:
+    """Follows a search through gepa's callbacks; see `gepa.core.callbacks` for the events.
+
+    Args:
+        train: Ids of the samples to reflect on, in gepa's order.
+        dev: Ids of the samples of a full evaluation, likewise.
+
+    Attributes:
+        candidates: All so far; the seed is the first.
+    """
+
+    def __init__(self, train: Sequence[str], dev: Sequence[str]) -> None:
+        self.train, self.dev = train, dev
+        self.candidates: list[Candidate] = []
+        # Places among the candidates of those that gepa's pool holds.
+        self._pool: list[int] = []
+        self._iteration = 0
+        self._tasks: list[_Task] = []
+        # Places of this iteration's candidates that have a text and no scores yet.
+        self._untried: list[int] = []
+
+    def on_iteration_start(self, event: Any) -> None:
+        """Begin a round of proposals."""
+        self._iteration, self._tasks, self._untried = event["iteration"], [], []
+
+    def on_candidate_selected(self, event: Any) -> None:
+        """A parent."""
+        self._tasks.append(_Task(event["candidate_idx"]))
+
+    def on_minibatch_sampled(self, event: Any) -> None:
+        """Its minibatch."""
+        self._tasks[-1].minibatch = tuple(self.train[int(i)] for i in event["minibatch_ids"])
+
+    def on_evaluation_end(self, event: Any) -> None:
+        """Scores of a parent, in the order of the tasks, or of a child, in that of the texts."""
+        scores = tuple(map(float, event["scores"]))
+        if event["candidate_idx"] is None:
+            place = self._untried.pop(0)
+            gain = sum(scores) - sum(self.candidates[place].score_before)
+            reason = NOT_TAKEN if gain > 0 else NO_GAIN
+            self._change(place, score_after=scores, reason=reason)
+        else:
+            next(task for task in self._tasks if not task.scores).scores = scores
+
+    def on_evaluation_skipped(self, event: Any) -> None:
+        """There is nothing to learn from a minibatch that is solved."""
+        parent = event["candidate_idx"]
+        for task in self._tasks:
+            task.skipped = task.skipped or task.parent == parent
+
+    def reflected(self, outcomes: Sequence[Reflected]) -> None:
+        """What came of the reflections of this round, in the order of its tasks."""
+        tasks = [task for task in self._tasks if not task.skipped]
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if outcome.text:
+                self._untried.append(len(self.candidates))
+            self.candidates.append(
+                Candidate(
+                    outcome.text,
+                    self._iteration,
+                    (self._pool[task.parent],),
+                    task.minibatch,
+                    task.scores,
+                    reason=outcome.reason or NOT_TRIED,
+                    exchange=outcome.exchange,
+                )
+            )
+
+    def on_valset_evaluated(self, event: Any) -> None:
+        """The seed, or a candidate that has been accepted."""
+        text = event["candidate"][COMPONENT]
+        scores = {self.dev[int(i)]: float(s) for i, s in event["scores_by_val_id"].items()}
+        if not self._pool:
+            self.candidates.append(Candidate(text))
+        parents = tuple(self._pool[i] for i in event["parent_ids"] if i is not None)
+        asked = text, self._iteration, parents
+        place = next(
+            index
+            for index, each in enumerate(self.candidates)
+            if (each.text, each.iteration, each.parents) == asked
+        )
+        self._pool.append(place)
+        self._change(place, dev_scores=scores, accepted=True, reason="")
+
+    def _change(self, place: int, **changes: Any) -> None:
+        self.candidates[place] = replace(self.candidates[place], **changes)

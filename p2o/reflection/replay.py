@@ -1,0 +1,60 @@
+"""Reflection with the answers that a language model gave in an earlier run."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from p2o.errors import UserError
+from p2o.records import read
+from p2o.reflection.base import ReflectionRequest
+from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
+from p2o.rollout.engine import RolloutEngine
+from p2o.rollout.rendering import ChatRenderer
+from p2o_callbacks.candidates import Exchange
+
+
+class ReplayedReflection:
+    """Answers what a teacher answered in another run: the same search again without a network.
+
+    A prompt that was asked several times gets its answers in their order, over and over.
+
+    Args:
+        run: Directory of the run, which has kept its exchanges (``records.reflection=full``).
+
+    Attributes:
+        exchanges: See `ConversingReflection`.
+
+    Raises:
+        UserError: The run has no exchanges, or a search asks what that run did not.
+    """
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.exchanges: list[Exchange | None] = []
+        self._answers: defaultdict[str, list[Exchange]] = defaultdict(list)
+        self._asked: Counter[str] = Counter()
+        for said in read(run).rows("exchanges", ["prompt", "answer", "cut_off"]):
+            self._answers[said[0]].append(Exchange(*said))
+        if not self._answers:
+            raise UserError(
+                f"run={run}: it has no exchanges on record; give one that asked a language model, "
+                "with records.reflection=full"
+            )
+
+    def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
+        """Nothing to take."""
+
+    def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
+        """Look up the answer to each request; see `Reflection.reflect`."""
+        said = [self._look_up(render_meta_prompt(request)) for request in requests]
+        self.exchanges = list(said)
+        return [extract_template(each.answer, bool(each.cut_off)) for each in said]
+
+    def _look_up(self, prompt: str) -> Exchange:
+        answers = self._answers.get(prompt)
+        if answers is None:
+            raise UserError(
+                f"run={self.run}: the search asks what it did not ask in that run; replay it with "
+                "the settings, data and versions of that run"
+            )
+        self._asked[prompt] += 1
+        return answers[(self._asked[prompt] - 1) % len(answers)]

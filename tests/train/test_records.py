@@ -1,0 +1,150 @@
+"""A run leaves records of all that it did."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from p2o.cli.show import show
+from p2o.records import TABLES, epochs, hint_id, lives, read
+from p2o.reflection.phrasebook import load_phrases
+
+pytestmark = pytest.mark.slow
+
+SMALL = (
+    *("data.source.train=24", "data.source.short_share=0.25", "data.source.held_out=8"),
+    *("data.batch=8", "data.mini_batch=4", "trainer.max_epochs=3", "seed=3"),
+    *("evolution.evolver.budget=200", "evolution.evolver.dev_size=6"),
+    *("evolution.evolver.minimum=4", "save_policy=null"),
+)
+PLACE = ["phase", "epoch", "step", "group", "index"]
+
+
+@pytest.fixture
+def run(train_here):
+    return train_here(*SMALL)
+
+
+def test_every_rollout_that_was_paid_for_is_on_record_once(run, capsys):
+    records = read(run)
+    summary = json.loads((run / "summary.json").read_text())
+    paid = {phase: counts["rollouts"] for phase, counts in summary["ledger"].items()}
+    places = list(records.rows("rollouts", PLACE))
+    assert len(set(places)) == len(places) == sum(paid.values())
+    for phase, name in (("training", "train"), ("evolution", "evolution")):
+        assert sum(place[0] == phase for place in places) == paid[name]
+    # Before training and after each epoch.
+    held_out = {place[1] for place in places if place[0] == "held_out"}
+    assert held_out == {-1, 0, 1, 2}
+    accuracy = epochs(records).to_pylist()[-1]["held_out_accuracy"]
+    assert accuracy == pytest.approx(summary["accuracy"]["after"])
+    assert_hints(run, summary)
+    assert_learned(records)
+    capsys.readouterr()
+    show(run)
+    said = capsys.readouterr().out
+    for question in ("What did it learn to say?", "Which problems", "Do they still need it?"):
+        assert question in said
+
+
+def assert_hints(run, summary):
+    """Hints, pool and candidates are those of the files of the evolution."""
+    records = read(run)
+    texts = records.texts()
+    for template in summary["templates"]:
+        assert texts[hint_id(template["text"])] == template["text"]
+    for path in (run / "evolution").glob("epoch_*.json"):
+        pool, epoch = json.loads(path.read_text()), int(path.stem.removeprefix("epoch_"))
+        given = {
+            (problem, index, "" if drawn is None else pool["templates"][drawn]["text"])
+            for problem, indices in pool["assignment"].items()
+            for index, drawn in enumerate(indices)
+        }
+        rows = records.rows("pool", ["problem", "index", "hint"], epoch=epoch)
+        assert {(problem, index, texts[hint]) for problem, index, hint in rows} == given
+        accepted = records.rows("candidates", ["hint"], epoch=epoch, accepted=True)
+        assert [texts[hint] for (hint,) in accepted] == [t["text"] for t in pool["templates"]]
+    assert any(life["unlocked"] is not None for life in lives(records).to_pylist())
+    assert {split for (split,) in records.rows("problems", ["split"])} == {"train", "held_out"}
+    assert records.problems().num_rows == 32
+
+
+def assert_learned(records):
+    """Advantages sum to nothing in a group; what a template adds is known where it was scored."""
+    groups = {}
+    columns = ["epoch", "group", "reward", "advantage", "hinted", "reliance", "kept", "weight"]
+    for row in records.rows("rollouts", columns, phase="training"):
+        groups.setdefault(row[:2], []).append(row[2:])
+    assert len(groups) == 3 * 24
+    for rows in groups.values():
+        assert sum(row[1] for row in rows) == pytest.approx(0, abs=1e-4)
+        for reward, advantage, hinted, reliance, kept, _ in rows:
+            assert (reward == max(row[0] for row in rows)) >= (advantage > 0)
+            assert (reliance is None) == (kept is None)
+            assert reliance is None or hinted
+    assert any(row[3] is not None for rows in groups.values() for row in rows)
+    assert {row[5] for rows in groups.values() for row in rows} > {1.0}
+
+
+@pytest.mark.parametrize(("kept", "fewest"), [("sampled", 1), ("none", 0)])
+def test_fewer_rollouts_are_kept_where_that_is_asked_for(train_here, kept, fewest):
+    records = read(train_here(*SMALL, "trainer.max_epochs=1", f"records.rollouts={kept}"))
+    problems = {problem for (problem,) in records.rows("rollouts", ["problem"])}
+    assert fewest <= len(problems) <= fewest * 16
+    for problem in problems:
+        number = records.query("rollouts", problem=problem, epoch=0, phase="training").num_rows
+        assert number in (0, 6)
+    assert records.problems().num_rows == 32
+    assert records.hard().num_rows > 0
+
+
+class Teacher(BaseHTTPRequestHandler):
+    """Writes the phrases of the embedded world in turn."""
+
+    phrases = load_phrases(None)
+    asked = 0
+
+    def do_GET(self):
+        self.answer({"data": []})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        phrase = self.phrases[type(self).asked % len(self.phrases)]
+        type(self).asked += 1
+        self.answer({"choices": [{"message": {"content": f"Try this:\n```\n{phrase}\n```"}}]})
+
+    def answer(self, content):
+        data = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format, *arguments):
+        pass
+
+
+@pytest.fixture
+def teacher(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Teacher)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_answers_of_a_teacher_make_the_same_search_again(train_here, teacher, tmp_path):
+    where = ("reflection=teacher", f"reflection.base_url={teacher}", "reflection.model=any")
+    first = train_here(*SMALL, *where, "reflection.concurrency=1").rename(tmp_path / "first")
+    asked = Teacher.asked
+    assert read(first).exchanges().num_rows == asked > 3
+    said = set(read(first).exchanges()["answer"].to_pylist())
+    assert all(answer.startswith("Try this:\n```\n") for answer in said)
+    again = train_here(*SMALL, "reflection=replay", f"reflection.run={first}")
+    assert Teacher.asked == asked
+    for name in TABLES:
+        assert read(again).query(name).equals(read(first).query(name)), name
