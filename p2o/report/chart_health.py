@@ -29,7 +29,7 @@ def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Sp
                 "type": "quantitative",
                 "title": None,
                 "scale": {"zero": False},
-                "axis": {"tickCount": 4},
+                "axis": {"tickCount": 4, "format": "~g"},
             },
             "color": {
                 "field": "metric",

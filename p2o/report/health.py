@@ -1,5 +1,6 @@
 """Whether a run was well: series of its metrics, its guards, its configuration."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -91,4 +92,4 @@ def flat_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         for key, value in config.items():
             yield from flat_settings(value, f"{prefix}.{key}" if prefix else str(key))
     else:
-        yield prefix, "null" if config is None else str(config)
+        yield prefix, config if isinstance(config, str) else json.dumps(config)

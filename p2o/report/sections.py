@@ -147,7 +147,8 @@ def _hint_row(story: RunStory, node: HintNode) -> str:
     text = " ".join(node.text.split()) or "(the bare prompt)"
     short = text if len(text) <= ROW_CHARACTERS else f"{text[:ROW_CHARACTERS]} …"
     later = (len(use.first), len(use.internalised), use.reliance) if use else (None,) * 3
-    values = [node.score, f"{len(node.solved)} of {node.dev}", node.in_use, *later]
+    score = None if node.score is None else f"{node.score:.2f}"
+    values = [score, f"{len(node.solved)} of {node.dev}", node.in_use, *later]
     cells = "".join(f"<td class=number>{escape(as_text(value))}</td>" for value in values)
     button = f'<button type="button" class="link" data-node="{node.epoch}:{node.index}">'
     return f"<tr><td>{button}{escape(short)}</button></td>{cells}</tr>"

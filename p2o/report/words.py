@@ -155,7 +155,7 @@ def _hints(story: RunStory) -> list[str]:
 
 def _unlocked(story: RunStory) -> list[str]:
     if not story.lives:
-        return []
+        return _hard_set(story)
     hard = [life for life in story.lives if life["hard"] is not None]
     unlocked = [life for life in story.lives if life["unlocked"] is not None]
     sentences = [
@@ -170,6 +170,17 @@ def _unlocked(story: RunStory) -> list[str]:
             "never solved."
         )
     return sentences
+
+
+def _hard_set(story: RunStory) -> list[str]:
+    """What can be said without records."""
+    sizes = [size for _, size in story.run.column("hard/size")]
+    if not sizes:
+        return []
+    return [
+        f"{count(sizes[0], 'training problem')} were hard after the first epoch, {sizes[-1]:.0f} "
+        "are at the end. Which hint solved which is not on record."
+    ]
 
 
 def _need(story: RunStory) -> list[str]:
