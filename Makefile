@@ -15,8 +15,10 @@ ENGINES_MADE := .venv-engines/.made
 
 .PHONY: demo test test-engines compare bench lock lock-engines clean
 
+# Both are started in one shell, so that the report is of this run.
 demo: $(RUNTIME)
-	$(BIN)/p2o-train
+	run=runs/default/$$(date +%Y-%m-%d_%H-%M-%S) && \
+		$(BIN)/p2o-train hydra.run.dir=$$run && $(BIN)/p2o-report $$run
 
 test: $(DEVELOPMENT)
 	$(BIN)/ruff check .
@@ -65,7 +67,7 @@ $(ENGINES_MADE): pyproject.toml requirements/engines.txt
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml \
-		--extra gguf --extra tensorboard --extra figures \
+		--extra gguf --extra tensorboard --extra figures --extra report \
 		--no-emit-package torch --no-emit-package setuptools --no-header --no-annotate \
 		| grep -Ev '^(nvidia|cuda|triton)' > requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev \
