@@ -23,6 +23,8 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
+from p2o_callbacks.time_budget import TimeBudget, TimeCounter
+from p2o_callbacks.token_budget import TokenBudget, TokenCounter
 
 __all__ = [
     "ConfigurationError",
@@ -47,5 +49,9 @@ __all__ = [
     "Template",
     "TemplateTrial",
     "TemplateUser",
+    "TimeBudget",
+    "TimeCounter",
+    "TokenBudget",
+    "TokenCounter",
     "TrainingCollapsed",
 ]

@@ -49,11 +49,13 @@ class PromptEvolution(Callback):
     Args:
         evolver: The search.
         every_n_epochs: Epochs from one search to the next; its templates live on in between.
+        last_search: Epoch at whose start the last search may be made, the first epoch being 0; its
+            templates live on to the end. None searches for as long as the run goes on.
         seed: Makes the search repeatable.
         directory: Where pools are written; None uses the trainer's root.
 
     Raises:
-        ConfigurationError: `every_n_epochs` is below 1.
+        ConfigurationError: `every_n_epochs` or `last_search` is below 1.
         TypeError: No `HardSetSource` stands before this callback in the trainer's list.
 
     Example::
@@ -67,11 +69,13 @@ class PromptEvolution(Callback):
         every_n_epochs: int = 1,
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
+        last_search: int | None = None,
     ) -> None:
-        if every_n_epochs < 1:
-            raise ConfigurationError(f"every_n_epochs={every_n_epochs}: give at least 1")
+        for name, value in (("every_n_epochs", every_n_epochs), ("last_search", last_search)):
+            if value is not None and value < 1:
+                raise ConfigurationError(f"{name}={value}: give at least 1")
         self.evolver = evolver
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs, self.last_search = every_n_epochs, last_search
         self.seed = seed
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
@@ -94,13 +98,18 @@ class PromptEvolution(Callback):
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         epoch = trainer.current_epoch
         if epoch > self.evolved_epoch:
-            since = epoch % self.every_n_epochs
+            since = self._epochs_since_search(epoch)
             if since == 0:
                 self._evolve(trainer, user, epoch)
             elif self.pool.cover:
                 self._deal(trainer, user, epoch, since)
             self.evolved_epoch = epoch
         user.publish_pool(self.pool)
+
+    def _epochs_since_search(self, epoch: int) -> int:
+        """How many epochs before `epoch` the search is made whose pool it uses."""
+        latest = epoch if self.last_search is None else min(epoch, self.last_search)
+        return epoch - latest + latest % self.every_n_epochs
 
     def _deal(self, trainer: Trainer, user: TemplateUser, epoch: int, since: int) -> None:
         """Deal out what was found `since` epochs ago to the hard set of the epoch that ended."""
