@@ -43,8 +43,8 @@ def page(findings: Findings, title: str, text: str, command: str, figure: str | 
 
 ACCURACY = (
     "All figures are per cent on held-out problems, without any template unless the arm says "
-    "otherwise; mean ± standard deviation over seeds. *end*: when the budget was spent; *hard*: the same on problems that the "
-    "untrained policy never solved. *along*: mean accuracy while the budget was spent, each "
+    "otherwise; mean ± standard deviation over seeds. *end*: when the budget was spent; *hard*: the "
+    "same on problems that the untrained policy never solved. *along*: mean accuracy while the budget was spent, each "
     "measurement holding until the next; it tells arms apart that all end alike. *minus*: "
     "difference of that, seed by seed, with its 95 % bootstrap interval over seeds where there are "
     f"at least {ENOUGH_SEEDS}."

@@ -43,7 +43,12 @@ def spending_curves(
     import matplotlib as mpl
 
     mpl.use("Agg")
-    style = {"svg.hashsalt": "p2o", "font.size": 9, "text.color": INK, "axes.edgecolor": INK}
+    style: dict[Any, Any] = {
+        "svg.hashsalt": "p2o",
+        "font.size": 9,
+        "text.color": INK,
+        "axes.edgecolor": INK,
+    }
     style |= {"axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}
     with mpl.rc_context(style):
         figure = _in_one(arms) if len(arms) <= MOST_IN_ONE else _in_panels(arms, reference)
@@ -75,8 +80,8 @@ def _in_panels(arms: Mapping[str, Band], reference: str | None) -> Any:
     grid = figure.subplots(rows, PANELS_IN_A_ROW, sharex=True, sharey=True, squeeze=False)
     panels = list(grid.flat)
     for axes, (label, band) in zip(panels, arms.items(), strict=False):
-        if reference in arms and label != reference:
-            other = arms[reference]
+        other = None if reference in (None, label) else arms.get(reference)
+        if other is not None:
             axes.step(other.spent, other.mean, where="post", color=INK, linewidth=0.8)
         _draw(axes, band, "C0", label)
         _bare(axes)
