@@ -8,14 +8,15 @@ from p2o.bench.outcomes import Curve
 from p2o.report.figures import Band
 
 
-def band(curves: Sequence[Curve]) -> Band:
+def band(curves: Sequence[Curve], end: float) -> Band:
     """Join curves, each of which holds its last measurement until the next one.
 
     Args:
         curves: At least one; each begins before anything is spent.
+        end: Up to where they go on where nothing was measured any more.
     """
     start = max(curve[0][0] for curve in curves)
-    places = sorted({spent for curve in curves for spent, _ in curve if spent >= start})
+    places = sorted({end, *(spent for curve in curves for spent, _ in curve if spent >= start)})
     columns = [[_value_at(curve, place) for curve in curves] for place in places]
     return Band(
         places,

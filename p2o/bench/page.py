@@ -43,11 +43,11 @@ def page(findings: Findings, title: str, text: str, command: str, figure: str | 
 
 ACCURACY = (
     "All figures are per cent on held-out problems, without any template unless the arm says "
-    "otherwise; mean ± standard deviation over seeds. *end*: when the budget was spent; *hard*: the "
-    "same on problems that the untrained policy never solved. *along*: mean accuracy while the budget was spent, each "
-    "measurement holding until the next; it tells arms apart that all end alike. *minus*: "
-    "difference of that, seed by seed, with its 95 % bootstrap interval over seeds where there are "
-    f"at least {ENOUGH_SEEDS}."
+    "otherwise; mean ± standard deviation over seeds. *end*: when the budget was spent; *hard*: "
+    "the same on problems that the untrained policy never solved. *along*: mean accuracy while the "
+    "budget was spent, each measurement holding until the next; it tells arms apart that all end "
+    "alike. *minus*: difference of that, seed by seed, with its 95 % bootstrap interval over seeds "
+    f"where there are at least {ENOUGH_SEEDS}."
 )
 CLAIMS = (
     "Measured is the difference between two arms, seed by seed, in points of per cent: of the mean "

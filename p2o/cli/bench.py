@@ -169,7 +169,7 @@ def _write(findings: Findings, settings: dict[str, Any], folder: Path) -> None:
 def _draw(findings: Findings, path: Path) -> Path | None:
     """Draw the curves; returns where, or None when there are none."""
     bands = {
-        result.arm.label: band([outcome.curve for outcome in result.outcomes])
+        result.arm.label: band([outcome.curve for outcome in result.outcomes], result.end)
         for result in findings.results.values()
         if result.outcomes and result.arm.evaluation is None
     }

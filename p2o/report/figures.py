@@ -42,7 +42,6 @@ def spending_curves(
     """
     import matplotlib as mpl
 
-    mpl.use("Agg")
     style: dict[Any, Any] = {
         "svg.hashsalt": "p2o",
         "font.size": 9,
@@ -80,7 +79,7 @@ def _in_panels(arms: Mapping[str, Band], reference: str | None) -> Any:
     grid = figure.subplots(rows, PANELS_IN_A_ROW, sharex=True, sharey=True, squeeze=False)
     panels = list(grid.flat)
     for axes, (label, band) in zip(panels, arms.items(), strict=False):
-        other = None if reference in (None, label) else arms.get(reference)
+        other = arms.get(reference) if reference and reference != label else None
         if other is not None:
             axes.step(other.spent, other.mean, where="post", color=INK, linewidth=0.8)
         _draw(axes, band, "C0", label)

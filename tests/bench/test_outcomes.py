@@ -140,7 +140,8 @@ def test_a_band_holds_every_curve_at_every_place(drawn):
             curve.append((spent, value))
             spent += length
         curves.append(curve)
-    found = band(curves)
+    found = band(curves, 50)
+    assert 50 in found.spent
     assert all(before < after for before, after in pairwise(found.spent))
     for place, mean, low, high in zip(found.spent, found.mean, found.low, found.high, strict=True):
         there = [[value for spent, value in curve if spent <= place][-1] for curve in curves]
