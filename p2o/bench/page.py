@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from p2o.bench.findings import Findings
 from p2o.bench.outcomes import ENOUGH_SEEDS, Result
 from p2o.bench.tables import accuracy_cells, claim_cells, markdown, spending_cells
+from p2o.running.secrets import hide_settings
 
 
 def page(findings: Findings, title: str, text: str, command: str, figure: str | None) -> str:
@@ -67,6 +68,6 @@ SPENDING = (
 def _arms(results: Iterable[Result]) -> list[list[str]]:
     rows = [["arm", "what it is", "settings"]]
     for result in results:
-        settings = " ".join(result.arm.overrides)
+        settings = " ".join(map(hide_settings, result.arm.overrides))
         rows.append([result.arm.label, result.arm.sentence, f"`{settings}`" if settings else ""])
     return rows

@@ -32,6 +32,7 @@ from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.files import written_whole
 from p2o.running.preemption import handled_signals
 from p2o.running.run_folder import one_run_in
+from p2o.running.secrets import hide_settings
 from p2o.running.terminal import Terminal
 
 CONFIG_NAME = "bench"
@@ -64,6 +65,7 @@ def bench(config: DictConfig) -> Findings:
     )
     _check_arms(runs, more)
     refuse_others(runs)
+    folder.mkdir(parents=True, exist_ok=True)
     if settings["run"]:
         with one_run_in(folder):
             _run_all(runs, settings["jobs"], settings["launcher"], more)
@@ -152,7 +154,8 @@ def _write(findings: Findings, settings: dict[str, Any], folder: Path) -> None:
     """Write the page, the numbers and the curves, and say where."""
     report = Path(settings["page"] or folder / "bench.md")
     figure = None if settings["figure"] is None else _draw(findings, Path(settings["figure"]))
-    command = shlex.join(["p2o-bench", *HydraConfig.get().overrides.task])
+    given = map(hide_settings, HydraConfig.get().overrides.task)
+    command = shlex.join(["p2o-bench", *given])
     beside = None if figure is None else os.path.relpath(figure, report.parent)
     texts = {
         report: page(findings, settings["title"], settings["text"], command, beside),

@@ -98,6 +98,14 @@ def test_numbers_have_a_row_for_each_run():
     assert [float(row["mean_accuracy"]) for row in rows] == pytest.approx([0.7, 0.375, 0.125])
 
 
+def test_the_page_repeats_no_key():
+    arm = Arm("one", "One", "With a teacher", ("reflection.api_key=sk-1234567890abcdef",))
+    result = Result(arm, [outcome(0, 0.5)], 0, 10_000)
+    found = Findings({"one": result}, {}, [], "one", 0.9, "10,000 rollouts", "rollouts")
+    text = page(found, "A title", "What it is.", "p2o-bench", None)
+    assert "| `reflection.api_key=***` |" in text
+
+
 def test_the_page_tells_how_to_make_it_what_it_shows_and_what_is_missing():
     text = page(findings(), "A title", "What it is.", "p2o-bench seeds=2", "curves.svg")
     assert text.startswith("# A title\n\nWhat it is.\n\n```bash\np2o-bench seeds=2\n```\n")
