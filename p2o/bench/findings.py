@@ -67,7 +67,7 @@ def collect(runs: Sequence[Run], settings: Mapping[str, Any]) -> Findings:
         results,
         failures,
         judge(settings["claims"], results),
-        settings["reference"] or next(iter(results)),
+        settings["against"] or next(iter(results)),
         settings["learned"],
         f"{amount:,} {UNITS[unit]}",
         UNITS[axis],

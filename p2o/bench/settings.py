@@ -51,7 +51,7 @@ class BenchSettings(Section):
     seeds: Count | Sequence[Seed]
     budget: Annotated[Mapping, Takes(BudgetSettings)]
     overrides: Sequence[str]
-    reference: str | None
+    against: str | None
     learned: Share
     claims: Mapping[str, Annotated[Mapping, Takes(ClaimSettings)]]
     folder: str

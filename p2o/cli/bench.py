@@ -76,12 +76,12 @@ def bench(config: DictConfig) -> Findings:
 
 
 def _check(settings: dict[str, Any], more: Sequence[str]) -> None:
-    arms, reference = settings["arms"], settings["reference"]
+    arms, against = settings["arms"], settings["against"]
     if not arms or settings["seeds"] == []:
         raise UserError("arms or seeds: there is none; choose some, arm=[grpo,p2o] seeds=3")
-    if reference is not None and reference not in arms:
+    if against is not None and against not in arms:
         raise UserError(
-            f"reference={reference}: no such arm here; give null or one of {', '.join(arms)}"
+            f"against={against}: no such arm here; give null or one of {', '.join(arms)}"
         )
     others = options_of("arm", Path(more[-1]) if more else None)
     check_claims(settings["claims"], {*arms, *others})

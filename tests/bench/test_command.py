@@ -30,9 +30,7 @@ def bench(tmp_path, monkeypatch):
     def run(*overrides):
         check_overrides(overrides, program.CONFIG_NAME, BenchSettings)
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-            config = compose(
-                program.CONFIG_NAME, overrides=[*overrides], return_hydra_config=True
-            )
+            config = compose(program.CONFIG_NAME, overrides=[*overrides], return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config.hydra
@@ -175,7 +173,7 @@ def test_a_launcher_of_hydras_runs_an_arms_seeds(bench, tmp_path, capsys):
         (["+arms.mine={overrides: []}"], r"^arms\.mine\.sentence: it is missing"),
         (["budget.seconds=5"], r"^budget: rollouts=10000 and seconds=5 is given; give one of"),
         (["budget.rollouts=0"], r"^budget\.rollouts=0: give a whole number of at least 1"),
-        (["reference=p3o"], r"^reference=p3o: no such arm here; give null or one of grpo"),
+        (["against=p3o"], r"^against=p3o: no such arm here; give null or one of grpo"),
         (["seeds=[]"], r"^arms or seeds: there is none"),
         (["sedes=3"], r"^sedes: no such key; did you mean seeds"),
     ],
