@@ -1,6 +1,8 @@
 # make demo   the whole method on the embedded world, in about two minutes
 # make test   linters, type checker and all tests that need no accelerator
 # make test-engines   tests with vLLM's CPU build, in an environment of its own
+# make compare   P2O and GRPO on it at equal rollouts, three seeds each
+# make evidence  every arm on it, five seeds: docs/evidence/embedded.md
 # make bench  speed and memory beside TRL's, in about 25 minutes: docs/evidence/speed.md
 # make lock   pin the dependencies anew
 
@@ -13,7 +15,7 @@ BENCHMARKS := .venv/.benchmarks
 ENGINES := .venv-engines/bin
 ENGINES_MADE := .venv-engines/.made
 
-.PHONY: demo test test-engines compare bench lock lock-engines clean
+.PHONY: demo test test-engines compare evidence bench lock lock-engines clean
 
 # Both are started in one shell, so that the report is of this run.
 demo: $(RUNTIME)
@@ -34,7 +36,11 @@ test-engines: $(ENGINES_MADE)
 
 # P2O and GRPO at equal total rollouts, three seeds each: the table in the README.
 compare: $(RUNTIME)
-	$(BIN)/python -m p2o.cli.compare --figure runs/compare/curves.svg
+	$(BIN)/p2o-bench
+
+# All arms on the embedded world, five seeds: docs/evidence/embedded.md. The same command again goes on.
+evidence: $(RUNTIME)
+	$(BIN)/p2o-bench bench=embedded page=docs/evidence/embedded.md figure=docs/images/embedded.svg
 
 # Let the machine do nothing else meanwhile.
 bench: $(BENCHMARKS)

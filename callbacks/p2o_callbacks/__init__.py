@@ -28,7 +28,8 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
-from p2o_callbacks.stepwise import StepwiseEvolution
+from p2o_callbacks.time_budget import TimeBudget, TimeCounter
+from p2o_callbacks.token_budget import TokenBudget, TokenCounter
 
 __all__ = [
     "Candidate",
@@ -57,9 +58,12 @@ __all__ = [
     "RolloutBudget",
     "RolloutCounter",
     "ShareOfStart",
-    "StepwiseEvolution",
     "Template",
     "TemplateTrial",
     "TemplateUser",
+    "TimeBudget",
+    "TimeCounter",
+    "TokenBudget",
+    "TokenCounter",
     "TrainingCollapsed",
 ]

@@ -64,6 +64,8 @@ class PromptEvolution(Callback):
     Args:
         evolver: The search.
         every_n_epochs: Epochs from one search to the next; its templates live on in between.
+        last_search: Epoch at whose start the last search may be made, the first epoch being 0; its
+            templates live on to the end. None searches for as long as the run goes on.
         seed: Makes the search repeatable.
         directory: Where pools are written; None uses the trainer's root.
         at_start: Whether to search before the first epoch as well, when there is no hard set yet:
@@ -74,7 +76,8 @@ class PromptEvolution(Callback):
         miner: The name of the miner that it follows, where there are several.
 
     Raises:
-        ConfigurationError: An interval is below 1, or it is not clear which miner is meant.
+        ConfigurationError: An interval or `last_search` is below 1, or it is not clear which
+            miner is meant.
         TypeError: No `HardSetSource` is among the trainer's callbacks.
 
     Example::
@@ -92,14 +95,18 @@ class PromptEvolution(Callback):
         every_n_steps: int | None = None,
         name: str = "evolution",
         miner: str | None = None,
+        last_search: int | None = None,
     ) -> None:
-        if every_n_epochs < 1:
-            raise ConfigurationError(f"every_n_epochs={every_n_epochs}: give at least 1")
-        if every_n_steps is not None and every_n_steps < 1:
-            raise ConfigurationError(f"every_n_steps={every_n_steps}: give at least 1, or None")
+        for setting, value in (
+            ("every_n_epochs", every_n_epochs),
+            ("every_n_steps", every_n_steps),
+            ("last_search", last_search),
+        ):
+            if value is not None and value < 1:
+                raise ConfigurationError(f"{setting}={value}: give at least 1")
         self.evolver = evolver
         self.every_n_epochs, self.every_n_steps = every_n_epochs, every_n_steps
-        self.name, self.miner = name, miner
+        self.name, self.miner, self.last_search = name, miner, last_search
         self.seed = seed
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
@@ -135,7 +142,7 @@ class PromptEvolution(Callback):
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         epoch = trainer.current_epoch
         if epoch > self.evolved_epoch:
-            since = epoch % self.every_n_epochs
+            since = self._epochs_since_search(epoch)
             if self.every_n_steps is None and since == 0:
                 self._evolve(trainer, user, (epoch,))
             elif self.pool.cover:
@@ -143,6 +150,11 @@ class PromptEvolution(Callback):
                 self._deal(trainer, user, self._step() if in_steps else (epoch - since,))
             self.evolved_epoch = epoch
         self._publish(trainer, user)
+
+    def _epochs_since_search(self, epoch: int) -> int:
+        """How many epochs before `epoch` the search is made whose pool it uses."""
+        latest = epoch if self.last_search is None else min(epoch, self.last_search)
+        return epoch - latest + latest % self.every_n_epochs
 
     def on_train_batch_end(
         self,

@@ -140,6 +140,16 @@ class RolloutDataModule(LightningDataModule):
         """The training problems, and what their rollouts have shown."""
         return self.loader.problems
 
+    @property
+    def training_tokens(self) -> int:
+        """See `p2o_callbacks.TokenCounter`."""
+        return self.ledger.training_tokens
+
+    @property
+    def training_seconds(self) -> float:
+        """See `p2o_callbacks.TimeCounter`."""
+        return self.ledger.training_seconds
+
     def publish_pool(self, pool: PromptPool) -> None:
         """See `p2o_callbacks.TemplateUser`."""
         self.loader.pool = pool

@@ -28,7 +28,8 @@ from p2o.running.distributed import gather, maximum
 from p2o.running.loggers import log_once
 from p2o_callbacks.collapse import gradient_norm
 
-EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates", "ledger/rollouts")
+EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates")
+EVALUATED += ("ledger/rollouts", "ledger/tokens")
 """What an evaluation on held-out prompts logs."""
 
 
@@ -237,7 +238,10 @@ class P2OModule(LightningModule):
         self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
         self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
+        self.log("ledger/tokens", float(batch.tokens), batch_size=1)
         self.log("val/updates", float(self.trainer.global_step), batch_size=1)
+        for k, value in batch.pass_at.items():
+            self.log(f"val/pass_at_{k}", value, batch_size=len(batch.accuracies))
         if batch.hard.any():
             hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
