@@ -116,7 +116,9 @@ class P2OModule(LightningModule):
         """
         accumulated = self.trainer.accumulate_grad_batches
         if batch_index % accumulated == 0:
-            self.zero_grad()
+            # Not the module's: its parameters may be whole ones that were put together from shards.
+            for optimizer in self.trainer.optimizers:
+                optimizer.zero_grad()
         *earlier, last = batch.passes_apart()
         scale = accumulated * self.trainer.world_size
         value = torch.zeros((), device=self.device)
