@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from rich.padding import Padding
 from rich.table import Table
 
 from p2o.evaluation.advice import Advice
@@ -74,7 +75,7 @@ def print_diagnosis(
     console.rule("What to do, in this order", align="left")
     for number, each in enumerate(advice, 1):
         console.print(f"{number}. {each.what}", style="bold")
-        console.print(f"   {each.why}")
+        console.print(Padding(each.why, (0, 0, 0, 3)))
     if not advice:
         console.print("Nothing stands out.")
     hinted = sum(len(hint.rollouts) for hint in diagnosis.hints)

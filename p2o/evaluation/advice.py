@@ -91,7 +91,9 @@ def _about_length(diagnosis: Diagnosis, settings: Settings) -> Iterator[Advice]:
 
 def _about_the_form(diagnosis: Diagnosis, settings: Settings) -> Iterator[Advice]:
     unread = [r for r in diagnosis.rollouts if outcome(r) in UNREAD]
-    share = len(unread) / max(1, len(diagnosis.rollouts))
+    # What was cut might have come to an answer.
+    ended = [r for r in diagnosis.rollouts if outcome(r) != Outcome.CUT]
+    share = len(unread) / max(1, len(ended))
     if share < MANY:
         return
     said = Counter(r.score.detail for r in unread if r.score.detail).most_common(1)
@@ -107,7 +109,8 @@ def _about_the_form(diagnosis: Diagnosis, settings: Settings) -> Iterator[Advice
     asked = "say it in another way" if settings.suffix.strip() else "the prompt says nothing of it"
     yield Advice(
         "renderer.suffix=..., a text that asks for the form the verifier reads",
-        f"{share:.0%} of responses end without an answer that can be read{wanted}; {asked}",
+        f"{share:.0%} of the responses that come to their end have no answer that can be read"
+        f"{wanted}; {asked}",
     )
 
 

@@ -223,3 +223,14 @@ def test_the_file_has_numbers_that_json_knows():
     assert written["problems"][0]["pass"]["12"] is None
     assert written["contrast"][0]["rollouts"] is None
     assert sum(written["outcomes"].values()) == 1
+
+
+def test_responses_that_are_cut_say_nothing_of_the_form_of_the_others():
+    asked = prompt()
+    cut = [rollout(NOTHING, asked=asked, cut=True)] * 68
+    ended = [rollout(NOTHING, "so 149 - 91 = 20 cakes", asked=asked)] * 4
+    assert [change[:20] for change in changes(Diagnosis([Problem(asked, cut + ended)]))[:2]] == [
+        "sampling.train.max_n",
+        "renderer.suffix=...,",
+    ]
+    assert not [c for c in changes(Diagnosis([Problem(asked, cut)])) if "suffix" in c]
