@@ -3,10 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import pyarrow as pa
 
-from p2o.records.lives import BARE, HINTED, RELAPSED, UNSOLVED, attempts, hard_sets, lives, states
+from p2o.records.lives import BARE, HINTED, RELAPSED, UNSOLVED, attempts, follow, hard_sets
 from p2o.records.reading import Records
 
 EPOCHS = pa.schema(
@@ -52,21 +53,27 @@ solve problems which were hard at the end of the epoch before; trials of the sea
 
     A value that an epoch has no rows for is null.
     """
-    lived, hard = lives(records).to_pylist(), hard_sets(records)
+    return pa.Table.from_pylist(epoch_rows(records), schema=EPOCHS)
+
+
+def epoch_rows(records: Records) -> list[dict[str, Any]]:
+    """The rows of `epochs` as plain values."""
+    (lived, by_epoch), hard = follow(records), hard_sets(records)
     by_state: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    state_of: dict[tuple[int, str], str] = {}
-    for row in states(records).to_pylist():
-        by_state[row["epoch"]][row["state"]] += 1
-        state_of[row["epoch"], row["problem"]] = row["state"]
+    relapsed: set[tuple[int, str]] = set()
+    for epoch, problem, state in by_epoch:
+        by_state[epoch][state] += 1
+        if state == RELAPSED:
+            relapsed.add((epoch, problem))
     held_out = _held_out(records)
     accuracies = _accuracies(records, hard)
     pools = _pools(records)
     texts, reliance = records.texts(), _reliance(records)
     rows = []
     for epoch in sorted({*by_state, *held_out, *hard, *pools}):
-        unlocked = [life for life in lived if _by(life["unlocked"], epoch)]
-        inside = [life for life in unlocked if _by(life["internalised"], epoch)]
-        lost = [life for life in inside if state_of.get((epoch, life["problem"])) == RELAPSED]
+        unlocked = [life for life in lived if _by(life.unlocked, epoch)]
+        lags = {life.problem: life.lag for life in unlocked if _by(life.internalised, epoch)}
+        lost = [problem for problem in lags if (epoch, problem) in relapsed]
         in_use, before = pools.get(epoch, set()), pools.get(epoch - 1, set())
         rows.append(
             {
@@ -77,19 +84,17 @@ solve problems which were hard at the end of the epoch before; trials of the sea
                 "hinted_accuracy": accuracies.get((epoch, True)),
                 **{state: by_state[epoch][state] for state in (UNSOLVED, HINTED, BARE, RELAPSED)},
                 "unlocked": len(unlocked),
-                "internalised": len(inside),
-                "internalisation_rate": len(inside) / len(unlocked) if unlocked else None,
-                "internalisation_lag": _mean(
-                    [life["internalised"] - life["unlocked"] for life in inside]
-                ),
-                "forgetting": len(lost) / len(inside) if inside else None,
+                "internalised": len(lags),
+                "internalisation_rate": len(lags) / len(unlocked) if unlocked else None,
+                "internalisation_lag": _mean(lags.values()),
+                "forgetting": len(lost) / len(lags) if lags else None,
                 "hints": len(in_use),
                 "diversity": diversity([texts.get(hint, "") for hint in sorted(in_use)]),
                 "turnover": len(in_use - before) / len(in_use) if in_use else None,
                 "reliance": reliance.get(epoch),
             }
         )
-    return pa.Table.from_pylist(rows, schema=EPOCHS)
+    return rows
 
 
 def diversity(texts: Sequence[str]) -> float | None:

@@ -53,6 +53,11 @@ class Life:
     relapsed: int | None = None
     state: str = UNSOLVED
 
+    @property
+    def lag(self) -> int:
+        """Epochs from the first success with a hint to the first one without."""
+        return (self.internalised or 0) - (self.unlocked or 0)
+
 
 def lives(records: Records) -> pa.Table:
     """One row for each training problem, in the order in which they were first tried.
@@ -67,7 +72,7 @@ def lives(records: Records) -> pa.Table:
 
     A trial of a search counts as a rollout with a hint, and belongs to the epoch that it is for.
     """
-    return pa.Table.from_pylist([asdict(life) for life in _follow(records)[0]], schema=LIVES)
+    return pa.Table.from_pylist([asdict(life) for life in follow(records)[0]], schema=LIVES)
 
 
 def states(records: Records) -> pa.Table:
@@ -75,7 +80,11 @@ def states(records: Records) -> pa.Table:
 
     One that an epoch did not reach keeps its state.
     """
-    return pa.Table.from_pylist(_follow(records)[1], schema=STATES_BY_EPOCH)
+    rows = [
+        {"epoch": epoch, "problem": problem, "state": state}
+        for epoch, problem, state in follow(records)[1]
+    ]
+    return pa.Table.from_pylist(rows, schema=STATES_BY_EPOCH)
 
 
 def attempts(records: Records) -> list[Attempt]:
@@ -99,11 +108,11 @@ def hard_sets(records: Records) -> dict[int, set[str]]:
     return dict(sets)
 
 
-def _follow(records: Records) -> tuple[list[Life], list[dict[str, object]]]:
-    """All lives, and the state of each at the end of each epoch."""
+def follow(records: Records) -> tuple[list[Life], list[tuple[int, str, str]]]:
+    """All lives, and epoch, problem and state for the end of each epoch; see `lives`, `states`."""
     known: dict[str, Life] = {}
     ever_bare: set[str] = set()
-    by_epoch: list[dict[str, object]] = []
+    by_epoch: list[tuple[int, str, str]] = []
     for epoch, tried in _by_epoch(attempts(records)):
         bare, hinted = set(), set()
         for attempt in tried:
@@ -119,10 +128,7 @@ def _follow(records: Records) -> tuple[list[Life], list[dict[str, object]]]:
         for problem in dict.fromkeys(a.problem for a in tried if a.phase == "training"):
             _close(known[problem], epoch, problem in bare, problem in hinted, problem in ever_bare)
         ever_bare |= bare
-        by_epoch += [
-            {"epoch": epoch, "problem": life.problem, "state": life.state}
-            for life in known.values()
-        ]
+        by_epoch += [(epoch, life.problem, life.state) for life in known.values()]
     for epoch, problems in sorted(hard_sets(records).items()):
         for problem in problems & known.keys():
             if known[problem].hard is None:

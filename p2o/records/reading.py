@@ -1,17 +1,17 @@
 """The records of a run, as Arrow tables."""
 
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from p2o.errors import UserError
 from p2o.records.schema import FOLDER, PARTS, TABLES, VERSION, VERSION_KEY
 
-Value = str | int | float | bool
+Value = str | int | float | bool | None
 
 
 class Records:
@@ -77,7 +77,7 @@ class Records:
         Args:
             name: Of the table, one of `TABLES`.
             columns: Those to read; all when left out.
-            equal: What columns have to be: a value, or one of several.
+            equal: What columns have to be: a value, None for none, or one of several values.
 
         Example::
 
@@ -97,9 +97,8 @@ class Records:
                 )
         table = self._read(name, [c for c in schema.names if c in wanted or c in equal])
         for column, value in equal.items():
-            values = [value] if isinstance(value, str | int | float) else list(value)
-            kept = pa.array(values, schema.field(column).type)
-            table = table.filter(pc.is_in(table[column], kept))  # type: ignore[attr-defined]
+            values = [value] if isinstance(value, str | int | float | None) else list(value)
+            table = table.take(_places(table[column], values))
         return table.select(wanted)
 
     def rows(
@@ -145,6 +144,14 @@ class Records:
     def _note(self, line: str) -> None:
         if line not in self.notes:
             self.notes.append(line)
+
+
+def _places(column: pa.ChunkedArray, values: Iterable[Value]) -> pa.Array:
+    """Where one of the values is."""
+    wanted = list(values)
+    found = array("q", (i for i, value in enumerate(column.to_pylist()) if value in wanted))
+    # Arrow loads pandas, which takes long, to look at any list or plain value that it is given.
+    return pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])
 
 
 def read(run: str | Path) -> Records:

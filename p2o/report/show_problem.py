@@ -4,7 +4,8 @@ from itertools import groupby
 from typing import Any
 
 from p2o.errors import UserError
-from p2o.records import Records, lives
+from p2o.records import Records
+from p2o.records.lives import Life, follow
 from p2o.report.shown import SHORT, clipped, of
 from p2o.running.terminal import Terminal
 
@@ -35,8 +36,8 @@ def show_problem(records: Records, start: str, everything: bool, console: Termin
         console.print(row["question"] or "", soft_wrap=True)
         console.print(f"right: {row['gold']}\n", soft_wrap=True)
     texts = records.texts()
-    for life in lives(records).to_pylist():
-        if life["problem"] == problem:
+    for life in follow(records)[0]:
+        if life.problem == problem:
             _show_life(life, texts, console)
     rollouts = records.query("rollouts", problem=problem).to_pylist()
     if not rollouts:
@@ -61,7 +62,7 @@ def show_hint(records: Records, start: str, console: Terminal) -> None:
     hint = find(start, texts.keys() - {""}, "hint")
     console.print(f"hint {hint}", style="bold")
     console.print(texts[hint], soft_wrap=True)
-    solved = [life for life in lives(records).to_pylist() if life["hint"] == hint]
+    solved = [life for life in follow(records)[0] if life.hint == hint]
     console.print(f"\nIt was the first to solve {of(len(solved), 'problem')}.")
     candidates = records.candidates().to_pylist()
     by_number = {(row["epoch"], row["candidate"]): row["hint"] for row in candidates}
@@ -104,21 +105,19 @@ def find(start: str, known: Any, what: str) -> str:
     )
 
 
-def _show_life(life: dict[str, Any], texts: dict[str, str], console: Terminal) -> None:
+def _show_life(life: Life, texts: dict[str, str], console: Terminal) -> None:
     steps = []
-    if life["hard"] is not None:
-        steps.append(f"hard at the end of epoch {life['hard']}")
-    if life["unlocked"] is not None:
-        hint = life["hint"] or ""
+    if life.hard is not None:
+        steps.append(f"hard at the end of epoch {life.hard}")
+    if life.unlocked is not None:
+        hint = life.hint or ""
         text = clipped(texts.get(hint, ""), LONGEST)
-        steps.append(
-            f"first solved with a hint in epoch {life['unlocked']}, {hint[:SHORT]}: {text}"
-        )
-    if life["internalised"] is not None:
-        steps.append(f"solved without one in epoch {life['internalised']}")
-    if life["relapsed"] is not None:
-        steps.append(f"relapsed in epoch {life['relapsed']}")
-    steps.append(f"at the end: {life['state']}")
+        steps.append(f"first solved with a hint in epoch {life.unlocked}, {hint[:SHORT]}: {text}")
+    if life.internalised is not None:
+        steps.append(f"solved without one in epoch {life.internalised}")
+    if life.relapsed is not None:
+        steps.append(f"relapsed in epoch {life.relapsed}")
+    steps.append(f"at the end: {life.state}")
     for step in steps:
         console.print(f"- {step}", soft_wrap=True)
     console.print()

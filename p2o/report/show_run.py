@@ -3,8 +3,9 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from p2o.records import Records, epochs, lives
-from p2o.records.lives import BARE, HINTED, RELAPSED, UNSOLVED
+from p2o.records import Records
+from p2o.records.epochs import epoch_rows
+from p2o.records.lives import BARE, HINTED, RELAPSED, UNSOLVED, Life, follow
 from p2o.report.shown import SHORT, clipped, number, of, percent, table
 from p2o.running.terminal import Terminal
 
@@ -21,7 +22,7 @@ def show_run(records: Records, name: str, console: Terminal) -> None:
         name: The run, as a command takes it.
         console: Where to.
     """
-    lived, by_epoch = lives(records).to_pylist(), epochs(records).to_pylist()
+    lived, by_epoch = follow(records)[0], epoch_rows(records)
     phases = Counter(phase or "unknown" for (phase,) in records.rows("rollouts", ["phase"]))
     parts = ", ".join(f"{phases[p]:,} {p.replace('_', '-')}" for p in sorted(phases))
     console.print(f"{name}: {of(phases.total(), 'rollout')} on record ({parts})", soft_wrap=True)
@@ -31,12 +32,12 @@ def show_run(records: Records, name: str, console: Terminal) -> None:
     _show_need(lived, by_epoch, console)
 
 
-def _show_hints(records: Records, lived: list[Any], console: Terminal) -> None:
+def _show_hints(records: Records, lived: list[Life], console: Terminal) -> None:
     console.print("What did it learn to say?", style="bold")
     texts, unlocked = records.texts(), defaultdict(list)
     for life in lived:
-        if life["hint"]:
-            unlocked[life["hint"]].append(life)
+        if life.hint:
+            unlocked[life.hint].append(life)
     used = Counter(hint for (hint,) in records.rows("pool", ["hint"]) if hint)
     hints = sorted({*used, *unlocked}, key=lambda h: (-len(unlocked[h]), -used[h], h))
     if not hints:
@@ -45,7 +46,7 @@ def _show_hints(records: Records, lived: list[Any], console: Terminal) -> None:
     scores = _dev_scores(records)
     shown = table("", "hint", "text", "dev", "first to solve", "bare now", left=("hint", "text"))
     for hint in hints[:MOST_HINTS]:
-        bare = sum(life["state"] == BARE for life in unlocked[hint])
+        bare = sum(life.state == BARE for life in unlocked[hint])
         shown.add_row(
             hint[:SHORT],
             clipped(texts.get(hint, "(text not on record)"), LONGEST),
@@ -68,16 +69,16 @@ def _dev_scores(records: Records) -> dict[str, float]:
     return means
 
 
-def _show_unlocked(records: Records, lived: list[Any], name: str, console: Terminal) -> None:
+def _show_unlocked(records: Records, lived: list[Life], name: str, console: Terminal) -> None:
     console.print("Which problems did that unlock?", style="bold")
-    hard = [life for life in lived if life["hard"] is not None]
-    unlocked = [life for life in lived if life["unlocked"] is not None]
+    hard = [life for life in lived if life.hard is not None]
+    unlocked = [life for life in lived if life.unlocked is not None]
     console.print(
         f"{len(hard):,} of {of(len(lived), 'training problem')} were hard at the end of an epoch; "
         f"a hint solved {len(unlocked):,}."
     )
     if unlocked:
-        epochs_of = Counter(life["unlocked"] for life in unlocked)
+        epochs_of = Counter(life.unlocked for life in unlocked)
         console.print(
             "First solved with a hint, by epoch: "
             + ", ".join(f"{count:,} in {epoch}" for epoch, count in sorted(epochs_of.items()))
@@ -85,26 +86,22 @@ def _show_unlocked(records: Records, lived: list[Any], name: str, console: Termi
         questions = dict(records.rows("problems", ["problem", "question"]))
         shown = table("", "problem", "question", "hint", left=("problem", "question", "hint"))
         for life in unlocked[:MOST_PROBLEMS]:
-            question = clipped(questions.get(life["problem"]) or "", LONGEST)
-            shown.add_row(life["problem"][:SHORT], question, (life["hint"] or "")[:SHORT])
+            question = clipped(questions.get(life.problem) or "", LONGEST)
+            shown.add_row(life.problem[:SHORT], question, (life.hint or "")[:SHORT])
         console.print(shown)
         console.print(
-            f"The life of one: p2o-show {name} problem {unlocked[0]['problem'][:SHORT]}",
+            f"The life of one: p2o-show {name} problem {unlocked[0].problem[:SHORT]}",
             soft_wrap=True,
         )
     console.print()
 
 
-def _show_need(lived: list[Any], by_epoch: list[Any], console: Terminal) -> None:
+def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal) -> None:
     console.print("Do they still need it?", style="bold")
-    unlocked = [life for life in lived if life["unlocked"] is not None]
+    unlocked = [life for life in lived if life.unlocked is not None]
     if unlocked:
-        states = Counter(life["state"] for life in unlocked)
-        lags = [
-            life["internalised"] - life["unlocked"]
-            for life in unlocked
-            if life["internalised"] is not None
-        ]
+        states = Counter(life.state for life in unlocked)
+        lags = [life.lag for life in unlocked if life.internalised is not None]
         lag = f", {sum(lags) / len(lags):.1f} epochs later on average" if lags else ""
         console.print(
             f"Of {of(len(unlocked), 'unlocked problem')} {len(lags):,} were solved without a hint "
