@@ -6,7 +6,6 @@ from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from p2o.records import epochs
 from p2o.report.arms import Arms, by_seed, differences, final
 from p2o.report.chart_health import panel
 from p2o.report.chart_hints import hint_tree
@@ -168,14 +167,9 @@ class Contents:
         )
 
     def _epochs(self) -> Table:
-        columns: list[str] = []
-        rows = []
-        for story in self.stories:
-            if story.rollouts:
-                table = epochs(story.records)
-                columns = table.column_names
-                rows += [[story.run.name, *row.values()] for row in table.to_pylist()]
-        named = [column.replace("_", " ") for column in columns]
+        rows = [[s.run.name, *row.values()] for s in self.stories for row in s.epochs]
+        first = next((s.epochs[0] for s in self.stories if s.epochs), {})
+        named = [column.replace("_", " ") for column in first]
         return Table("epochs", "Epochs", ["run", *named], rows)
 
     def _river(self) -> Table:

@@ -119,7 +119,8 @@ def paired_difference(differences: Sequence[float], level: float = LEVEL) -> Dif
     if best > 1 - level:
         seeds = "1 seed allows" if pairs == 1 else f"{pairs} seeds allow"
         says = (
-            f"{seeds} no claim: chance alone puts all differences on one side in {best:.0%} "
+            f"{seeds} no claim: chance alone puts all differences on one side in "
+            f"{100 * best:.0f} % "
             "of such comparisons."
         )
     elif interval is not None and chance <= 1 - level and not interval[0] <= 0 <= interval[1]:

@@ -1,7 +1,7 @@
 """What became of training problems: numbers by epoch, stories, weights against hints."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +16,18 @@ STATES = {
 """States of `p2o.records.lives`, as the report calls them; best first."""
 
 
-def river(states: Mapping[str, Sequence[Any]]) -> list[dict[str, int]]:
+def river(states: Iterable[tuple[int, str, str]]) -> list[dict[str, int]]:
     """How many problems are in each state at the end of each epoch.
 
     Args:
-        states: Columns ``epoch``, ``problem`` and ``state``; see `p2o.records.states`.
+        states: Epoch, problem and state; see `p2o.records.states`.
 
     Returns:
         A row for each epoch: ``epoch`` and the number for each of `STATES`. Epochs of training
         alone.
     """
     counts: dict[int, Counter[str]] = {}
-    for epoch, state in zip(states["epoch"], states["state"], strict=True):
+    for epoch, _, state in states:
         counts.setdefault(epoch, Counter())[state] += 1
     return [
         {"epoch": epoch, **{state: counts[epoch][state] for state in STATES}}

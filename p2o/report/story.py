@@ -1,11 +1,13 @@
 """All that a report tells of one run, computed once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from p2o.records import Records, lives, read, states
+from p2o.records import Records, read
+from p2o.records.epochs import epoch_rows
+from p2o.records.lives import Life, follow
 from p2o.report.hints import Exchange, HintNode, HintUse, hint_nodes, hint_use, read_exchanges
 from p2o.report.intervals import Curve
 from p2o.report.problems import Story, TwoByTwo, river, stories, two_by_two
@@ -46,7 +48,7 @@ class RunStory:
     @cached_property
     def lives(self) -> list[dict[str, Any]]:
         """What became of each training problem; see `p2o.records.lives`."""
-        return lives(self.records).to_pylist() if self.rollouts else []
+        return [asdict(life) for life in self._followed[0]]
 
     @cached_property
     def stories(self) -> dict[str, Story]:
@@ -56,7 +58,16 @@ class RunStory:
     @cached_property
     def river(self) -> list[dict[str, int]]:
         """Problems in each state, by epoch."""
-        return river(states(self.records).to_pydict()) if self.rollouts else []
+        return river(self._followed[1])
+
+    @cached_property
+    def epochs(self) -> list[dict[str, Any]]:
+        """What each epoch came to; see `p2o.records.epochs`."""
+        return epoch_rows(self.records) if self.rollouts else []
+
+    @cached_property
+    def _followed(self) -> tuple[list[Life], list[tuple[int, str, str]]]:
+        return follow(self.records) if self.rollouts else ([], [])
 
     @cached_property
     def two_by_two(self) -> TwoByTwo | None:

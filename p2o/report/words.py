@@ -117,7 +117,7 @@ def _accuracy(story: RunStory) -> list[str]:
     if number and after is not None and before is not None:
         low, high = wilson(after * number, number)
         if low <= before <= high:
-            sentences.append("That is no more than chance between evaluations can give.")
+            sentences.append("The accuracy before training lies within that interval.")
     return sentences
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from p2o.records import lives, read, states
+from p2o.records import lives, read
+from p2o.records.lives import follow
 from p2o.report.problems import river, stories, two_by_two
 from p2o.report.rollouts import in_order, spent_tokens
 from tests.report.world import write_run
@@ -29,7 +30,7 @@ def test_tokens_are_those_of_the_rollouts_spent_by_then(rollouts):
 
 
 def test_the_river_counts_every_problem_in_every_epoch(records):
-    rows = river(states(records).to_pydict())
+    rows = river(follow(records)[1])
     assert [row["epoch"] for row in rows] == [0, 1, 2]
     assert [sum(row.values()) - row["epoch"] for row in rows] == [4, 4, 4]
     assert rows[0]["unsolved"] == 3

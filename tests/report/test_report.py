@@ -147,6 +147,10 @@ def test_the_command_says_where_the_report_is_and_refuses_in_one_line(tmp_path):
     assert "For example" in call("--help").stdout
 
 
-def test_the_command_does_not_load_torch():
-    code = "import sys, p2o.cli.report; sys.exit('torch' in sys.modules)"
+def test_the_command_loads_neither_torch_nor_pandas(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from p2o.cli.report import report;"
+        f"report([Path({str(write_run(tmp_path / 'run'))!r})], figures=False);"
+        "sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=HANGS).returncode == 0
