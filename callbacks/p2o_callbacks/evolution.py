@@ -110,8 +110,7 @@ class PromptEvolution(Callback):
         self.seed = seed
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
-        self.evolved_epoch = -1 if at_start else 0
-        self.evolved_step = 0
+        self.evolved_epoch = self.evolved_step = -1 if at_start else 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
         self._observers: list[PoolObserver] = []
