@@ -7,6 +7,7 @@ from p2o_callbacks.candidates import Candidate, Exchange
 from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
+from p2o_callbacks.hint import Hint, HintOrText
 from p2o_callbacks.mining import HardSampleMiner
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.progress import LoopProgress
@@ -27,6 +28,8 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
+from p2o_callbacks.time_budget import TimeBudget, TimeCounter
+from p2o_callbacks.token_budget import TokenBudget, TokenCounter
 
 __all__ = [
     "Candidate",
@@ -44,6 +47,8 @@ __all__ = [
     "HardSampleMiner",
     "HardSetSoFar",
     "HardSetSource",
+    "Hint",
+    "HintOrText",
     "LoopProgress",
     "MetricBounds",
     "PoolObserver",
@@ -56,5 +61,9 @@ __all__ = [
     "Template",
     "TemplateTrial",
     "TemplateUser",
+    "TimeBudget",
+    "TimeCounter",
+    "TokenBudget",
+    "TokenCounter",
     "TrainingCollapsed",
 ]

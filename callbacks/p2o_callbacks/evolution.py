@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from p2o_callbacks.errors import ConfigurationError
+from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import (
     Evolution,
@@ -63,15 +64,20 @@ class PromptEvolution(Callback):
     Args:
         evolver: The search.
         every_n_epochs: Epochs from one search to the next; its templates live on in between.
+        last_search: Epoch at whose start the last search may be made, the first epoch being 0; its
+            templates live on to the end. None searches for as long as the run goes on.
         seed: Makes the search repeatable.
         directory: Where pools are written; None uses the trainer's root.
+        at_start: Whether to search before the first epoch as well, when there is no hard set yet:
+            for hints that all problems have.
         every_n_steps: Optimiser steps from one search to the next, in place of epochs.
         name: Of this callback: what its metrics begin with, in place of ``evolution``, and what its
             state and its folder are called.
         miner: The name of the miner that it follows, where there are several.
 
     Raises:
-        ConfigurationError: An interval is below 1, or it is not clear which miner is meant.
+        ConfigurationError: An interval or `last_search` is below 1, or it is not clear which
+            miner is meant.
         TypeError: No `HardSetSource` is among the trainer's callbacks.
 
     Example::
@@ -85,21 +91,26 @@ class PromptEvolution(Callback):
         every_n_epochs: int = 1,
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
+        at_start: bool = False,
         every_n_steps: int | None = None,
         name: str = "evolution",
         miner: str | None = None,
+        last_search: int | None = None,
     ) -> None:
-        if every_n_epochs < 1:
-            raise ConfigurationError(f"every_n_epochs={every_n_epochs}: give at least 1")
-        if every_n_steps is not None and every_n_steps < 1:
-            raise ConfigurationError(f"every_n_steps={every_n_steps}: give at least 1, or None")
+        for setting, value in (
+            ("every_n_epochs", every_n_epochs),
+            ("every_n_steps", every_n_steps),
+            ("last_search", last_search),
+        ):
+            if value is not None and value < 1:
+                raise ConfigurationError(f"{setting}={value}: give at least 1")
         self.evolver = evolver
         self.every_n_epochs, self.every_n_steps = every_n_epochs, every_n_steps
-        self.name, self.miner = name, miner
+        self.name, self.miner, self.last_search = name, miner, last_search
         self.seed = seed
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
-        self.evolved_epoch = self.evolved_step = 0
+        self.evolved_epoch = self.evolved_step = -1 if at_start else 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
         self._observers: list[PoolObserver] = []
@@ -130,7 +141,7 @@ class PromptEvolution(Callback):
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         epoch = trainer.current_epoch
         if epoch > self.evolved_epoch:
-            since = epoch % self.every_n_epochs
+            since = self._epochs_since_search(epoch)
             if self.every_n_steps is None and since == 0:
                 self._evolve(trainer, user, (epoch,))
             elif self.pool.cover:
@@ -138,6 +149,11 @@ class PromptEvolution(Callback):
                 self._deal(trainer, user, self._step() if in_steps else (epoch - since,))
             self.evolved_epoch = epoch
         self._publish(trainer, user)
+
+    def _epochs_since_search(self, epoch: int) -> int:
+        """How many epochs before `epoch` the search is made whose pool it uses."""
+        latest = epoch if self.last_search is None else min(epoch, self.last_search)
+        return epoch - latest + latest % self.every_n_epochs
 
     def on_train_batch_end(
         self,
@@ -224,7 +240,7 @@ class PromptEvolution(Callback):
             observer(trainer.current_epoch, self.pool, evolution)
 
     def _evaluate(
-        self, user: TemplateUser, place: Place, pairs: Sequence[tuple[str, str]]
+        self, user: TemplateUser, place: Place, pairs: Sequence[tuple[str, HintOrText]]
     ) -> list[TemplateTrial]:
         self._trials += 1
         seed = self._derive_seed("trial", *place, self._trials)

@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from p2o_callbacks.hint import Hint, HintOrText, more_than_text
+
 
 @dataclass(frozen=True)
-class Template:
-    """One evolved prompt template.
+class Template(Hint):
+    """One evolved prompt template, which is a hint and how it fared.
 
     Attributes:
-        text: What is put in front of a problem; empty for the seed.
         parents: Indices into the pool of the templates it was derived from.
         score: Mean score on the dev samples; None for a template that was not tried.
         dev_scores: Score on each dev sample, by sample id.
         solved: Ids of the dev samples that it solves.
     """
 
-    text: str
     parents: tuple[int, ...] = ()
     score: float | None = 0.0
     dev_scores: Mapping[str, float] = field(default_factory=dict)
@@ -42,7 +42,16 @@ class PromptPool:
     @property
     def in_use(self) -> tuple[int, ...]:
         """The cover without the empty template, which is what a bare rollout has."""
-        return tuple(index for index in self.cover if self.templates[index].text.strip())
+        return tuple(index for index in self.cover if not self.templates[index].empty)
+
+    @property
+    def best(self) -> HintOrText:
+        """The hint in use with the best score that any problem can have; an empty text without one.
+
+        One that shows columns of a problem's own is none that another problem can have.
+        """
+        common = [self.templates[i] for i in self.in_use if not self.templates[i].columns]
+        return max(common, key=lambda hint: hint.score or 0.0).simplest if common else ""
 
     def text_for(self, sample_id: str, rollout: int) -> str:
         """The template text for one rollout of a sample; empty when it is rolled out bare."""
@@ -50,12 +59,18 @@ class PromptPool:
         index = None if assigned is None else assigned[rollout]
         return "" if index is None else self.templates[index].text
 
+    def hint_for(self, sample_id: str, rollout: int) -> HintOrText:
+        """The hint for one rollout of a sample; an empty text when it is rolled out bare."""
+        assigned = self.assignment.get(sample_id)
+        index = None if assigned is None else assigned[rollout]
+        return "" if index is None else self.templates[index].simplest
+
     def state_dict(self) -> dict[str, Any]:
         """Primitives only, for a checkpoint or a JSON file."""
         return {
             "templates": [
                 {
-                    "text": template.text,
+                    **template.content(),
                     "parents": list(template.parents),
                     "score": None if template.score is None else float(template.score),
                     "dev_scores": {key: float(v) for key, v in template.dev_scores.items()},
@@ -78,6 +93,7 @@ class PromptPool:
                     t["score"],
                     dict(t["dev_scores"]),
                     frozenset(t["solved"]),
+                    **more_than_text(t),
                 )
                 for t in state["templates"]
             ),

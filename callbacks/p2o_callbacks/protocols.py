@@ -13,6 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from p2o_callbacks.candidates import Candidate
+from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 
 
@@ -90,8 +91,8 @@ class TemplateTrial:
     answers: tuple[str, ...] = ()
 
 
-EvaluateTemplates = Callable[[Sequence[tuple[str, str]]], list[TemplateTrial]]
-"""Tries (sample id, template text) pairs in one engine call."""
+EvaluateTemplates = Callable[[Sequence[tuple[str, HintOrText]]], list[TemplateTrial]]
+"""Tries (sample id, hint or its text) pairs in one engine call."""
 
 
 @runtime_checkable
@@ -101,9 +102,9 @@ class TemplateUser(Protocol):
     group_size: int
 
     def evaluate_templates(
-        self, pairs: Sequence[tuple[str, str]], seed: int
+        self, pairs: Sequence[tuple[str, HintOrText]], seed: int
     ) -> list[TemplateTrial]:
-        """Try (sample id, template text) pairs with the current policy, in one engine call."""
+        """Try (sample id, hint or its text) pairs with the current policy, in one engine call."""
         ...
 
     def publish_pool(self, pool: PromptPool) -> None:

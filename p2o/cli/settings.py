@@ -147,6 +147,7 @@ class TrainSettings(Section):
     ckpt_path: str | None
     resume: Literal["auto"] | None
     drop_failed_templated: bool
+    held_out_hint: Literal["best"] | None
     save_policy: Literal["merged", "adapter"] | None
     sampling: Annotated[Mapping, Takes(Sampling)]
     records: Annotated[Mapping, Takes(Kept)]

@@ -15,6 +15,7 @@ from p2o.cli.checks import check_interval
 from p2o.cli.preparation import prepare
 from p2o.configuration.build import build, build_all, call
 from p2o.errors import located
+from p2o.hints.problems import KnowsProblems, Problems
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.datamodule import RolloutDataModule
 from p2o.learning.experience import ExperienceBuilder
@@ -108,6 +109,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         held_out_samples=config.data.held_out_samples,
         seed=config.seed,
         others_allowed=bool(config.resume_changed),
+        hints_kept=config.held_out_hint == "best",
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
@@ -115,7 +117,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
-        callbacks.append(_make_evolution(config, search, journal, ledger))
+        callbacks.append(_make_evolution(config, search, journal, ledger, data.problems))
     recorder = RunRecorder(folder, **config.records)
     callbacks += [recorder, WandbRecords(recorder)]
     callbacks += build_all(config.callbacks, "callbacks", Callback)
@@ -181,7 +183,11 @@ def _make_builder(
 
 
 def _make_evolution(
-    config: DictConfig, search: RolloutRunner, journal: Journal, ledger: Ledger
+    config: DictConfig,
+    search: RolloutRunner,
+    journal: Journal,
+    ledger: Ledger,
+    problems: Problems,
 ) -> Callback:
     reflection = build(config.reflection, "reflection")
     if isinstance(reflection, RemoteReflection):
@@ -195,4 +201,6 @@ def _make_evolution(
         reflection=reflection,
         assigner=build(config.assignment, "assignment"),
     )
+    if isinstance(evolver, KnowsProblems):
+        evolver.bind(problems)
     return build(config.evolution.callback, "evolution.callback", evolver=evolver)

@@ -9,6 +9,8 @@ SHORT = range(2, 4)
 """List lengths that the shipped policy solves at once."""
 LONG = range(5, 9)
 """List lengths that the shipped policy solves only step by step."""
+OPENING = "Let us go slowly."
+"""How the shipped policy begins when it works step by step."""
 
 
 def _plain(index: int, digit: int) -> int:
@@ -58,6 +60,11 @@ class Problem:
     def answer(self) -> int:
         """The last running total."""
         return self.totals[-1]
+
+    @property
+    def solution(self) -> str:
+        """What the shipped policy writes when it works step by step, up to the last total."""
+        return " ".join([OPENING, *map(str, self.totals[:-1])])
 
 
 def sample_problem(generator: random.Random, lengths: range) -> Problem:

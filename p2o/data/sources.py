@@ -76,6 +76,7 @@ class DigitLists:
                     str(problem.answer),
                     family=problem.family,
                     length=len(problem.digits),
+                    solution=problem.solution,
                 )
                 for problem in distinct_problems(derive_seed(name, lengths.start), lengths)
             )

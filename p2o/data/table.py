@@ -35,6 +35,9 @@ class Table:
         answer_pattern: Regular expression whose first group is the gold answer in that column.
         tolerance: Name of a column with the absolute error that is still right, for verifiers.
         keep: Names of columns that reports may want.
+        solution: Name of the column with a reference solution, for hints; see docs/hints.md.
+        solution_pattern: Regular expression for that column; what its first groups match, joined,
+            is the solution. None takes the column as it is.
         name: Configuration of a hub data set.
         split: Split of a hub data set.
         root: Folder with local copies of hub data sets.
@@ -50,6 +53,8 @@ class Table:
     answer_pattern: str | None = None
     tolerance: str | None = None
     keep: Sequence[str] = ()
+    solution: str | None = None
+    solution_pattern: str | None = None
     name: str | None = None
     split: str = "train"
     root: str | None = None
@@ -66,15 +71,8 @@ class Table:
             raise UserError(
                 f"question={self.question!r}: {error}; write columns in braces"
             ) from error
-        try:
-            groups = re.compile(self.answer_pattern or "()").groups
-        except re.error as error:
-            raise UserError(f"answer_pattern={self.answer_pattern!r}: {error}") from error
-        if groups == 0:
-            raise UserError(
-                f"answer_pattern={self.answer_pattern!r}: it has no group; put "
-                "parentheses around the answer"
-            )
+        _check_pattern("answer_pattern", self.answer_pattern, "answer")
+        _check_pattern("solution_pattern", self.solution_pattern, "solution")
 
     def prompts(self) -> list[Prompt]:
         """All usable rows, each content once, in their order.
@@ -172,7 +170,7 @@ class Table:
     def _columns(self) -> list[tuple[str, str]]:
         """Keys of this class, and the columns that they name."""
         named = [("question", field) for field in fields(self._question)]
-        single = ("answer", "messages", "tolerance")
+        single = ("answer", "messages", "tolerance", "solution")
         named += [(key, getattr(self, key)) for key in single if getattr(self, key) is not None]
         return named + [("keep", column) for column in self.keep]
 
@@ -190,17 +188,18 @@ class Table:
         if None in row:
             return f"has {len(row[None])} more cells than there are columns"
         for key, column in self._columns():
-            needed = key in ("question", "answer", "messages")
+            needed = key in ("question", "answer", "messages", "solution")
             if needed and (not _has(row, column) or look_up(row, column) in (None, "", [])):
                 return f"no '{column}'"
         try:
             golds = self._golds(row)
             conversation = self._conversation(row)
             tolerance = self._tolerance(row)
+            solution = self._solution(row)
         except _Unusable as error:
             return str(error)
-        meta = {column: plain(_cell(row, column)) for column in self.keep}
-        return Prompt.create(conversation, golds[0], golds[1:], **meta, **tolerance, row=index)
+        meta = {column: plain(_cell(row, column)) for column in self.keep} | solution | tolerance
+        return Prompt.create(conversation, golds[0], golds[1:], **meta, row=index)
 
     def _golds(self, row: Row) -> list[str]:
         cell = look_up(row, self.answer)
@@ -238,6 +237,20 @@ class Table:
             raise _Unusable("the question is empty")
         return [{"role": "user", "content": text}]
 
+    def _solution(self, row: Row) -> dict[str, str]:
+        if self.solution is None:
+            return {}
+        try:
+            text = cell_text(look_up(row, self.solution))
+        except NotText as error:
+            raise _Unusable(f"'{self.solution}' is {error}") from error
+        if self.solution_pattern is not None:
+            found = re.finditer(self.solution_pattern, text)
+            text = "".join(match.group(1) or "" for match in found)
+        if not text.strip():
+            raise _Unusable(f"'{self.solution}' holds no solution")
+        return {"solution": text.strip()}
+
     def _tolerance(self, row: Row) -> dict[str, float]:
         cell = None if self.tolerance is None else _cell(row, self.tolerance)
         if cell in (None, ""):
@@ -249,6 +262,16 @@ class Table:
         if not 0 <= number < math.inf:
             raise _Unusable(f"'{self.tolerance}' is no number")
         return {"tolerance": number}
+
+
+def _check_pattern(key: str, pattern: str | None, what: str) -> None:
+    """Refuse a regular expression that is none, or finds nothing."""
+    try:
+        groups = re.compile(pattern or "()").groups
+    except re.error as error:
+        raise UserError(f"{key}={pattern!r}: {error}") from error
+    if groups == 0:
+        raise UserError(f"{key}={pattern!r}: it has no group; put parentheses around the {what}")
 
 
 class _Unusable(Exception):

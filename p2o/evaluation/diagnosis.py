@@ -8,7 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 from itertools import zip_longest
 
-from p2o.evaluation.statistics import bootstrap_interval, pass_at_k, success_interval
+from p2o.evaluation.statistics import bootstrap_interval, success_interval
+from p2o.learning.pass_at_k import pass_at_k
 from p2o.prompt import Prompt
 from p2o.rollout.runner import Rollout
 from p2o.verifiers.base import Status

@@ -8,24 +8,6 @@ import torch
 RESAMPLES = 10_000
 
 
-def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Probability that one of `k` samples is right, estimated without bias from more of them.
-
-    ``1 - C(n - c, k) / C(n, k)``, https://arxiv.org/abs/2107.03374, equation 1.
-
-    Args:
-        samples: n, drawn for a question.
-        right: c, of these.
-        k: At most `samples`.
-
-    Raises:
-        ValueError: There are fewer samples than `k`.
-    """
-    if not 1 <= k <= samples:
-        raise ValueError(f"pass@{k} cannot be estimated from {samples} samples")
-    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
-
-
 def success_interval(right: int, samples: int, level: float = 0.95) -> tuple[float, float]:
     """Exact interval of a success rate, by Clopper and Pearson (https://doi.org/10.2307/2331986).
 

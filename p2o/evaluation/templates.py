@@ -10,28 +10,29 @@ from typing import Protocol
 from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 
 
 class TemplateUse(Protocol):
     """Says which templates each sample of a question is asked with."""
 
-    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
-        """Template texts; with several, the sample is the answer that most of them agree on."""
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[HintOrText]:
+        """Texts or hints; with several, the sample is the answer that most of them agree on."""
         ...
 
 
 class OneTemplate:
-    """The same text, or none, for all.
+    """The same text or hint, or none, for all.
 
     Args:
-        text: Empty for none.
+        text: A text or a hint; empty for none.
     """
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, text: HintOrText = "") -> None:
         self.text = text
 
-    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[HintOrText]:
         """See `TemplateUse.texts`."""
         return [self.text]
 
@@ -44,9 +45,9 @@ class Majority:
     """
 
     def __init__(self, pool: PromptPool) -> None:
-        self.used = [pool.templates[index].text for index in pool.in_use]
+        self.used = [pool.templates[index].simplest for index in pool.in_use]
 
-    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[HintOrText]:
         """See `TemplateUse.texts`."""
         return self.used
 
@@ -65,14 +66,14 @@ class Assigned:
         self.pool, self.seed = pool, seed
         self.scores = [max(pool.templates[i].score or 0.0, 1e-6) for i in pool.cover]
 
-    def texts(self, prompt: Prompt, sample: int) -> Sequence[str]:
+    def texts(self, prompt: Prompt, sample: int) -> Sequence[HintOrText]:
         """See `TemplateUse.texts`."""
         assigned = self.pool.assignment.get(prompt.id)
         if assigned:
-            return [self.pool.text_for(prompt.id, sample % len(assigned))]
+            return [self.pool.hint_for(prompt.id, sample % len(assigned))]
         draw = random.Random(derive_seed(self.seed, f"template/{prompt.id}/{sample}"))
         [index] = draw.choices(self.pool.cover, self.scores)
-        return [self.pool.templates[index].text]
+        return [self.pool.templates[index].simplest]
 
 
 def read_templates(template: str | None, mode: str, seed: int) -> TemplateUse:
@@ -99,7 +100,7 @@ def read_templates(template: str | None, mode: str, seed: int) -> TemplateUse:
         raise UserError(f"template={template}: no template is in use; take a later epoch's pool")
     if mode == "best":
         best = max(pool.in_use, key=lambda index: pool.templates[index].score or 0.0)
-        return OneTemplate(pool.templates[best].text)
+        return OneTemplate(pool.templates[best].simplest)
     return Majority(pool) if mode == "majority" else Assigned(pool, seed)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from p2o.constraints import Count
 from p2o.errors import UserError
-from p2o.hints.assignment import Assigner
+from p2o.hints.assignment import Assigner, draw_templates
 from p2o.reflection.base import Reflection
 from p2o.reflection.phrasebook import load_phrases
 from p2o_callbacks.candidates import Candidate
@@ -75,8 +75,4 @@ class RandomTemplates:
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
-        # A generator of its own makes a sample's draws independent of which others are hard.
-        return {
-            sample: tuple(random.Random(f"{seed}-{sample}").choices(pool.cover, k=group_size))
-            for sample in hard_set
-        }
+        return draw_templates(pool, hard_set, group_size, seed)

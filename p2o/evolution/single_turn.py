@@ -1,12 +1,11 @@
 """One reflection for each hard sample and no search: an ablation of P²O's paper."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 
 from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
 from p2o.evolution.leaks import Action, LeakGuard
-from p2o.hints.assignment import Assigner
+from p2o.hints.assignment import Assigner, keep_or_draw
 from p2o.hints.insertion import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
@@ -104,11 +103,7 @@ class SingleTurnReflection:
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
-        return {
-            sample: pool.assignment.get(sample)
-            or (random.Random(f"{seed}-{sample}").choice(pool.cover),) * group_size
-            for sample in hard_set
-        }
+        return keep_or_draw(pool, hard_set, group_size, seed)
 
 
 def _why_not(text: str | None) -> str:

@@ -1,1 +1,1 @@
-"""Hints, which are templates in front of a prompt: insertion, set cover, assignment."""
+"""Hints, which stand around a prompt: insertion, columns, set cover, assignment, the problems."""

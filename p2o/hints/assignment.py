@@ -92,9 +92,7 @@ def assign_templates(
         draws would be bare.
     """
     cover = greedy_cover([template.solved for template in templates])
-    drawn_as = [
-        index if template.text.strip() else None for index, template in enumerate(templates)
-    ]
+    drawn_as = [None if template.empty else index for index, template in enumerate(templates)]
     if all(drawn_as[index] is None for index in cover):
         return (), {}
     weights = [_weight(template) for template in templates]
@@ -106,6 +104,42 @@ def assign_templates(
         drawn = generator.choices(candidates, [weights[i] for i in candidates], k=group_size)
         assignment[sample_id] = tuple(drawn_as[index] for index in drawn)
     return tuple(cover), assignment
+
+
+def draw_templates(
+    pool: PromptPool, samples: Sequence[str], group_size: int, seed: int
+) -> dict[str, tuple[int | None, ...]]:
+    """Draw templates of the cover with equal chances, with replacement.
+
+    Args:
+        pool: Its cover is drawn from.
+        samples: Sample ids.
+        group_size: Draws for each sample.
+        seed: Of the draws.
+    """
+    # A generator of its own makes a sample's draws independent of which others are hard.
+    return {
+        sample: tuple(random.Random(f"{seed}-{sample}").choices(pool.cover, k=group_size))
+        for sample in samples
+    }
+
+
+def keep_or_draw(
+    pool: PromptPool, samples: Sequence[str], group_size: int, seed: int
+) -> dict[str, tuple[int | None, ...]]:
+    """Samples keep the templates that are their own; others draw one of the cover for all rollouts.
+
+    Args:
+        pool: What a search has dealt out.
+        samples: Sample ids of today.
+        group_size: Rollouts of each sample.
+        seed: Of the draws.
+    """
+    return {
+        sample: pool.assignment.get(sample)
+        or (random.Random(f"{seed}-{sample}").choice(pool.cover),) * group_size
+        for sample in samples
+    }
 
 
 def _weight(template: Template) -> float:

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningDataModule
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
+from p2o.hints.problems import Problems
 from p2o.learning.evaluation import EvaluationLoader
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.loader import RolloutLoader
@@ -21,6 +22,7 @@ from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.running.loggers import log_once
+from p2o_callbacks.hint import HintOrText, as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, TemplateTrial
 
@@ -48,6 +50,7 @@ class RolloutDataModule(LightningDataModule):
         held_out_samples: Responses to each held-out prompt.
         seed: Of the run.
         others_allowed: Whether a checkpoint that was made with other training prompts is taken.
+        hints_kept: Whether held-out prompts are asked with the best hint in use.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class RolloutDataModule(LightningDataModule):
         held_out_samples: int,
         seed: int,
         others_allowed: bool = False,
+        hints_kept: bool = False,
     ) -> None:
         super().__init__()
         self.others_allowed = others_allowed
@@ -101,6 +105,7 @@ class RolloutDataModule(LightningDataModule):
             refresh_engine,
             lambda: module.trainer.global_step,
             seed,
+            (lambda: self.loader.pool.best) if hints_kept else str,
         )
 
     def train_dataloader(self) -> RolloutLoader:
@@ -130,6 +135,21 @@ class RolloutDataModule(LightningDataModule):
         """See `p2o_callbacks.RolloutCounter`."""
         return self.ledger.training_rollouts
 
+    @property
+    def problems(self) -> Problems:
+        """The training problems, and what their rollouts have shown."""
+        return self.loader.problems
+
+    @property
+    def training_tokens(self) -> int:
+        """See `p2o_callbacks.TokenCounter`."""
+        return self.ledger.training_tokens
+
+    @property
+    def training_seconds(self) -> float:
+        """See `p2o_callbacks.TimeCounter`."""
+        return self.ledger.training_seconds
+
     def publish_pool(self, pool: PromptPool) -> None:
         """See `p2o_callbacks.TemplateUser`."""
         self.loader.pool = pool
@@ -137,7 +157,7 @@ class RolloutDataModule(LightningDataModule):
         self._search_runner.engine.release()
 
     def evaluate_templates(
-        self, pairs: Sequence[tuple[str, str]], seed: int
+        self, pairs: Sequence[tuple[str, HintOrText]], seed: int
     ) -> list[TemplateTrial]:
         """See `p2o_callbacks.TemplateUser`."""
         unknown = {sample_id for sample_id, _ in pairs} - self._prompts.keys()
@@ -150,7 +170,7 @@ class RolloutDataModule(LightningDataModule):
             self._refresh_search()
             self.ledger.add_shared(metric_calls=len(pairs))
             rollouts = self._search_runner.run(
-                [(self._prompts[sample_id], template) for sample_id, template in pairs],
+                [(self._prompts[sample_id], candidate) for sample_id, candidate in pairs],
                 self.evolution_sampling,
                 seed,
             )
@@ -167,6 +187,7 @@ class RolloutDataModule(LightningDataModule):
         return {
             "ledger": self.ledger.state_dict(),
             "loader": self.loader.state_dict(),
+            "problems": self.problems.state_dict(),
             "credit": self.loader.builder.credit.baseline.state_dict(),
             "evaluation": self.evaluation.state_dict(),
             "train": self.train_digest(),
@@ -195,6 +216,7 @@ class RolloutDataModule(LightningDataModule):
             logger.warning("%s; going on with these", line)
         self.ledger.load_state_dict(state_dict["ledger"])
         self.loader.load_state_dict(state_dict["loader"])
+        self.problems.load_state_dict(state_dict["problems"])
         self.loader.builder.credit.baseline.load_state_dict(state_dict["credit"])
         self.evaluation.load_state_dict(state_dict["evaluation"])
 
@@ -204,10 +226,10 @@ def _refresh(runner: RolloutRunner, module: P2OModule) -> None:
     runner.engine.update_weights(module.policy)
 
 
-def _trial(rollout: Rollout, template: str) -> TemplateTrial:
+def _trial(rollout: Rollout, candidate: HintOrText) -> TemplateTrial:
     """Say of a rollout what a reflection model should know: response, verdict, gold answer."""
     prompt, score = rollout.prompt, rollout.score
-    if template.strip() and not rollout.templated:
+    if not as_hint(candidate).empty and not rollout.templated:
         feedback = "The instruction is too long for the prompt budget; write a much shorter one."
         return TemplateTrial(
             0.0, False, prompt.question, rollout.response, feedback, answers=prompt.golds

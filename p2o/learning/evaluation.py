@@ -1,20 +1,22 @@
-"""Held-out evaluation as a loader: bare prompts in, accuracies out."""
+"""Held-out evaluation as a loader: prompts in, accuracies out."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, tensor
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
+from p2o.learning.pass_at_k import mean_pass_at
 from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
 from p2o.running.preemption import uninterruptible
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.hint import HintOrText
 
 
 @dataclass
@@ -27,6 +29,8 @@ class EvaluationBatch:
         hard: `[N]`, whether the untrained policy never got the prompt right.
         rollouts: What the method has spent so far.
         sources: Name of each prompt's source, in order; empty where there is one alone.
+        tokens: What the method has generated so far, reflections included.
+        pass_at: Mean pass@k by k, where there are several samples; see `mean_pass_at`.
     """
 
     accuracies: Tensor
@@ -34,6 +38,8 @@ class EvaluationBatch:
     hard: Tensor
     rollouts: int
     sources: Sequence[str] = ()
+    tokens: int = 0
+    pass_at: Mapping[int, float] = field(default_factory=dict)
 
     def by_source(self) -> dict[str, Tensor]:
         """Accuracies `[N_s]` of each source's prompts, where there are several."""
@@ -44,7 +50,7 @@ class EvaluationBatch:
 
 
 class EvaluationLoader:
-    """Rolls out held-out prompts without any template; yields one batch, the same on all ranks.
+    """Rolls out held-out prompts, with one hint or none; yields one batch, the same on all ranks.
 
     Args:
         prompts: The held-out prompts.
@@ -55,6 +61,7 @@ class EvaluationLoader:
         refresh_engine: Gives the engine the current weights.
         updates: Tells how many updates these have had.
         seed: Of the run; every evaluation of a run uses the same one.
+        hint: Tells which hint all problems have; the empty one for none.
 
     Attributes:
         untrained: Accuracy by prompt id, of the untrained policy.
@@ -75,6 +82,7 @@ class EvaluationLoader:
         refresh_engine: Callable[[], None],
         updates: Callable[[], int],
         seed: int,
+        hint: Callable[[], HintOrText] = str,
     ) -> None:
         if samples > 1 and sampling.temperature == 0:
             raise UserError(
@@ -83,7 +91,7 @@ class EvaluationLoader:
             )
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
-        self.updates = updates
+        self.updates, self.hint = updates, hint
         self.untrained: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
         self.measured_at: int | None = None
@@ -103,6 +111,10 @@ class EvaluationLoader:
             hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
+            tokens=self.ledger.training_tokens,
+            pass_at=mean_pass_at(
+                self.samples, [round(own * self.samples) for own in results.values()]
+            ),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,10 +132,11 @@ class EvaluationLoader:
 
     def evaluate(self) -> tuple[dict[str, float], float]:
         """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
+        hint = self.hint()
         with self.ledger.phase("evaluation"), uninterruptible():
             self.refresh_engine()
             rollouts = self.runner.run(
-                [(prompt, "") for prompt in self.prompts for _ in range(self.samples)],
+                [(prompt, hint) for prompt in self.prompts for _ in range(self.samples)],
                 self.sampling,
                 derive_seed(self.seed, "evaluation"),
             )

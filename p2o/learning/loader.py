@@ -7,17 +7,19 @@ from typing import Any
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
+from p2o.hints.problems import Outcome, Problems
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.rolled_out import Learned, RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
-from p2o.prompt import Prompt
+from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.running.distributed import gather, rank, world_size
 from p2o.running.preemption import stop_if_told
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.hint import as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, GroupOutcome
 
@@ -50,6 +52,10 @@ class RolloutLoader:
         refresh_engine: Called before every batch; gives the engine the current weights.
         log: Called once for every batch, with what to log of it.
         seed: Of the run.
+
+    Attributes:
+        pool: Says which hint each rollout has.
+        problems: Is told how groups fared.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class RolloutLoader:
         self.sampling, self.ledger, self.seed = sampling, ledger, seed
         self.position, self.refresh_engine, self._log = position, refresh_engine, log
         self.pool = PromptPool()
+        self.problems = Problems(prompts)
         self.observers: list[GroupObserver] = []
         self.rollout_observers: list[RolloutObserver] = []
         # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
@@ -120,6 +127,7 @@ class RolloutLoader:
                 watch(rolled_out)
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
+            self.problems.note([_noted(group) for group in sampled])
             # Lightning asks for no more than the length, so nothing runs behind the last batch.
             if cursor == len(order):
                 self._point_to_the_doctor(epoch)
@@ -164,19 +172,24 @@ class RolloutLoader:
         """Groups of K rollouts, in the order of `prompts`."""
         size = self.sizes.group_size
         pairs = [
-            (prompt, self.pool.text_for(prompt.id, index))
+            (prompt, self.pool.hint_for(prompt.id, index))
             for prompt in prompts
             for index in range(size)
         ]
         with self.ledger.phase("train"):
             self.refresh_engine()
             context = self.builder.strategy.rollout_context
+            if context == Context.BARE and any(as_hint(hint).prefix for _, hint in pairs):
+                raise UserError(
+                    "distillation: samples without hints, so no answer has a forced beginning; "
+                    "take another one, or place=question"
+                )
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
         if self._rewarded is False:
             self._rewarded = any(rollout.score.reward > 0 for rollout in rollouts)
         self._overflows += sum(
-            bool(template.strip()) and not rollout.template
-            for (_, template), rollout in zip(pairs, rollouts, strict=True)
+            not as_hint(candidate).empty and not rollout.template
+            for (_, candidate), rollout in zip(pairs, rollouts, strict=True)
         )
         groups = [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
         self.builder.credit.observe(groups)
@@ -217,7 +230,7 @@ class RolloutLoader:
         logger.warning(
             "the Context Ratio Mask keeps %.0f %% of what templated successes say "
             "(templated/reach) and failures are pushed down (templated/push): such updates unlearn "
-            "and teach nothing; take distillation=imitation_first or success_only",
+            "and teach nothing; take distillation=tapered or success_only",
             100 * reach,
         )
 
@@ -235,4 +248,14 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
         group[0].prompt.id,
         tuple(rollout.score.reward for rollout in group),
         tuple(rollout.score.solved for rollout in group),
+    )
+
+
+def _noted(group: Sequence[Rollout]) -> Outcome:
+    solved = [rollout for rollout in group if rollout.score.solved]
+    return Outcome(
+        group[0].prompt.id,
+        len(solved) / len(group),
+        any(rollout.templated for rollout in group),
+        solved[-1].response if solved else None,
     )

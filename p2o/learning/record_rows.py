@@ -8,6 +8,7 @@ from p2o.prompt import Prompt
 from p2o.records.schema import Rows, hint_id
 from p2o.rollout.runner import Rollout
 from p2o_callbacks.candidates import Candidate
+from p2o_callbacks.hint import as_hint
 from p2o_callbacks.pool import PromptPool
 
 SAMPLED = 10
@@ -84,16 +85,21 @@ def problem_rows(prompts: Iterable[Prompt], split: str) -> Rows:
 def hint_rows(texts: Iterable[str]) -> Rows:
     """Rows of the table ``hints``, one for each different text that is not empty."""
     return [
-        {"hint": hint_id(text), "text": text, "kind": "instruction"}
+        # A hint that is more than a text is named by its content; see `p2o_callbacks.Hint.label`.
+        {
+            "hint": hint_id(text),
+            "text": text,
+            "kind": "hint" if text.startswith('{"text": ') else "instruction",
+        }
         for text in dict.fromkeys(texts)
         if text.strip()
     ]
 
 
 def hints_of(pool: PromptPool, candidates: Iterable[Candidate]) -> Iterator[str]:
-    """Texts of all candidates of a search, and of all templates of a pool."""
+    """Names of all candidates of a search, and of all templates of a pool."""
     yield from (candidate.text for candidate in candidates)
-    yield from (template.text for template in pool.templates)
+    yield from (template.label for template in pool.templates)
 
 
 def candidate_rows(epoch: int, candidates: Sequence[Candidate]) -> Rows:
@@ -141,7 +147,7 @@ def pool_rows(epoch: int, pool: PromptPool) -> Rows:
             "epoch": epoch,
             "problem": problem,
             "index": index,
-            "hint": hint_id(pool.text_for(problem, index)),
+            "hint": hint_id(as_hint(pool.hint_for(problem, index)).label),
         }
         for problem, assigned in pool.assignment.items()
         for index in range(len(assigned))

@@ -233,7 +233,16 @@ def _search(reader: Reader, batch: Batch, prompts: int) -> Draws:
     if target == "SingleTurnReflection":
         reader.assume("every prompt is hard and reflected on once")
         return _draws(reader, "evolution", batch, prompts, prompts)
-    if target not in ("", "RandomTemplates"):
+    tries = _tries_by_problem(target, evolver)
+    if tries:
+        reader.assume(f"every prompt is hard and tried with all of its {tries} hints")
+        return _draws(reader, "evolution", batch, tries * prompts, prompts)
+    if target in ("Demonstrations", "FixedHints"):
+        dev = min(int(evolver.get("dev_size", 0)), prompts)
+        rounds = 1 + int(evolver.get("rounds", 0)) * int(evolver.get("candidates", 0))
+        hints = len(evolver["hints"]) if target == "FixedHints" else rounds
+        return _draws(reader, "evolution", batch, hints * dev, dev)
+    if target not in ("", "RandomTemplates", "SolutionShare"):
         reader.assume(f"{target} makes no metric calls")
     return Draws()
 
@@ -242,3 +251,18 @@ def _draws(reader: Reader, kind: str, batch: Batch, number: int, at_once: int) -
     longest = int(reader.get(f"sampling.{kind}.max_new_tokens", batch.new_tokens))
     mean = min(batch.mean_new_tokens, longest)
     return Draws(number, max(1, min(at_once, number)), longest, mean)
+
+
+def _tries_by_problem(target: str, evolver: Any) -> int:
+    """Most hints that a search by problem tries on one; 0 for other searches."""
+    match target:
+        case "Tiered":
+            return len(evolver["tiers"])
+        case "SearchedShare":
+            return len(evolver["shares"])
+        case "SelfHints":
+            return int(evolver["number"])
+        case "SimilarDemonstrations":
+            most = int(evolver["number"])
+            return len({*(2**n for n in range(most.bit_length())), most})
+    return 0

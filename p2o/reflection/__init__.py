@@ -7,6 +7,8 @@ How to choose:
 * `SelfReflection`: the initial policy, as in the paper. Takes an instruction-tuned policy and room
   for a second copy of its weights; needs nothing from outside.
 * `PolicyReflection`: the current policy. No second copy, but templates grow alike late in training.
+* `PolicyHintWriter`: the current policy, told the answer, writes a hint for one problem; for
+  `evolution=self_hint`.
 * `TeacherReflection`: a stronger model behind an OpenAI-compatible endpoint. The best templates,
   for policies too small to write their own; costs calls and needs a network.
 
@@ -17,6 +19,7 @@ Any other object with the methods of `Reflection` does as well.
 """
 
 from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.reflection.hint_writer import PolicyHintWriter
 from p2o.reflection.language_model import PolicyReflection, SelfReflection
 from p2o.reflection.phrasebook import Phrasebook
 from p2o.reflection.replay import ReplayedReflection
@@ -24,6 +27,7 @@ from p2o.reflection.teacher import TeacherReflection
 
 __all__ = [
     "Phrasebook",
+    "PolicyHintWriter",
     "PolicyReflection",
     "Reflection",
     "ReflectionRequest",

@@ -60,6 +60,10 @@ class PolicyReflection:
         self.exchanges = [exchange for _, exchange in written]
         return [template for template, _ in written]
 
+    def question(self, request: ReflectionRequest) -> str:
+        """What the model is asked; a subclass may ask for something else."""
+        return render_meta_prompt(request)
+
     def _reflect(
         self, requests: Sequence[ReflectionRequest]
     ) -> list[tuple[str | None, Exchange | None]]:
@@ -84,7 +88,7 @@ class PolicyReflection:
     def _render(self, request: ReflectionRequest) -> tuple[str, list[int]] | None:
         """The meta-prompt with as many records as fit, and its ids; None when one is too many."""
         while True:
-            content = render_meta_prompt(request)
+            content = self.question(request)
             ids = self.renderer.render_plain([{"role": "user", "content": content}])
             if self.max_prompt_tokens is None or len(ids) <= self.max_prompt_tokens:
                 return content, ids

@@ -85,19 +85,37 @@ class ChatRenderer:
             )
         self.render([{"role": "user", "content": "?"}])
 
-    def render(self, messages: Sequence[Message], template: str = "") -> list[int]:
+    def render(
+        self,
+        messages: Sequence[Message],
+        template: str = "",
+        turns: Sequence[tuple[str, str]] = (),
+    ) -> list[int]:
         """Token ids of the conversation, ready for the assistant's turn.
 
         Args:
             messages: The conversation; the last message is the user's.
             template: Text for `insert_template`; empty leaves the prompt bare.
+            turns: Solved problems, question and answer, shown as turns before the conversation;
+                their questions are put as the last message is.
 
         Raises:
             UserError: The chat template cannot render these turns.
         """
         *earlier, last = messages
-        text = f"{self.prefix}{as_text(last['content'])}{self.suffix}"
-        return self.render_plain([*earlier, {**last, "content": insert_template(text, template)}])
+        text = self._asked(as_text(last["content"]))
+        shown = [
+            {"role": role, "content": content}
+            for question, answer in turns
+            for role, content in (("user", self._asked(question)), ("assistant", answer))
+        ]
+        # What the system says stands first, whoever says something after it.
+        first = sum(message["role"] == "system" for message in earlier[:1])
+        asked = {**last, "content": insert_template(text, template)}
+        return self.render_plain([*earlier[:first], *shown, *earlier[first:], asked])
+
+    def _asked(self, text: str) -> str:
+        return f"{self.prefix}{text}{self.suffix}"
 
     def render_plain(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a conversation that is no task: the system prompt alone is added."""

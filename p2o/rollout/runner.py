@@ -1,10 +1,11 @@
-"""From (prompt, template) to a scored rollout: render, take turns, verify."""
+"""From (prompt, hint) to a scored rollout: render, take turns, verify."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p2o.errors import UserError
+from p2o.hints.filling import fill
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.environment import Environment, SingleTurn
@@ -13,6 +14,7 @@ from p2o.rollout.turns import Episode, Start, play
 from p2o.running.distributed import gather, gather_shards, rank, together, world_size
 from p2o.running.seeds import derive_seed
 from p2o.verifiers.base import Score, Status, Verifier
+from p2o_callbacks.hint import Hint, HintOrText, as_hint
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +28,11 @@ class Rollout:
 
     Attributes:
         prompt: What was asked.
-        template: The template text that belongs to this rollout; empty when it has none.
+        template: Name of the hint that belongs to this rollout: its text where it is nothing else;
+            empty when it has none.
         bare_ids: Token ids of the bare prompt.
-        templated_ids: Token ids of the prompt with the template; `bare_ids` without one.
+        templated_ids: Token ids of the prompt with the hint; `bare_ids` without one, and where the
+            hint is the beginning of the answer alone, which is part of the completion.
         sampled_after: Which of the two the response was sampled after.
         completion: The tokens that followed.
         response: What the verifier read: their text, unless the environment gave another.
@@ -46,7 +50,7 @@ class Rollout:
 
     @property
     def templated(self) -> bool:
-        """Whether a template was in front of the prompt when the response was sampled."""
+        """Whether a hint stood around the prompt when the response was sampled."""
         return bool(self.template) and self.sampled_after == Context.TEMPLATED
 
     def ids(self, context: Context) -> tuple[int, ...]:
@@ -57,8 +61,9 @@ class Rollout:
 class RolloutRunner:
     """Rolls out prompts; training, evolution and evaluation all pass through here.
 
-    A template that would make a prompt longer than the budget is left out of that rollout, which
-    then counts as bare; `overflows` counts them. Nothing is ever cut.
+    A hint that would make a prompt longer than the budget, a forced beginning of the answer counted
+    in, is left out of that rollout, which then counts as bare; `overflows` counts them. Nothing is
+    ever cut.
 
     Args:
         engine: Samples tokens.
@@ -85,28 +90,28 @@ class RolloutRunner:
 
     def run(
         self,
-        pairs: Sequence[tuple[Prompt, str]],
+        pairs: Sequence[tuple[Prompt, HintOrText]],
         sampling: SamplingParameters,
         seed: int,
         context: Context = Context.TEMPLATED,
     ) -> list[Rollout]:
-        """Roll out each (prompt, template text) once, together.
+        """Roll out each (prompt, hint) once, together.
 
         Collective: every rank passes the same pairs, does its share of the work and gets all
         rollouts, in order. What a pair gets depends on `seed` and its index alone.
 
         Args:
-            pairs: Prompts and the templates that belong to them; empty for none.
+            pairs: Prompts and the hints that belong to them; a text is one, and empty for none.
             sampling: How to draw tokens.
             seed: Of the draws.
-            context: Whether to sample after the template or without it.
+            context: Whether to sample with the hint or without it.
         """
         seeds = [derive_seed(seed, index) for index in range(len(pairs))]
         return self.run_seeded(pairs, sampling, seeds, context)
 
     def run_seeded(
         self,
-        pairs: Sequence[tuple[Prompt, str]],
+        pairs: Sequence[tuple[Prompt, HintOrText]],
         sampling: SamplingParameters,
         seeds: Sequence[int],
         context: Context = Context.TEMPLATED,
@@ -118,24 +123,33 @@ class RolloutRunner:
 
     def _run(
         self,
-        pairs: Sequence[tuple[Prompt, str]],
+        pairs: Sequence[tuple[Prompt, HintOrText]],
         sampling: SamplingParameters,
         seeds: Sequence[int],
         context: Context,
     ) -> list[Rollout]:
-        contexts = together(lambda: [self._context(prompt, template) for prompt, template in pairs])
+        contexts = together(lambda: [self._place(prompt, candidate) for prompt, candidate in pairs])
         starts = [
-            Start(prompt, "", bare, seed)
+            Start(prompt, "", placed.bare, seed)
             if context == Context.BARE
-            else Start(prompt, template, ids, seed)
-            for (prompt, _), (template, bare, ids), seed in zip(pairs, contexts, seeds, strict=True)
+            else Start(prompt, placed.text, placed.ids, seed, placed.prefix)
+            for (prompt, _), placed, seed in zip(pairs, contexts, seeds, strict=True)
         ]
         episodes = play(self.environment, self.engine, self.renderer, starts, sampling)
         self._check_environment([episode.failure for episode in episodes])
         scores = together(lambda: self._scores(episodes, [prompt for prompt, _ in pairs]))
         return [
-            Rollout(prompt, template, bare, ids, context, episode.completion, episode.text, score)
-            for (prompt, _), (template, bare, ids), episode, score in zip(
+            Rollout(
+                prompt,
+                placed.label,
+                placed.bare,
+                placed.ids,
+                context,
+                episode.completion,
+                episode.text,
+                score,
+            )
+            for (prompt, _), placed, episode, score in zip(
                 pairs, contexts, episodes, scores, strict=True
             )
         ]
@@ -182,9 +196,8 @@ class RolloutRunner:
                 "rollout.max_length where that is what limits it"
             )
 
-    def _context(
-        self, prompt: Prompt, template: str
-    ) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    def _place(self, prompt: Prompt, candidate: HintOrText) -> "_Placed":
+        """A problem with its hint, in tokens; without it where it leaves no room."""
         bare = tuple(self.renderer.render(prompt.messages))
         if len(bare) > self.max_prompt_tokens:
             raise UserError(
@@ -192,21 +205,50 @@ class RolloutRunner:
                 f"data.max_prompt_tokens={self.max_prompt_tokens}; raise the budget or set "
                 "data.overlong=drop"
             )
-        if not template.strip():
-            return "", bare, bare
-        ids = tuple(self.renderer.render(prompt.messages, template))
-        if len(ids) <= self.max_prompt_tokens:
-            return template, bare, ids
+        hint = fill(as_hint(candidate), prompt)
+        if hint.empty:
+            return _Placed("", "", bare, bare)
+        ids = bare
+        if hint.text.strip() or hint.turns:
+            shown = {"turns": hint.turns} if hint.turns else {}
+            ids = tuple(self.renderer.render(prompt.messages, hint.text, **shown))
+        begun = hint.prefix.strip()
+        prefix = tuple(self.renderer.continue_with(begun)) if begun else ()
+        if len(ids) + len(prefix) <= self.max_prompt_tokens:
+            return _Placed(as_hint(candidate).label, hint.text, bare, ids, prefix)
+        self._overflow(prompt, as_hint(candidate), len(ids) + len(prefix))
+        return _Placed("", "", bare, bare)
+
+    def _overflow(self, prompt: Prompt, hint: Hint, tokens: int) -> None:
         self.overflows += 1
-        if template not in self._warned:
-            self._warned.add(template)
-            logger.warning(
-                "a template of %d characters makes prompt %s %d tokens long, over "
-                "data.max_prompt_tokens=%d; that rollout is made without it (template: %.60s...)",
-                len(template),
-                prompt.id,
-                len(ids),
-                self.max_prompt_tokens,
-                " ".join(template.split()),
-            )
-        return "", bare, bare
+        if hint.label in self._warned:
+            return
+        self._warned.add(hint.label)
+        logger.warning(
+            "a template of %d characters makes prompt %s %d tokens long, over "
+            "data.max_prompt_tokens=%d; that rollout is made without it (template: %.60s...)",
+            len(hint.label),
+            prompt.id,
+            tokens,
+            self.max_prompt_tokens,
+            " ".join(hint.label.split()),
+        )
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A problem with its hint.
+
+    Attributes:
+        label: The hint's name; empty without one.
+        text: What stands in front of the question.
+        bare: Token ids of the problem alone.
+        ids: Those of the problem with what stands before its answer.
+        prefix: Those that begin the answer.
+    """
+
+    label: str
+    text: str
+    bare: tuple[int, ...]
+    ids: tuple[int, ...]
+    prefix: tuple[int, ...] = ()

@@ -30,12 +30,14 @@ class Start:
         hint: The template in front of it; empty without one.
         context: Token ids of both.
         seed: Of its draws: of the first turn's as it is, of turn n's as derived with n.
+        prefix: Token ids that begin the response and that the policy has not chosen.
     """
 
     problem: Prompt
     hint: str
     context: Sequence[int]
     seed: int
+    prefix: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,10 @@ def play(
 
     def begin() -> None:
         limit = getattr(engine, "max_length", None)
-        check_lengths([start.context for start in starts], sampling, limit)
+        check_lengths([(*s.context, *s.prefix) for s in starts], sampling, limit)
         for start in starts:
             response = Response(start.context, sampling.max_new_tokens, limit)
+            response.insert(start.prefix)
             players.append(_Player(environment, start, Sampler(response, renderer), response))
             stack.callback(players[-1].close)
         for player in players:

@@ -73,6 +73,25 @@ def test_the_pool_lives_on_between_searches(project, pair):
     assert data.used[::3] == [[], [], project.hard, [], project.hard]
 
 
+def test_after_the_last_search_its_templates_live_on(project, pair):
+    _, evolution = pair(last_search=1)
+    callbacks = [HardSampleMiner(), evolution]
+    _, data = project.fit(callbacks, epochs=5)
+    assert len(evolution.evolver.asked) == 1
+    # Found before epoch 1, where it helps all, so that nobody is hard before 2 and all before 3.
+    assert data.used[::3] == [[], project.hard, [], project.hard, []]
+
+
+@pytest.mark.parametrize(
+    ("every", "last", "searches"),
+    [(1, None, 6), (1, 6, 6), (1, 4, 4), (2, None, 3), (2, 5, 2), (3, 3, 1), (2, 1, 0)],
+)
+def test_searches_are_made_every_so_often_up_to_the_last(project, pair, every, last, searches):
+    _, evolution = callbacks = pair(every_n_epochs=every, last_search=last)
+    project.fit(callbacks, epochs=7)
+    assert len(evolution.evolver.asked) == searches
+
+
 class Changing(ForeignData):
     """Templates help nobody; who is hard depends on the epoch alone."""
 
@@ -240,6 +259,11 @@ def test_fewer_trials_than_pairs_are_refused(project, pair):
         project.fit(pair(), epochs=2, data=Short())
 
 
+def test_a_last_search_before_the_first_is_refused(project):
+    with pytest.raises(ConfigurationError, match="last_search=0: "):
+        PromptEvolution(project.Evolver(), last_search=0)
+
+
 @pytest.mark.parametrize("every_n_epochs", [0, -1])
 def test_an_interval_that_means_nothing_is_refused(project, every_n_epochs):
     with pytest.raises(ConfigurationError, match=f"every_n_epochs={every_n_epochs}: "):
@@ -266,3 +290,9 @@ def test_only_a_fit_needs_the_parts(project, pair):
 
     trainer = project.trainer(pair())
     assert trainer.validate(Module(), datamodule=Data(), verbose=False) == [{"seen": 1.0}]
+
+
+def test_a_search_before_the_first_epoch_has_no_hard_set_yet(project, pair):
+    miner, evolution = pair(at_start=True)
+    project.fit([miner, evolution], epochs=2)
+    assert [hard for hard, _, _ in evolution.evolver.asked] == [[], project.hard]

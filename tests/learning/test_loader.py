@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2o.accounting.ledger import Ledger
-from p2o.distillation import ContextDistillation, ReverseKL
+from p2o.distillation import ContextDistillation, DistillationStrategy, ReverseKL
 from p2o.learning.baseline import GroupMean
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.evaluation import EvaluationLoader
@@ -441,12 +441,21 @@ def test_an_evaluation_gives_the_engine_the_weights_first():
 
 @pytest.mark.parametrize(("high", "warned"), [(10.0, 0), (0.5, 1)])
 def test_updates_that_only_unlearn_are_named_once(caplog, high, warned):
-    class FailuresAlone(ContextDistillation):
-        def settle(self, sample, solved, reach):
-            return sample if solved else sample.with_streams(token_weights=1.0)
+    class FailuresAlone(DistillationStrategy):
+        """Has the mask act on successes alone."""
+
+        needs_log_probs, solved = True, False
+
+        def token_advantages(self, advantage, solved, old_bare, old_templated):
+            self.solved = solved
+            return advantage
+
+        def token_weights(self, old_bare, old_templated):
+            masked = ContextDistillation(high=high).token_weights(old_bare, old_templated)
+            return masked if self.solved else torch.ones_like(masked)
 
     # All ratios are 1.
-    loader = make_loader(FakeRunner(), strategy=FailuresAlone(high=high))
+    loader = make_loader(FakeRunner(), strategy=FailuresAlone())
     everywhere = {prompt.id: (0,) * 4 for prompt in PROMPTS}
     loader.pool = PromptPool((Template("Think."),), (0,), everywhere)
     list(loader)

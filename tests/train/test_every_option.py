@@ -31,6 +31,11 @@ SEARCH = (
     "evolution.evolver.minimum=2",
 )
 DIGITS = "model.path=embedded:digits"
+UNTRIED = {"random_template", "fixed", "solution_share", "annealed_share", "adaptive_share"}
+UNTRIED |= {"assistant_prefix"}
+"""Searches that try nothing."""
+OTHER_SEARCHES = {"single_turn_reflection", "demonstrations", "similar_demonstrations"}
+OTHER_SEARCHES |= {"searched_share", "tiered", "self_hint", *UNTRIED}
 
 
 def options() -> list[Any]:
@@ -46,12 +51,12 @@ def options() -> list[Any]:
         )
         for path in found
         # With a real engine and a model that it can run: tests/engines/test_training.py. With
-        # ranks, whose process group would stay: test_two_ranks.py. p2o-eval's: tests/evaluation.
-        # Too large to be trained: tests/test_paper_experiments.py. Together: test_mixture.py. Of
-        # another run: test_records.py.
+        # ranks, whose process group would stay: test_two_ranks.py. p2o-eval's: tests/evaluation,
+        # p2o-bench's: tests/bench. Too large to be trained: tests/test_paper_experiments.py.
+        # Together: test_mixture.py. Of another run: test_records.py.
         if not path.stem.startswith("vllm")
         and path.stem not in ("ddp", "fsdp", "fsdp2", "mixture", "by_source", "paper", "replay")
-        and path.parent.name != "suite"
+        and path.parent.name not in ("suite", "arm", "bench")
     ]
 
 
@@ -135,6 +140,8 @@ def needs(tmp_path, service, monkeypatch):
         ("reflection", "teacher"): [f"reflection.base_url={service}/v1", "reflection.model=any"],
         ("reflection", "self"): ["reflection.max_new_tokens=8"],
         ("reflection", "policy"): ["reflection.max_new_tokens=8"],
+        ("reflection", "hint_writer"): ["reflection.max_new_tokens=8"],
+        ("hints", "self_hint"): ["reflection=phrasebook"],
         ("reference", "initial"): ["algorithm.kl.coefficient=0.01"],
     }
 
@@ -155,12 +162,12 @@ def test_two_steps_of_every_option(train_here, needs, group, option):
     # A step without any gradient is counted as a batch and not as an update.
     assert last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"] == 2
     assert all(value.isfinite().all() for value in last["state_dict"].values())
-    if searched and option not in ("random_template",):
+    if searched and option not in UNTRIED:
         assert summary["ledger"]["evolution"]["metric_calls"] > 0
 
 
 def keeps(option: str, setting: str) -> bool:
     """Whether an evolver other than gepa's has this setting."""
-    if option in ("single_turn_reflection", "random_template"):
+    if option in OTHER_SEARCHES:
         return not setting.startswith(("evolution.evolver.budget", "evolution.evolver.dev_size"))
     return True

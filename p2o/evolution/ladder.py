@@ -1,0 +1,108 @@
+"""The least help that works: of its hints in order, a problem takes the first that solves it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from p2o.constraints import Count
+from p2o.evolution.trials import as_candidates, tried
+from p2o.hints.problems import Problems, Where
+from p2o_callbacks.hint import Hint, HintOrText, as_hint
+from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.protocols import (
+    EvaluateTemplates,
+    Evolution,
+    EvolutionProgress,
+    TemplateTrial,
+)
+
+Ladders = Mapping[str, Sequence[Hint]]
+"""By sample id, its hints, the least help first; a sample without any stays bare."""
+Report = Callable[[EvolutionProgress], None]
+
+
+class Ladder:
+    """A search by problem; a subclass says which hints there are.
+
+    Args:
+        among: Problems that have hints: those that are hard at the time, or all.
+        minimum: Problems below which nothing is done.
+    """
+
+    def __init__(self, among: Where = "hard", minimum: Count = 1) -> None:
+        self.among: Where = among
+        self.minimum = minimum
+
+    def bind(self, problems: Problems) -> None:
+        """See `KnowsProblems`."""
+        self.problems = problems
+
+    def ladders(self, samples: Sequence[str], seed: int) -> Ladders:
+        """The hints of each sample.
+
+        Args:
+            samples: Sample ids.
+            seed: Of whatever is drawn.
+        """
+        raise NotImplementedError
+
+    def evolve(
+        self,
+        hard_set: Sequence[str],
+        evaluate: EvaluateTemplates,
+        *,
+        group_size: int,
+        seed: int,
+        report: Report,
+    ) -> Evolution:
+        """See `p2o_callbacks.Evolver`."""
+        samples = self.problems.samples(self.among, hard_set)
+        if len(samples) < self.minimum:
+            return Evolution(PromptPool())
+        return climb(self.ladders(samples, seed), evaluate, group_size, report)
+
+    def deal(
+        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
+    ) -> Mapping[str, tuple[int | None, ...]]:
+        """A sample keeps the hint that was found for it; others are bare until the next search."""
+        samples = self.problems.samples(self.among, hard_set)
+        return {sample: pool.assignment[sample] for sample in samples if sample in pool.assignment}
+
+
+def climb(
+    ladders: Ladders, evaluate: EvaluateTemplates, group_size: int, report: Report
+) -> Evolution:
+    """Try the hints of each sample in order, until one solves it.
+
+    All that are at the same rung share an engine call. A sample that none solves has its last one,
+    for another draw may.
+
+    Args:
+        ladders: The hints of each sample.
+        evaluate: Tries them.
+        group_size: Rollouts of a sample, all with its hint.
+        report: Told after each rung.
+    """
+    most = sum(map(len, ladders.values()))
+    taken: dict[str, HintOrText] = {}
+    trials: defaultdict[HintOrText, dict[str, TemplateTrial]] = defaultdict(dict)
+    calls, iterations, solved = 0, 0, 0
+    open_ = [sample for sample, hints in ladders.items() if hints]
+    while open_:
+        pairs = [(sample, ladders[sample][iterations].simplest) for sample in open_]
+        iterations, calls = iterations + 1, calls + len(pairs)
+        higher = []
+        for (sample, candidate), trial in zip(pairs, evaluate(pairs), strict=True):
+            trials[candidate][sample] = trial
+            taken[sample] = candidate
+            solved += trial.solved
+            if not trial.solved and iterations < len(ladders[sample]):
+                higher.append(sample)
+        open_ = higher
+        report(EvolutionProgress(calls, most, solved / len(taken), len(trials)))
+    places = {candidate: index for index, candidate in enumerate(trials)}
+    pool = PromptPool(
+        tuple(tried(as_hint(candidate), of) for candidate, of in trials.items()),
+        tuple(sorted({places[candidate] for candidate in taken.values()})),
+        {sample: (places[candidate],) * group_size for sample, candidate in taken.items()},
+    )
+    return Evolution(pool, calls, iterations, as_candidates(pool.templates, pool))

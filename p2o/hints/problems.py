@@ -1,0 +1,94 @@
+"""What a search can know of the training problems besides their ids."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from p2o.prompt import Prompt
+
+Where = Literal["hard", "all"]
+"""Which problems have hints: those that are hard at the time, or all."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one group fared.
+
+    Attributes:
+        prompt_id: Of the problem.
+        success_rate: Share of its rollouts that solved it.
+        hinted: Whether a hint stood around any of them.
+        solution: A response that the verifier found right, the last of them; None where there was
+            none.
+    """
+
+    prompt_id: str
+    success_rate: float
+    hinted: bool
+    solution: str | None
+
+
+class Problems:
+    """The training problems, and what their rollouts have shown so far. The same on all ranks.
+
+    Args:
+        prompts: The training prompts.
+
+    Attributes:
+        prompts: By id.
+        keep: Of how many problems a verified solution is kept, the newest; a search that shows
+            solutions raises it.
+        solutions: By problem id, the newest solution of the policy's own that was verified; the
+            problem solved last stands last.
+        hinted_rates: By problem id, the success rate of the last group with hints.
+        memory: Numbers that a search keeps until the next one, by name.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt]) -> None:
+        self.prompts: Mapping[str, Prompt] = {prompt.id: prompt for prompt in prompts}
+        self.keep = 0
+        self.solutions: dict[str, str] = {}
+        self.hinted_rates: dict[str, float] = {}
+        self.memory: dict[str, float] = {}
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Take in how groups fared."""
+        for outcome in outcomes:
+            if outcome.hinted:
+                self.hinted_rates[outcome.prompt_id] = outcome.success_rate
+            if outcome.solution is not None and outcome.solution.strip() and self.keep:
+                self.solutions.pop(outcome.prompt_id, None)
+                self.solutions[outcome.prompt_id] = outcome.solution.strip()
+        for oldest in list(self.solutions)[: max(0, len(self.solutions) - self.keep)]:
+            del self.solutions[oldest]
+
+    def samples(self, among: Where, hard_set: Sequence[str]) -> list[str]:
+        """Ids of the problems that are to have hints, sorted."""
+        return sorted(self.prompts if among == "all" else set(hard_set))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Primitives only, for a checkpoint."""
+        return {
+            "solutions": dict(self.solutions),
+            "hinted_rates": dict(self.hinted_rates),
+            "memory": dict(self.memory),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` wrote."""
+        self.solutions = dict(state["solutions"])
+        self.hinted_rates = dict(state["hinted_rates"])
+        self.memory = dict(state["memory"])
+
+
+@runtime_checkable
+class KnowsProblems(Protocol):
+    """A search that looks at problems, not at ids alone."""
+
+    def bind(self, problems: Problems) -> None:
+        """Take the problems, before anything is spent.
+
+        Raises:
+            UserError: One of them lacks what the hints are made of; names the row and the column.
+        """
+        ...
