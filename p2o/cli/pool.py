@@ -24,7 +24,7 @@ from p2o.cli.program import expected_errors
 from p2o.data.files import read_file
 from p2o.errors import UserError
 from p2o.hints.pool_export import as_gepa, into_dspy, put_before
-from p2o.hints.pool_file import Origin, PooledHint, PoolFile, read_pool
+from p2o.hints.pool_file import INSTRUCTION, Origin, PooledHint, PoolFile, read_pool
 from p2o.running.console import ended_by_interrupt
 from p2o.running.terminal import Terminal
 
@@ -98,6 +98,8 @@ def chosen(pool: PoolFile, hint: str | None) -> PooledHint:
     if len(found) != 1:
         known = "several ids begin so" if found else "there is no such id; p2o-pool show --all"
         raise UserError(f"--hint={hint}: {known}")
+    if found[0].kind != INSTRUCTION:
+        raise UserError(f"--hint={hint}: is more than a text, which no other project takes")
     return found[0]
 
 

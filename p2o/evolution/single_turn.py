@@ -36,7 +36,8 @@ class SingleTurnReflection:
         minimum: Count = 1,
         leaks: Action = "reject",
     ) -> None:
-        self.reflection, self.minimum, self.leaks = reflection, minimum, leaks
+        self.reflection, self.minimum = reflection, minimum
+        self.leaks: Action = leaks
 
     def evolve(
         self,

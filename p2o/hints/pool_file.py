@@ -19,6 +19,8 @@ NAME = "pool.json"
 FOLDER = "evolution"
 """Where in a run's folder pools are."""
 EPOCH = re.compile(r"(?:epoch|step)_\d+\.json")
+INSTRUCTION: Literal["instruction"] = "instruction"
+"""A hint that is nothing but a text."""
 MOST_SEEDS = 16
 """Hints that a search starts from."""
 
@@ -44,8 +46,8 @@ class PooledHint(_Strict):
 
     Attributes:
         id: The first 12 hexadecimal digits of the text's SHA-256.
-        kind: What the text is; ``instruction`` stands in front of a problem.
-        text: Itself.
+        kind: ``instruction`` for a text that stands in front of a problem, ``hint`` for what is more.
+        text: The text, or what is more as JSON; see `p2o_callbacks.Hint.label`.
         parents: Ids of the hints that it was derived from; none for one made of the bare prompt.
         score: Mean score on the problems that it was tried on in full; None if on none.
         tried: How many these are.
@@ -54,7 +56,7 @@ class PooledHint(_Strict):
     """
 
     id: str
-    kind: str = "instruction"
+    kind: Literal["instruction", "hint"] = INSTRUCTION
     text: str = Field(min_length=1)
     parents: tuple[str, ...] = ()
     score: float | None = None
@@ -82,14 +84,15 @@ class PoolFile(_Strict):
 
     @property
     def best(self) -> PooledHint:
-        """The hint in use with the highest score; of all where none is in use.
+        """The text in use with the highest score; of all where none is in use.
 
         Raises:
             UserError: There is none.
         """
-        if not self.hints:
-            raise UserError("the pool has no hints")
-        return max(self.ranked, key=lambda hint: (hint.in_use, _score(hint)))
+        texts = [hint for hint in self.ranked if hint.kind == INSTRUCTION]
+        if not texts:
+            raise UserError("the pool has no hint that is a text alone")
+        return texts[0]
 
     @property
     def ranked(self) -> list[PooledHint]:
@@ -122,14 +125,15 @@ def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:
     in_use: set[str] = set()
     for pool in pools:
         if pool.in_use:
-            in_use = {pool.templates[index].text for index in pool.in_use}
+            in_use = {pool.templates[index].label for index in pool.in_use}
         for template in pool.templates:
-            if not template.text.strip():
+            if template.empty:
                 continue
-            parents = [pool.templates[index].text for index in template.parents]
-            found[template.text] = PooledHint(
-                id=hint_id(template.text),
-                text=template.text,
+            parents = [pool.templates[index].label for index in template.parents]
+            found[template.label] = PooledHint(
+                id=hint_id(template.label),
+                kind=INSTRUCTION if template.is_text else "hint",
+                text=template.label,
                 parents=tuple(hint_id(text) for text in parents if text.strip()),
                 score=template.score,
                 tried=len(template.dev_scores),
@@ -202,10 +206,12 @@ def seed_texts(path: str) -> Sequence[str]:
         UserError: See `read_pool`; or there is none.
     """
     try:
-        ranked = read_pool(Path(path)).ranked
+        ranked = [h for h in read_pool(Path(path)).ranked if h.kind == INSTRUCTION]
     except UserError as error:
         raise UserError(f"seed_pool={path}: {error}") from error
     if not ranked:
-        raise UserError(f"seed_pool={path}: the pool has no hints; leave it out")
+        raise UserError(
+            f"seed_pool={path}: the pool has no hint that is a text alone; leave it out"
+        )
     chosen = [hint for hint in ranked if hint.in_use] or ranked
     return [hint.text for hint in chosen[:MOST_SEEDS]]

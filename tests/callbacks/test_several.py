@@ -5,6 +5,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
@@ -208,32 +209,21 @@ class Counts(ForeignData):
 def test_the_step_at_which_callbacks_log_is_the_trainers_own(project, accumulate):
     seen = []
 
-    class Watch(HardSampleMiner):
-        def note(self, trainer):
-            own = trainer.fit_loop.epoch_loop._batches_that_stepped
-            seen.append((logging_step(trainer), own))
+    def note(trainer, *others):
+        own = trainer.fit_loop.epoch_loop._batches_that_stepped
+        seen.append((logging_step(trainer), own))
 
-        def on_train_batch_start(self, trainer, *arguments):
-            self.note(trainer)
-
-        def on_train_batch_end(self, trainer, *arguments):
-            self.note(trainer)
-
-        def on_validation_end(self, trainer, *arguments):
-            self.note(trainer)
-
-        def on_train_epoch_start(self, trainer, *arguments):
-            self.note(trainer)
-
-        def on_train_end(self, trainer, *arguments):
-            self.note(trainer)
+    watch = Callback()
+    for moment in ("batch_start", "batch_end", "epoch_start", "end"):
+        setattr(watch, f"on_train_{moment}", note)
+    watch.on_validation_end = note
 
     class Module(project.Module):
         def validation_step(self, batch, batch_index):
             pass
 
     trainer = project.trainer(
-        [Watch()], epochs=3, accumulate_grad_batches=accumulate, val_check_interval=1
+        [watch], epochs=3, accumulate_grad_batches=accumulate, val_check_interval=1
     )
     trainer.fit(Module(), datamodule=Counts())
     assert len(seen) > 20

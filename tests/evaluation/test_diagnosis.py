@@ -128,7 +128,7 @@ def test_pass_at_k_lies_inside_its_interval():
         estimate = each.pass_at(k)
         assert estimate is not None
         assert estimate.low <= estimate.value <= estimate.high
-    assert each.pass_at(1).value == 0.25
+        assert k > 1 or estimate.value == 0.25
 
 
 def test_hints_say_whom_they_reach():

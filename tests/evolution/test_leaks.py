@@ -1,6 +1,7 @@
 """What a template may not tell: answers and problems. And what is no leak."""
 
 import logging
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.evolution.world import HARD, World, Writer, search
 WOLF = "A wolf runs 13 miles in the morning and twice as far in the evening before it rests."
 
 
-def guard(*answers, question="", action="reject"):
+def guard(*answers, question="", action: Any = "reject"):
     """One that knows of a problem for each answer."""
     made = LeakGuard(action)
     for number, answer in enumerate(answers):

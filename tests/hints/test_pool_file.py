@@ -94,7 +94,7 @@ def test_a_search_starts_from_hints_in_use_or_from_the_best(tmp_path):
     write_pool(path, pool(PromptPool(EARLY.templates)))
     assert seed_texts(str(path)) == ["Draw.", "Think."]
     write_pool(path, pool())
-    with pytest.raises(UserError, match="the pool has no hints"):
+    with pytest.raises(UserError, match="the pool has no hint that is a text alone"):
         seed_texts(str(path))
 
 
@@ -145,3 +145,16 @@ def test_a_hint_stands_before_a_text_or_before_the_last_message():
     assert talk[1]["content"] == "2 + 2?"
     with pytest.raises(UserError, match="row 1: no text and no conversation in column 'q'"):
         put_before("Go.", [{"q": "1 + 1?"}, {"other": 1}], "q")
+
+
+def test_a_hint_that_is_more_than_a_text_is_kept_and_goes_nowhere_else(tmp_path):
+    shown = Template("", turns=(("1 + 1?", "2"),), score=1.0)
+    mixed = PromptPool((template(""), shown, template("Think.", (1,))), (1, 2))
+    more, think = gather_hints([mixed])
+    assert (more.kind, more.in_use) == ("hint", True)
+    assert json.loads(more.text)["turns"] == [["1 + 1?", "2"]]
+    assert think.parents == (more.id,)
+    path = tmp_path / "pool.json"
+    write_pool(path, pool(mixed))
+    assert read_pool(path).best == think
+    assert seed_texts(str(path)) == ["Think."]
