@@ -1,6 +1,8 @@
 # make demo   the whole method on the embedded world, in about two minutes
 # make test   linters, type checker and all tests that need no accelerator
 # make test-engines   tests with vLLM's CPU build, in an environment of its own
+# make compare   P2O and GRPO on it at equal rollouts, three seeds each
+# make evidence  every arm on it, five seeds: docs/evidence/embedded.md
 # make bench  speed and memory beside TRL's, in about 25 minutes: docs/evidence/speed.md
 # make lock   pin the dependencies anew
 
@@ -13,10 +15,12 @@ BENCHMARKS := .venv/.benchmarks
 ENGINES := .venv-engines/bin
 ENGINES_MADE := .venv-engines/.made
 
-.PHONY: demo test test-engines compare bench lock lock-engines clean
+.PHONY: demo test test-engines compare evidence bench lock lock-engines clean
 
+# Both are started in one shell, so that the report is of this run.
 demo: $(RUNTIME)
-	$(BIN)/p2o-train
+	run=runs/default/$$(date +%Y-%m-%d_%H-%M-%S) && \
+		$(BIN)/p2o-train hydra.run.dir=$$run && $(BIN)/p2o-report $$run
 
 test: $(DEVELOPMENT)
 	$(BIN)/ruff check .
@@ -32,7 +36,11 @@ test-engines: $(ENGINES_MADE)
 
 # P2O and GRPO at equal total rollouts, three seeds each: the table in the README.
 compare: $(RUNTIME)
-	$(BIN)/python -m p2o.cli.compare --figure runs/compare/curves.svg
+	$(BIN)/p2o-bench
+
+# All arms on the embedded world, five seeds: docs/evidence/embedded.md. The same command again goes on.
+evidence: $(RUNTIME)
+	$(BIN)/p2o-bench bench=embedded page=docs/evidence/embedded.md figure=docs/images/embedded.svg
 
 # Let the machine do nothing else meanwhile.
 bench: $(BENCHMARKS)
@@ -65,7 +73,7 @@ $(ENGINES_MADE): pyproject.toml requirements/engines.txt
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml \
-		--extra gguf --extra tensorboard --extra figures \
+		--extra gguf --extra tensorboard --extra figures --extra report \
 		--no-emit-package torch --no-emit-package setuptools --no-header --no-annotate \
 		| grep -Ev '^(nvidia|cuda|triton)' > requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev \

@@ -20,6 +20,7 @@ from p2o_callbacks.protocols import (
     GroupObserver,
     GroupOutcome,
     GroupSource,
+    HardSetSoFar,
     HardSetSource,
     PoolObserver,
     PoolSource,
@@ -27,7 +28,8 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
-from p2o_callbacks.stepwise import StepwiseEvolution
+from p2o_callbacks.time_budget import TimeBudget, TimeCounter
+from p2o_callbacks.token_budget import TokenBudget, TokenCounter
 
 __all__ = [
     "Candidate",
@@ -43,6 +45,7 @@ __all__ = [
     "GroupOutcome",
     "GroupSource",
     "HardSampleMiner",
+    "HardSetSoFar",
     "HardSetSource",
     "Hint",
     "HintOrText",
@@ -55,9 +58,12 @@ __all__ = [
     "RolloutBudget",
     "RolloutCounter",
     "ShareOfStart",
-    "StepwiseEvolution",
     "Template",
     "TemplateTrial",
     "TemplateUser",
+    "TimeBudget",
+    "TimeCounter",
+    "TokenBudget",
+    "TokenCounter",
     "TrainingCollapsed",
 ]

@@ -93,12 +93,13 @@ class MetricBounds(Callback):
     @property
     def state_key(self) -> str:
         """One for each metric and its bounds, so that a trainer takes several of this class."""
-        return self._generate_state_key(
-            metric=self.metric,
-            minimum=self.minimum,
-            maximum=self.maximum,
-            patience=self.patience,
-        )
+        asked = {
+            "metric": self.metric,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "patience": self.patience,
+        }
+        return f"{type(self).__qualname__}{asked}"
 
     def on_train_batch_end(
         self,
@@ -176,12 +177,13 @@ class ShareOfStart(Callback):
     @property
     def state_key(self) -> str:
         """One for each metric and what is asked of it; see `MetricBounds.state_key`."""
-        return self._generate_state_key(
-            metric=self.metric,
-            share=self.share,
-            least_start=self.least_start,
-            patience=self.patience,
-        )
+        asked = {
+            "metric": self.metric,
+            "share": self.share,
+            "least_start": self.least_start,
+            "patience": self.patience,
+        }
+        return f"{type(self).__qualname__}{asked}"
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the first value, and compare later ones with it."""

@@ -15,21 +15,27 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.hint import HintOrText
-from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import (
     Evolution,
     EvolutionDisplay,
     EvolutionProgress,
     Evolver,
+    HardSetSoFar,
     HardSetSource,
     PoolObserver,
     TemplateTrial,
     TemplateUser,
+    find_early,
     find_part,
     logging_step,
+    named_key,
 )
 
 logger = logging.getLogger(__name__)
+
+Place = tuple[int] | tuple[str, int]
+"""Of a search: before which epoch, or after which step."""
 
 
 class PromptEvolution(Callback):
@@ -42,23 +48,37 @@ class PromptEvolution(Callback):
     Between two searches the pool is dealt out anew at the start of each epoch: templates are for
     the samples that are hard at that time, and one that has become hard draws from the cover.
 
+    With `every_n_steps` it runs within epochs instead, after every so many optimiser steps, for the
+    samples that are hard by then; a search that is due when the run is over is not made.
+
+    Several in one trainer, each with a name of its own, publish their pools as one. Where two have
+    templates for a sample, it gets those of the later one in the trainer's list.
+
     Every rank runs the same search; the engine behind `TemplateUser.evaluate_templates` is what
     shares the work. Logs ``evolution/metric_calls``, ``evolution/iterations``,
     ``evolution/templates``, ``evolution/cover`` (templates in use, the empty one not counted) and
-    ``evolution/best_score`` of each search. Writes the pool of each epoch to
-    ``evolution/epoch_NNNN.json`` under `directory`.
+    ``evolution/best_score`` of each search, and ``evolution/leaks`` where the evolver looks for
+    templates that give a sample away. Writes the pool of each epoch to
+    ``evolution/epoch_NNNN.json`` under `directory`, or to ``step_NNNNNNNN.json``.
 
     Args:
         evolver: The search.
         every_n_epochs: Epochs from one search to the next; its templates live on in between.
+        last_search: Epoch at whose start the last search may be made, the first epoch being 0; its
+            templates live on to the end. None searches for as long as the run goes on.
         seed: Makes the search repeatable.
         directory: Where pools are written; None uses the trainer's root.
         at_start: Whether to search before the first epoch as well, when there is no hard set yet:
             for hints that all problems have.
+        every_n_steps: Optimiser steps from one search to the next, in place of epochs.
+        name: Of this callback: what its metrics begin with, in place of ``evolution``, and what its
+            state and its folder are called.
+        miner: The name of the miner that it follows, where there are several.
 
     Raises:
-        ConfigurationError: `every_n_epochs` is below 1.
-        TypeError: No `HardSetSource` stands before this callback in the trainer's list.
+        ConfigurationError: An interval or `last_search` is below 1, or it is not clear which
+            miner is meant.
+        TypeError: No `HardSetSource` is among the trainer's callbacks.
 
     Example::
 
@@ -72,15 +92,25 @@ class PromptEvolution(Callback):
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
         at_start: bool = False,
+        every_n_steps: int | None = None,
+        name: str = "evolution",
+        miner: str | None = None,
+        last_search: int | None = None,
     ) -> None:
-        if every_n_epochs < 1:
-            raise ConfigurationError(f"every_n_epochs={every_n_epochs}: give at least 1")
+        for setting, value in (
+            ("every_n_epochs", every_n_epochs),
+            ("every_n_steps", every_n_steps),
+            ("last_search", last_search),
+        ):
+            if value is not None and value < 1:
+                raise ConfigurationError(f"{setting}={value}: give at least 1")
         self.evolver = evolver
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs, self.every_n_steps = every_n_epochs, every_n_steps
+        self.name, self.miner, self.last_search = name, miner, last_search
         self.seed = seed
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
-        self.evolved_epoch = -1 if at_start else 0
+        self.evolved_epoch = self.evolved_step = -1 if at_start else 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = 0
         self._observers: list[PoolObserver] = []
@@ -89,43 +119,87 @@ class PromptEvolution(Callback):
         """See `PoolSource`."""
         self._observers.append(observer)
 
+    @property
+    def state_key(self) -> str:
+        """One for each name, so that a trainer takes several of this class."""
+        return named_key(self, "evolution")
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the parts this callback works with, before anything is spent."""
         if stage == "fit":
-            find_part(trainer, TemplateUser, "PromptEvolution")
-            self._hard_set(trainer)
+            find_early(trainer, TemplateUser, "PromptEvolution")
+            self._source(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publish the pool: an epoch resumed in its middle does not start again."""
-        find_part(trainer, TemplateUser, "PromptEvolution").publish_pool(self.pool)
+        user = find_part(trainer, TemplateUser, "PromptEvolution")
+        self._evolve_if_due(trainer, user)
+        self._publish(trainer, user)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search or deal, when an epoch has ended and this one has no pool yet."""
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         epoch = trainer.current_epoch
         if epoch > self.evolved_epoch:
-            since = epoch % self.every_n_epochs
-            if since == 0:
-                self._evolve(trainer, user, epoch)
+            since = self._epochs_since_search(epoch)
+            if self.every_n_steps is None and since == 0:
+                self._evolve(trainer, user, (epoch,))
             elif self.pool.cover:
-                self._deal(trainer, user, epoch, since)
+                in_steps = self.every_n_steps is not None
+                self._deal(trainer, user, self._step() if in_steps else (epoch - since,))
             self.evolved_epoch = epoch
-        user.publish_pool(self.pool)
+        self._publish(trainer, user)
 
-    def _deal(self, trainer: Trainer, user: TemplateUser, epoch: int, since: int) -> None:
-        """Deal out what was found `since` epochs ago to the hard set of the epoch that ended."""
+    def _epochs_since_search(self, epoch: int) -> int:
+        """How many epochs before `epoch` the search is made whose pool it uses."""
+        latest = epoch if self.last_search is None else min(epoch, self.last_search)
+        return epoch - latest + latest % self.every_n_epochs
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Search after a step, where steps are what is counted."""
+        if self.every_n_steps is not None and not _is_over(trainer):
+            user = find_part(trainer, TemplateUser, "PromptEvolution")
+            if self._evolve_if_due(trainer, user):
+                self._publish(trainer, user)
+
+    def _evolve_if_due(self, trainer: Trainer, user: TemplateUser) -> bool:
+        """Search, if so many steps have been made; one that was broken off is made again."""
+        step = trainer.global_step
+        if self.every_n_steps is None or step % self.every_n_steps or step <= self.evolved_step:
+            return False
+        self._evolve(trainer, user, self._step(step))
+        self.evolved_step = step
+        return True
+
+    def _step(self, step: int | None = None) -> Place:
+        return ("step", self.evolved_step if step is None else step)
+
+    def _publish(self, trainer: Trainer, user: TemplateUser) -> None:
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+        pools = [each.pool for each in callbacks if isinstance(each, PromptEvolution)]
+        user.publish_pool(pools[0] if len(pools) == 1 else _joined(pools))
+
+    def _deal(self, trainer: Trainer, user: TemplateUser, searched: Place) -> None:
+        """Deal out what the search at a place found to the hard set of the epoch that ended."""
         found = replace(self.pool, assignment=self._searched)
         assignment = self.evolver.deal(
             found,
             self._hard_set(trainer),
             group_size=user.group_size,
-            seed=self._derive_seed("search", epoch - since),
+            seed=self._derive_seed("search", *searched),
         )
         self.pool = replace(found, assignment=assignment)
-        self._write_pool(trainer, epoch)
-        self._tell(epoch, None)
+        self._write_pool(trainer, (trainer.current_epoch,))
+        self._tell(trainer, None)
 
-    def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
+    def _evolve(self, trainer: Trainer, user: TemplateUser, place: Place) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
         self._trials = 0
         hard_set = self._hard_set(trainer)
@@ -133,9 +207,9 @@ class PromptEvolution(Callback):
         report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
         evolution = self.evolver.evolve(
             hard_set,
-            partial(self._evaluate, user, epoch),
+            partial(self._evaluate, user, place),
             group_size=user.group_size,
-            seed=self._derive_seed("search", epoch),
+            seed=self._derive_seed("search", *place),
             report=report,
         )
         self.pool = evolution.pool
@@ -144,30 +218,32 @@ class PromptEvolution(Callback):
         if isinstance(display, EvolutionDisplay):
             display.evolution_end(outcome)
         else:
-            _say(f"evolution: {outcome}")
+            _say(f"{self.name}: {outcome}")
         templates = self.pool.templates
         scores = [template.score for template in templates if template.score is not None]
         metrics = {
-            "evolution/metric_calls": evolution.metric_calls,
-            "evolution/iterations": evolution.iterations,
-            "evolution/templates": len(templates),
-            "evolution/cover": len(self.pool.in_use),
-            "evolution/best_score": max(scores, default=0.0),
+            f"{self.name}/metric_calls": evolution.metric_calls,
+            f"{self.name}/iterations": evolution.iterations,
+            f"{self.name}/templates": len(templates),
+            f"{self.name}/cover": len(self.pool.in_use),
+            f"{self.name}/best_score": max(scores, default=0.0),
         }
+        if evolution.leaks is not None:
+            metrics[f"{self.name}/leaks"] = evolution.leaks
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=logging_step(trainer))
-        self._write_pool(trainer, epoch)
-        self._tell(epoch, evolution)
+        self._write_pool(trainer, place)
+        self._tell(trainer, evolution)
 
-    def _tell(self, epoch: int, evolution: Evolution | None) -> None:
+    def _tell(self, trainer: Trainer, evolution: Evolution | None) -> None:
         for observer in self._observers:
-            observer(epoch, self.pool, evolution)
+            observer(trainer.current_epoch, self.pool, evolution)
 
     def _evaluate(
-        self, user: TemplateUser, epoch: int, pairs: Sequence[tuple[str, HintOrText]]
+        self, user: TemplateUser, place: Place, pairs: Sequence[tuple[str, HintOrText]]
     ) -> list[TemplateTrial]:
         self._trials += 1
-        seed = self._derive_seed("trial", epoch, self._trials)
+        seed = self._derive_seed("trial", *place, self._trials)
         trials = user.evaluate_templates(pairs, seed)
         if len(trials) != len(pairs):
             raise ValueError(
@@ -176,12 +252,19 @@ class PromptEvolution(Callback):
             )
         return trials
 
+    def folder(self, trainer: Trainer) -> Path:
+        """Where pools are written."""
+        return (self.directory or Path(trainer.default_root_dir)) / self.name
+
     @rank_zero_only
-    def _write_pool(self, trainer: Trainer, epoch: int) -> None:
-        folder = (self.directory or Path(trainer.default_root_dir)) / "evolution"
+    def _write_pool(self, trainer: Trainer, place: Place) -> None:
+        folder = self.folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps(self.pool.state_dict(), indent=2)
-        path = folder / f"epoch_{epoch:04d}.json"
+        number = place[-1]
+        path = folder / (
+            f"step_{number:08d}.json" if len(place) > 1 else f"epoch_{number:04d}.json"
+        )
         # Written aside, for a kill must not leave half of it.
         aside = path.with_name(path.name + ".part")
         aside.write_text(content + "\n")
@@ -192,14 +275,30 @@ class PromptEvolution(Callback):
         return random.Random("/".join(map(str, (self.seed, *place)))).getrandbits(62)
 
     def _hard_set(self, trainer: Trainer) -> Sequence[str]:
+        source = self._source(trainer)
+        if self.every_n_steps is not None and isinstance(source, HardSetSoFar):
+            return source.hard_so_far
+        return source.hard_set
+
+    def _source(self, trainer: Trainer) -> HardSetSource:
+        """The miner, wherever it stands: the hard set of an epoch is there when the next begins."""
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-        for callback in callbacks[: callbacks.index(self)]:
-            if isinstance(callback, HardSetSource):
-                return callback.hard_set
-        raise TypeError(
-            "PromptEvolution needs a callback with a hard_set, such as HardSampleMiner, before it "
-            "in Trainer(callbacks=[...])"
-        )
+        sources = [each for each in callbacks if isinstance(each, HardSetSource)]
+        if not sources:
+            raise TypeError(
+                "PromptEvolution needs a callback with a hard_set, such as HardSampleMiner, in "
+                "Trainer(callbacks=[...])"
+            )
+        names = [getattr(each, "name", "") for each in sources]
+        if self.miner is not None:
+            named = zip(sources, names, strict=True)
+            sources = [each for each, name in named if name == self.miner]
+        if len(sources) != 1:
+            raise ConfigurationError(
+                f"miner={self.miner}: there are miners with the names {', '.join(names)}; "
+                "name one of them, and no two alike"
+            )
+        return sources[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Primitives only; equal on all ranks, as every rank runs the same search."""
@@ -207,6 +306,7 @@ class PromptEvolution(Callback):
             "pool": self.pool.state_dict(),
             "searched": {key: list(indices) for key, indices in self._searched.items()},
             "evolved_epoch": self.evolved_epoch,
+            "evolved_step": self.evolved_step,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -214,6 +314,32 @@ class PromptEvolution(Callback):
         self.pool = PromptPool.from_state_dict(state_dict["pool"])
         self._searched = {key: tuple(drawn) for key, drawn in state_dict["searched"].items()}
         self.evolved_epoch = state_dict["evolved_epoch"]
+        self.evolved_step = state_dict["evolved_step"]
+
+
+def _is_over(trainer: Trainer) -> bool:
+    """Whether no rollout will follow this batch."""
+    epochs = trainer.max_epochs or 0
+    last_epoch = 0 < epochs <= trainer.current_epoch + 1
+    last_step = 0 < trainer.max_steps <= trainer.global_step
+    return trainer.should_stop or last_step or (last_epoch and trainer.is_last_batch)
+
+
+def _joined(pools: Sequence[PromptPool]) -> PromptPool:
+    """One pool of several; later ones come first where two have a sample."""
+    templates: list[Template] = []
+    cover: list[int] = []
+    assignment: dict[str, tuple[int | None, ...]] = {}
+    for pool in pools:
+        start = len(templates)
+        templates += [
+            replace(each, parents=tuple(start + parent for parent in each.parents))
+            for each in pool.templates
+        ]
+        cover += [start + index for index in pool.cover]
+        for sample_id, drawn in pool.assignment.items():
+            assignment[sample_id] = tuple(None if i is None else start + i for i in drawn)
+    return PromptPool(tuple(templates), tuple(cover), assignment)
 
 
 def _no_report(progress: EvolutionProgress) -> None:
@@ -221,6 +347,12 @@ def _no_report(progress: EvolutionProgress) -> None:
 
 
 def _outcome(hard_samples: int, evolution: Evolution) -> str:
+    leaks = evolution.leaks or 0
+    told = f", {leaks} that give{'s' * (leaks == 1)} a sample away" if leaks else ""
+    return f"{_found(hard_samples, evolution)}{told}"
+
+
+def _found(hard_samples: int, evolution: Evolution) -> str:
     if number := len(evolution.pool.in_use):
         return f"{number} template{'s'[: number > 1]} for {hard_samples} hard samples"
     if evolution.pool.templates:

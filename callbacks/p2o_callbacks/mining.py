@@ -6,7 +6,13 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from p2o_callbacks.errors import ConfigurationError
-from p2o_callbacks.protocols import GroupOutcome, GroupSource, find_part
+from p2o_callbacks.protocols import (
+    GroupOutcome,
+    GroupSource,
+    find_early,
+    find_part,
+    named_key,
+)
 
 
 class HardSampleMiner(Callback):
@@ -17,6 +23,8 @@ class HardSampleMiner(Callback):
     sample is hard only when it would be so whatever the missing verdicts were, and one with no
     verdict at all keeps its standing.
 
+    It may stand anywhere in the trainer's list, and several may, each with a name of its own.
+
     Logs at each epoch end ``hard/size``, ``hard/entered`` (never hard before), ``hard/solved``
     (were hard in the epoch before), ``hard/relapsed`` (solved once, hard again) and
     ``hard/dead_groups``, the share of groups whose rewards are all equal.
@@ -24,6 +32,8 @@ class HardSampleMiner(Callback):
     Args:
         threshold: An integer is the number of solved rollouts below which a sample is hard (tau of
             the paper, 2 of 6); a float in (0, 1] the success rate below which it is.
+        name: Of this miner: what its metrics begin with, in place of ``hard``, and the key of its
+            state.
 
     Raises:
         ConfigurationError: The threshold is not positive, or larger than the group.
@@ -35,12 +45,13 @@ class HardSampleMiner(Callback):
         trainer.callbacks[0].hard_set
     """
 
-    def __init__(self, threshold: int | float = 2) -> None:
+    def __init__(self, threshold: int | float = 2, name: str = "hard") -> None:
         if threshold <= 0 or (isinstance(threshold, float) and threshold > 1):
             raise ConfigurationError(
                 f"threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
             )
-        self.threshold = threshold
+        self.threshold, self.name = threshold, name
+        self._observing = False
         self._hard_set: list[str] = []
         self._before: set[str] = set()
         self._ever_hard: set[str] = set()
@@ -52,17 +63,43 @@ class HardSampleMiner(Callback):
         """Ids of the hard samples of the last whole epoch, sorted."""
         return self._hard_set
 
+    @property
+    def hard_so_far(self) -> Sequence[str]:
+        """Ids of the samples that were hard when they were seen last, sorted."""
+        return sorted(self._standing())
+
+    def _standing(self) -> set[str]:
+        hard = {sample_id for sample_id, is_hard in self._seen.items() if is_hard}
+        # Samples that this epoch did not reach keep their standing.
+        return hard | (self._before - self._seen.keys())
+
+    @property
+    def state_key(self) -> str:
+        """One for each name, so that a trainer takes several of this class."""
+        return named_key(self, "hard")
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Start to observe groups."""
         if stage != "fit":
             return
-        source = find_part(trainer, GroupSource, "HardSampleMiner")
+        self._observing = False
+        source = find_early(trainer, GroupSource, "HardSampleMiner")
+        if source is not None:
+            self._watch(source)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start to observe groups of a train dataloader, which can be seen by now."""
+        if not self._observing:
+            self._watch(find_part(trainer, GroupSource, "HardSampleMiner"))
+
+    def _watch(self, source: GroupSource) -> None:
         if self.threshold > source.group_size:
             raise ConfigurationError(
                 f"threshold={self.threshold} is above the group size of {source.group_size}, "
                 f"so every sample would be hard; give at most {source.group_size}"
             )
         source.add_group_observer(self.observe)
+        self._observing = True
 
     def observe(self, groups: Sequence[GroupOutcome]) -> None:
         """Note how groups fared."""
@@ -80,15 +117,13 @@ class HardSampleMiner(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch: what was seen becomes the hard set."""
-        hard = {sample_id for sample_id, is_hard in self._seen.items() if is_hard}
-        # Samples that this epoch did not reach keep their standing.
-        hard |= self._before - self._seen.keys()
+        hard = self._standing()
         flow = {
-            "hard/size": len(hard),
-            "hard/entered": len(hard - self._ever_hard),
-            "hard/solved": len(self._before - hard),
-            "hard/relapsed": len((hard & self._ever_hard) - self._before),
-            "hard/dead_groups": self._dead / max(1, self._groups),
+            f"{self.name}/size": len(hard),
+            f"{self.name}/entered": len(hard - self._ever_hard),
+            f"{self.name}/solved": len(self._before - hard),
+            f"{self.name}/relapsed": len((hard & self._ever_hard) - self._before),
+            f"{self.name}/dead_groups": self._dead / max(1, self._groups),
         }
         pl_module.log_dict({name: float(value) for name, value in flow.items()}, batch_size=1)
         self._hard_set, self._before = sorted(hard), hard

@@ -1,14 +1,16 @@
 """What the callbacks ask of the code around them. Implement these to use a callback elsewhere.
 
 Each callback looks for an object that has these members on ``trainer.datamodule``, then
-``trainer.train_dataloader``, then the LightningModule.
+``trainer.train_dataloader``, then the LightningModule. docs/callbacks.md tells which needs what.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 
 from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.hint import HintOrText
@@ -55,6 +57,16 @@ class HardSetSource(Protocol):
         ...
 
 
+@runtime_checkable
+class HardSetSoFar(Protocol):
+    """Knows at any time which samples are hard by what was seen of them last."""
+
+    @property
+    def hard_so_far(self) -> Sequence[str]:
+        """Sample ids in a stable order."""
+        ...
+
+
 @dataclass(frozen=True)
 class TemplateTrial:
     """How one template fared on one sample.
@@ -67,6 +79,7 @@ class TemplateTrial:
         feedback: What a reflection model should know of it.
         repeatable: Whether another trial would come out the same, as with greedy decoding; a search
             keeps such a result and does not ask for it again.
+        answers: Every right answer to the sample, where they are known: what no template may tell.
     """
 
     score: float
@@ -75,6 +88,7 @@ class TemplateTrial:
     response: str
     feedback: str
     repeatable: bool = False
+    answers: tuple[str, ...] = ()
 
 
 EvaluateTemplates = Callable[[Sequence[tuple[str, HintOrText]]], list[TemplateTrial]]
@@ -124,12 +138,14 @@ class Evolution:
         metric_calls: Sample evaluations asked for; a result that was kept costs none.
         iterations: Rounds of proposals.
         candidates: All that was tried, in the order in which it was asked for.
+        leaks: Templates found that give a sample away; None where none was looked for.
     """
 
     pool: PromptPool
     metric_calls: int = 0
     iterations: int = 0
     candidates: tuple[Candidate, ...] = ()
+    leaks: int | None = None
 
 
 PoolObserver = Callable[[int, PromptPool, Evolution | None], None]
@@ -203,7 +219,27 @@ def logging_step(trainer: Trainer) -> int:
 
     Rows of one history stand in order only when all of them count alike.
     """
-    return trainer.fit_loop.epoch_loop._batches_that_stepped
+    done = trainer.fit_loop.epoch_loop.batch_progress.total.completed
+    # The trainer counts a batch once it has been validated.
+    if trainer.validating and trainer.state.fn == TrainerFn.FITTING:
+        done = max(0, done - 1)
+    size, length = trainer.accumulate_grad_batches, trainer.num_training_batches
+    if length in (0, float("inf")):
+        return done // size
+    # The last batches of an epoch make a step, however few they are.
+    epochs, rest = divmod(done, int(length))
+    return epochs * ceil(int(length) / size) + rest // size
+
+
+def named_key(callback: Any, usual: str) -> str:
+    """A state key for one of several callbacks of a class, told apart by their names.
+
+    Args:
+        callback: With a ``name``.
+        usual: The name with which the key is that of the class alone.
+    """
+    kind = type(callback).__qualname__
+    return kind if callback.name == usual else f"{kind}[{callback.name}]"
 
 
 Part = TypeVar("Part")
@@ -213,8 +249,6 @@ def _parts(trainer: Trainer) -> Iterator[Any]:
     yield getattr(trainer, "datamodule", None)
     yield trainer.train_dataloader
     yield trainer.lightning_module
-    # What was passed to fit(); `train_dataloader` is None until `setup` is over.
-    yield trainer.fit_loop._data_source.instance
 
 
 def find_part(trainer: Trainer, protocol: type[Part], asked_by: str) -> Part:
@@ -223,12 +257,33 @@ def find_part(trainer: Trainer, protocol: type[Part], asked_by: str) -> Part:
     Raises:
         TypeError: None does; the message says which members are missing where.
     """
+    part = find_early(trainer, protocol, asked_by)
+    if part is None:
+        raise _missing(protocol, asked_by)
+    return part
+
+
+def find_early(trainer: Trainer, protocol: type[Part], asked_by: str) -> Part | None:
+    """The same in ``setup``, when a train dataloader that ``fit`` was given cannot be seen yet.
+
+    Returns:
+        The object; None where it may be that dataloader, which ``on_train_start`` can find.
+
+    Raises:
+        TypeError: There is a datamodule, and neither it nor the module implements `protocol`.
+    """
     for candidate in _parts(trainer):
         if isinstance(candidate, protocol):
             return candidate
+    if getattr(trainer, "datamodule", None) is None and trainer.train_dataloader is None:
+        return None
+    raise _missing(protocol, asked_by)
+
+
+def _missing(protocol: type, asked_by: str) -> TypeError:
     names = {*getattr(protocol, "__annotations__", {}), *vars(protocol)}
     members = ", ".join(sorted(name for name in names if not name.startswith("_")))
-    raise TypeError(
+    return TypeError(
         f"{asked_by} needs a datamodule, train dataloader or LightningModule with {members} "
         f"(see p2o_callbacks.{protocol.__name__})"
     )

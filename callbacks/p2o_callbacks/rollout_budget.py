@@ -2,10 +2,9 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Trainer
 
-from p2o_callbacks.errors import ConfigurationError
-from p2o_callbacks.protocols import find_part
+from p2o_callbacks.spending_budget import SpendingBudget
 
 
 @runtime_checkable
@@ -18,7 +17,7 @@ class RolloutCounter(Protocol):
         ...
 
 
-class RolloutBudget(Callback):
+class RolloutBudget(SpendingBudget):
     """Stops training at the first update after `max_rollouts`, so that methods compare fairly.
 
     Args:
@@ -29,31 +28,16 @@ class RolloutBudget(Callback):
         Trainer(max_epochs=-1, callbacks=[RolloutBudget(20_000)])
     """
 
+    argument, unit, counter = "max_rollouts", "rollouts", RolloutCounter
+
     def __init__(self, max_rollouts: int) -> None:
-        if max_rollouts <= 0:
-            raise ConfigurationError(
-                f"max_rollouts={max_rollouts}: give a positive number of rollouts"
-            )
+        super().__init__(max_rollouts)
         self.max_rollouts = max_rollouts
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the counter before anything is spent."""
-        if stage == "fit":
-            find_part(trainer, RolloutCounter, "RolloutBudget")
+    def count(self, counter: Any) -> int:
+        """See `SpendingBudget.count`."""
+        return counter.training_rollouts
 
     def spent(self, trainer: Trainer) -> int:
         """Rollouts that have been spent, `max_rollouts` at most."""
-        counter = find_part(trainer, RolloutCounter, "RolloutBudget")
-        return min(counter.training_rollouts, self.max_rollouts)
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Ask the trainer to stop when the budget is spent."""
-        if self.spent(trainer) == self.max_rollouts:
-            trainer.should_stop = True
+        return int(super().spent(trainer))

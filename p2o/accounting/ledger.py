@@ -27,6 +27,8 @@ from p2o_callbacks.candidates import Exchange
 
 PHASES = ("train", "scoring", "evolution", "evaluation")
 """Rollouts and updates; forward passes without gradient; template search; held-out problems."""
+METHOD = ("train", "scoring", "evolution")
+"""Phases of what the method spends: all but held-out evaluation."""
 COUNTERS = (
     "rollouts",
     "generated_tokens",
@@ -97,7 +99,18 @@ class Ledger:
     @property
     def training_rollouts(self) -> int:
         """Rollouts that the method spent: all but those of held-out evaluation."""
-        return int(self.total("rollouts", ("train", "scoring", "evolution")))
+        return int(self.total("rollouts", METHOD))
+
+    @property
+    def training_tokens(self) -> int:
+        """Tokens that were generated for the method, reflections included."""
+        counters = ("generated_tokens", "reflection_tokens")
+        return int(sum(self.total(counter, METHOD) for counter in counters))
+
+    @property
+    def training_seconds(self) -> float:
+        """Time that the method took, scoring and search included; rank 0's."""
+        return self.total("seconds", METHOD)
 
     def state_dict(self) -> dict[str, dict[str, float]]:
         """Primitives only, the same on all ranks."""

@@ -146,7 +146,7 @@ def _check_schedule(config: DictConfig) -> None:
     ends = ("max_epochs", "max_steps")
     open_ended = config.trainer.get(ends[0]) == -1 and config.trainer.get(ends[1], -1) == -1
     budgets = [node for node in config.callbacks.values() if node is not None]
-    budgets = [node for node in budgets if str(node.get("_target_")).endswith("RolloutBudget")]
+    budgets = [node for node in budgets if str(node.get("_target_")).endswith("Budget")]
     if config.scheduler is not None and open_ended and not budgets:
         raise UserError(
             "trainer.max_epochs=-1: a run without an end has no length to lay the scheduler over; "

@@ -1,4 +1,4 @@
-"""What a training leaves behind: the policy as a folder, a summary, a report."""
+"""What a training leaves behind: the policy as a folder, its hints, a summary, a report."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from p2o.cli.training import Training
+from p2o.hints.pool_file import NAME, Origin, PoolFile, gather_hints, read_epochs, write_pool
 from p2o.policy.adapters import save_policy
 from p2o.policy.sharding import is_sharded, readable_weights
 from p2o.report.summary import print_report, write_summary
 from p2o.rollout.probe import policy_likeness
 from p2o.rollout.weights import whole_copy
+from p2o_callbacks import PromptEvolution
 
 
 def save_trained(config: DictConfig, training: Training, folder: Path) -> None:
@@ -38,7 +40,7 @@ def save_trained(config: DictConfig, training: Training, folder: Path) -> None:
 def tell(
     config: DictConfig, training: Training, folder: Path, collapse: Exception | None
 ) -> dict[str, Any]:
-    """Write the summary, which says that a run has ended, and show it.
+    """Write the hints, then the summary, which says that a run has ended, and show it.
 
     Args:
         config: Of the run.
@@ -46,6 +48,7 @@ def tell(
         folder: Of the run.
         collapse: What stopped it before its end, if anything did.
     """
+    _save_pool(config, training)
     summary = write_summary(folder, config, training.data, training.callbacks, collapse)
     if training.trainer.is_global_zero:
         print_report(summary, folder)
@@ -53,3 +56,21 @@ def tell(
             more = "more trainer.max_epochs, or resume_changed=true where a callback ended it,"
             print(f"This run had finished before; {more} would go on.")
     return summary
+
+
+def _save_pool(config: DictConfig, training: Training) -> None:
+    """Write ``pool.json`` beside the pools of epochs, where there was a search."""
+    evolution = next((c for c in training.callbacks if isinstance(c, PromptEvolution)), None)
+    if evolution is None or not training.trainer.is_global_zero:
+        return
+    source = config.data.source
+    folder = evolution.folder(training.trainer)
+    pool = PoolFile(
+        model=Origin(name=config.model.path, sha256=training.origin),
+        data=Origin(
+            name=str(source.get("path") or source.get("_target_")),
+            sha256=training.data.train_digest(),
+        ),
+        hints=gather_hints(read_epochs(folder)),
+    )
+    write_pool(folder / NAME, pool)

@@ -29,6 +29,7 @@ from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters, check_training_sampling
 from p2o.rollout.runner import RolloutRunner
+from p2o.rollout.weights import identity
 from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o.running.preemption import StopWhenPreempted
 from p2o.running.resuming import KeptSettings, settings_of
@@ -49,6 +50,7 @@ class Training:
         final: The one among them that evaluates at the end.
         ledger: What the run spends.
         trainer: Lightning's.
+        origin: A hash of the policy's weights before any update; empty where there is no search.
     """
 
     sampler: Sampler
@@ -58,6 +60,7 @@ class Training:
     final: FinalEvaluation
     ledger: Ledger
     trainer: Trainer
+    origin: str = ""
 
 
 def assemble(config: DictConfig, folder: Path) -> Training:
@@ -127,7 +130,8 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         default_root_dir=folder,
         plugins=[AtomicCheckpointIO()],
     )
-    return Training(sampler, module, data, callbacks, final, ledger, trainer)
+    origin = "" if config.evolution is None else identity(model)
+    return Training(sampler, module, data, callbacks, final, ledger, trainer, origin)
 
 
 def _make_sampling(config: DictConfig, runner: RolloutRunner) -> dict[str, SamplingParameters]:

@@ -3,10 +3,10 @@
 from p2o.distillation.strategy import (
     ContextDistillation,
     DistillationStrategy,
-    ImitationFirst,
     NoDistillation,
     ReverseKL,
     SuccessOnly,
+    Tapered,
 )
 from p2o.prompt import Context
 
@@ -14,8 +14,8 @@ __all__ = [
     "Context",
     "ContextDistillation",
     "DistillationStrategy",
-    "ImitationFirst",
     "NoDistillation",
     "ReverseKL",
     "SuccessOnly",
+    "Tapered",
 ]

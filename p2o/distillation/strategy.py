@@ -1,6 +1,6 @@
 """What training does with rollouts that have a template (P²O's context distillation and others)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -9,7 +9,6 @@ from torch import Tensor
 from p2o.distillation.ratio_mask import context_ratio, hard_mask, soft_weight
 from p2o.errors import UserError
 from p2o.prompt import Context
-from p2o.sample import Sample
 
 
 class DistillationStrategy:
@@ -64,17 +63,6 @@ class DistillationStrategy:
             old_templated: `[T]`, likewise.
         """
         return advantage
-
-    def settle(self, sample: Sample, solved: bool, reach: float) -> Sample:
-        """The last word on a sample, when it is known how its group fares.
-
-        Args:
-            sample: With the streams of the methods above.
-            solved: The verifier's verdict.
-            reach: Share of the tokens with a weight in the group's templated successes and what
-                else is better than the rest of it; 1 where there is nothing.
-        """
-        return sample
 
 
 @dataclass(frozen=True)
@@ -135,44 +123,32 @@ class ContextDistillation(DistillationStrategy):
         return weigh(context_ratio(old_bare, old_templated), self.low, self.high)
 
 
-@dataclass(frozen=True)
-class ImitationFirst(ContextDistillation):
-    """Successes are imitated until the bare policy can say them; then they are reinforced.
+class Tapered(DistillationStrategy):
+    """What is better than its group is imitated; what is worse is pushed down where it is likely.
 
-    Where a template changes the form of the answer, the Context Ratio Mask drops what successes
-    say, as the bare policy would never say it, and keeps what failures say: the update only pushes
-    down. So in a group of whose better rollouts the mask keeps less than `ready`, the loss is minus
-    the log-likelihood of successes on the bare prompt, and failures have none. In other groups it
-    is that of `ContextDistillation`, but that a success is imitated where all of its group succeed,
-    as a group without contrast has no policy gradient. Not in the paper.
+    Tapered off-policy REINFORCE (arXiv 2503.14286) with the templated policy as the one that has
+    sampled. A response of negative advantage weighs min(1, pi_old(y|x) / pi_old(y|x~)), the ratio
+    of the whole response. One of positive advantage weighs 1, however improbable it is on the bare
+    prompt. A failure that the bare policy would not say needs no pushing down: that would raise all
+    else in proportion to its probability, and so what the bare policy says anyway.
 
-    Attributes:
-        ready: Share of the tokens of a group's better rollouts from which on it is reinforced.
-
-    Raises:
-        UserError: A setting cannot work.
+    A success is imitated where its group has no contrast, too: there the template is always right,
+    and the bare policy has most to learn. Not in the paper of P2O.
     """
 
-    ready: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.ratio_weight is None:
-            raise UserError("ratio_weight=null: a group is ready when the mask keeps its successes")
-        if not 0 <= self.ready <= 1:
-            raise UserError(f"ready={self.ready}: give a number from 0 to 1")
+    needs_log_probs = True
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:
         """Successes do, and what has contrast."""
         return solved or advantage != 0
 
-    def settle(self, sample: Sample, solved: bool, reach: float) -> Sample:
+    def token_advantages(
+        self, advantage: float, solved: bool, old_bare: Tensor, old_templated: Tensor
+    ) -> Tensor | float:
         """See `DistillationStrategy`."""
-        if reach >= self.ready and sample.streams["advantages"].any():
-            return sample
-        others = {"advantages", "token_weights", "old_log_probs"}
-        kept = {name: s for name, s in sample.streams.items() if name not in others}
-        return replace(sample, streams=kept).with_streams(advantages=float(solved))
+        if advantage < 0:
+            return advantage * (old_bare - old_templated).sum().clamp(max=0).exp().item()
+        return advantage or float(solved)
 
 
 class NoDistillation(DistillationStrategy):

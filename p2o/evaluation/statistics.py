@@ -1,29 +1,50 @@
 """What a few samples say of a policy."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 RESAMPLES = 10_000
 
 
-def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Probability that one of `k` samples is right, estimated without bias from more of them.
+def success_interval(right: int, samples: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a success rate, by Clopper and Pearson (https://doi.org/10.2307/2331986).
 
-    ``1 - C(n - c, k) / C(n, k)``, https://arxiv.org/abs/2107.03374, equation 1.
+    It has the true rate inside in at least `level` of cases, however few samples there are.
 
     Args:
-        samples: n, drawn for a question.
-        right: c, of these.
-        k: At most `samples`.
+        right: Successes.
+        samples: Trials, at least 1; without any, nothing is known.
+        level: At least so often the true rate is inside.
 
-    Raises:
-        ValueError: There are fewer samples than `k`.
+    Example::
+
+        >>> [round(end, 3) for end in success_interval(0, 12)]
+        [0.0, 0.265]
     """
-    if not 1 <= k <= samples:
-        raise ValueError(f"pass@{k} cannot be estimated from {samples} samples")
-    return 1.0 - math.comb(samples - right, k) / math.comb(samples, k)
+    if not samples:
+        return 0.0, 1.0
+    tail = (1 - level) / 2
+
+    def at_least(count: int, rate: float) -> float:
+        return sum(
+            math.comb(samples, k) * rate**k * (1 - rate) ** (samples - k)
+            for k in range(count, samples + 1)
+        )
+
+    low = 0.0 if right == 0 else _root(lambda rate: at_least(right, rate) - tail)
+    high = 1.0 if right == samples else _root(lambda rate: at_least(right + 1, rate) - 1 + tail)
+    return low, high
+
+
+def _root(rising: Callable[[float], float]) -> float:
+    """Where a rising function on [0, 1] is 0, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < 0 else (low, middle)
+    return (low + high) / 2
 
 
 def bootstrap_interval(

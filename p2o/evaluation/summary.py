@@ -7,8 +7,9 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from p2o.evaluation.statistics import bootstrap_interval, pass_at_k
+from p2o.evaluation.statistics import bootstrap_interval
 from p2o.evaluation.templates import vote
+from p2o.learning.pass_at_k import pass_at_k
 from p2o.verifiers.base import Status
 
 KS = (1, 4, 16)

@@ -6,6 +6,7 @@ from typing import Any
 
 from gepa.core.adapter import EvaluationBatch
 
+from p2o.evolution.leaks import LeakGuard
 from p2o_callbacks.protocols import EvaluateTemplates, TemplateTrial
 
 COMPONENT = "template"
@@ -20,12 +21,13 @@ class TemplateAdapter:
 
     Args:
         evaluate: Tries (sample id, template text) pairs in one call.
+        guard: Is told of the problems that are tried.
     """
 
     propose_new_texts = None
 
-    def __init__(self, evaluate: EvaluateTemplates) -> None:
-        self._evaluate = evaluate
+    def __init__(self, evaluate: EvaluateTemplates, guard: LeakGuard | None = None) -> None:
+        self._evaluate, self._guard = evaluate, guard or LeakGuard("off")
         self._kept: dict[tuple[str, str], TemplateTrial] = {}
         self._verdicts: defaultdict[str, dict[str, bool]] = defaultdict(dict)
 
@@ -51,6 +53,7 @@ class TemplateAdapter:
         for part, tried in zip(pairs, trials, strict=True):
             for (sample, template), trial in zip(part, tried, strict=True):
                 self._verdicts[template][sample] = trial.solved
+                self._guard.learn(sample, trial)
                 if trial.repeatable:
                     self._kept[sample, template] = trial
         return [_batch(tried, len(part)) for tried, part in zip(trials, asked, strict=True)]

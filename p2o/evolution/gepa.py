@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from gepa.api import optimize
@@ -13,6 +14,7 @@ from gepa.core.result import GEPAResult
 from p2o.errors import UserError
 from p2o.evolution.adapter import COMPONENT, TemplateAdapter
 from p2o.evolution.budget import resolve_budget
+from p2o.evolution.leaks import Action, LeakGuard
 from p2o.evolution.minibatches import Minibatches
 from p2o.evolution.reflector import Reflector
 from p2o.evolution.split import dev_part, split_hard_set
@@ -20,6 +22,7 @@ from p2o.evolution.stopping import Budget, EverythingSolved, Standstill
 from p2o.evolution.strategies import AffordableImprovements, ParetoBeam
 from p2o.evolution.trace import SearchTrace
 from p2o.hints.assignment import Assigner
+from p2o.hints.pool_file import seed_texts
 from p2o.reflection.base import Reflection
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
@@ -52,6 +55,10 @@ class GepaEvolution:
             solves what now takes two.
         patience: Iterations in a row that may bring nothing to try, because reflections fail or
             write what is known, before the search ends.
+        leaks: What happens to a template that gives a problem away, see `p2o.evolution.leaks`:
+            ``reject`` keeps it out of the search, ``warn`` tells of it, ``off`` does not look.
+        seed_pool: The ``pool.json`` of an earlier run, also of another model. Each search proposes
+            its templates first, and they count for what they score in it.
 
     Raises:
         UserError: A size or the budget cannot work, be it for the smallest hard set there can be.
@@ -68,6 +75,8 @@ class GepaEvolution:
         minimum: int = 100,
         stop_when_solved: bool = False,
         patience: int = 5,
+        leaks: Action = "reject",
+        seed_pool: str | None = None,
     ) -> None:
         for name, size in (
             ("width", width),
@@ -84,6 +93,8 @@ class GepaEvolution:
         self.reflection, self.assigner, self.budget = reflection, assigner, budget
         self.width, self.minibatch_size, self.dev_size = width, minibatch_size, dev_size
         self.minimum, self.stop_when_solved, self.patience = minimum, stop_when_solved, patience
+        self.leaks: Action = leaks
+        self.first = () if seed_pool is None else seed_texts(seed_pool)
         least = self._budget_for(minimum)
         if least.calls < least.smallest:
             raise UserError(
@@ -115,12 +126,17 @@ class GepaEvolution:
                 budget.smallest,
             )
             return Evolution(PromptPool())
-        trace = SearchTrace(train, dev)
+        guard, trace = LeakGuard(self.leaks), SearchTrace(train, dev)
         templates, calls, iterations = self._search(
-            train, dev, budget, evaluate, seed, report, trace
+            train, dev, budget, evaluate, guard, seed, report, trace
         )
+        # A problem that was tried later on may be one that an earlier template gives away.
+        templates = [
+            each if guard.admits(each.text) else replace(each, solved=frozenset())
+            for each in templates
+        ]
         pool = self.assigner.assign(templates, hard_set, group_size, seed)
-        return Evolution(pool, calls, iterations, tuple(trace.candidates))
+        return Evolution(pool, calls, iterations, tuple(trace.candidates), guard.count)
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
@@ -140,13 +156,14 @@ class GepaEvolution:
         dev: list[str],
         budget: Budget,
         evaluate: EvaluateTemplates,
+        guard: LeakGuard,
         seed: int,
         report: Callable[[EvolutionProgress], None],
         trace: SearchTrace,
     ) -> tuple[list[Template], int, int]:
         """Templates found, metric calls spent and iterations made."""
-        adapter = TemplateAdapter(evaluate)
-        reflector = Reflector(self.reflection, seed, trace.reflected)
+        adapter = TemplateAdapter(evaluate, guard)
+        reflector = Reflector(self.reflection, seed, trace.reflected, guard.admits, self.first)
         watch, standstill = _Watch(budget, report), Standstill(self.patience, reflector)
         stoppers = [budget, reflector.failed, standstill]
         if self.stop_when_solved:

@@ -1,6 +1,6 @@
 """gepa's reflection interface on top of a reflection backend: all proposals of a stage at once."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -20,6 +20,9 @@ MOST_TRIES = 10
 One that solves a tenth of the samples gains on one of ten minibatches of 3 in 96 % of cases.
 """
 
+SEED_TRIES = 2
+"""Minibatches on which a template from an earlier run is tried that is not in the pool by then."""
+
 Job = tuple[dict[str, str], Mapping[str, Sequence[Mapping[str, Any]]], list[str]]
 
 
@@ -35,6 +38,8 @@ class Reflector:
         reflection: The backend.
         seed: Each request of a search gets a seed of its own from it.
         told: Called with what came of the jobs of each batch.
+        admits: Whether a template may come into the search.
+        first: Templates of an earlier run, which are proposed before the backend is asked.
 
     Attributes:
         asked: Templates asked for.
@@ -46,8 +51,11 @@ class Reflector:
         reflection: Reflection,
         seed: int,
         told: Callable[[Sequence[Reflected]], None] | None = None,
+        admits: Callable[[str], bool] = lambda template: True,
+        first: Sequence[str] = (),
     ) -> None:
         self._reflection, self._seed, self._told = reflection, seed, told
+        self._admits, self._first = admits, deque([*first] * SEED_TRIES)
         self.asked = self.proposed = 0
         self._tries: Counter[str] = Counter()
         self._pool: set[str] = set()
@@ -72,23 +80,35 @@ class Reflector:
             raise
 
     def _propose(self, jobs: list[Job]) -> list[ReflectionProposal]:
+        # What an earlier run found comes first, one for each job.
+        given = [self._from_earlier() for _ in jobs]
         requests = []
-        for candidate, records, _ in jobs:
+        for (candidate, records, _), text in zip(jobs, given, strict=True):
+            if text is not None:
+                continue
             self.asked += 1
             seed = derive_seed(self._seed, "reflection", self.asked)
             requests.append(ReflectionRequest(candidate[COMPONENT], records[COMPONENT], seed))
-        texts = self._reflection.reflect(requests)
-        exchanges = last_exchanges(self._reflection, len(requests))
-        outcomes = [
-            self._outcome(text, exchange)
-            for text, exchange, _ in zip(texts, exchanges, requests, strict=True)
-        ]
+        texts = self._reflection.reflect(requests) if requests else []
+        exchanges = last_exchanges(self._reflection, len(requests)) if requests else []
+        written = iter(list(zip(texts, exchanges, requests, strict=True)))
+        outcomes = []
+        for text in given:
+            proposed, exchange = next(written)[:2] if text is None else (text, None)
+            outcomes.append(self._outcome(proposed, exchange))
         if self._told is not None:
             self._told(outcomes)
         return [
             ReflectionProposal({COMPONENT: outcome.text} if outcome.text else {})
             for outcome in outcomes
         ]
+
+    def _from_earlier(self) -> str | None:
+        while self._first:
+            text = self._first.popleft()
+            if text not in self._pool and self._admits(text):
+                return text
+        return None
 
     def _outcome(self, written: str | None, exchange: Exchange | None) -> Reflected:
         text = read_template(written)
@@ -98,6 +118,8 @@ class Reflector:
             return Reflected("", "the search has found it before", exchange)
         if self._tries[text] == MOST_TRIES:
             return Reflected("", f"tried on {MOST_TRIES} minibatches in vain", exchange)
+        if not self._admits(text):
+            return Reflected("", "it gives a problem away", exchange)
         self._tries[text] += 1
         self.proposed += 1
         return Reflected(text, exchange=exchange)

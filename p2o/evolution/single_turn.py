@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
+from p2o.evolution.leaks import Action, LeakGuard
 from p2o.hints.assignment import Assigner, keep_or_draw
 from p2o.hints.insertion import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
@@ -24,10 +25,18 @@ class SingleTurnReflection:
         reflection: Writes templates.
         assigner: Has no say: whose template it is is given.
         minimum: Hard samples below which nothing is done.
+        leaks: What happens to a template that gives a problem away, see `p2o.evolution.leaks`. The
+            sample of one that is rejected stays bare.
     """
 
-    def __init__(self, reflection: Reflection, assigner: Assigner, minimum: Count = 1) -> None:
-        self.reflection, self.minimum = reflection, minimum
+    def __init__(
+        self,
+        reflection: Reflection,
+        assigner: Assigner,
+        minimum: Count = 1,
+        leaks: Action = "reject",
+    ) -> None:
+        self.reflection, self.minimum, self.leaks = reflection, minimum, leaks
 
     def evolve(
         self,
@@ -43,6 +52,9 @@ class SingleTurnReflection:
         if len(samples) < max(1, self.minimum):
             return Evolution(PromptPool())
         trials = evaluate([(sample, "") for sample in samples])
+        guard = LeakGuard(self.leaks)
+        for sample, trial in zip(samples, trials, strict=True):
+            guard.learn(sample, trial)
         bare = sum(trial.score for trial in trials) / len(trials)
         report(EvolutionProgress(len(trials), len(trials), bare, 1))
         texts = self.reflection.reflect(
@@ -51,10 +63,11 @@ class SingleTurnReflection:
                 for sample, trial in zip(samples, trials, strict=True)
             ]
         )
+        templates = [read_template(text) for text in texts]
         written = {
             sample: text
-            for sample, text in zip(samples, map(read_template, texts), strict=True)
-            if text is not None
+            for sample, text in zip(samples, templates, strict=True)
+            if text is not None and guard.admits(text)
         }
         different = list(dict.fromkeys(written.values()))
         pool = PromptPool(
@@ -72,17 +85,27 @@ class SingleTurnReflection:
                 minibatch=(sample,),
                 score_before=(trial.score,),
                 accepted=sample in written,
-                reason="" if sample in written else "nothing was written that can be a template",
+                reason="" if sample in written else _why_not(text),
                 exchange=exchange,
             )
-            for sample, trial, exchange in zip(
-                samples, trials, last_exchanges(self.reflection, len(samples)), strict=True
+            for sample, trial, text, exchange in zip(
+                samples,
+                trials,
+                templates,
+                last_exchanges(self.reflection, len(samples)),
+                strict=True,
             )
         ]
-        return Evolution(pool, len(trials), iterations=1, candidates=tuple(asked))
+        return Evolution(pool, len(trials), 1, tuple(asked), guard.count)
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
         return keep_or_draw(pool, hard_set, group_size, seed)
+
+
+def _why_not(text: str | None) -> str:
+    if text is None:
+        return "nothing was written that can be a template"
+    return "it gives a problem away"

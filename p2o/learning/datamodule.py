@@ -140,9 +140,21 @@ class RolloutDataModule(LightningDataModule):
         """The training problems, and what their rollouts have shown."""
         return self.loader.problems
 
+    @property
+    def training_tokens(self) -> int:
+        """See `p2o_callbacks.TokenCounter`."""
+        return self.ledger.training_tokens
+
+    @property
+    def training_seconds(self) -> float:
+        """See `p2o_callbacks.TimeCounter`."""
+        return self.ledger.training_seconds
+
     def publish_pool(self, pool: PromptPool) -> None:
         """See `p2o_callbacks.TemplateUser`."""
         self.loader.pool = pool
+        # Updates may follow a search within an epoch before anything is sampled again.
+        self._search_runner.engine.release()
 
     def evaluate_templates(
         self, pairs: Sequence[tuple[str, HintOrText]], seed: int
@@ -178,10 +190,11 @@ class RolloutDataModule(LightningDataModule):
             "problems": self.problems.state_dict(),
             "credit": self.loader.builder.credit.baseline.state_dict(),
             "evaluation": self.evaluation.state_dict(),
-            "train": self._train_digest(),
+            "train": self.train_digest(),
         }
 
-    def _train_digest(self) -> str:
+    def train_digest(self) -> str:
+        """A hash of the training prompts and their right answers, in whatever order."""
         # Ids are hashes of questions and answers.
         return hashlib.sha256("".join(sorted(self._prompts)).encode()).hexdigest()
 
@@ -196,7 +209,7 @@ class RolloutDataModule(LightningDataModule):
                 f"ckpt_path: the checkpoint was evaluated on {len(missing)} held-out prompts that "
                 "are not in this data; resume with the data configuration of the first run"
             )
-        if state_dict["train"] != self._train_digest():
+        if state_dict["train"] != self.train_digest():
             line = "ckpt_path: the checkpoint was made with other training prompts or answers"
             if not self.others_allowed:
                 raise UserError(f"{line}; give those, or resume_changed=true to go on with these")
@@ -218,7 +231,9 @@ def _trial(rollout: Rollout, candidate: HintOrText) -> TemplateTrial:
     prompt, score = rollout.prompt, rollout.score
     if not as_hint(candidate).empty and not rollout.templated:
         feedback = "The instruction is too long for the prompt budget; write a much shorter one."
-        return TemplateTrial(0.0, False, prompt.question, rollout.response, feedback)
+        return TemplateTrial(
+            0.0, False, prompt.question, rollout.response, feedback, answers=prompt.golds
+        )
     if score.failed:
         feedback = f"The answer could not be checked. The correct answer is {prompt.gold}."
     elif score.solved:
@@ -230,5 +245,10 @@ def _trial(rollout: Rollout, candidate: HintOrText) -> TemplateTrial:
     if score.detail:
         feedback += f" ({score.detail})"
     return TemplateTrial(
-        score.reward, bool(score.solved), prompt.question, rollout.response, feedback
+        score.reward,
+        bool(score.solved),
+        prompt.question,
+        rollout.response,
+        feedback,
+        answers=prompt.golds,
     )

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, tensor
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
+from p2o.learning.pass_at_k import mean_pass_at
 from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
@@ -28,6 +29,8 @@ class EvaluationBatch:
         hard: `[N]`, whether the untrained policy never got the prompt right.
         rollouts: What the method has spent so far.
         sources: Name of each prompt's source, in order; empty where there is one alone.
+        tokens: What the method has generated so far, reflections included.
+        pass_at: Mean pass@k by k, where there are several samples; see `mean_pass_at`.
     """
 
     accuracies: Tensor
@@ -35,6 +38,8 @@ class EvaluationBatch:
     hard: Tensor
     rollouts: int
     sources: Sequence[str] = ()
+    tokens: int = 0
+    pass_at: Mapping[int, float] = field(default_factory=dict)
 
     def by_source(self) -> dict[str, Tensor]:
         """Accuracies `[N_s]` of each source's prompts, where there are several."""
@@ -106,6 +111,10 @@ class EvaluationLoader:
             hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
+            tokens=self.ledger.training_tokens,
+            pass_at=mean_pass_at(
+                self.samples, [round(own * self.samples) for own in results.values()]
+            ),
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -211,57 +211,45 @@ class ExperienceBuilder:
             token_advantages: Tensor | float = advantage
             sampled = sampled_log_probs(rollout)
             own, engine = scored.get((index, rollout.sampled_after)), None
-            learned = Learned(advantage, None if own is None else _mean(sampled - own))
+            learned = Learned(advantage, None if own is None else _mean(sampled - own), weight=1.0)
             if rollout.template:
                 solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
                 templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
+                token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
                 if strategy.needs_log_probs:
                     weights = strategy.token_weights(bare, templated)
                     both = {Context.BARE: bare, Context.TEMPLATED: templated}
                     engine = both[rollout.sampled_after] - sampled
-                    templated_sums[solved, "scored"] += len(bare)
-                    templated_sums[solved, "reliance"] += (templated - bare).sum().item()
-                    templated_sums[solved, "kept"] += int((weights != 0).sum())
                     learned = replace(
                         learned,
                         kept=_mean((weights != 0).float()),
                         reliance=_mean(templated - bare),
+                        weight=_mean(weights),
                     )
-                token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
-            measured.append(learned)
-            samples.append(
-                sample_of(rollout, self._gradient_context(rollout)).with_streams(
-                    advantages=token_advantages,
-                    old_log_probs=None if old is None else scored.get((index, old)),
-                    sampled_log_probs=sampled
-                    if self._sampled_after_gradient_context(rollout)
-                    else None,
-                    engine_log_ratio=engine,
-                    token_weights=weights,
-                    policy_version=self._updates(),
-                    reference_log_probs=references.get(index),
-                )
-            )
-        reach = _reach(rollouts, samples)
-        for index, rollout in enumerate(rollouts):
-            if rollout.template:
-                solved = bool(rollout.score.solved)
-                sample = strategy.settle(samples[index], solved, reach.get(rollout.prompt.id, 1.0))
-                weights = sample.streams.get("token_weights")
-                templated_sums[solved, "all"] += sample.learned
-                if weights is not None:
+                    templated_sums[solved, "scored"] += len(bare)
+                    templated_sums[solved, "reliance"] += (templated - bare).sum().item()
                     templated_sums[solved, "zero"] += int((weights == 0).sum())
-                pull = sample.streams["advantages"] * (1.0 if weights is None else weights)
-                templated_sums[solved, "pull"] += pull.clamp(min=0).sum().item()
-                templated_sums[solved, "push"] += -pull.clamp(max=0).sum().item()
-                if weights is not None:
-                    measured[index] = replace(measured[index], weight=_mean(weights))
-                if weights is not None and not strategy.masked_in_denominator:
-                    sample = sample.keep(weights != 0)
-                samples[index] = sample
-            if "token_weights" not in samples[index].streams:
-                measured[index] = replace(measured[index], weight=1.0)
+                reaching = torch.as_tensor(token_advantages).expand(len(sampled))
+                reaching = reaching * (1.0 if weights is None else weights)
+                templated_sums[solved, "all"] += len(reaching)
+                templated_sums[solved, "pull"] += reaching.clamp(min=0).sum().item()
+                templated_sums[solved, "push"] += -reaching.clamp(max=0).sum().item()
+            measured.append(learned)
+            sample = sample_of(rollout, self._gradient_context(rollout)).with_streams(
+                advantages=token_advantages,
+                old_log_probs=None if old is None else scored.get((index, old)),
+                sampled_log_probs=sampled
+                if self._sampled_after_gradient_context(rollout)
+                else None,
+                engine_log_ratio=engine,
+                token_weights=weights,
+                policy_version=self._updates(),
+                reference_log_probs=references.get(index),
+            )
+            if weights is not None and not strategy.masked_in_denominator:
+                sample = sample.keep(weights != 0)
+            samples.append(sample)
         return samples
 
     def _gradient_context(self, rollout: Rollout) -> Context:
@@ -329,26 +317,6 @@ def _summed(parts: Sequence[Mapping[Any, float]]) -> dict[Any, float]:
         for key, value in part.items():
             total[key] += value
     return total
-
-
-def _reach(rollouts: Sequence[Rollout], samples: Sequence[Sample]) -> Mapping[str, float]:
-    """By prompt, share of the tokens with a weight in what templated rollouts are to teach.
-
-    That is successes, and what is better than the rest of its group.
-    """
-    tokens: defaultdict[tuple[str, str], float] = defaultdict(float)
-    for rollout, sample in zip(rollouts, samples, strict=True):
-        weights = sample.streams.get("token_weights")
-        good = rollout.score.solved or bool((sample.streams["advantages"] > 0).any())
-        if rollout.template and good and weights is not None:
-            tokens[rollout.prompt.id, "kept"] += int((weights != 0).sum())
-            tokens[rollout.prompt.id, "all"] += len(weights)
-    sums = _summed(gather(tokens))
-    return {
-        prompt: sums[prompt, "kept"] / count
-        for (prompt, kind), count in sums.items()
-        if kind == "all"
-    }
 
 
 def _go_in_step(micro_batches: Sequence[MiniBatch]) -> None:

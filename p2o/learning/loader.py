@@ -85,6 +85,8 @@ class RolloutLoader:
         # Rollouts of the batch at hand that were to have a template and had no room for it.
         self._overflows = 0
         self._warned = False
+        # Whether a rollout of this epoch had a reward; None where its beginning was not seen.
+        self._rewarded: bool | None = None
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
@@ -93,6 +95,7 @@ class RolloutLoader:
         epoch, done = self.position()
         if self._epoch != epoch:
             self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
+            self._rewarded = False
             self._ranks = world_size()
         elif self._ranks != world_size():
             raise UserError(
@@ -125,6 +128,9 @@ class RolloutLoader:
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
             self.problems.note([_noted(group) for group in sampled])
+            # Lightning asks for no more than the length, so nothing runs behind the last batch.
+            if cursor == len(order):
+                self._point_to_the_doctor(epoch)
             outcomes = [_outcome(group) for group in sampled]
             for observer in self.observers:
                 observer(outcomes)
@@ -179,6 +185,8 @@ class RolloutLoader:
                     "take another one, or place=question"
                 )
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
+        if self._rewarded is False:
+            self._rewarded = any(rollout.score.reward > 0 for rollout in rollouts)
         self._overflows += sum(
             not as_hint(candidate).empty and not rollout.template
             for (_, candidate), rollout in zip(pairs, rollouts, strict=True)
@@ -222,9 +230,17 @@ class RolloutLoader:
         logger.warning(
             "the Context Ratio Mask keeps %.0f %% of what templated successes say "
             "(templated/reach) and failures are pushed down (templated/push): such updates unlearn "
-            "and teach nothing; take distillation=imitation_first or success_only",
+            "and teach nothing; take distillation=tapered or success_only",
             100 * reach,
         )
+
+    def _point_to_the_doctor(self, epoch: int) -> None:
+        """Say what finds out why there is nothing to learn from."""
+        if epoch == 0 and self._rewarded is False:
+            logger.warning(
+                "no rollout of the first epoch had a reward; p2o-doctor with the same settings "
+                "looks for the reason"
+            )
 
 
 def _outcome(group: Sequence[Rollout]) -> GroupOutcome:

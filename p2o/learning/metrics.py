@@ -75,8 +75,8 @@ def weight_metrics(sums: Mapping[tuple[bool, str], float]) -> dict[str, float]:
 
     Args:
         sums: By verdict and name: tokens ``all``, of which ``zero`` have no weight in the update
-            and ``pull`` and ``push`` reach it; tokens ``scored`` in both contexts, their
-            ``reliance``, and those that the mask ``kept``.
+            and ``pull`` and ``push`` reach it; tokens ``scored`` in both contexts, and their
+            ``reliance``.
     """
     metrics = {}
     for name, verdicts in (("", (True, False)), ("_solved", (True,)), ("_failed", (False,))):
@@ -87,7 +87,7 @@ def weight_metrics(sums: Mapping[tuple[bool, str], float]) -> dict[str, float]:
             )
     scored = sums[True, "scored"]
     if scored:
-        metrics["templated/reach"] = sums[True, "kept"] / scored
+        metrics["templated/reach"] = 1 - sums[True, "zero"] / scored
         metrics["templated/reliance"] = sums[True, "reliance"] / scored
     tokens = sum(sums[solved, "all"] for solved in (True, False))
     if tokens:

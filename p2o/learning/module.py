@@ -28,7 +28,8 @@ from p2o.running.distributed import gather, maximum
 from p2o.running.loggers import log_once
 from p2o_callbacks.collapse import gradient_norm
 
-EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates", "ledger/rollouts")
+EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates")
+EVALUATED += ("ledger/rollouts", "ledger/tokens")
 """What an evaluation on held-out prompts logs."""
 
 
@@ -115,7 +116,9 @@ class P2OModule(LightningModule):
         """
         accumulated = self.trainer.accumulate_grad_batches
         if batch_index % accumulated == 0:
-            self.zero_grad()
+            # Not the module's: its parameters may be whole ones that were put together from shards.
+            for optimizer in self.trainer.optimizers:
+                optimizer.zero_grad()
         *earlier, last = batch.passes_apart()
         scale = accumulated * self.trainer.world_size
         value = torch.zeros((), device=self.device)
@@ -237,7 +240,10 @@ class P2OModule(LightningModule):
         self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
         self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
+        self.log("ledger/tokens", float(batch.tokens), batch_size=1)
         self.log("val/updates", float(self.trainer.global_step), batch_size=1)
+        for k, value in batch.pass_at.items():
+            self.log(f"val/pass_at_{k}", value, batch_size=len(batch.accuracies))
         if batch.hard.any():
             hard = batch.accuracies[batch.hard]
             self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))

@@ -10,6 +10,7 @@ from p2o.objectives.aggregation import Aggregation, aggregate
 from p2o.objectives.contrast import opening_contrast, reward_spread
 from p2o.objectives.engine_correction import EngineCorrection
 from p2o.objectives.kl import KLPenalty, kl_estimate
+from p2o.objectives.maxrl import maxrl_advantages
 from p2o.objectives.overlong import Overlong
 from p2o.objectives.policy_loss import CISPOLoss, ClippedLoss, PolicyLoss
 
@@ -27,6 +28,7 @@ __all__ = [
     "kl_estimate",
     "leave_one_out_advantages",
     "live_groups",
+    "maxrl_advantages",
     "opening_contrast",
     "reward_spread",
 ]

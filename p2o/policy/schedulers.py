@@ -1,6 +1,7 @@
-"""Learning-rate schedules over a run: over its rollout budget if it has one, else its updates.
+"""Learning-rate schedules over a run: over its budget if it has one, else its updates.
 
-A schedule counts places. Under a `RolloutBudget` a place is a rollout, else an update.
+A schedule counts places. Under a `SpendingBudget` a place is a rollout, a token or a second, else
+an update.
 """
 
 import math
@@ -12,7 +13,7 @@ from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_wi
 
 from p2o.constraints import Share
 from p2o.errors import UserError
-from p2o_callbacks import RolloutBudget
+from p2o_callbacks.spending_budget import SpendingBudget
 
 
 def schedule_length(trainer: Trainer) -> int:
@@ -23,7 +24,7 @@ def schedule_length(trainer: Trainer) -> int:
     """
     budget = _budget(trainer)
     if budget is not None:
-        return budget.max_rollouts
+        return math.ceil(budget.limit)
     updates = trainer.estimated_stepping_batches
     if math.isinf(updates):
         raise UserError(
@@ -34,7 +35,7 @@ def schedule_length(trainer: Trainer) -> int:
 
 
 def go_on(scheduler: LRScheduler, trainer: Trainer) -> None:
-    """Move a schedule on after an update: by one place, or by the rollouts spent since.
+    """Move a schedule on after an update: by one place, or by what was spent since.
 
     Args:
         scheduler: Under a budget one whose rate follows from its place alone, as `LambdaLR`'s does.
@@ -43,13 +44,13 @@ def go_on(scheduler: LRScheduler, trainer: Trainer) -> None:
     budget = _budget(trainer)
     if budget is not None:
         # A step takes it from here to the next place.
-        scheduler.last_epoch = budget.spent(trainer) - 1
+        scheduler.last_epoch = int(budget.spent(trainer)) - 1
     scheduler.step()
 
 
-def _budget(trainer: Trainer) -> RolloutBudget | None:
+def _budget(trainer: Trainer) -> SpendingBudget | None:
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return next((each for each in callbacks if isinstance(each, RolloutBudget)), None)
+    return next((each for each in callbacks if isinstance(each, SpendingBudget)), None)
 
 
 def warmup_then_constant(

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from p2o.errors import UserError
 from p2o.records.schema import FOLDER, PARTS, TABLES, VERSION, VERSION_KEY
 
-Value = str | int | float | bool
+Value = str | int | float | bool | None
 
 
 class Records:
@@ -77,7 +77,7 @@ class Records:
         Args:
             name: Of the table, one of `TABLES`.
             columns: Those to read; all when left out.
-            equal: What columns have to be: a value, or one of several.
+            equal: What columns have to be: a value, None for none, or one of several values.
 
         Example::
 
@@ -97,7 +97,7 @@ class Records:
                 )
         table = self._read(name, [c for c in schema.names if c in wanted or c in equal])
         for column, value in equal.items():
-            values = [value] if isinstance(value, str | int | float) else list(value)
+            values = [value] if isinstance(value, str | int | float | None) else list(value)
             table = table.take(_places(table[column], values))
         return table.select(wanted)
 

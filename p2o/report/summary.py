@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from p2o.running.secrets import plain_config
 from p2o.running.terminal import Terminal, plain
 from p2o_callbacks import HardSampleMiner, PromptEvolution, PromptPool
 
+VERSIONED = ("p2o-rl", "torch", "transformers", "lightning", "gepa")
+"""Packages whose versions are kept with a run."""
 MOST_TEMPLATES = 8
 """Templates that the final table shows; all are in ``summary.json``."""
 
@@ -57,6 +60,7 @@ def write_summary(
         ],
         "training_rollouts": data.ledger.training_rollouts,
         "ledger": data.ledger.state_dict(),
+        "versions": {name: version(name) for name in VERSIONED},
         "config": plain_config(config),
     }
     if rank() == 0:

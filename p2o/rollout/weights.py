@@ -15,6 +15,8 @@ INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32}
 the highest bit of a 64-bit product changes in the same way whatever the factor is."""
 HASHED = {"cpu": 2**18, "cuda": 2**24}
 """Elements that are hashed at a time: what fits into a cache, or keeps a GPU busy."""
+SAMPLE = 2**12
+"""Values of a tensor, about, that tell one policy from another."""
 PEFT_PREFIX = "base_model.model."
 FSDP_PREFIX = "_fsdp_wrapped_module."
 
@@ -33,6 +35,19 @@ def fingerprint(policy: nn.Module) -> str:
             if local.numel():
                 digest.update(_hash_rows(local).cpu().numpy().tobytes())
     return hashlib.sha256("".join(gather(digest.hexdigest())).encode()).hexdigest()
+
+
+def identity(policy: nn.Module) -> str:
+    """A hash that tells one policy from another, whole and with LoRA merged.
+
+    Of each tensor some values count, evenly spaced, so that it takes no time for a large one.
+    """
+    digest = hashlib.sha256()
+    for name, weight in plain_weights(policy):
+        digest.update(f"{name}{list(weight.shape)}".encode())
+        values = weight.reshape(-1)[:: max(1, weight.numel() // SAMPLE)]
+        digest.update(values.float().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.no_grad()

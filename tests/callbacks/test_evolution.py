@@ -73,6 +73,25 @@ def test_the_pool_lives_on_between_searches(project, pair):
     assert data.used[::3] == [[], [], project.hard, [], project.hard]
 
 
+def test_after_the_last_search_its_templates_live_on(project, pair):
+    _, evolution = pair(last_search=1)
+    callbacks = [HardSampleMiner(), evolution]
+    _, data = project.fit(callbacks, epochs=5)
+    assert len(evolution.evolver.asked) == 1
+    # Found before epoch 1, where it helps all, so that nobody is hard before 2 and all before 3.
+    assert data.used[::3] == [[], project.hard, [], project.hard, []]
+
+
+@pytest.mark.parametrize(
+    ("every", "last", "searches"),
+    [(1, None, 6), (1, 6, 6), (1, 4, 4), (2, None, 3), (2, 5, 2), (3, 3, 1), (2, 1, 0)],
+)
+def test_searches_are_made_every_so_often_up_to_the_last(project, pair, every, last, searches):
+    _, evolution = callbacks = pair(every_n_epochs=every, last_search=last)
+    project.fit(callbacks, epochs=7)
+    assert len(evolution.evolver.asked) == searches
+
+
 class Changing(ForeignData):
     """Templates help nobody; who is hard depends on the epoch alone."""
 
@@ -195,11 +214,17 @@ def test_a_search_that_crashes_is_made_again_by_the_resumed_run(project, pair):
     assert states(rest) == states(whole)
 
 
-def test_evolution_without_a_miner_before_it_is_refused(project, pair):
-    miner, evolution = pair()
-    for callbacks in ([evolution], [evolution, miner]):
-        with pytest.raises(TypeError, match="such as HardSampleMiner, before it"):
-            project.fit(callbacks)
+def test_evolution_without_a_miner_is_refused(project, pair):
+    _, evolution = pair()
+    with pytest.raises(TypeError, match="such as HardSampleMiner, in"):
+        project.fit([evolution])
+
+
+def test_a_miner_is_found_wherever_it_stands(project, pair):
+    miner, evolution = pair(seed=7)
+    _, data = project.fit([evolution, Callback(), miner], epochs=3)
+    assert [hard for hard, _, _ in evolution.evolver.asked] == [project.hard, []]
+    assert data.used == [[]] * 3 + [project.hard] * 3 + [[]] * 3
 
 
 @pytest.mark.parametrize(
@@ -232,6 +257,11 @@ def test_fewer_trials_than_pairs_are_refused(project, pair):
 
     with pytest.raises(ValueError, match="returned 2 trials for 3 pairs"):
         project.fit(pair(), epochs=2, data=Short())
+
+
+def test_a_last_search_before_the_first_is_refused(project):
+    with pytest.raises(ConfigurationError, match="last_search=0: "):
+        PromptEvolution(project.Evolver(), last_search=0)
 
 
 @pytest.mark.parametrize("every_n_epochs", [0, -1])

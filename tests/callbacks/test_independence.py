@@ -23,6 +23,8 @@ from p2o_callbacks import (
     RolloutBudget,
     ShareOfStart,
     Template,
+    TimeBudget,
+    TokenBudget,
 )
 
 FILES = sorted(Path(p2o_callbacks.__file__).parent.rglob("*.py"))
@@ -116,8 +118,10 @@ CALLBACKS = {
     PromptEvolution: (lambda: PromptEvolution(NoSearch()), used_evolution),
     RolloutBudget: (lambda: RolloutBudget(1), lambda: RolloutBudget(1)),
     ShareOfStart: (ShareOfStart, used_share),
+    TimeBudget: (lambda: TimeBudget(1), lambda: TimeBudget(1)),
+    TokenBudget: (lambda: TokenBudget(1), lambda: TokenBudget(1)),
 }
-STATELESS = {FiniteUpdates, LoopProgress, RolloutBudget}
+STATELESS = {FiniteUpdates, LoopProgress, RolloutBudget, TimeBudget, TokenBudget}
 
 
 def exported_callbacks():

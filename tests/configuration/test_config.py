@@ -29,8 +29,9 @@ def option(path: Path) -> tuple[str, str]:
 
 
 ALL_OPTIONS = [option(path) for path in FILES if path.parent != conf_directory()]
-# Suites are groups of p2o-eval's primary configuration.
-OPTIONS = [(group, name) for group, name in ALL_OPTIONS if group != "suite"]
+# Groups of the primary configurations of other programs.
+PROGRAMS = {"suite": "p2o-eval", "arm": "p2o-bench", "bench": "p2o-bench"}
+OPTIONS = [(group, name) for group, name in ALL_OPTIONS if group not in PROGRAMS]
 SUITES = [name for group, name in ALL_OPTIONS if group == "suite"]
 GROUPS = sorted({group for group, _ in OPTIONS})
 EXPANDED = {
@@ -140,12 +141,12 @@ def test_every_file_opens_with_the_command_that_uses_it(file: Path):
         if not line.startswith("#"):
             break
         comments.append(line)
-    default = file.parent == conf_directory() or (file.parent.name, file.stem) == (
-        "experiment",
-        "default",
-    )
+    defaults = ("experiment", "default"), ("bench", "default")
+    default = file.parent == conf_directory() or (file.parent.name, file.stem) in defaults
     group, name = option(file)
-    program = "p2o-eval" if group == "suite" or file.stem == "eval" else "p2o-train"
+    program = PROGRAMS.get(group, "p2o-train")
+    if file.parent == conf_directory():
+        program = f"p2o-{file.stem}"
     command = program if default else f"{program} {group}={name}"
     words = [line.lstrip("# ").partition(":")[0] for line in comments]
     assert any(line == command or line.startswith(f"{command} ") for line in words)

@@ -12,6 +12,7 @@ from p2o.distillation import (
     NoDistillation,
     ReverseKL,
     SuccessOnly,
+    Tapered,
 )
 from p2o.errors import UserError
 
@@ -33,6 +34,7 @@ log_probs = st.lists(st.floats(-50, 0), min_size=4, max_size=4).map(torch.tensor
         (NoDistillation(), Context.TEMPLATED, Context.TEMPLATED, False),
         (SuccessOnly(), Context.BARE, None, False),
         (ReverseKL(), Context.BARE, Context.BARE, True),
+        (Tapered(), Context.BARE, Context.BARE, True),
     ],
     ids=[
         "context_distillation",
@@ -42,6 +44,7 @@ log_probs = st.lists(st.floats(-50, 0), min_size=4, max_size=4).map(torch.tensor
         "no_distillation",
         "success_only",
         "reverse_kl",
+        "tapered",
     ],
 )
 def test_the_variants(
@@ -141,3 +144,44 @@ def test_one_token_that_the_template_rules_out_is_bounded() -> None:
 def test_reverse_kl_names_a_setting_that_cannot_work(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=rf"^{next(iter(settings))}="):
         ReverseKL(**settings)
+
+
+def test_tapered_gradients_are_those_of_the_paper_by_enumeration() -> None:
+    """Tapered off-policy REINFORCE, arXiv 2503.14286: mu for gains, min(mu, pi) for losses."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(9, dtype=torch.float64, generator=generator).requires_grad_()
+    behaviour = torch.randn(9, dtype=torch.float64, generator=generator).log_softmax(0)
+    rewards = torch.randn(9, dtype=torch.float64, generator=generator)
+    log_probs = logits.log_softmax(0)
+    policy, mu = log_probs.exp().detach(), behaviour.exp()
+    weights = torch.where(rewards > 0, mu, torch.minimum(mu, policy)) * rewards
+    [wanted] = torch.autograd.grad((weights * log_probs).sum(), logits, retain_graph=True)
+    advantages = torch.tensor(
+        [
+            Tapered().token_advantages(reward, reward > 0, log_prob[None], other[None])
+            for reward, log_prob, other in zip(
+                rewards.tolist(), log_probs.detach(), behaviour, strict=True
+            )
+        ],
+        dtype=torch.float64,
+    )
+    [found] = torch.autograd.grad((mu * advantages * log_probs).sum(), logits)
+    torch.testing.assert_close(found, wanted)
+
+
+@given(log_probs, log_probs, st.floats(-3, -0.1))
+def test_a_failure_never_weighs_more_than_it_does_on_policy(
+    bare: torch.Tensor, templated: torch.Tensor, advantage: float
+) -> None:
+    found = Tapered().token_advantages(advantage, False, bare, templated)
+    assert advantage <= found <= 0
+    assert Tapered().token_advantages(advantage, False, bare, bare) == advantage
+    assert Tapered().token_advantages(-advantage, True, bare, templated) == -advantage
+
+
+def test_a_success_is_imitated_where_its_group_has_no_contrast() -> None:
+    nothing = torch.empty(0)
+    assert Tapered().carries_gradient(0.0, True)
+    assert not Tapered().carries_gradient(0.0, False)
+    assert Tapered().token_advantages(0.0, True, nothing, nothing) == 1.0
+    assert Tapered().token_advantages(0.0, False, nothing, nothing) == 0.0

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2o.evaluation.statistics import bootstrap_interval, pass_at_k
+from p2o.evaluation.statistics import bootstrap_interval
+from p2o.learning.pass_at_k import mean_pass_at, pass_at_k
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.integers(1, 9))
@@ -21,6 +22,15 @@ def test_pass_at_k_is_the_share_of_draws_with_a_right_one(outcomes, k):
 def test_pass_at_more_than_there_are_samples_cannot_be_estimated():
     with pytest.raises(ValueError, match="pass@5 cannot be estimated from 4 samples"):
         pass_at_k(4, 1, 5)
+
+
+@given(st.integers(1, 9), st.lists(st.integers(0, 9), min_size=1, max_size=5))
+def test_the_mean_of_questions_is_told_for_powers_of_two(samples, right):
+    right = [min(own, samples) for own in right]
+    found = mean_pass_at(samples, right)
+    assert list(found) == [k for k in (2, 4, 8) if k <= samples]
+    for k, value in found.items():
+        assert value == pytest.approx(fmean(pass_at_k(samples, own, k) for own in right))
 
 
 def test_an_interval_is_that_of_the_normal_distribution_for_many_questions():

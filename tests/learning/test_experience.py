@@ -1,3 +1,4 @@
+import math
 import sys
 from dataclasses import replace
 from itertools import product
@@ -10,12 +11,11 @@ from p2o.accounting.ledger import Ledger
 from p2o.distillation import (
     Context,
     ContextDistillation,
-    ImitationFirst,
     NoDistillation,
     ReverseKL,
     SuccessOnly,
+    Tapered,
 )
-from p2o.errors import UserError
 from p2o.learning.baseline import BareSuccessRate, GroupMean
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.experience import Experience, ExperienceBuilder
@@ -494,76 +494,38 @@ def streams_of(batch: MiniBatch) -> dict[str, list[list[float]]]:
     }
 
 
-def test_a_group_whose_successes_the_mask_drops_is_imitated():
-    """The mask keeps two of three tokens: below `ready` successes are cloned, failures left out."""
-    for group in (
-        [*pair("Think."), rollout("Think.", 1.0)],
-        [rollout("Think."), rollout("Think.")],
-    ):
-        [batch], _ = build([group], ImitationFirst(ready=0.7))
-        successes = sum(bool(each.score.solved) for each in group)
-        assert streams_of(batch) == {
-            "advantages": [[1.0] * 3] * successes,
-            "engine_log_ratio": [ON_TEMPLATED] * successes,
-            "policy_version": [[0.0] * 3] * successes,
-        }
-        assert contexts(batch) == [BARE] * successes
-        assert (batch.total_tokens, batch.total_sequences) == (3 * len(group), len(group))
-
-
-def test_a_group_whose_successes_the_mask_keeps_is_reinforced():
-    group = [*pair("Think."), rollout("Think.", 1.0)]
-    for strategy in (ImitationFirst(ready=0.6), ImitationFirst(ready=0.0)):
-        [batch], _ = build([group], strategy)
-        [expected], _ = build([group], ContextDistillation())
-        assert streams_of(batch) == streams_of(expected)
-
-
-def test_readiness_is_that_of_each_prompt_by_itself():
-    class Rising(ImitationFirst):
-        def token_weights(self, old_bare, old_templated):
-            # The second question's bare policy is ready for all.
-            return torch.ones_like(old_bare) * (old_bare[0] > -1.0)
-
-    class Questions(Scorer):
-        def value(self, before):
-            if 8 in before:
-                before = tuple(1 if token == 8 else token for token in before)
-                return super().value(before) + (before[0] != 9)
-            return super().value(before)
-
-    def asked(question, reward, ids):
-        one = rollout("Think.", reward, question)
-        return replace(one, bare_ids=ids, templated_ids=(9, *ids))
-
-    groups = [
-        [asked("2", r, (1, 2)) for r in (1.0, 0.0)],
-        [asked("3", r, (8, 2)) for r in (1.0, 0.0)],
+def test_successes_are_imitated_and_failures_weigh_as_much_as_the_bare_policy_says_them():
+    """A response's log ratio of bare to templated is 8.5 here: the bare policy says it anyway."""
+    [batch], _ = build([pair("Think.")], Tapered())
+    assert sorted(stream(batch, "advantages")) == [
+        pytest.approx([-0.7071] * 3, rel=1e-3),
+        pytest.approx([0.7071] * 3, rel=1e-3),
     ]
-    [batch], _ = build(groups, Rising(), Questions(), mini_batch=2)
-    by_question = {}
-    for (before, _), advantages in zip(samples_of(batch), stream(batch, "advantages"), strict=True):
-        by_question.setdefault(before[0], []).append(advantages[0])
-    assert by_question[1] == [1.0]
-    assert sorted(by_question[8]) == pytest.approx([-0.7071, 0.7071], rel=1e-3)
+    assert contexts(batch) == [BARE] * 2
+
+    # With the template it is likelier by a factor of e.
+    class Likelier(Scorer):
+        def value(self, before):
+            templated = before[: len(TEMPLATED)] == TEMPLATED
+            return ON_BARE[len(before) - 2 - templated] + templated / 3
+
+    [batch], _ = build([pair("Think.")], Tapered(), Likelier())
+    assert sorted(stream(batch, "advantages")) == [
+        pytest.approx([-0.7071 * math.exp(-1.0)] * 3, rel=1e-3),
+        pytest.approx([0.7071] * 3, rel=1e-3),
+    ]
 
 
-def test_a_success_without_contrast_is_imitated_though_its_group_is_ready():
-    [batch], _ = build([[rollout("Think."), rollout("Think.")]], ImitationFirst(ready=0.0))
+def test_a_templated_success_without_contrast_is_imitated_and_a_failure_is_left_out():
+    [batch], _ = build([[rollout("Think."), rollout("Think.")]], Tapered())
     assert stream(batch, "advantages") == [[1.0] * 3] * 2
-    assert "old_log_probs" not in streams_of(batch)
     dead = [rollout("Think.", 0.0), rollout("Think.", 0.0)]
-    assert build([dead], ImitationFirst())[0] == [None]
+    assert build([dead], Tapered())[0] == [None]
     # Bare groups are plain GRPO.
-    [batch], _ = build([pair("")], ImitationFirst())
+    assert build([[rollout(""), rollout("")]], Tapered())[0] == [None]
+    [batch], _ = build([pair("")], Tapered())
     [expected], _ = build([pair("")], ContextDistillation())
     assert streams_of(batch) == streams_of(expected)
-
-
-@pytest.mark.parametrize("setting", [{"ready": -0.1}, {"ready": 1.1}, {"ratio_weight": None}])
-def test_imitation_refuses_what_cannot_work(setting):
-    with pytest.raises(UserError, match=rf"^{next(iter(setting))}="):
-        ImitationFirst(**setting)
 
 
 @pytest.mark.parametrize(
@@ -571,10 +533,10 @@ def test_imitation_refuses_what_cannot_work(setting):
     [
         # One of three tokens is dropped; advantages are 0.7071 and -0.7071.
         (ContextDistillation(), {"weight_zero": 1 / 3, "pull": 0.4714 / 2, "push": 0.4714 / 2}),
-        (ImitationFirst(ready=0.7), {"weight_zero": 0.0, "pull": 0.5, "push": 0.0}),
+        (Tapered(), {"weight_zero": 0.0, "pull": 0.7071 / 2, "push": 0.7071 / 2}),
         (ContextDistillation(high=0.5), {"weight_zero": 1.0, "pull": 0.0, "push": 0.0}),
     ],
-    ids=["masked", "imitated", "dropped"],
+    ids=["masked", "tapered", "dropped"],
 )
 def test_what_pulls_and_pushes_is_logged(strategy, wanted):
     metrics = weight_metrics(experience_of([pair("Think.")], strategy).templated)
@@ -582,7 +544,7 @@ def test_what_pulls_and_pushes_is_logged(strategy, wanted):
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-3)
     # Of -0.5, -2, -12 with the template and -1, -2, -3 without.
     assert found["reliance"] == pytest.approx((0.5 + 0.0 - 9.0) / 3)
-    assert found["reach"] == (0.0 if wanted["weight_zero"] == 1 else pytest.approx(2 / 3))
+    assert found["reach"] == pytest.approx(1 - wanted["weight_zero"])
 
 
 def test_what_some_updates_measure_has_a_stream_in_all():

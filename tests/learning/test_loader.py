@@ -1,5 +1,6 @@
 import copy
 import random
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2o.accounting.ledger import Ledger
-from p2o.distillation import ContextDistillation, ReverseKL
+from p2o.distillation import ContextDistillation, DistillationStrategy, ReverseKL
 from p2o.learning.baseline import GroupMean
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.evaluation import EvaluationLoader
@@ -440,14 +441,44 @@ def test_an_evaluation_gives_the_engine_the_weights_first():
 
 @pytest.mark.parametrize(("high", "warned"), [(10.0, 0), (0.5, 1)])
 def test_updates_that_only_unlearn_are_named_once(caplog, high, warned):
-    class FailuresAlone(ContextDistillation):
-        def settle(self, sample, solved, reach):
-            return sample if solved else sample.with_streams(token_weights=1.0)
+    class FailuresAlone(DistillationStrategy):
+        """Has the mask act on successes alone."""
+
+        needs_log_probs, solved = True, False
+
+        def token_advantages(self, advantage, solved, old_bare, old_templated):
+            self.solved = solved
+            return advantage
+
+        def token_weights(self, old_bare, old_templated):
+            masked = ContextDistillation(high=high).token_weights(old_bare, old_templated)
+            return masked if self.solved else torch.ones_like(masked)
 
     # All ratios are 1.
-    loader = make_loader(FakeRunner(), strategy=FailuresAlone(high=high))
+    loader = make_loader(FakeRunner(), strategy=FailuresAlone())
     everywhere = {prompt.id: (0,) * 4 for prompt in PROMPTS}
     loader.pool = PromptPool((Template("Think."),), (0,), everywhere)
     list(loader)
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
     assert caplog.text.count("keeps 0 % of what templated successes say") == warned
+
+
+@pytest.mark.parametrize(
+    ("dead", "epoch", "pointed"), [(10, 0, True), (9, 0, False), (10, 1, False)]
+)
+def test_a_first_epoch_without_any_reward_points_to_the_doctor(caplog, dead, epoch, pointed):
+    runner = FakeRunner(dead=[prompt.id for prompt in PROMPTS[:dead]])
+    loader = make_loader(runner, position=(epoch, 0))
+    # As Lightning does, which does not ask for more.
+    list(islice(loader, len(loader)))
+    assert ("p2o-doctor with the same settings" in caplog.text) == pointed
+
+
+def test_an_epoch_whose_beginning_was_not_seen_points_nowhere(caplog):
+    runner = FakeRunner(dead=[prompt.id for prompt in PROMPTS])
+    broken_off = make_loader(runner)
+    next(iter(broken_off))
+    resumed = make_loader(runner, position=(0, 2))
+    resumed.load_state_dict(broken_off.state_dict())
+    list(resumed)
+    assert "p2o-doctor" not in caplog.text

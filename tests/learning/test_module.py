@@ -488,7 +488,7 @@ def loss_of(module, batch):
     module.log_dict = lambda *arguments, **keywords: None
     strategy = SimpleNamespace(backward=lambda loss, optimizer: loss.backward())
     module._trainer = SimpleNamespace(
-        accumulate_grad_batches=1, world_size=1, global_step=0, strategy=strategy
+        accumulate_grad_batches=1, world_size=1, global_step=0, strategy=strategy, optimizers=[]
     )
     return module.training_step(batch, 0)
 

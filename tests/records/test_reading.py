@@ -31,6 +31,7 @@ def test_a_query_reads_the_columns_named_and_the_rows_that_are_equal(tmp_path):
     table = records.query("rollouts", ["response"], problem=["a", "b"], epoch=1)
     assert (table.column_names, table.num_rows) == (["response"], 2)
     assert records.query("rollouts", solved=False).num_rows == 0
+    assert records.query("rollouts", reward=None, epoch=0).num_rows == 3
 
 
 def test_what_there_is_not_is_said_in_one_line(tmp_path):

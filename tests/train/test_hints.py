@@ -111,13 +111,13 @@ def test_all_problems_have_hints_from_the_start_and_keep_them(train_here, monkey
 def test_hints_are_searched_in_the_middle_of_an_epoch(train_here):
     folder = train_here(
         *("hints=fixed", "evolution.evolver.hints=[Go from left to right.]"),
-        "evolution.callback._target_=p2o_callbacks.StepwiseEvolution",
-        *("+evolution.callback.every_n_steps=1", "~evolution.callback.every_n_epochs"),
+        *("+evolution.callback.every_n_steps=1", "+evolution.callback.at_start=true"),
         *("evolution.evolver.among=all", "held_out_hint=best", *SMALL),
     )
-    # Six steps: a search before each.
-    pools = sorted(path.name for path in folder.glob("evolution/epoch_*.json"))
-    assert pools == [f"epoch_000{number}.json" for number in range(6)]
+    # Before the first update, and after each but the last.
+    pools = sorted(path.name for path in folder.glob("evolution/step_*.json"))
+    assert len(pools) > 2
+    assert pools == [f"step_{number:08}.json" for number in range(len(pools))]
 
 
 def test_a_forced_beginning_is_refused_where_rollouts_are_bare(train_here):

@@ -139,7 +139,7 @@ def teacher(monkeypatch):
 
 def test_the_answers_of_a_teacher_make_the_same_search_again(train_here, teacher, tmp_path):
     where = ("reflection=teacher", f"reflection.base_url={teacher}", "reflection.model=any")
-    first = train_here(*SMALL, *where, "reflection.concurrency=1").rename(tmp_path / "first")
+    first = train_here(*SMALL, *where, "+reflection.concurrency=1").rename(tmp_path / "first")
     asked = Teacher.asked
     assert read(first).exchanges().num_rows == asked > 3
     said = set(read(first).exchanges()["answer"].to_pylist())

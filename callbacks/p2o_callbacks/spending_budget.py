@@ -1,0 +1,64 @@
+"""What all budgets share: training stops at the first update after which one is spent."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from p2o_callbacks.errors import ConfigurationError
+from p2o_callbacks.protocols import find_part
+
+
+class SpendingBudget(Callback, ABC):
+    """Stops training at the first update after which a limit is reached.
+
+    Args:
+        limit: How much may be spent.
+
+    Attributes:
+        argument: What a subclass calls its limit.
+        unit: What it counts.
+        counter: The protocol of what counts that.
+
+    Raises:
+        ConfigurationError: The limit is not positive.
+    """
+
+    argument: ClassVar[str]
+    unit: ClassVar[str]
+    counter: ClassVar[type]
+
+    def __init__(self, limit: float) -> None:
+        if limit <= 0:
+            raise ConfigurationError(
+                f"{self.argument}={limit}: give a positive number of {self.unit}"
+            )
+        self.limit = limit
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the counter before anything is spent."""
+        if stage == "fit":
+            self._find(trainer)
+
+    def spent(self, trainer: Trainer) -> float:
+        """What has been spent, `limit` at most."""
+        return min(self.count(self._find(trainer)), self.limit)
+
+    @abstractmethod
+    def count(self, counter: Any) -> float:
+        """What a counter says."""
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Ask the trainer to stop when the budget is spent."""
+        if self.spent(trainer) == self.limit:
+            trainer.should_stop = True
+
+    def _find(self, trainer: Trainer) -> Any:
+        return find_part(trainer, self.counter, type(self).__name__)

@@ -1,0 +1,1 @@
+"""Arms against each other at equal spending, several seeds each."""

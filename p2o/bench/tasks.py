@@ -1,0 +1,83 @@
+"""Runs as programs: trainings, here or through a launcher of Hydra's, and evaluations."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from p2o.bench.arms import Run
+from p2o.bench.outcomes import results_of
+from p2o.bench.processes import Task
+
+LOG = "log.txt"
+
+
+def training_tasks(runs: Iterable[Run], more: Sequence[str]) -> list[Task]:
+    """A program for each run; one that was killed goes on.
+
+    Args:
+        runs: What is to be trained.
+        more: Flags for all, such as ``--config-dir``.
+    """
+    return [
+        Task(
+            run.name,
+            ("-m", "p2o.cli.train", *more, *run.overrides, f"hydra.run.dir={_path(run.folder)}"),
+            run.folder / LOG,
+        )
+        for run in runs
+    ]
+
+
+def launched_tasks(runs: Iterable[Run], launcher: Sequence[str], more: Sequence[str]) -> list[Task]:
+    """A sweep over seeds for each arm, which a launcher of Hydra's takes to other machines.
+
+    Args:
+        runs: What is to be trained.
+        launcher: Settings that choose it, such as ``hydra/launcher=submitit_slurm``.
+        more: Flags for all, such as ``--config-dir``.
+    """
+    tasks = []
+    for name, group in groupby(sorted(runs, key=_arm), key=_arm):
+        own = list(group)
+        settings = [s for s in own[0].overrides if s != f"seed={own[0].seed}"]
+        folder = own[0].folder.parent
+        arguments = (
+            *("-m", "p2o.cli.train", "--multirun", *more, *launcher, *settings),
+            f"seed={','.join(str(run.seed) for run in own)}",
+            f"hydra.sweep.dir={_path(folder)}",
+            "hydra.sweep.subdir=seed${seed}",
+        )
+        tasks.append(Task(name, arguments, folder / LOG))
+    return tasks
+
+
+def evaluation_tasks(runs: Iterable[Run], more: Sequence[str]) -> list[Task]:
+    """``p2o-eval`` with the last pool of each run whose arm is measured with templates.
+
+    Args:
+        runs: Trainings that have ended.
+        more: Flags for all, such as ``--config-dir``.
+    """
+    tasks = []
+    for run in runs:
+        if run.arm.evaluation is None or results_of(run).is_file():
+            continue
+        pools = sorted((run.folder / "evolution").glob("epoch_*.json"))
+        template = [f"template={_path(pools[-1])}"] if pools else []
+        folder = results_of(run).parent
+        arguments = (
+            *("-m", "p2o.cli.eval", *more, *run.arm.evaluation, f"seed={run.seed}"),
+            *(f"run={_path(run.folder)}", *template, f"hydra.run.dir={_path(folder)}"),
+        )
+        tasks.append(Task(f"{run.name}, evaluation", arguments, folder / LOG))
+    return tasks
+
+
+def _arm(run: Run) -> str:
+    return run.arm.name
+
+
+def _path(path: Path) -> str:
+    """A path as a value that Hydra reads, whatever is in it."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

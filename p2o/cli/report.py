@@ -1,0 +1,86 @@
+"""``p2o-report``: what runs learned, how and at what cost, as one page without a network.
+
+Writes report.html with its tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) beside it. Runs
+that differ in their seed alone are one arm. A run that goes on, or has no records, is shown as far
+as it can be. For example:
+
+  p2o-report runs/default/TIME
+  p2o-report runs/compare/* --against experiment=grpo --output runs/compare/report
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from p2o.errors import UserError
+from p2o.report.arms import choose_arm, group_arms
+from p2o.report.contents import Contents
+from p2o.report.runs import read_run
+from p2o.report.story import tell
+from p2o.report.write import write_report
+
+
+def report(
+    runs: Sequence[Path],
+    output: Path | None = None,
+    against: str | None = None,
+    figures: bool = True,
+) -> Path:
+    """Write the report of some runs; return its page.
+
+    Args:
+        runs: Directories of runs of ``p2o-train``.
+        output: Folder; ``report`` in the run's directory, or in the one that all runs are in.
+        against: The arm that others are compared with, by its name or a part of it.
+        figures: Whether charts are written as files as well.
+
+    Raises:
+        UserError: A directory holds no run, an arm is not there, or nothing can be written.
+    """
+    read = [read_run(folder) for folder in dict.fromkeys(run.resolve() for run in runs)]
+    arms = group_arms(read)
+    contents = Contents([tell(run) for run in read], arms, choose_arm(arms, against))
+    return write_report(contents, output or _folder(read[0].folder, len(read), runs), figures)
+
+
+def _folder(first: Path, number: int, runs: Sequence[Path]) -> Path:
+    if number == 1:
+        return first / "report"
+    return Path(os.path.commonpath([run.resolve() for run in runs])) / "report"
+
+
+def main() -> None:
+    """Entry point of ``p2o-report``."""
+    parser = argparse.ArgumentParser(
+        prog="p2o-report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="run directory of p2o-train"
+    )
+    parser.add_argument("--output", type=Path, help="folder to write (RUN/report)")
+    parser.add_argument(
+        "--against", metavar="ARM", help="arm that others are compared with (first)"
+    )
+    parser.add_argument(
+        "--no-figures", dest="figures", action="store_false", help="write no PNG and SVG"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
+    arguments = vars(parser.parse_args())
+    # Not through `p2o.cli.program`, which loads torch: a report needs nothing of it.
+    try:
+        print(f"report: {report(**arguments)}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nstopped by Ctrl-C", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+r"""Hints may teach a method, not an answer: templates that give a problem away.
+
+A template does so in one of two ways.
+
+* It has a right answer in it. An answer of three digits that count, or an expression, is one
+  wherever it stands. A small number, or a word that is right for several problems, stands in many
+  texts by chance ("write 2 lines"), so it counts only where the text says it as an answer ("the
+  answer is 2", ``= 2``, ``\boxed{2}``).
+* It has eight words in a row of a problem, or all of a shorter one. A run that three problems share
+  is a phrase of the data set and no problem's own.
+"""
+
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Literal
+
+from p2o.data.contamination import ngrams, split_words
+from p2o.verifiers.mentions import Mention, mentions, number_in
+from p2o_callbacks.protocols import TemplateTrial
+
+logger = logging.getLogger(__name__)
+
+Action = Literal["off", "warn", "reject"]
+"""What happens to a template that gives something away."""
+
+RUN = 8
+"""Words in a row that are a problem's own."""
+SHORTEST = 4
+"""Words of the shortest problem that counts as a whole."""
+STOCK = 3
+"""Problems that share a run which is none's own."""
+DISTINCT = 3
+"""Digits that count, from which a number is seldom there by chance."""
+NEAR = 120
+"""Characters in front of an answer in which is looked for what makes it one."""
+LONG = 4
+"""Letters, digits and signs, from which an expression is seldom there by chance."""
+SHOWN = 5
+"""Templates of a search that a warning is given for."""
+
+_VERB = r"(?:is|are|was|be|must|should|will|equals?|equal|to|of|exactly|always|simply|just|only)\b"
+SAID = re.compile(
+    rf"\b(?:answers?|results?|solutions?|outputs?|totals?)\b(?:\s*(?:{_VERB}|[:=→]))*[\s:=→\"'($*`]*$",
+    re.IGNORECASE,
+)
+"""In front of an answer that is said to be one."""
+IMPLIED = re.compile(
+    r"(?:[=≈⇒→]|\b(?:is|are|equals?|gives?|gets?|yields?|makes?|write|say|reply|respond|choose|pick"
+    r"|select|option|choice|number|with|obtain|be)\b)"
+    r"(?:\s*(?:the|number|exactly|just|only|with|to|be)\b)*[\s:\"'($*`]*$",
+    re.IGNORECASE,
+)
+"""In front of what is an answer if nothing follows that it could count."""
+ENDS = re.compile(r"\s*[\"')$*`]*\s*(?:[.,;:!?)]|\n|$)")
+COUNTS = re.compile(
+    r"[\s-]*(?:of|or|lines?|steps?|words?|sentences?|digits?|decimals?|places?|paragraphs?|parts?"
+    r"|times?|numbers?|letters?|points?|pages?|options?|tokens?|characters?|examples?|ways?"
+    r"|methods?|columns?|rows?|bullets?|significant)\b",
+    re.IGNORECASE,
+)
+"""Behind a number that says how an answer is to look."""
+MARKER = re.compile(r"[.)]\s+\S")
+LISTED = re.compile(r"\s*(?:,|/|;|\bor\b|\band\b)(?:\s*(?:or|and)\b)?\s*", re.IGNORECASE)
+
+
+class LeakGuard:
+    """Finds templates that give a problem away, among the problems that a search has tried.
+
+    That is all a reflection was told of.
+
+    Args:
+        action: ``off`` looks at nothing, ``warn`` lets through what it finds, ``reject`` does not.
+
+    Attributes:
+        found: Why, by template, for all that were found.
+    """
+
+    def __init__(self, action: Action) -> None:
+        self.action: Action = action
+        self.found: dict[str, str] = {}
+        self._problems: dict[str, TemplateTrial] = {}
+        self._answers: Counter[str] = Counter()
+        self._runs: defaultdict[str, set[str]] = defaultdict(set)
+
+    @property
+    def count(self) -> int | None:
+        """Templates that were found; None where nothing is looked at."""
+        return None if self.action == "off" else len(self.found)
+
+    def learn(self, sample_id: str, trial: TemplateTrial) -> None:
+        """Take note of a problem: its question and its right answers."""
+        if self.action == "off" or sample_id in self._problems:
+            return
+        self._problems[sample_id] = trial
+        self._answers.update({_key(answer) for answer in trial.answers})
+        words = split_words(trial.question)
+        for run in ngrams(words, RUN) if len(words) >= SHORTEST else ():
+            self._runs[run].add(sample_id)
+
+    def admits(self, template: str) -> bool:
+        """Whether a template may come into the search; counts and tells those that give away."""
+        if self.action == "off":
+            return True
+        why = self.why(template)
+        if why is None:
+            return True
+        if template not in self.found and len(self.found) < SHOWN:
+            logger.warning(
+                "leaks=%s: a template %s: %.80s", self.action, why, " ".join(template.split())
+            )
+        self.found[template] = why
+        return self.action == "warn"
+
+    def why(self, template: str) -> str | None:
+        """What a template gives away, in words that go behind "a template"; None for nothing."""
+        words = split_words(template)
+        text = f" {' '.join(words)} "
+        runs = ngrams(words, RUN) if len(words) >= RUN else set()
+        short = (run for run in self._runs if run.count(" ") < RUN - 1 and f" {run} " in text)
+        for run in (*sorted(runs & self._runs.keys()), *short):
+            if len(self._runs[run]) < STOCK:
+                return f"has words of a problem ('{run}')"
+        for trial in self._problems.values():
+            for answer in trial.answers:
+                if any(self._is_answer(mention, answer) for mention in mentions(template, answer)):
+                    return f"has the right answer of a problem ({answer:.40})"
+        return None
+
+    def _is_answer(self, mention: Mention, answer: str) -> bool:
+        number = number_in(answer)
+        is_marker = mention.before.rstrip(" \t")[-1:] in ("", "\n") and MARKER.match(mention.after)
+        if number is not None and is_marker:
+            return False
+        if not self._by_chance(answer, number):
+            return True
+        if number is None and self._is_listed(mention, answer):
+            return False
+        before = mention.before[-NEAR:]
+        if SAID.search(before):
+            return not COUNTS.match(mention.after)
+        return bool(IMPLIED.search(before) and ENDS.match(mention.after))
+
+    def _by_chance(self, answer: str, number: Fraction | None) -> bool:
+        """Whether an answer may stand in a text that has nothing to do with its problem."""
+        if number is not None:
+            return _digits(number) < DISTINCT
+        if any(not character.isalpha() for character in answer.strip()):
+            return sum(not character.isspace() for character in answer) < LONG
+        # A word: a label where several problems share it, as yes, B and Division are.
+        few = len(self._problems) < RUN
+        return few or len(answer.strip()) < LONG or self._answers[_key(answer)] > 1
+
+    def _is_listed(self, mention: Mention, answer: str) -> bool:
+        """Whether a label is one of several to choose from."""
+        others = {key for key in self._answers if key != _key(answer)}
+        behind, before = LISTED.match(mention.after), _last(LISTED, mention.before[-NEAR:])
+        following = mention.after[behind.end() :].split() if behind else []
+        preceding = mention.before[-NEAR:][: before.start()].split() if before else []
+        neighbours = [*following[:1], *preceding[-1:]]
+        return any(_key(word.strip(".,;:!?()'\"")) in others for word in neighbours)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The match that a text ends with."""
+    search: Callable[[str], re.Match[str] | None] = re.compile(f"{pattern.pattern}$", re.I).search
+    return search(text)
+
+
+def _key(answer: str) -> str:
+    """What spellings of an answer have in common."""
+    number = number_in(answer)
+    return "".join(answer.split()).casefold() if number is None else str(number)
+
+
+def _digits(number: Fraction) -> int:
+    """Digits of a number that count: 3 of 1.25 and of 12,500, 2 of 3/4.
+
+    Example::
+
+        >>> [_digits(Fraction(text)) for text in ("1.25", "12500", "2/3", "-40")]
+        [3, 3, 2, 1]
+    """
+    for shift in range(7):
+        moved = number * 10**shift
+        if moved.denominator == 1:
+            return len(str(abs(moved.numerator)).rstrip("0"))
+    return len(str(abs(number.numerator))) + len(str(number.denominator))

@@ -1,0 +1,211 @@
+"""``pool.json``: the hints of a run, to be taken elsewhere. docs/pools.md has the schema."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from p2o.errors import UserError
+from p2o.running.files import written_whole
+from p2o_callbacks.pool import PromptPool
+
+FORMAT: Literal["p2o-pool"] = "p2o-pool"
+VERSION = 1
+NAME = "pool.json"
+FOLDER = "evolution"
+"""Where in a run's folder pools are."""
+EPOCH = re.compile(r"(?:epoch|step)_\d+\.json")
+MOST_SEEDS = 16
+"""Hints that a search starts from."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Origin(_Strict):
+    """What scores were measured with.
+
+    Attributes:
+        name: As the run's configuration calls it.
+        sha256: Of its content.
+    """
+
+    name: str
+    sha256: str
+
+
+class PooledHint(_Strict):
+    """One hint.
+
+    Attributes:
+        id: The first 12 hexadecimal digits of the text's SHA-256.
+        kind: What the text is; ``instruction`` stands in front of a problem.
+        text: Itself.
+        parents: Ids of the hints that it was derived from; none for one made of the bare prompt.
+        score: Mean score on the problems that it was tried on in full; None if on none.
+        tried: How many these are.
+        solved: How many of them it solved.
+        in_use: Whether the run's last pool with hints has it.
+    """
+
+    id: str
+    kind: str = "instruction"
+    text: str = Field(min_length=1)
+    parents: tuple[str, ...] = ()
+    score: float | None = None
+    tried: int = Field(default=0, ge=0)
+    solved: int = Field(default=0, ge=0)
+    in_use: bool = False
+
+
+class PoolFile(_Strict):
+    """All hints of a run.
+
+    Attributes:
+        format: ``p2o-pool``.
+        version: Of the schema.
+        model: The starting policy; the hash is that of its weights.
+        data: The training prompts; the hash is that of their ids.
+        hints: In the order in which they were found.
+    """
+
+    format: Literal["p2o-pool"] = FORMAT
+    version: Literal[1] = 1
+    model: Origin
+    data: Origin
+    hints: tuple[PooledHint, ...] = ()
+
+    @property
+    def best(self) -> PooledHint:
+        """The hint in use with the highest score; of all where none is in use.
+
+        Raises:
+            UserError: There is none.
+        """
+        if not self.hints:
+            raise UserError("the pool has no hints")
+        return max(self.ranked, key=lambda hint: (hint.in_use, _score(hint)))
+
+    @property
+    def ranked(self) -> list[PooledHint]:
+        """Those in use first, then by score."""
+        return sorted(self.hints, key=lambda hint: (not hint.in_use, -_score(hint)))
+
+
+def _score(hint: PooledHint) -> float:
+    return -1.0 if hint.score is None else hint.score
+
+
+def hint_id(text: str) -> str:
+    """The id of a hint.
+
+    Example::
+
+        >>> hint_id("Go slowly.")
+        '6cfb8283c0bf'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:
+    """The hints of several pools, each once, with what the last of them says of it.
+
+    Args:
+        pools: Of one run, in the order of its epochs.
+    """
+    found: dict[str, PooledHint] = {}
+    in_use: set[str] = set()
+    for pool in pools:
+        if pool.in_use:
+            in_use = {pool.templates[index].text for index in pool.in_use}
+        for template in pool.templates:
+            if not template.text.strip():
+                continue
+            parents = [pool.templates[index].text for index in template.parents]
+            found[template.text] = PooledHint(
+                id=hint_id(template.text),
+                text=template.text,
+                parents=tuple(hint_id(text) for text in parents if text.strip()),
+                score=template.score,
+                tried=len(template.dev_scores),
+                solved=len(template.solved),
+            )
+    return tuple(hint.model_copy(update={"in_use": text in in_use}) for text, hint in found.items())
+
+
+def read_epochs(folder: Path) -> list[PromptPool]:
+    """The pools that a run has written, in their order; none where there is no folder.
+
+    Raises:
+        UserError: One of them cannot be read.
+    """
+    paths = [path for path in folder.glob("*.json") if EPOCH.fullmatch(path.name)]
+    return [_read_epoch(path) for path in sorted(paths, key=_number)]
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
+
+
+def _read_epoch(path: Path) -> PromptPool:
+    try:
+        return PromptPool.from_state_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a pool of p2o-train ({error!r})") from error
+
+
+def write_pool(path: Path, pool: PoolFile) -> None:
+    """Write a pool, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path, "w", encoding="utf-8") as file:
+        file.write(pool.model_dump_json(indent=2) + "\n")
+
+
+def read_pool(path: Path) -> PoolFile:
+    """Read a ``pool.json``, or the one of a run's folder.
+
+    Raises:
+        UserError: It is not there, no pool, or of a version that is not known.
+    """
+    if path.is_dir():
+        path = path / FOLDER / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}: no pool can be read there ({error}); p2o-train writes "
+            f"{FOLDER}/{NAME} into its folder when a run has ended"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path}: not a pool of p2o; its 'format' should be '{FORMAT}'")
+    if content.get("version") != VERSION:
+        raise UserError(
+            f"{path}: version {content.get('version')} of the schema; this p2o reads {VERSION}"
+        )
+    try:
+        return PoolFile.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {place}: {first['msg']}") from error
+
+
+def seed_texts(path: str) -> Sequence[str]:
+    """Texts that a search can start from: those in use, else the best, at most 16.
+
+    Raises:
+        UserError: See `read_pool`; or there is none.
+    """
+    try:
+        ranked = read_pool(Path(path)).ranked
+    except UserError as error:
+        raise UserError(f"seed_pool={path}: {error}") from error
+    if not ranked:
+        raise UserError(f"seed_pool={path}: the pool has no hints; leave it out")
+    chosen = [hint for hint in ranked if hint.in_use] or ranked
+    return [hint.text for hint in chosen[:MOST_SEEDS]]

@@ -1,0 +1,46 @@
+"""Charts of metrics over optimiser steps."""
+
+from collections.abc import Mapping, Sequence
+
+from p2o.report.charts import COLOURS, Spec, chart, legend
+
+
+def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Spec:
+    """Metrics that are drawn together, over optimiser steps."""
+    values = [
+        {"metric": name, "step": step, "value": value}
+        for name, points in series.items()
+        for step, value in points
+    ]
+    return chart(
+        150,
+        title={"text": title, "anchor": "start", "fontSize": 12},
+        data={"values": values},
+        mark={"type": "line", "point": {"size": 14}, "strokeWidth": 1.5},
+        encoding={
+            "x": {
+                "field": "step",
+                "type": "quantitative",
+                "title": "optimiser step",
+                "axis": {"tickMinStep": 1, "tickCount": 5},
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": None,
+                "scale": {"zero": False},
+                "axis": {"tickCount": 4, "format": "~g"},
+            },
+            "color": {
+                "field": "metric",
+                "type": "nominal",
+                "scale": {"domain": list(series), "range": COLOURS},
+                "legend": legend(2),
+            },
+            "tooltip": [
+                {"field": "metric", "type": "nominal"},
+                {"field": "step", "type": "quantitative"},
+                {"field": "value", "type": "quantitative", "format": ".4g"},
+            ],
+        },
+    )

@@ -1,0 +1,214 @@
+"""The hints of a run: which came of which, and what they were good for."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Any
+
+from p2o.records.schema import hint_id
+from p2o.report.problems import Story
+from p2o.report.rollouts import Columns
+from p2o.report.runs import Run
+
+PIECES = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a reflection model was asked and what it answered, word for word."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class HintNode:
+    """A template in one search.
+
+    Attributes:
+        epoch: The first epoch that the search is for.
+        index: Place in that search, in order of discovery.
+        text: The template; empty for the bare prompt.
+        parents: Places of those it was derived from.
+        score: Mean score on the dev problems; None where it was not tried.
+        solved: Dev problems that it solves.
+        dev: Dev problems it was tried on.
+        in_use: Whether rollouts of the next epoch were made with it.
+        exchange: The reflection that made it, where that is on record.
+    """
+
+    epoch: int
+    index: int
+    text: str
+    parents: tuple[int, ...] = ()
+    score: float | None = None
+    solved: tuple[str, ...] = ()
+    dev: int = 0
+    in_use: bool = False
+    exchange: Exchange | None = None
+
+    @property
+    def hint(self) -> str:
+        """Its id in the records."""
+        return hint_id(self.text)
+
+
+@dataclass
+class HintUse:
+    """What rollouts with a hint came to, over the whole run.
+
+    Attributes:
+        rollouts: Training rollouts with it that have a verdict.
+        solved: Of these.
+        first: Problems that it was the first to solve.
+        internalised: Of these, problems that were later solved without a hint.
+        reliance: Mean log-ratio of its rollouts' tokens with and without it, where measured.
+    """
+
+    rollouts: int = 0
+    solved: int = 0
+    first: list[str] = field(default_factory=list)
+    internalised: list[str] = field(default_factory=list)
+    reliance: float | None = None
+
+
+def hint_nodes(
+    run: Run, exchanges: Mapping[tuple[int, str], Exchange] | None = None
+) -> list[HintNode]:
+    """The templates of each search of a run, in order.
+
+    An epoch that goes on with the pool of the search before adds none.
+
+    Args:
+        run: Its pools are read.
+        exchanges: By epoch of the search and id of the hint.
+    """
+    found: list[HintNode] = []
+    before: list[str] = []
+    for epoch, pool in sorted(run.pools.items()):
+        texts = [str(template.get("text", "")) for template in pool["templates"]]
+        if texts == before:
+            continue
+        before = texts
+        for index, template in enumerate(pool["templates"]):
+            exchange = (exchanges or {}).get((epoch, hint_id(texts[index])))
+            found.append(_node(epoch, index, template, pool.get("cover", ()), exchange))
+    return found
+
+
+def _node(
+    epoch: int,
+    index: int,
+    template: Mapping[str, Any],
+    cover: Sequence[int],
+    exchange: Exchange | None,
+) -> HintNode:
+    return HintNode(
+        epoch,
+        index,
+        str(template.get("text", "")),
+        tuple(parent for parent in template.get("parents", ()) if parent is not None),
+        template.get("score"),
+        tuple(template.get("solved", ())),
+        len(template.get("dev_scores", ())),
+        index in cover,
+        exchange,
+    )
+
+
+def read_exchanges(candidates: Columns, exchanges: Columns) -> dict[tuple[int, str], Exchange]:
+    """Reflections by epoch of the search and id of the hint that came of them.
+
+    Of several that gave the same hint the first is taken.
+    """
+    hints = {}
+    places = zip(
+        *(candidates[name] for name in ("epoch", "iteration", "candidate", "hint")), strict=True
+    )
+    for *place, hint in places:
+        hints[tuple(place)] = hint
+    found: dict[tuple[int, str], Exchange] = {}
+    names = ("epoch", "iteration", "candidate", "prompt", "answer")
+    for *place, prompt, answer in zip(*(exchanges[name] for name in names), strict=True):
+        hint = hints.get(tuple(place))
+        if hint:
+            found.setdefault((place[0], hint), Exchange(prompt, answer))
+    return found
+
+
+def hint_use(rollouts: Columns, stories: Mapping[str, Story]) -> dict[str, HintUse]:
+    """What came of each hint, by its id.
+
+    Args:
+        rollouts: In order.
+        stories: Of the same rollouts.
+    """
+    found: dict[str, HintUse] = {}
+    measured: dict[str, list[float]] = {}
+    columns = zip(
+        *(rollouts[name] for name in ("phase", "hinted", "hint", "solved", "reliance")), strict=True
+    )
+    for phase, hinted, hint, solved, reliance in columns:
+        if phase != "training" or not hinted or not hint or solved is None:
+            continue
+        use = found.setdefault(hint, HintUse())
+        use.rollouts += 1
+        use.solved += bool(solved)
+        if reliance is not None and reliance == reliance:
+            measured.setdefault(hint, []).append(reliance)
+    for hint, values in measured.items():
+        found[hint].reliance = sum(values) / len(values)
+    for problem, story in stories.items():
+        life = story.life
+        if life["unlocked"] is not None and life["hint"]:
+            use = found.setdefault(life["hint"], HintUse())
+            use.first.append(problem)
+            if life["internalised"] is not None:
+                use.internalised.append(problem)
+    return found
+
+
+def layout(nodes: Sequence[HintNode]) -> list[tuple[int, int]]:
+    """Where the nodes of one search stand: generation from its roots, and a row of their own.
+
+    A node stands below its first parent, after the children that came before it.
+
+    Args:
+        nodes: Of one search.
+    """
+    by_index = {node.index: node for node in nodes}
+    children: dict[int | None, list[int]] = {}
+    for node in nodes:
+        known = [p for p in node.parents if p in by_index and p < node.index]
+        children.setdefault(known[0] if known else None, []).append(node.index)
+    places: dict[int, tuple[int, int]] = {}
+    waiting = [(index, 0) for index in reversed(children.get(None, []))]
+    while waiting:
+        index, generation = waiting.pop()
+        places[index] = generation, len(places)
+        waiting += [(child, generation + 1) for child in reversed(children.get(index, []))]
+    return [places[node.index] for node in nodes]
+
+
+def difference(before: str, after: str) -> list[tuple[str, str]]:
+    """What was changed between two texts, word by word.
+
+    >>> difference("Add the digits.", "Add all digits.")
+    [('same', 'Add '), ('out', 'the'), ('in', 'all'), ('same', ' digits.')]
+
+    Returns:
+        Pieces: ``same``, ``out`` (of the first text alone) or ``in``, and the text.
+    """
+    old, new = PIECES.findall(before), PIECES.findall(after)
+    pieces: list[tuple[str, str]] = []
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for operation, a, b, c, d in matcher.get_opcodes():
+        if operation == "equal":
+            pieces.append(("same", "".join(old[a:b])))
+            continue
+        if b > a:
+            pieces.append(("out", "".join(old[a:b])))
+        if d > c:
+            pieces.append(("in", "".join(new[c:d])))
+    return pieces

@@ -1,0 +1,153 @@
+"""What the page is given to work with: small things as JSON, rollouts packed, as they are many."""
+
+import base64
+import gzip
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from p2o.report.charts import COLOURS
+from p2o.report.contents import Contents
+from p2o.report.hints import difference
+from p2o.report.problems import STATES
+from p2o.report.story import RunStory
+
+DIGITS = 4
+"""Of numbers of a rollout, behind the point."""
+
+
+def page_data(contents: Contents) -> dict[str, Any]:
+    """Charts and hints, of all runs."""
+    names = [name for name in contents.joint_charts if name.startswith("accuracy:")]
+    return {
+        "colours": COLOURS,
+        "axis": names[0].partition(":")[2] if names else "",
+        "charts": contents.joint_charts,
+        "runs": [
+            {"charts": contents.run_charts[story], "hints": _hints(story)}
+            for story in contents.stories
+        ],
+    }
+
+
+def _hints(story: RunStory) -> list[dict[str, Any]]:
+    known = {(node.epoch, node.index): node for node in story.nodes}
+    found = []
+    for node in story.nodes:
+        use = story.hint_use.get(node.hint)
+        facts = [
+            "in use in the next epoch" if node.in_use else "not in use",
+            "dev score unknown" if node.score is None else f"dev score {node.score:.2f}",
+            f"solves {len(node.solved)} of {node.dev} dev problems",
+        ]
+        if use:
+            facts.append(f"first to solve {len(use.first)} training problems")
+            facts.append(f"{len(use.internalised)} of them later solved without it")
+            if use.reliance is not None:
+                facts.append(f"reliance {use.reliance:.3f} nats a token")
+        found.append(
+            {
+                "epoch": node.epoch,
+                "index": node.index,
+                "text": node.text,
+                "facts": "; ".join(facts),
+                "parents": [
+                    {"index": parent, "changes": difference(before.text, node.text)}
+                    for parent in node.parents
+                    if (before := known.get((node.epoch, parent))) is not None
+                    and before is not node
+                ],
+                "exchange": [node.exchange.prompt, node.exchange.answer] if node.exchange else None,
+                "first": use.first if use else [],
+            }
+        )
+    return found
+
+
+def rollout_table(story: RunStory) -> dict[str, Any] | None:
+    """Rollouts by columns, with what repeats written once; None where none are on record."""
+    rollouts = story.rollouts
+    if rollouts is None:
+        return None
+    problems = list(dict.fromkeys(rollouts["problem"]))
+    hints = list(dict.fromkeys(hint for hint in rollouts["hint"] if hint))
+    place = {hint: number for number, hint in enumerate(hints)}
+    exchanges = {node.hint: node.exchange for node in story.nodes if node.exchange}
+    table: dict[str, Any] = {
+        "problems": [_problem(story, each, place, exchanges) for each in problems],
+        "hints": [{"id": each, "text": story.hint_texts.get(each, each)} for each in hints],
+        "hint": [place.get(hint, -1) for hint in rollouts["hint"]],
+    }
+    numbers = {problem: number for number, problem in enumerate(problems)}
+    table["problem"] = [numbers[problem] for problem in rollouts["problem"]]
+    for name, column, plural in (
+        ("phase", "phase", "phases"),
+        ("finish", "finish_reason", "finishes"),
+        ("status", "status", "statuses"),
+    ):
+        table[plural], table[name] = _coded(rollouts[column])
+    for name in ("epoch", "step", "tokens", "response", "solved", "answer"):
+        table[name] = rollouts[name]
+    for name in ("advantage", "kept", "reliance"):
+        table[name] = [_rounded(value) for value in rollouts[name]]
+    return table
+
+
+def _problem(
+    story: RunStory, problem: str, place: dict[str, int], exchanges: Any
+) -> dict[str, Any]:
+    known = story.problems.get(problem, {})
+    shown: dict[str, Any] = {
+        "id": problem,
+        "question": known.get("question") or "",
+        "gold": known.get("gold") or "",
+    }
+    told = story.stories.get(problem)
+    if told:
+        exchange = exchanges.get(told.life["hint"])
+        shown["life"] = {
+            "failure": told.failure,
+            "hinted": told.hinted,
+            "internalised": told.internalised,
+            "hard": told.life["hard"],
+            "relapsed": told.life["relapsed"],
+            "hint": place.get(told.life["hint"] or "", -1),
+            "exchange": [exchange.prompt, exchange.answer] if exchange else None,
+            "state": STATES.get(told.life["state"], told.life["state"]),
+        }
+    return shown
+
+
+def _coded(values: Sequence[Any]) -> tuple[list[Any], list[int]]:
+    """Different values, and for each row the place of its own."""
+    kinds = list(dict.fromkeys(values))
+    place = {kind: number for number, kind in enumerate(kinds)}
+    return kinds, [place[value] for value in values]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, DIGITS)
+
+
+def in_script(content: Any) -> str:
+    """JSON that may stand in a ``script`` element, whatever texts are in it."""
+    text = json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def packed(content: Any) -> str:
+    """JSON, compressed and in base 64, which has no character that HTML would take for its own."""
+    text = json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"))
+    # Lone surrogates cannot be encoded.
+    data = text.encode("utf-8", "replace")
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
+
+
+def _finite(content: Any) -> Any:
+    """Content without numbers that JSON does not know: null stands for them."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,0 +1,214 @@
+"""The sections of the page, as HTML: all text in them is escaped."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from p2o.report.contents import Contents, searches
+from p2o.report.hints import HintNode
+from p2o.report.spending import AXES
+from p2o.report.story import RunStory
+from p2o.report.tables import Table, as_html, as_text
+from p2o.report.words import Paragraphs, tell_arms, tell_run
+
+ROW_CHARACTERS = 120
+"""Of a hint in the table of a search."""
+HINT_COLUMNS = (
+    *("dev score", "dev solved", "in use", "first solved"),
+    *("later without it", "reliance"),
+)
+ONE_SEED = "The band is a 95 % interval over held-out problems; there is one seed."
+SEEDS = (
+    "Lines are means over seeds, points are single evaluations; bands are 95 % bootstrap intervals "
+    "over seeds, from three seeds on. A run that has ended keeps its last accuracy."
+)
+SELECTED = (
+    "Training problems get hints because they were hard, so “before, without hint” is low by "
+    "selection, and “after, with hint” is of those that were still hard later."
+)
+EPOCHS = (
+    "Epochs count from 0, as in metrics.csv. A problem that an epoch did not roll out stays what "
+    "it was."
+)
+
+
+def words(contents: Contents) -> str:
+    """What was trained, what it learned, what it cost; the arms first where there are several."""
+    own = _of_runs(contents, _words_of_run)
+    if len(contents.stories) == 1:
+        return own
+    joint = _cards(tell_arms(contents.arms, contents.against, contents.differences))
+    tables = [contents.table(name) for name in ("arms", "differences", "runs")]
+    return joint + "".join(as_html(table) for table in tables if table) + own
+
+
+def _words_of_run(story: RunStory, contents: Contents) -> str:
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in story.notes)
+    name = f"<h3>{escape(story.run.name)}</h3>" if len(contents.stories) > 1 else ""
+    return f"{name}{notes}{_cards(tell_run(story))}"
+
+
+def _cards(paragraphs: Paragraphs) -> str:
+    cards = (
+        f"<div><h3>{escape(heading)}</h3>{''.join(f'<p>{escape(s)}</p>' for s in sentences)}</div>"
+        for heading, sentences in paragraphs.items()
+    )
+    return f'<div class="words">{"".join(cards)}</div>'
+
+
+def accuracy(contents: Contents) -> str:
+    """Held-out accuracy over each axis that is known, and cost by phase."""
+    charts, single = contents.joint_charts, len(contents.stories) == 1
+    axes = [axis for axis in AXES if f"accuracy:{axis}" in charts]
+    parts = []
+    if len(axes) > 1:
+        buttons = (
+            f'<button type="button" data-axis="{axis}"{" class=on" if axis == axes[0] else ""}>'
+            f"{axis}</button>"
+            for axis in axes
+        )
+        parts.append(f'<div class="controls">{"".join(buttons)}</div>')
+    if axes:
+        parts += [_chart("accuracy"), _quiet(ONE_SEED if single else SEEDS)]
+    if "cost" in charts:
+        parts += ["<h3>Cost by phase</h3>", _chart("cost")]
+        if single:
+            parts.append(_table(contents, "cost"))
+    return "".join(parts)
+
+
+def river(contents: Contents) -> str:
+    """Problems by state and epoch."""
+    return _of_runs(contents, _river_of_run)
+
+
+def _river_of_run(story: RunStory, contents: Contents) -> str:
+    if story.river:
+        return _chart("river") + _quiet(EPOCHS) + _table(contents, "epochs", story)
+    hard = story.run.column("hard/size")
+    if not hard:
+        return ""
+    return (
+        "<p>There are no records, so only the size of the hard set is known: "
+        f"{hard[0][1]:.0f} problems after the first epoch, {hard[-1][1]:.0f} at the end.</p>"
+    )
+
+
+def two_by_two(contents: Contents) -> str:
+    """Weights against hints."""
+    return _of_runs(contents, _two_by_two_of_run)
+
+
+def _two_by_two_of_run(story: RunStory, contents: Contents) -> str:
+    if story.two_by_two is None:
+        return ""
+    where = f"Measured on {story.two_by_two.problems}. {SELECTED}"
+    return _chart("two", narrow=True) + _quiet(where)
+
+
+def hints(contents: Contents) -> str:
+    """Each search as a tree and as a table."""
+    own = _of_runs(contents, _hints_of_run)
+    detail = '<div class="card" id="hint-detail" tabindex="-1" hidden></div>'
+    return own + detail if own else ""
+
+
+def _hints_of_run(story: RunStory, contents: Contents) -> str:
+    trees = contents.run_charts[story].get("tree", {})
+    if not trees:
+        return "<p>No search has found a hint.</p>" if story.nodes else ""
+    nodes = searches(story)
+    options = "".join(
+        f'<option value="{epoch}">before epoch {epoch}: {len(nodes[int(epoch)])} hints</option>'
+        for epoch in trees
+    )
+    found = "".join(
+        f'<div data-search="{epoch}">{_chart(f"tree:{epoch}")}'
+        f"{_hint_table(story, nodes[int(epoch)])}</div>"
+        for epoch in trees
+    )
+    return (
+        f'<div class="controls"><label>Search <select class="searches">{options}</select></label>'
+        '<span class="quiet">Blue is a high dev score, a yellow ring is in use; click a hint.'
+        f"</span></div>{found}"
+    )
+
+
+def _hint_table(story: RunStory, nodes: Sequence[HintNode]) -> str:
+    head = "".join(f"<th class=number>{name}</th>" for name in HINT_COLUMNS)
+    rows = "".join(_hint_row(story, node) for node in nodes)
+    return (
+        f'<div class="scroll"><table><thead><tr><th>hint</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _hint_row(story: RunStory, node: HintNode) -> str:
+    use = story.hint_use.get(node.hint)
+    text = " ".join(node.text.split()) or "(the bare prompt)"
+    short = text if len(text) <= ROW_CHARACTERS else f"{text[:ROW_CHARACTERS]} …"
+    later = (len(use.first), len(use.internalised), use.reliance) if use else (None,) * 3
+    score = None if node.score is None else f"{node.score:.2f}"
+    values = [score, f"{len(node.solved)} of {node.dev}", node.in_use, *later]
+    cells = "".join(f"<td class=number>{escape(as_text(value))}</td>" for value in values)
+    button = f'<button type="button" class="link" data-node="{node.epoch}:{node.index}">'
+    return f"<tr><td>{button}{escape(short)}</button></td>{cells}</tr>"
+
+
+def health(contents: Contents) -> str:
+    """Metrics over steps, and guards."""
+    return _of_runs(contents, _health_of_run)
+
+
+def _health_of_run(story: RunStory, contents: Contents) -> str:
+    places = contents.run_charts[story].get("health", {})
+    charts = "".join(_chart(f"health:{place}") for place in places)
+    panels = f'<div class="panels">{charts}</div>' if charts else ""
+    said = ""
+    if story.run.summary:
+        stopped = story.run.summary.get("collapse")
+        text = f"A guard stopped the run: {stopped}" if stopped else "No guard stopped the run."
+        said = f"<p>{escape(text)}</p>"
+    return panels + said + _table(contents, "guards", story)
+
+
+def settings(contents: Contents) -> str:
+    """Command line, versions and configuration."""
+    return _of_runs(contents, _settings_of_run)
+
+
+def _settings_of_run(story: RunStory, contents: Contents) -> str:
+    versions = story.run.summary.get("versions")
+    said = ""
+    if isinstance(versions, dict):
+        listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+        said = f"<p>Versions: {escape(listed)}.</p>"
+    command = escape(" ".join(["p2o-train", *story.run.overrides]))
+    return f"{said}<pre>{command}</pre>{_table(contents, 'settings', story)}"
+
+
+def _of_runs(contents: Contents, make: Callable[[RunStory, Contents], str]) -> str:
+    """A part for each run that has one; the page shows those of one run at a time."""
+    parts = []
+    for number, story in enumerate(contents.stories):
+        part = make(story, contents)
+        if part:
+            hidden = " hidden" if number else ""
+            parts.append(f'<div data-run="{number}"{hidden}>{part}</div>')
+    return "".join(parts)
+
+
+def _chart(key: str, narrow: bool = False) -> str:
+    return f'<div class="chart{" narrow" if narrow else ""}" data-chart="{key}"></div>'
+
+
+def _quiet(text: str) -> str:
+    return f'<p class="quiet">{escape(text)}</p>'
+
+
+def _table(contents: Contents, name: str, story: RunStory | None = None) -> str:
+    """A table of all runs, or the rows of one, without the column that names the run."""
+    table = contents.table(name)
+    if table is None:
+        return ""
+    rows = [row[1:] for row in table.rows if story is None or row[0] == story.run.name]
+    return as_html(Table(name, table.title, table.columns[1:], rows)) if rows else ""

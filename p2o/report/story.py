@@ -1,0 +1,115 @@
+"""All that a report tells of one run, computed once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from p2o.records import Records, read
+from p2o.records.epochs import epoch_rows
+from p2o.records.lives import Life, follow
+from p2o.report.hints import Exchange, HintNode, HintUse, hint_nodes, hint_use, read_exchanges
+from p2o.report.intervals import Curve
+from p2o.report.problems import Story, TwoByTwo, river, stories, two_by_two
+from p2o.report.rollouts import Columns, in_order
+from p2o.report.runs import Run
+from p2o.report.spending import accuracy_curves, cost
+
+
+@dataclass(frozen=True, eq=False)
+class RunStory:
+    """A run with what follows from it.
+
+    Attributes:
+        run: What its directory holds.
+        records: Its records, which may be empty.
+    """
+
+    run: Run
+    records: Records = field(repr=False)
+
+    @cached_property
+    def rollouts(self) -> Columns | None:
+        """Its rollouts in order; None where none are on record."""
+        table = self.records.rollouts()
+        return in_order(table.to_pydict()) if table.num_rows else None
+
+    @cached_property
+    def problems(self) -> dict[str, Mapping[str, Any]]:
+        """Question, gold answer, split and source by id of the problem."""
+        return {row["problem"]: row for row in self.records.problems().to_pylist()}
+
+    @cached_property
+    def hint_texts(self) -> dict[str, str]:
+        """Texts of hints by id: those of the records and of the pools."""
+        pools = {node.hint: node.text for node in self.nodes}
+        return {**pools, **self.records.texts()}
+
+    @cached_property
+    def lives(self) -> list[dict[str, Any]]:
+        """What became of each training problem; see `p2o.records.lives`."""
+        return [asdict(life) for life in self._followed[0]]
+
+    @cached_property
+    def stories(self) -> dict[str, Story]:
+        """The rollouts that tell it, by problem."""
+        return stories(self.rollouts, self.lives) if self.rollouts else {}
+
+    @cached_property
+    def river(self) -> list[dict[str, int]]:
+        """Problems in each state, by epoch."""
+        return river(self._followed[1])
+
+    @cached_property
+    def epochs(self) -> list[dict[str, Any]]:
+        """What each epoch came to; see `p2o.records.epochs`."""
+        return epoch_rows(self.records) if self.rollouts else []
+
+    @cached_property
+    def _followed(self) -> tuple[list[Life], list[tuple[int, str, str]]]:
+        return follow(self.records) if self.rollouts else ([], [])
+
+    @cached_property
+    def two_by_two(self) -> TwoByTwo | None:
+        """Weights against hints, where that can be told."""
+        return two_by_two(self.rollouts) if self.rollouts else None
+
+    @cached_property
+    def nodes(self) -> list[HintNode]:
+        """The templates of each search."""
+        return hint_nodes(self.run, self._exchanges)
+
+    @property
+    def _exchanges(self) -> Mapping[tuple[int, str], Exchange]:
+        tables = self.records.candidates(), self.records.exchanges()
+        return read_exchanges(*(table.to_pydict() for table in tables))
+
+    @cached_property
+    def hint_use(self) -> dict[str, HintUse]:
+        """What came of each hint, by its id."""
+        return hint_use(self.rollouts, self.stories) if self.rollouts else {}
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """Held-out accuracy over what was spent."""
+        return accuracy_curves(self.run, self.rollouts)
+
+    @cached_property
+    def cost(self) -> list[dict[str, Any]]:
+        """What was spent, by counter and phase."""
+        return cost([self.run])
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is missing, a sentence each."""
+        notes = list(self.run.notes)
+        if self.rollouts is None:
+            notes.append(
+                "There are no records of rollouts, so problems cannot be followed one by one."
+            )
+        return [*notes, *(f"records/{note}" for note in self.records.notes)]
+
+
+def tell(run: Run) -> RunStory:
+    """Open the records of a run beside it."""
+    return RunStory(run, read(run.folder))

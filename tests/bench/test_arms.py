@@ -1,0 +1,86 @@
+"""Arms become runs: settings that count, folders, and what may be gone on with."""
+
+import pytest
+import yaml
+
+from p2o.bench.arms import Arm, budget_settings, make_arms, make_runs, merged, refuse_others
+from p2o.errors import UserError
+
+GRPO = Arm("grpo", "GRPO", "No templates", ("evolution=none", "optimizer.lr=1e-3"))
+
+
+def test_of_settings_for_one_key_the_last_counts_however_it_is_added():
+    first = ["optimizer.lr=1e-4", "+callbacks.one._target_=a.B", "seed=1"]
+    assert merged(first, ["callbacks.one._target_=c.D"], ["++seed=2"]) == (
+        "optimizer.lr=1e-4",
+        "callbacks.one._target_=c.D",
+        "++seed=2",
+    )
+
+
+def test_every_arm_is_run_with_every_seed_in_a_folder_of_its_own(tmp_path):
+    other = Arm("p2o", "P2O", "All of it", ())
+    runs = make_runs([GRPO, other], [0, 5], tmp_path, ["optimizer.lr=1e-4", "resume=auto"])
+    assert [(run.arm.name, run.seed) for run in runs] == [
+        *(("grpo", 0), ("p2o", 0), ("grpo", 5), ("p2o", 5))
+    ]
+    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == [
+        *("grpo/seed0", "p2o/seed0", "grpo/seed5", "p2o/seed5")
+    ]
+    # The arm's own learning rate counts for more than that of all runs.
+    assert set(runs[0].overrides) == {
+        *("resume=auto", "evolution=none", "optimizer.lr=1e-3", "seed=0")
+    }
+    assert set(runs[3].overrides) == {"optimizer.lr=1e-4", "resume=auto", "seed=5"}
+
+
+def test_an_arm_without_a_label_is_called_by_its_name():
+    settings = {"low_mask": {"sentence": "A low bound", "overrides": ["a=1"]}}
+    assert make_arms(settings) == [Arm("low_mask", "low mask", "A low bound", ("a=1",))]
+
+
+@pytest.mark.parametrize(
+    ("budget", "callback", "argument"),
+    [
+        ({"rollouts": 48}, "RolloutBudget", "max_rollouts=48"),
+        ({"rollouts": None, "tokens": 900}, "TokenBudget", "max_tokens=900"),
+        ({"seconds": 1.5}, "TimeBudget", "max_seconds=1.5"),
+    ],
+)
+def test_a_budget_is_kept_by_the_callback_of_its_kind(budget, callback, argument):
+    assert budget_settings(budget) == (
+        "trainer.max_epochs=-1",
+        f"+callbacks.budget._target_=p2o_callbacks.{callback}",
+        f"+callbacks.budget.{argument}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"rollouts": None, "tokens": None, "seconds": None}, "nothing is given"),
+        ({"rollouts": 5, "seconds": 2}, "rollouts=5 and seconds=2 is given"),
+    ],
+)
+def test_a_bench_has_exactly_one_budget(budget, said):
+    with pytest.raises(UserError, match=f"^budget: {said}; give one of rollouts, tokens, seconds"):
+        budget_settings(budget)
+
+
+def recorded(tmp_path, overrides):
+    """A run whose folder says that it was made with `overrides`."""
+    [run] = make_runs([GRPO], [0], tmp_path)
+    (run.folder / ".hydra").mkdir(parents=True)
+    (run.folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+    return run
+
+
+def test_a_run_that_was_made_with_other_settings_is_refused_with_what_differs(tmp_path):
+    run = recorded(tmp_path, ["evolution=none", "optimizer.lr=2e-3", "seed=0"])
+    with pytest.raises(UserError, match="made with optimizer.lr=2e-3 where .* optimizer.lr=1e-3;"):
+        refuse_others([run])
+
+
+def test_a_run_that_was_made_with_the_same_settings_in_another_order_is_taken(tmp_path):
+    refuse_others([recorded(tmp_path, ["seed=0", "optimizer.lr=1e-3", "evolution=none"])])
+    refuse_others(make_runs([GRPO], [1], tmp_path))

@@ -1,0 +1,50 @@
+from p2o.records import hint_id
+from p2o.report.hints import HintNode, difference, layout
+from p2o.report.runs import read_run
+from p2o.report.story import tell
+from tests.report.world import COLUMNS, write_run
+
+
+def node(index: int, *parents: int) -> HintNode:
+    return HintNode(1, index, f"hint {index}", parents)
+
+
+def test_children_stand_below_their_first_parent_each_in_a_row_of_its_own():
+    places = layout([node(0), node(1, 0), node(2, 0), node(3, 1), node(4, 2, 1)])
+    assert places == [(0, 0), (1, 1), (1, 3), (2, 2), (2, 4)]
+
+
+def test_a_node_whose_parent_is_not_there_is_a_root():
+    assert layout([node(0), node(1, 7)]) == [(0, 0), (0, 1)]
+
+
+def test_a_difference_holds_both_texts():
+    before, after = "Add the two\nnumbers slowly.", "Add both numbers, slowly."
+    pieces = difference(before, after)
+    assert "".join(text for kind, text in pieces if kind != "in") == before
+    assert "".join(text for kind, text in pieces if kind != "out") == after
+
+
+def test_an_epoch_that_goes_on_with_the_same_pool_is_no_search(tmp_path):
+    nodes = tell(read_run(write_run(tmp_path / "run"))).nodes
+    assert {each.epoch for each in nodes} == {1}
+    assert [each.in_use for each in nodes] == [False, False, True, False]
+
+
+def test_hints_know_what_came_of_them_and_which_exchange_made_them(tmp_path):
+    story = tell(read_run(write_run(tmp_path / "run")))
+    use = story.hint_use[hint_id(COLUMNS[1])]
+    assert (use.rollouts, use.solved) == (10, 2)
+    assert (use.first, use.internalised) == (["b", "c"], ["b"])
+    assert use.reliance == 0.25
+    made = {each.text: each.exchange for each in story.nodes}
+    assert made[COLUMNS[0]] is None
+    exchange = made[COLUMNS[1]]
+    assert exchange is not None
+    assert exchange.prompt.startswith("Improve this: Think of columns.")
+
+
+def test_without_records_the_tree_is_there_all_the_same(tmp_path):
+    story = tell(read_run(write_run(tmp_path / "run", recorded=False)))
+    assert [each.parents for each in story.nodes] == [(), (0,), (1,), (0,)]
+    assert story.hint_use == {}

@@ -1,0 +1,147 @@
+"""The page in a browser: charts are drawn, a search finds, hints and problems open."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from p2o.cli.report import report
+from tests.report.browser import Tab, chromium, open_tab
+from tests.report.world import COLUMNS, write_run
+
+pytest.importorskip("vl_convert", reason="the extra `report` is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="no chromium is installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    return report([write_run(tmp_path_factory.mktemp("runs") / "run")], figures=False)
+
+
+def in_tab(use: Callable[[Tab], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with open_tab() as tab:
+            await use(tab)
+            assert tab.complaints == []
+            assert [each for each in tab.requests if not each.startswith("file:")] == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_all_charts_are_drawn_and_fit(page, width, dark):
+    async def use(tab: Tab) -> None:
+        await tab.show(page, width, dark)
+        drawn = await tab.evaluate(
+            "[...document.querySelectorAll('.chart')]"
+            ".map(chart => chart.querySelectorAll('svg path').length)"
+        )
+        assert len(drawn) >= 8
+        assert all(paths > 3 for paths in drawn)
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+        ground = await tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (ground == "rgb(255, 255, 255)") == (not dark)
+        ink = await tab.evaluate("getComputedStyle(document.querySelector('.chart svg text')).fill")
+        assert (sum(map(int, ink[4:-1].split(","))) > 384) == dark
+
+    in_tab(use)
+
+
+def test_a_search_finds_rollouts_and_shows_them_as_text(page):
+    async def use(tab: Tab) -> None:
+        await tab.show(page)
+        await tab.evaluate(
+            "(() => { const s = document.getElementById('search'); s.value = 'C 2 </SCRIPT>';"
+            " s.dispatchEvent(new Event('input')); })()"
+        )
+        await tab.until("document.getElementById('count').textContent.includes('of 2 rollouts')")
+        rows = await tab.evaluate("document.getElementById('rows').textContent")
+        assert "c 2 </script><script>" in rows
+        assert await tab.evaluate("document.querySelectorAll('#rows img').length") == 0
+        assert await tab.evaluate("document.title") != "owned"
+
+    in_tab(use)
+
+
+def test_filters_and_pages_go_through_all_rollouts(page):
+    async def use(tab: Tab) -> None:
+        await tab.show(page)
+        count = "document.getElementById('count').textContent"
+        await tab.evaluate("document.getElementById('rollouts').scrollIntoView()")
+        await tab.until(f"{count} === '1 to 20 of 26 rollouts'")
+        await tab.evaluate("document.getElementById('on').click()")
+        await tab.until(f"{count} === '21 to 26 of 26 rollouts'")
+        await tab.evaluate(
+            "(() => { const s = document.getElementById('hinted'); s.value = 'true';"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        await tab.until(f"{count} === '1 to 10 of 10 rollouts'")
+
+    in_tab(use)
+
+
+def test_a_hint_opens_with_its_difference_and_exchange_and_leads_to_a_problems_life(page):
+    async def use(tab: Tab) -> None:
+        await tab.show(page)
+        await tab.evaluate("document.querySelector('[data-node=\"1:2\"]').click()")
+        detail = "document.getElementById('hint-detail')"
+        shown = await tab.evaluate(f"{detail}.textContent")
+        assert COLUMNS[1] in shown
+        assert "Improve this: Think of columns." in shown
+        assert await tab.evaluate(f"{detail}.querySelectorAll('ins, del').length") > 1
+        await tab.evaluate(f"[...{detail}.querySelectorAll('button')].at(-2).click()")
+        life = "document.getElementById('life')"
+        await tab.until(f"!{life}.hidden")
+        told = await tab.evaluate(f"{life}.textContent")
+        for step in ("Problem b", "Failed without a hint", "First solved with it", COLUMNS[1]):
+            assert step in told
+        assert "First solved without a hint after that" in told
+
+    in_tab(use)
+
+
+def test_a_click_on_the_tree_opens_the_hint(page):
+    async def use(tab: Tab) -> None:
+        await tab.show(page)
+        place = await tab.evaluate(
+            "(() => { const chart = document.querySelector('[data-chart=\"tree:1\"]');"
+            " chart.scrollIntoView({block: 'center'});"
+            " const box = chart.querySelectorAll('.mark-symbol path')[1].getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            where = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
+            await tab.call("Input.dispatchMouseEvent", type=kind, **where)
+        await tab.until("!document.getElementById('hint-detail').hidden")
+        assert COLUMNS[0] in await tab.evaluate(
+            "document.getElementById('hint-detail').textContent"
+        )
+
+    in_tab(use)
+
+
+def test_of_several_runs_one_is_shown_at_a_time(tmp_path):
+    runs = [
+        write_run(tmp_path / "one"),
+        write_run(tmp_path / "two", ("experiment=grpo",), after=0.5, recorded=False),
+    ]
+    made = report(runs, figures=False)
+
+    async def use(tab: Tab) -> None:
+        await tab.show(made)
+        visible = "[...document.querySelectorAll('[data-run]')].filter(p => !p.hidden)"
+        assert await tab.evaluate(f"{visible}.every(p => p.dataset.run === '0')")
+        assert not await tab.evaluate("document.getElementById('rollouts').hidden")
+        await tab.evaluate(
+            "(() => { const s = document.getElementById('run'); s.value = '1';"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        assert await tab.evaluate(f"{visible}.every(p => p.dataset.run === '1')")
+        assert await tab.evaluate("document.getElementById('rollouts').hidden")
+
+    in_tab(use)

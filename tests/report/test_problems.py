@@ -1,0 +1,80 @@
+import pytest
+
+from p2o.records import lives, read
+from p2o.records.lives import follow
+from p2o.report.problems import river, stories, two_by_two
+from p2o.report.rollouts import in_order, spent_tokens
+from tests.report.world import write_run
+
+
+@pytest.fixture
+def records(tmp_path):
+    return read(write_run(tmp_path / "run"))
+
+
+@pytest.fixture
+def rollouts(records):
+    return in_order(records.rollouts().to_pydict())
+
+
+def test_rollouts_are_in_the_order_in_which_they_were_sampled(rollouts):
+    places = list(zip(rollouts["epoch"], rollouts["phase"], strict=True))
+    assert places[:8] == [(0, "training")] * 8
+    # The search for an epoch comes before its rollouts.
+    assert places[8:11] == [(1, "evolution"), (1, "evolution"), (1, "training")]
+
+
+def test_tokens_are_those_of_the_rollouts_spent_by_then(rollouts):
+    assert spent_tokens(rollouts, [0, 8, 26]) == [0, 40, 130]
+    assert spent_tokens(rollouts, [0, 27]) is None
+
+
+def test_the_river_counts_every_problem_in_every_epoch(records):
+    rows = river(follow(records)[1])
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
+    assert [sum(row.values()) - row["epoch"] for row in rows] == [4, 4, 4]
+    assert rows[0]["unsolved"] == 3
+    assert rows[1] == {"epoch": 1, "bare": 1, "hinted": 1, "relapsed": 0, "unsolved": 2}
+    assert rows[2] == {"epoch": 2, "bare": 2, "hinted": 1, "relapsed": 0, "unsolved": 1}
+
+
+def test_a_story_has_the_rollouts_in_which_things_changed(records, rollouts):
+    told = stories(rollouts, lives(records).to_pylist())["b"]
+    rows = [told.failure, told.hinted, told.internalised]
+    assert [rollouts["epoch"][row] for row in rows if row is not None] == [0, 1, 2]
+    assert [rollouts["hinted"][row] for row in rows if row is not None] == [False, True, False]
+    never = stories(rollouts, lives(records).to_pylist())["d"]
+    assert (never.hinted, never.internalised) == (None, None)
+    assert never.failure is not None
+
+
+def test_weights_and_hints_are_measured_on_problems_that_were_given_one(rollouts):
+    table = two_by_two(rollouts)
+    assert table is not None
+    shares = {cell: (found.share, found.number) for cell, found in table.cells.items()}
+    assert shares == {
+        ("before", "without"): (0.0, 3),
+        ("before", "with"): (pytest.approx(0.5 / 3), 3),
+        # `b` alone was rolled out bare again; `c` and `d` had hints again.
+        ("after", "without"): (1.0, 1),
+        ("after", "with"): (pytest.approx(0.5 / 2), 2),
+    }
+
+
+def test_held_out_problems_with_hints_come_first(rollouts):
+    for place, (epoch, hinted, solved) in enumerate(
+        [(-1, False, False), (-1, True, True), (2, False, True), (2, True, True)]
+    ):
+        row = {"phase": "held_out", "epoch": epoch, "hinted": hinted, "solved": solved}
+        row |= {"problem": "z", "step": place}
+        for name, values in rollouts.items():
+            values.append(row.get(name))
+    table = two_by_two(rollouts)
+    assert table is not None
+    assert [cell.share for cell in table.cells.values()] == [0.0, 1.0, 1.0, 1.0]
+    assert table.problems == "1 held-out problems"
+
+
+def test_without_hints_there_is_no_table_of_weights_and_hints(rollouts):
+    rollouts["hinted"] = [False] * len(rollouts["hinted"])
+    assert two_by_two(rollouts) is None

@@ -1,0 +1,156 @@
+"""``p2o-report`` from end to end, as far as it goes without a browser."""
+
+import base64
+import csv
+import gzip
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from p2o.cli.report import report
+from p2o.report.runs import read_run
+from p2o.report.story import tell
+from p2o.report.words import tell_run
+from tests.patience import HANGS
+from tests.report.world import COLUMNS, HOSTILE, write_run
+
+pytest.importorskip("vl_convert", reason="the extra `report` is not installed")
+
+PACKED = re.compile(r'<script type="text/plain" id="rollouts-0">([A-Za-z0-9+/=]+)</script>')
+DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    return report([write_run(tmp_path_factory.mktemp("runs") / "run")])
+
+
+def test_a_report_has_a_page_with_tables_and_figures_beside_it(page):
+    assert page.name == "report.html"
+    written = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*.*")}
+    for name in (
+        "accuracy_over_rollouts",
+        "cost",
+        "river",
+        "two_by_two",
+        "hints_epoch_0001",
+        "health",
+    ):
+        assert {f"figures/{name}.png", f"figures/{name}.svg"} <= written
+    for name in ("arms", "runs", "cost", "river", "two_by_two", "hints", "problems", "settings"):
+        assert {f"tables/{name}.{suffix}" for suffix in ("csv", "md", "tex")} <= written
+    assert not [name for name in written if name.endswith(".part")]
+    for path in (page.parent / "figures").glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_asks_no_network_for_anything(page):
+    text = page.read_text()
+    assert "default-src 'none'" in text
+    elements = re.sub(r"(<script[^>]*>).*?</script>", r"\1", text, flags=re.DOTALL)
+    assert not re.search(r"<(?:script|link|img|iframe)[^>]*\b(?:src|href)=", elements)
+
+
+def test_nothing_that_a_model_wrote_is_html(page):
+    text = page.read_text()
+    assert HOSTILE not in text
+    assert "<img src=x" not in text
+    # In the data of the page it is still there, word for word.
+    [data] = DATA.findall(text)
+    assert HOSTILE in {hint["text"] for hint in json.loads(data)["runs"][0]["hints"]}
+    [packed] = PACKED.findall(text)
+    table = json.loads(gzip.decompress(base64.b64decode(packed)))
+    assert table["response"][0] == f"a 0 {HOSTILE}"
+    for path in (page.parent / "figures").glob("*.svg"):
+        assert "<img src" not in path.read_text()
+
+
+def test_words_answer_the_questions_with_numbers(tmp_path):
+    words = tell_run(tell(read_run(write_run(tmp_path / "run"))))
+    said = {heading: " ".join(sentences) for heading, sentences in words.items()}
+    assert (
+        f"“{COLUMNS[1]}” was the first to solve 2 problems; 1 of them"
+        in said["What did it learn to say?"]
+    )
+    assert (
+        "3 of 4 training problems were hard at some time; a rollout with a hint solved 2."
+        in said["Which problems did that unlock?"]
+    )
+    assert (
+        "1 of the 2 problems that a hint unlocked were solved without one later (50.0 %)"
+        in said["Do they still need it?"]
+    )
+    assert said["What did it cost?"].startswith("40 rollouts with 400 tokens, in 2 min 0 s.")
+
+
+def test_a_run_without_records_gives_what_its_metrics_and_summary_hold(tmp_path):
+    page = report([write_run(tmp_path / "run", recorded=False)])
+    text = page.read_text()
+    assert "no records of rollouts" in text
+    assert 'data-chart="accuracy"' in text
+    assert 'data-chart="tree:1"' in text
+    assert not PACKED.findall(text)
+
+
+@pytest.mark.parametrize("gone", ["summary.json", "metrics.csv", "evolution", ".hydra", "records"])
+def test_a_run_with_something_missing_has_a_report(tmp_path, gone):
+    run = write_run(tmp_path / "run")
+    path = run / gone
+    path.rename(tmp_path / "away")
+    assert "<main>" in report([run], figures=False).read_text()
+
+
+def test_several_runs_are_compared_seed_by_seed(tmp_path):
+    runs = [write_run(tmp_path / f"p2o_{seed}", (), seed) for seed in range(3)]
+    runs += [
+        write_run(tmp_path / f"grpo_{seed}", ("experiment=grpo",), seed, after=0.3)
+        for seed in range(3)
+    ]
+    page = report(runs, against="experiment=grpo", figures=False)
+    assert page == tmp_path / "report" / "report.html"
+    table = (page.parent / "tables" / "differences.csv").read_text().splitlines()
+    [row, _] = csv.DictReader(table)
+    assert (row["arm"], row["pairs"], row["p"]) == ("default", "3", "0.25")
+    assert float(row["difference"]) == pytest.approx(0.7)
+    assert row["says"].startswith("3 seeds allow no claim")
+    assert "3 seeds allow no claim" in page.read_text()
+
+
+def test_a_report_of_unchanged_runs_is_the_same_file(tmp_path):
+    run = write_run(tmp_path / "run")
+    assert (
+        report([run], tmp_path / "one").read_bytes() == report([run], tmp_path / "two").read_bytes()
+    )
+
+
+def test_the_command_says_where_the_report_is_and_refuses_in_one_line(tmp_path):
+    run = write_run(tmp_path / "run")
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "p2o.cli.report", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=HANGS,
+        )
+
+    done = call(run, "--no-figures", "--output", tmp_path / "out")
+    assert done.stdout == f"report: {tmp_path / 'out' / 'report.html'}\n"
+    refused = call(tmp_path / "nowhere")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: ")
+    assert refused.stderr.count("\n") == 1
+    assert "For example" in call("--help").stdout
+
+
+def test_the_command_loads_neither_torch_nor_pandas(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from p2o.cli.report import report;"
+        f"report([Path({str(write_run(tmp_path / 'run'))!r})], figures=False);"
+        "sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=HANGS).returncode == 0

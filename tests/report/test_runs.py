@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from p2o.errors import UserError
+from p2o.report.runs import read_run
+from tests.report.world import write_run
+
+
+def test_a_run_that_was_killed_is_read_as_far_as_it_came(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "summary.json").unlink()
+    with (run / "metrics.csv").open("a") as file:
+        file.write("4,2,0.")
+    (run / "evolution" / "epoch_0002.json").write_text('{"templates": [')
+    read = read_run(run)
+    assert [value for _, value in read.column("val/accuracy")] == [0.25, 0.25, 1.0]
+    assert read.setting("model.path") == "tiny"
+    assert list(read.pools) == [1]
+    assert "epoch_0002.json cannot be read." in read.notes
+    assert any("has not ended" in note for note in read.notes)
+
+
+def test_a_pool_of_another_version_is_left_out(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "evolution" / "epoch_0002.json").write_text(json.dumps({"hints": []}))
+    assert "evolution/epoch_0002.json is of another version." in read_run(run).notes
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "\x00\xff", '{"accuracy": 3'])
+def test_a_summary_that_is_none_is_told(tmp_path, content):
+    run = write_run(tmp_path / "run")
+    (run / "summary.json").write_text(content, encoding="latin-1")
+    read = read_run(run)
+    assert read.summary == {}
+    assert "summary.json cannot be read." in read.notes
+
+
+def test_what_holds_no_run_is_refused_with_a_way_out(tmp_path):
+    write_run(tmp_path / "run")
+    with pytest.raises(UserError, match=r"not a run directory.*/run is one"):
+        read_run(tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        read_run(tmp_path / "nowhere")

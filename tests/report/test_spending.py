@@ -1,0 +1,46 @@
+import pytest
+
+from p2o.report.health import MOST_POINTS, guards, panels, thinned
+from p2o.report.runs import read_run
+from p2o.report.spending import cost, share, total
+from p2o.report.story import tell
+from tests.report.world import write_run
+
+
+def test_accuracy_is_over_all_rollouts_and_all_tokens(tmp_path):
+    curves = tell(read_run(write_run(tmp_path / "run"))).curves
+    assert curves["rollouts"] == ([0, 8, 26], [0.25, 0.25, 1.0])
+    assert curves["tokens"] == ([0, 40, 130], [0.25, 0.25, 1.0])
+
+
+def test_without_records_tokens_by_then_are_not_known(tmp_path):
+    assert list(tell(read_run(write_run(tmp_path / "run", recorded=False))).curves) == ["rollouts"]
+
+
+def test_cost_is_a_mean_over_runs_and_leaves_out_what_was_not_counted(tmp_path):
+    runs = [read_run(write_run(tmp_path / name)) for name in ("one", "two")]
+    runs[1].summary["ledger"]["evolution"]["rollouts"] = 30
+    rows = cost(runs)
+    assert total(rows, "rollouts") == 10 + 10 + 20 + 10
+    assert share(rows, "rollouts", "evolution") == pytest.approx(20 / 50)
+    assert "tokens scored" not in {row["counter"] for row in rows}
+    assert cost([read_run(write_run(tmp_path / "three"))])[0]["share"] == 0.25
+
+
+def test_a_guard_without_bounds_is_off(tmp_path):
+    found = {guard.name: guard.off for guard in guards(read_run(write_run(tmp_path / "run")))}
+    assert found == {"finite": False, "floor": True}
+
+
+def test_panels_are_of_metrics_that_the_run_has(tmp_path):
+    found = panels(read_run(write_run(tmp_path / "run")))
+    assert found["Entropy of the policy, nats"] == {"train/entropy": [(0, 1.2)]}
+    assert "Norm of the gradient" not in found
+
+
+def test_a_long_series_is_thinned_to_means():
+    series = [(float(step), float(step % 2)) for step in range(10 * MOST_POINTS)]
+    thin = thinned(series)
+    assert len(thin) == MOST_POINTS
+    assert {value for _, value in thin} == {0.5}
+    assert thin[0][0] == 4.5
