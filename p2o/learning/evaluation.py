@@ -12,6 +12,7 @@ from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
+from p2o.running.counted import counted
 from p2o.running.preemption import uninterruptible
 from p2o.running.seeds import derive_seed
 
@@ -56,8 +57,11 @@ class EvaluationLoader:
         seed: Of the run; every evaluation of a run uses the same one.
 
     Attributes:
-        untrained: Accuracy by prompt id, of the untrained policy.
+        untrained: Accuracy by prompt id, of the untrained policy: the share of its responses that
+            are solved.
         latest: The same, of the last evaluation.
+        rewards: Mean reward of all responses, ``before`` of the untrained policy, ``after`` of the
+            last evaluation; it differs from the accuracy where rewards are partial.
         measured_at: The number of updates before that.
 
     Raises:
@@ -85,6 +89,7 @@ class EvaluationLoader:
         self.updates = updates
         self.untrained: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
+        self.rewards: dict[str, float | None] = {"before": None, "after": None}
         self.measured_at: int | None = None
 
     def __len__(self) -> int:
@@ -93,7 +98,8 @@ class EvaluationLoader:
     def __iter__(self) -> Iterator[EvaluationBatch]:
         results, reward = self.evaluate()
         if not self.untrained:
-            self.untrained = results
+            self.untrained, self.rewards["before"] = results, reward
+        self.rewards["after"] = reward
         self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
             accuracies=tensor(list(results.values())),
@@ -108,23 +114,29 @@ class EvaluationLoader:
         return {
             "untrained": dict(self.untrained),
             "latest": dict(self.latest),
+            "rewards": dict(self.rewards),
             "measured_at": self.measured_at,
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
         self.untrained, self.latest = dict(state_dict["untrained"]), dict(state_dict["latest"])
+        self.rewards = dict(state_dict["rewards"])
         self.measured_at = state_dict["measured_at"]
 
     def evaluate(self) -> tuple[dict[str, float], float]:
-        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
-        with self.ledger.phase("evaluation"), uninterruptible():
+        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved.
+
+        A reward below the one that counts as solved adds to the mean reward alone.
+        """
+        pairs = [(prompt, "") for prompt in self.prompts for _ in range(self.samples)]
+        with (
+            self.ledger.phase("evaluation"),
+            uninterruptible(),
+            counted("responses of the evaluation", len(pairs), announced=True),
+        ):
             self.refresh_engine()
-            rollouts = self.runner.run(
-                [(prompt, "") for prompt in self.prompts for _ in range(self.samples)],
-                self.sampling,
-                derive_seed(self.seed, "evaluation"),
-            )
+            rollouts = self.runner.run(pairs, self.sampling, derive_seed(self.seed, "evaluation"))
         solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
         accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
         return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)

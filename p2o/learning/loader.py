@@ -11,9 +11,11 @@ from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.running.counted import counted
 from p2o.running.distributed import gather, rank, world_size
 from p2o.running.preemption import stop_if_told
 from p2o.running.seeds import derive_seed
@@ -76,6 +78,8 @@ class RolloutLoader:
         # Rollouts of the batch at hand that were to have a template and had no room for it.
         self._overflows = 0
         self._warned = False
+        self._unread = UnreadResponses()
+        self._advised = False
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
@@ -112,6 +116,9 @@ class RolloutLoader:
             micro_batches = self._learn_from(sampled, groups)
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
+            self._unread.see(sampled)
+            if cursor >= len(order):
+                self._advise()
             outcomes = [_outcome(group) for group in sampled]
             for observer in self.observers:
                 observer(outcomes)
@@ -157,7 +164,7 @@ class RolloutLoader:
             for prompt in prompts
             for index in range(size)
         ]
-        with self.ledger.phase("train"):
+        with self.ledger.phase("train"), counted("rollouts of one batch", len(pairs)):
             self.refresh_engine()
             context = self.builder.strategy.rollout_context
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
@@ -184,6 +191,13 @@ class RolloutLoader:
             self._warn_of_unlearning(weights)
         self._log(metrics)
         return micro_batches
+
+    def _advise(self) -> None:
+        """Say, once, that the verifier could read next to none of an epoch's responses."""
+        advice = self._unread.advice(self.runner.verifier, self.sampling.max_new_tokens)
+        if advice is not None and not self._advised:
+            self._advised = True
+            logger.warning("%s", advice)
 
     def _warn_of_unlearning(self, metrics: Mapping[str, float]) -> None:
         """Say, once, that failures are unlearned while nothing is learned from successes."""
