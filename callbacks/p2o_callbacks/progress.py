@@ -1,6 +1,7 @@
 """Live progress for a terminal: one line for the epoch, one for an evolution under way."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -48,6 +49,7 @@ class LoopProgress(ProgressBar):
         self._evolution_task: TaskID | None = None
         self._last: EvolutionProgress | None = None
         self._pace = self._evolution_pace = Pace(0)
+        self._before: dict[str, Any] = {}
 
     def disable(self) -> None:
         """Show nothing, as Lightning asks on ranks other than 0."""
@@ -95,9 +97,10 @@ class LoopProgress(ProgressBar):
             progress.remove_task(self._epoch_task)
         self._description = description
         steps = int(trainer.num_training_batches)
+        self._before = dict(trainer.callback_metrics)
         self._pace = Pace(steps, done)
         self._announce(f"{description}, {steps} steps")
-        self._epoch_task = progress.add_task(description, total=steps, note=self._note(trainer))
+        self._epoch_task = progress.add_task(description, total=steps, note="")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -110,7 +113,7 @@ class LoopProgress(ProgressBar):
             self._begin_epoch(self._progress, trainer, batch_idx)
         if self._epoch_task is not None:
             self._progress.update(
-                self._epoch_task, completed=batch_idx + 1, note=self._note(trainer)
+                self._epoch_task, completed=batch_idx + 1, note=self._note(trainer, self._before)
             )
         self._tell(f"{self._description}, steps", self._pace.due(batch_idx + 1))
 
@@ -162,12 +165,13 @@ class LoopProgress(ProgressBar):
             self._last = None
         self._say(f"evolution  {spent}{outcome}")
 
-    def _note(self, trainer: Trainer) -> str:
-        values = trainer.callback_metrics
+    def _note(self, trainer: Trainer, before: Mapping[str, Any] | None = None) -> str:
+        """The metrics; without those that are still the ones of the epoch before."""
+        values, old = trainer.callback_metrics, before or {}
         return "  ".join(
             shown.format(float(values[name]))
             for name, shown in self.formats.items()
-            if name in values
+            if name in values and values[name] is not old.get(name)
         )
 
     def _announce(self, what: str) -> None:

@@ -194,7 +194,7 @@ class RolloutLoader:
 
     def _advise(self) -> None:
         """Say, once, that the verifier could read next to none of an epoch's responses."""
-        advice = self._unread.advice(self.runner.verifier, self.sampling.max_new_tokens)
+        advice = self._unread.advice(self.runner, self.sampling.max_new_tokens)
         if advice is not None and not self._advised:
             self._advised = True
             logger.warning("%s", advice)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Sequence
 
-from p2o.rollout.runner import Rollout
+from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.verifiers.base import Status, Verifier
 
 NEARLY_ALL = 0.9
@@ -31,11 +31,11 @@ class UnreadResponses:
             if without and not cut or self._example is None and (without or cut):
                 self._example = rollout
 
-    def advice(self, verifier: Verifier, limit: int) -> str | None:
+    def advice(self, runner: RolloutRunner, limit: int) -> str | None:
         """One line, where nearly all of what was seen could not be read; begins anew.
 
         Args:
-            verifier: What read them.
+            runner: Its verifier has read them.
             limit: Of the tokens of a response.
         """
         number, without, cut, either = self._all, self._without, self._cut, self._either
@@ -53,7 +53,7 @@ class UnreadResponses:
         return (
             f"of this epoch's {number} responses {without / number:.0%} had no answer that the "
             f"verifier could find, and {cut / number:.0%} were cut off. It looks for "
-            f"{looked_for(verifier)}. One of them ends {said!r}. What helps: {', or '.join(ways)}"
+            f"{looked_for(runner.verifier)}. One of them ends {said!r}. What helps: {', or '.join(ways)}"
         )
 
     def _start(self) -> None:

@@ -1,6 +1,8 @@
 """Advice where a verifier finds nothing in nearly all responses of an epoch."""
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,12 @@ def rollout(score, text="It is five.", cut=False):
 def advice(rollouts, verifier=None):
     unread = UnreadResponses()
     unread.see([rollouts[:3], rollouts[3:]])
-    return unread.advice(GuardedVerifier(verifier or Numeric()), 24)
+    return unread.advice(runner(verifier or Numeric()), 24)
+
+
+def runner(verifier) -> Any:
+    """All of a runner that matters here."""
+    return SimpleNamespace(verifier=GuardedVerifier(verifier))
 
 
 def test_nearly_all_without_an_answer_is_told_with_an_example_and_what_was_looked_for():
@@ -76,8 +83,8 @@ def test_an_epoch_with_answers_gets_no_advice(score):
 
 def test_each_epoch_is_judged_by_itself():
     unread = UnreadResponses()
-    assert unread.advice(Numeric(), 24) is None
+    assert unread.advice(runner(Numeric()), 24) is None
     unread.see([[rollout(NOTHING)] * 4])
-    assert unread.advice(Numeric(), 24) is not None
+    assert unread.advice(runner(Numeric()), 24) is not None
     unread.see([[rollout(RIGHT)] * 4])
-    assert unread.advice(Numeric(), 24) is None
+    assert unread.advice(runner(Numeric()), 24) is None
