@@ -53,7 +53,8 @@ class UnreadResponses:
         return (
             f"of this epoch's {number} responses {without / number:.0%} had no answer that the "
             f"verifier could find, and {cut / number:.0%} were cut off. It looks for "
-            f"{looked_for(runner.verifier)}. One of them ends {said!r}. What helps: {', or '.join(ways)}"
+            f"{looked_for(runner.verifier)}. One of them ends {said!r}. What helps: "
+            f"{', or '.join(ways)}"
         )
 
     def _start(self) -> None:
