@@ -57,7 +57,13 @@ CAN_BE_LEFT_OUT = {
     *("trainer.gradient_clip_val", "trainer.enable_model_summary", "logger.csv.name"),
     *("logger.csv.version", "callbacks.recent.train_time_interval", "save_policy"),
     *("checkpoint.filename", "checkpoint.save_last", "checkpoint.save_on_train_epoch_end"),
-    *("renderer.options", "rollout.options", "data.source.file", "optimizer.adjust_lr_fn"),
+    *(
+        "renderer.options",
+        "renderer.suffix",
+        "rollout.options",
+        "data.source.file",
+        "optimizer.adjust_lr_fn",
+    ),
     *("logger.tensorboard.name", "logger.tensorboard.version", "model.adapter", "reference"),
     *("callbacks.best.monitor", "scheduler", "trainer.num_sanity_val_steps", "data.source.train"),
 }

@@ -1,6 +1,7 @@
 """Live progress for a terminal: one line for the epoch, one for an evolution under way."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -10,19 +11,25 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
+from p2o_callbacks.pace import Pace
 from p2o_callbacks.protocols import EvolutionProgress
 
 
 class LoopProgress(ProgressBar):
     """Shows epoch, step, and the metrics named; inside an evolution its budget, best score, pool.
 
-    Where the output is not a terminal, each epoch and each evolution prints one line instead.
+    Where the output is not a terminal, lines say instead that an epoch or an evolution begins and
+    how much there is to do, about once a minute how much is done and how long the rest will take,
+    and at its end what came of it.
 
     Args:
         metrics: Logged name to how it is shown, such as ``"reward {:.2f}"``, in order.
@@ -41,6 +48,8 @@ class LoopProgress(ProgressBar):
         self._epoch_task: TaskID | None = None
         self._evolution_task: TaskID | None = None
         self._last: EvolutionProgress | None = None
+        self._pace = self._evolution_pace = Pace(0)
+        self._before: dict[str, Any] = {}
 
     def disable(self) -> None:
         """Show nothing, as Lightning asks on ranks other than 0."""
@@ -61,6 +70,7 @@ class LoopProgress(ProgressBar):
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            _TimeLeft(),
             # What is too long for the terminal is cut here, and no other column shrinks for it.
             TextColumn(
                 "{task.fields[note]}",
@@ -79,16 +89,18 @@ class LoopProgress(ProgressBar):
         if self._progress is not None:
             self._begin_epoch(self._progress, trainer)
 
-    def _begin_epoch(self, progress: Progress, trainer: Trainer) -> None:
+    def _begin_epoch(self, progress: Progress, trainer: Trainer, done: int = 0) -> None:
         description = f"epoch {trainer.current_epoch + 1}"
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
             description += f"/{trainer.max_epochs}"
         if self._epoch_task is not None:
             progress.remove_task(self._epoch_task)
         self._description = description
-        self._epoch_task = progress.add_task(
-            description, total=int(trainer.num_training_batches), note=self._note(trainer)
-        )
+        steps = int(trainer.num_training_batches)
+        self._before = dict(trainer.callback_metrics)
+        self._pace = Pace(steps, done)
+        self._announce(f"{description}, {steps} steps")
+        self._epoch_task = progress.add_task(description, total=steps, note="")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -98,11 +110,12 @@ class LoopProgress(ProgressBar):
             return
         # An epoch that is resumed in its middle does not start again.
         if self._epoch_task is None:
-            self._begin_epoch(self._progress, trainer)
+            self._begin_epoch(self._progress, trainer, batch_idx)
         if self._epoch_task is not None:
             self._progress.update(
-                self._epoch_task, completed=batch_idx + 1, note=self._note(trainer)
+                self._epoch_task, completed=batch_idx + 1, note=self._note(trainer, self._before)
             )
+        self._tell(f"{self._description}, steps", self._pace.due(batch_idx + 1))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave one line behind for the epoch."""
@@ -128,12 +141,16 @@ class LoopProgress(ProgressBar):
             return
         if self._evolution_task is None:
             self._evolution_task = self._progress.add_task("evolution", total=1, note="")
+            self._evolution_pace = Pace(progress.budget, progress.metric_calls)
+            self._announce(f"evolution, at most {progress.budget} metric calls")
         self._progress.update(
             self._evolution_task,
             total=progress.budget,
             completed=progress.metric_calls,
             note=f"best dev {progress.best_score:.2f}  pool {progress.pool_size}",
         )
+        due = self._evolution_pace.due(progress.metric_calls)
+        self._tell("evolution, metric calls", due)
 
     def evolution_end(self, outcome: str) -> None:
         """See `EvolutionDisplay`."""
@@ -148,13 +165,24 @@ class LoopProgress(ProgressBar):
             self._last = None
         self._say(f"evolution  {spent}{outcome}")
 
-    def _note(self, trainer: Trainer) -> str:
-        values = trainer.callback_metrics
+    def _note(self, trainer: Trainer, before: Mapping[str, Any] | None = None) -> str:
+        """The metrics; without those that are still the ones of the epoch before."""
+        values, old = trainer.callback_metrics, before or {}
         return "  ".join(
             shown.format(float(values[name]))
             for name, shown in self.formats.items()
-            if name in values
+            if name in values and values[name] is not old.get(name)
         )
+
+    def _announce(self, what: str) -> None:
+        """Say that something begins, where no display does."""
+        if not self._live:
+            self._say(f"start: {what}")
+
+    def _tell(self, what: str, how_far: str | None) -> None:
+        """Say how far something is, where no display does."""
+        if not self._live and how_far is not None:
+            self._say(f"  {what}: {how_far}")
 
     def _say(self, line: str) -> None:
         if self._progress is not None and self._live:
@@ -166,3 +194,11 @@ class LoopProgress(ProgressBar):
         if self._progress is not None:
             self._progress.stop()
         self._progress = self._epoch_task = self._evolution_task = self._last = None
+
+
+class _TimeLeft(TimeRemainingColumn):
+    """How long the rest will take, in words that tell it from the time that is gone."""
+
+    def render(self, task: Task) -> Text:
+        """See `rich.progress.ProgressColumn.render`."""
+        return Text(f"{super().render(task)} left", style="progress.remaining")

@@ -7,11 +7,13 @@ from omegaconf import DictConfig
 from transformers import PreTrainedTokenizerBase
 
 from p2o.configuration.build import build, call
+from p2o.configuration.validation import ASKS
 from p2o.rollout.engine import RolloutEngine
 from p2o.rollout.environment import Environment
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import GuardedVerifier
+from p2o.world.ancestry import is_of_the_world
 
 
 @dataclass(frozen=True)
@@ -99,4 +101,21 @@ def make_renderer(config: DictConfig, tokenizer: PreTrainedTokenizerBase) -> Cha
     Raises:
         UserError: The tokenizer cannot be used, or a setting does not fit.
     """
-    return call(ChatRenderer, "renderer", tokenizer=tokenizer, **config.renderer)
+    settings = {**config.renderer, "suffix": asked_suffix(config)}
+    return call(ChatRenderer, "renderer", tokenizer=tokenizer, **settings)
+
+
+def asked_suffix(config: DictConfig) -> str:
+    """What stands behind each prompt: ``renderer.suffix``, or else the verifier's own sentence.
+
+    The policies of the embedded world answer in the verifier's form anyway, and cannot read a
+    sentence, so that theirs is empty.
+
+    Args:
+        config: Of ``p2o-train`` or ``p2o-eval``.
+    """
+    given: str | None = config.renderer.suffix
+    if given is not None:
+        return given
+    sentence: str = config.verifier.get(ASKS) or ""
+    return "" if not sentence or is_of_the_world(config.model.path) else f"\n\n{sentence}"

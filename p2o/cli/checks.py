@@ -109,7 +109,10 @@ def _check_loggers(config: DictConfig) -> None:
 def _check_ranks(config: DictConfig) -> None:
     devices = config.trainer.get("devices", 1)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweeping and devices not in (1, "1") and not launched_from_outside():
+    # A launcher that starts a task for each device, as submitit does on SLURM.
+    tasks = HydraConfig.get().launcher.get("tasks_per_node", 1)
+    started = launched_from_outside() or tasks == devices
+    if sweeping and devices not in (1, "1") and not started:
         raise UserError(
             f"trainer.devices={devices} with --multirun: every rank would run the whole sweep; "
             "sweep with trainer.devices=1, or see docs/clusters.md"

@@ -1,7 +1,8 @@
-"""``p2o-data``: look at the data of a run before it is started.
+r"""``p2o-data``: look at the data of a run before it is started.
 
   p2o-data inspect data=gsm8k model.path=Qwen/Qwen3-4B
-  p2o-data inspect data=svamp data.source.path=rows.jsonl data.source.question=text
+  p2o-data inspect experiment=own_file verifier=numeric data.source.path=rows.jsonl \
+      data.source.question=text data.source.answer=label
   p2o-data contamination data=math data_root=path/to/data
   p2o-data contamination data=svamp data/contamination=gsm8k --output found.jsonl
 

@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from p2o.configuration.build import build
 from p2o.data.contamination import Contamination
-from p2o.data.selection import with_usable_golds, within_budget
+from p2o.data.selection import warn_of_unknown_words, with_usable_golds, within_budget
 from p2o.data.sources import PromptSource, Split
 from p2o.errors import located
 from p2o.rollout.rendering import ChatRenderer
@@ -32,4 +32,6 @@ def prepare(config: DictConfig, renderer: ChatRenderer, verifier: Verifier) -> S
     if contamination is not None:
         with located("data.contamination"):
             split = contamination.apply(split)
-    return within_budget(split, renderer, data.max_prompt_tokens, data.overlong)
+    split = within_budget(split, renderer, data.max_prompt_tokens, data.overlong)
+    warn_of_unknown_words(split, renderer)
+    return split

@@ -14,8 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from p2o.configuration.build import build, build_all, call, refuse_missing
-from p2o.errors import located
+from p2o.errors import UserError, located
+from p2o.reflection import Phrasebook
 from p2o.rollout.engine import check_training_sampling
+from p2o.world.ancestry import is_of_the_world
 
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
@@ -42,10 +44,12 @@ def rehearse(config: DictConfig) -> None:
     _rehearse_optimizer(config)
     callbacks = [build(config.mining, "mining")]
     if config.evolution is not None:
+        reflection = build(config.reflection, "reflection")
+        _check_phrasebook(reflection, str(config.model.path))
         evolver = build(
             config.evolution.evolver,
             "evolution.evolver",
-            reflection=build(config.reflection, "reflection"),
+            reflection=reflection,
             assigner=build(config.assignment, "assignment"),
         )
         callbacks.append(build(config.evolution.callback, "evolution.callback", evolver=evolver))
@@ -60,6 +64,16 @@ def rehearse(config: DictConfig) -> None:
         default_root_dir=Path(),
         plugins=[],
     )
+
+
+def _check_phrasebook(reflection: Any, model: str) -> None:
+    """Refuse the phrases of the embedded world for a policy that has never heard of them."""
+    embedded = isinstance(reflection, Phrasebook) and reflection.embedded
+    if embedded and not is_of_the_world(model):
+        raise UserError(
+            f"model.path={model}: reflection=phrasebook has phrases of the embedded world alone; "
+            "add reflection=self, reflection=teacher, or reflection.path=FILE with phrases of yours"
+        )
 
 
 def _rehearse_optimizer(config: DictConfig) -> None:

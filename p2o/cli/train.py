@@ -10,6 +10,7 @@ from hydra.types import RunMode
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
+from p2o.cli.assembly import asked_suffix
 from p2o.cli.checks import check
 from p2o.cli.finish import save_trained, tell
 from p2o.cli.program import COLLAPSED, expected_errors, run_program
@@ -43,6 +44,8 @@ def train(config: DictConfig) -> float:
     # What could be wrong is found out before anything is spent.
     folder = Path(HydraConfig.get().runtime.output_dir)
     check(config)
+    # Written out, so that the record of the run and its model card say what was asked.
+    config.renderer.suffix = asked_suffix(config)
     if config.plan:
         print_plan(plan_from_config(config))
         return math.nan

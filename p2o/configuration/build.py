@@ -20,8 +20,15 @@ USER_ERRORS = (UserError, ConfigurationError, MisconfigurationException)
 CONFIG_NAME = "train"
 """The primary configuration of ``p2o-train``."""
 
-# For the configuration's own use: ${p2o.job_folder:...}
+
+def if_given(part: Any, given: Any, otherwise: Any) -> Any:
+    """One of two values: the first where a part is chosen, the second where it is null."""
+    return otherwise if part is None else given
+
+
+# For the configuration's own use: ${p2o.job_folder:...}, ${p2o.if_given:${model.adapter},1,2}
 OmegaConf.register_new_resolver("p2o.job_folder", job_folder, replace=True)
+OmegaConf.register_new_resolver("p2o.if_given", if_given, replace=True)
 
 
 def conf_directory() -> Path:

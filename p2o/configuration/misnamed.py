@@ -76,6 +76,34 @@ def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
     return f"{key}: no such key; {hint}"
 
 
+def unreadable(setting: str) -> str:
+    """One line for a setting that Hydra's grammar does not take, with how to quote it.
+
+    >>> print(unreadable("data.source.question={Body}?"))
+    cannot read 'data.source.question={Body}?': quote it twice, 'data.source.question="{Body}?"'
+
+    Args:
+        setting: As the shell has handed it over.
+    """
+    key, equals, value = setting.partition("=")
+    if not equals or not value:
+        return f"cannot read '{setting}': write key=value"
+    if value.startswith(("[", "(")):
+        return f"cannot read '{setting}': a list is written '{key}=[1,2]', with all its brackets"
+    # Hydra reads a backslash as one unless it stands before a quote.
+    inner = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), value)
+    quoted = _for_shell(f'{key}="{inner}"')
+    return f"cannot read '{setting}': quote it twice, {quoted}"
+
+
+def _for_shell(word: str) -> str:
+    """A word in quotes that a shell takes away."""
+    if "'" not in word:
+        return f"'{word}'"
+    escaped = re.sub(r'(["\\$`])', r"\\\1", word)
+    return f'"{escaped}"'
+
+
 def _takes(config: DictConfig, key: str) -> bool:
     """Whether the part that a key belongs to has an argument of this name."""
     parent, _, leaf = key.rpartition(".")

@@ -20,7 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from p2o.configuration.build import CONFIG_NAME, conf_directory
 from p2o.configuration.commandline import CommandLine, read_arguments
 from p2o.configuration.hydra_settings import check_hydra
-from p2o.configuration.misnamed import bad_key, chosen_groups, missing_option, options_of
+from p2o.configuration.misnamed import (
+    bad_key,
+    chosen_groups,
+    missing_option,
+    options_of,
+    unreadable,
+)
 from p2o.configuration.sections import Section, Takes
 from p2o.configuration.validation import refuse, section_problems
 from p2o.errors import UserError
@@ -73,7 +79,7 @@ def check_overrides(
             raise
         raise UserError(f"--config-dir={line.folder}: {' '.join(str(error).split())}") from error
     except OverrideParseException as error:
-        raise UserError(f"cannot read '{error.override}': write key=value") from error
+        raise UserError(unreadable(str(error.override))) from error
     except ConfigCompositionException as error:
         known = without_hydra(
             compose_config(_first_of(chosen_groups(line)), line.name, line.folder)

@@ -16,7 +16,9 @@ from p2o.configuration.sections import Section, Takes, holds_parts, is_part, tak
 from p2o.constraints import alternatives, arguments_of, describe, fits
 from p2o.errors import UserError, first_line
 
-OWN = ("_target_", "_partial_")
+ASKS = "_asks_"
+"""Key of a verifier's sentence that asks a policy for the form that the verifier reads."""
+OWN = ("_target_", "_partial_", ASKS)
 """Keys of a part that are not its target's arguments."""
 LARGEST = 3.4e38
 """What 32 bits hold; weights and their optimiser compute with no more."""
@@ -94,6 +96,8 @@ def part_problems(node: DictConfig, key: str, more: Takes | None = None) -> Iter
         return
     if not isinstance(node.get("_partial_", False), bool):
         yield Problem(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
+    if ASKS in node and not isinstance(node[ASKS], str):
+        yield Problem(key, f"{key}.{ASKS}={show(node[ASKS])}: give a text")
     narrower = {} if more is None else arguments_of(more.target).hints
     for name in narrower:
         if name in node:

@@ -12,6 +12,11 @@ from p2o.verifiers.base import Verifier
 
 logger = logging.getLogger(__name__)
 
+LOOKED_AT = 100
+"""Prompts whose tokens are looked at."""
+MOSTLY_UNKNOWN = 0.3
+"""Share of unknown tokens above which a prompt cannot be read; a chat template's own are known."""
+
 
 def unusable_golds(prompts: Sequence[Prompt], verifier: Verifier) -> list[tuple[Prompt, str]]:
     """Prompts whose gold answer a verifier cannot use, whatever is answered, and why.
@@ -83,6 +88,26 @@ def within_budget(split: Split, renderer: ChatRenderer, most: int, overlong: str
             )
         excess |= over
     return _without(split, excess)
+
+
+def warn_of_unknown_words(split: Split, renderer: ChatRenderer) -> None:
+    """Say so where the policy's tokenizer has no tokens for most of what is asked.
+
+    Args:
+        split: The prompts that are used; the first hundred are looked at.
+        renderer: Makes tokens of them.
+    """
+    unknown = renderer.tokenizer.unk_token_id
+    if unknown is None:
+        return
+    tokens = [token for p in split.train[:LOOKED_AT] for token in renderer.render(p.messages)]
+    share = tokens.count(unknown) / max(1, len(tokens))
+    if share > MOSTLY_UNKNOWN:
+        logger.warning(
+            "%.0f %% of the tokens of these prompts are unknown words to the model, which cannot "
+            "read them; choose another one, for example model=smollm2_135m",
+            100 * share,
+        )
 
 
 def _without(split: Split, ids: Mapping[str, object]) -> Split:

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
+from p2o.learning.metrics import MEAN_REWARD, partial_reward
 from p2o.policy.models import EMBEDDED
 from p2o.running.secrets import without_secrets
 
@@ -91,8 +92,8 @@ def _introduction(searched: bool) -> str:
         return text
     return (
         f"{text} Between epochs, [P²O](https://arxiv.org/abs/2603.21877) searches prompt templates "
-        "for the problems that the model fails, and then trains it to solve them without. No "
-        "template is needed to use it."
+        "for the problems that the model fails, and the gradient is taken on these problems "
+        "without a template. The results below are measured without any template."
     )
 
 
@@ -112,6 +113,12 @@ def _outcome(run: Path, summary: dict[str, Any], weights: CheckpointWeights) -> 
         [label, str(summary[key]), *(_percent(column[row]) for column in columns.values())]
         for row, (label, key) in enumerate(numbers)
     ]
+    if reward := partial_reward(summary):
+        shown = {"before training": reward["before"], "at the run's end": reward["after"]}
+        values = (shown.get(column) for column in columns)
+        cells = ("-" if value is None else f"{value:.3f}" for value in values)
+        rows.append([MEAN_REWARD, str(summary["held_out"]), *cells])
+        said += " Accuracy is the share of responses that are solved."
     sections = ["## Results", said, _markdown_table(rows)]
     if summary.get("collapse"):
         sections.append(f"The run was stopped: {summary['collapse']}")
@@ -119,10 +126,23 @@ def _outcome(run: Path, summary: dict[str, Any], weights: CheckpointWeights) -> 
     if summary["templates"]:
         sections += [
             "## Templates in use at the end",
-            "The model was trained with these, so that it can do without them.",
+            f"Problems that were hard were sampled with these. {_moved(summary)}",
             *(_fenced(template["text"]) for template in summary["templates"]),
         ]
     return sections
+
+
+def _moved(summary: Mapping[str, Any]) -> str:
+    """What was measured without templates, before and after training with them."""
+    hard = summary["hard_accuracy"]["after"]
+    before, after = summary["accuracy"]["before"], summary["accuracy"]["after"]
+    if before is None or after is None:
+        return "What the model does without them was not measured."
+    way = "stayed at" if after == before else "rose to" if after > before else "fell to"
+    said = f"Without them, accuracy on held-out problems was {before:.1%} and {way} {after:.1%}"
+    if hard is None:
+        return f"{said}."
+    return f"{said}; of those that it never solved before, it now solves {hard:.1%}."
 
 
 def _accuracy_after(run: Path, updates: int | None) -> list[float | None]:
@@ -190,12 +210,15 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def _keep_resolvers(value: Any) -> Any:
-    """Escape ``${hydra:...}``, ``${oc.env:...}`` and the like: they name places and secrets."""
+    """Escape ``${hydra:...}``, ``${oc.env:...}`` and the like: they name places and secrets.
+
+    p2o's own look at other settings alone.
+    """
     if isinstance(value, dict):
         return {key: _keep_resolvers(child) for key, child in value.items()}
     if isinstance(value, list):
         return [_keep_resolvers(child) for child in value]
-    return re.sub(r"\$\{(?=[\w.]+:)", r"\\${", value) if isinstance(value, str) else value
+    return re.sub(r"\$\{(?=(?!p2o\.)[\w.]+:)", r"\\${", value) if isinstance(value, str) else value
 
 
 def _fenced(text: str, language: str = "") -> str:

@@ -21,6 +21,7 @@ from p2o.learning.sizes import BatchSizes
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.running.counted import counted
 from p2o.running.loggers import log_once
 from p2o_callbacks.hint import HintOrText, as_hint
 from p2o_callbacks.pool import PromptPool
@@ -166,7 +167,7 @@ class RolloutDataModule(LightningDataModule):
                 f"ckpt_path: {len(unknown)} of the checkpoint's hard samples are not in this data; "
                 "resume with the data configuration of the first run"
             )
-        with self.ledger.phase("evolution"):
+        with self.ledger.phase("evolution"), counted("template trials of one round", len(pairs)):
             self._refresh_search()
             self.ledger.add_shared(metric_calls=len(pairs))
             rollouts = self._search_runner.run(

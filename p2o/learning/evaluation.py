@@ -14,6 +14,7 @@ from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
+from p2o.running.counted import counted
 from p2o.running.preemption import uninterruptible
 from p2o.running.seeds import derive_seed
 from p2o_callbacks.hint import HintOrText
@@ -64,8 +65,11 @@ class EvaluationLoader:
         hint: Tells which hint all problems have; the empty one for none.
 
     Attributes:
-        untrained: Accuracy by prompt id, of the untrained policy.
+        untrained: Accuracy by prompt id, of the untrained policy: the share of its responses that
+            are solved.
         latest: The same, of the last evaluation.
+        rewards: Mean reward of all responses, ``before`` of the untrained policy, ``after`` of the
+            last evaluation; it differs from the accuracy where rewards are partial.
         measured_at: The number of updates before that.
 
     Raises:
@@ -94,6 +98,7 @@ class EvaluationLoader:
         self.updates, self.hint = updates, hint
         self.untrained: Mapping[str, float] = {}
         self.latest: Mapping[str, float] = {}
+        self.rewards: dict[str, float | None] = {"before": None, "after": None}
         self.measured_at: int | None = None
         self.rollout_observers: list[RolloutObserver] = []
 
@@ -103,7 +108,8 @@ class EvaluationLoader:
     def __iter__(self) -> Iterator[EvaluationBatch]:
         results, reward = self.evaluate()
         if not self.untrained:
-            self.untrained = results
+            self.untrained, self.rewards["before"] = results, reward
+        self.rewards["after"] = reward
         self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
             accuracies=tensor(list(results.values())),
@@ -122,24 +128,30 @@ class EvaluationLoader:
         return {
             "untrained": dict(self.untrained),
             "latest": dict(self.latest),
+            "rewards": dict(self.rewards),
             "measured_at": self.measured_at,
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
         self.untrained, self.latest = dict(state_dict["untrained"]), dict(state_dict["latest"])
+        self.rewards = dict(state_dict["rewards"])
         self.measured_at = state_dict["measured_at"]
 
     def evaluate(self) -> tuple[dict[str, float], float]:
-        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
+        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved.
+
+        A reward below the one that counts as solved adds to the mean reward alone.
+        """
         hint = self.hint()
-        with self.ledger.phase("evaluation"), uninterruptible():
+        pairs = [(prompt, hint) for prompt in self.prompts for _ in range(self.samples)]
+        with (
+            self.ledger.phase("evaluation"),
+            uninterruptible(),
+            counted("responses of the evaluation", len(pairs), announced=True),
+        ):
             self.refresh_engine()
-            rollouts = self.runner.run(
-                [(prompt, hint) for prompt in self.prompts for _ in range(self.samples)],
-                self.sampling,
-                derive_seed(self.seed, "evaluation"),
-            )
+            rollouts = self.runner.run(pairs, self.sampling, derive_seed(self.seed, "evaluation"))
         solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
         accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
         starts = range(0, len(rollouts), self.samples)

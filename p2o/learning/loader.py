@@ -13,9 +13,11 @@ from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metri
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.rolled_out import Learned, RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.running.counted import counted
 from p2o.running.distributed import gather, rank, world_size
 from p2o.running.preemption import stop_if_told
 from p2o.running.seeds import derive_seed
@@ -87,6 +89,8 @@ class RolloutLoader:
         self._warned = False
         # Whether a rollout of this epoch had a reward; None where its beginning was not seen.
         self._rewarded: bool | None = None
+        self._unread = UnreadResponses()
+        self._advised = False
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
@@ -128,9 +132,11 @@ class RolloutLoader:
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
             self.problems.note([_noted(group) for group in sampled])
+            self._unread.see(sampled)
             # Lightning asks for no more than the length, so nothing runs behind the last batch.
             if cursor == len(order):
                 self._point_to_the_doctor(epoch)
+                self._advise()
             outcomes = [_outcome(group) for group in sampled]
             for observer in self.observers:
                 observer(outcomes)
@@ -176,7 +182,7 @@ class RolloutLoader:
             for prompt in prompts
             for index in range(size)
         ]
-        with self.ledger.phase("train"):
+        with self.ledger.phase("train"), counted("rollouts of one batch", len(pairs)):
             self.refresh_engine()
             context = self.builder.strategy.rollout_context
             if context == Context.BARE and any(as_hint(hint).prefix for _, hint in pairs):
@@ -220,6 +226,13 @@ class RolloutLoader:
             self._warn_of_unlearning(weights)
         self._log(metrics)
         return micro_batches, learned
+
+    def _advise(self) -> None:
+        """Say, once, that the verifier could read next to none of an epoch's responses."""
+        advice = self._unread.advice(self.runner, self.sampling.max_new_tokens)
+        if advice is not None and not self._advised:
+            self._advised = True
+            logger.warning("%s", advice)
 
     def _warn_of_unlearning(self, metrics: Mapping[str, float]) -> None:
         """Say, once, that failures are unlearned while nothing is learned from successes."""

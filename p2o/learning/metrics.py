@@ -1,6 +1,8 @@
 """What a batch of groups looks like in numbers."""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -8,6 +10,8 @@ from p2o.objectives.contrast import opening_contrast, reward_spread
 from p2o.rollout.runner import Rollout
 from p2o.verifiers.base import Status
 
+MEAN_REWARD = "mean reward, partial ones counted"
+"""Name of the mean reward beside accuracies, in tables for people."""
 OPENING_TOKENS = 4
 """First sampled tokens of a response that count as its opening."""
 
@@ -117,6 +121,24 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
             contrasts.append(opening_contrast(row[: len(group)], openings))
     both = {"templated/reward_spread": spreads, "templated/opening_contrast": contrasts}
     return {name: mean(values) for name, values in both.items() if values}
+
+
+def partial_reward(summary: Mapping[str, Any]) -> Mapping[str, float | None] | None:
+    """The mean reward before and after, where it says something that the accuracy does not.
+
+    Args:
+        summary: Of a run; ``accuracy`` and, if it is known, ``reward`` are looked at.
+    """
+    reward, accuracy = summary.get("reward"), summary["accuracy"]
+    if reward is None or all(_same(reward[when], accuracy[when]) for when in accuracy):
+        return None
+    return reward
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, abs_tol=1e-6)
 
 
 def _verdicts(group: Sequence[Rollout]) -> set[float]:

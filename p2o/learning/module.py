@@ -236,7 +236,10 @@ class P2OModule(LightningModule):
         return norm
 
     def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
-        """Log accuracy on held-out prompts, and on those the untrained policy never solved."""
+        """Log accuracy on held-out prompts, and on those the untrained policy never solved.
+
+        Accuracy is the share that is solved; ``val/reward`` is the mean reward.
+        """
         self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
         self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)

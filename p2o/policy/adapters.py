@@ -63,7 +63,7 @@ def add_lora(
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise UserError("LoRA needs peft; 'pip install p2o-rl[lora]'") from error
+        raise UserError("LoRA needs peft; 'pip install peft'") from error
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
     config = LoraConfig(
         task_type="CAUSAL_LM",

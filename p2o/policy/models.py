@@ -130,7 +130,8 @@ def pretrained_source(path: str) -> dict[str, str]:
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"path={path}: reading GGUF needs {' and '.join(missing)}; 'pip install p2o-rl[gguf]'"
+            f"path={path}: reading GGUF needs {' and '.join(missing)}; "
+            f"'pip install {' '.join(missing)}'"
         )
     file = Path(path)
     if not file.is_file():
@@ -204,9 +205,7 @@ def _merged(path: str, dtype: torch.dtype, options: dict[str, Any]) -> PreTraine
     try:
         from peft import AutoPeftModelForCausalLM
     except ImportError as error:
-        raise UserError(
-            f"path={path}: an adapter, which needs peft; 'pip install p2o-rl[lora]'"
-        ) from error
+        raise UserError(f"path={path}: an adapter, which needs peft; 'pip install peft'") from error
     with quiet_peft():
         adapted: Any = AutoPeftModelForCausalLM.from_pretrained(path, dtype=dtype, **options)
     # Peft leaves the model frozen.

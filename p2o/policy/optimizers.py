@@ -180,4 +180,4 @@ def lion(
 
 
 def _missing(option: str, package: str) -> UserError:
-    return UserError(f"{option} needs {package}; 'pip install p2o-rl[optimizers]'")
+    return UserError(f"{option} needs {package}; 'pip install {package}'")

@@ -65,7 +65,7 @@ def import_factory() -> Any:
         return importlib.import_module("reasoning_gym.factory")
     except ModuleNotFoundError as error:
         raise UserError(
-            "data=reasoning_gym: the package is not installed; pip install 'p2o-rl[reasoning-gym]'"
+            "data=reasoning_gym: the package is not installed; 'pip install reasoning-gym'"
         ) from error
 
 

@@ -24,6 +24,9 @@ class Phrasebook:
         max_phrases: Phrases in a template.
         phrases: The phrases themselves, in place of a file.
 
+    Attributes:
+        embedded: Whether the phrases are those that come with p2o.
+
     Raises:
         UserError: The file cannot be read or is empty, or `max_phrases` is below 1.
     """
@@ -37,6 +40,7 @@ class Phrasebook:
             raise UserError(f"path={path}: phrases are given too; give one of them")
         self.phrases = list(phrases) or load_phrases(path)
         self.max_phrases = max_phrases
+        self.embedded = path is None and not phrases
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Nothing to take."""

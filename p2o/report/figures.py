@@ -1,4 +1,4 @@
-"""Pictures of finished runs; needs ``pip install p2o-rl[figures]``."""
+"""Pictures of finished runs; needs ``pip install matplotlib``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

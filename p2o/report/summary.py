@@ -1,6 +1,7 @@
 """What a run says at its end: ``summary.json`` and a table."""
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,9 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from p2o.learning.datamodule import RolloutDataModule
+from p2o.learning.metrics import MEAN_REWARD, partial_reward
+from p2o.policy.models import EMBEDDED
+from p2o.report.found import found_templates
 from p2o.running.distributed import rank
 from p2o.running.files import written_whole
 from p2o.running.secrets import plain_config
@@ -31,6 +35,9 @@ def write_summary(
 ) -> dict[str, Any]:
     """Collect what came of a run and write ``summary.json``.
 
+    Accuracies are shares of responses that are solved; ``reward`` is the mean reward of the same
+    responses, which is higher where a response earns a part of it.
+
     Args:
         directory: Of the run.
         config: Of the run.
@@ -49,6 +56,7 @@ def write_summary(
             "before": _mean(before[prompt_id] for prompt_id in hard),
             "after": _mean(after[prompt_id] for prompt_id in hard),
         },
+        "reward": dict(data.evaluation.rewards),
         "accuracy_by_source": _by_source(data, before, after),
         "collapse": None if collapse is None else str(collapse),
         "held_out": len(after),
@@ -58,6 +66,7 @@ def write_summary(
             {"text": pool.templates[index].label, "score": pool.templates[index].score}
             for index in pool.in_use
         ],
+        "found": found_templates(directory, data.loader.prompts),
         "training_rollouts": data.ledger.training_rollouts,
         "ledger": data.ledger.state_dict(),
         "versions": {name: version(name) for name in VERSIONED},
@@ -104,6 +113,9 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
     for source, values in summary["accuracy_by_source"].items():
         cells = (str(values["held_out"]), _percent(values["before"]), _percent(values["after"]))
         accuracy.add_row(f"of {plain(source)}", *cells)
+    if reward := partial_reward(summary):
+        cells = (str(summary["held_out"]), _number(reward["before"]), _number(reward["after"]))
+        accuracy.add_row(MEAN_REWARD, *cells)
     console.print(accuracy)
     console.print(spending_table(summary["ledger"]))
     if summary["templates"]:
@@ -116,7 +128,40 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
         if len(summary["templates"]) > MOST_TEMPLATES:
             templates.add_row("", f"and {len(summary['templates']) - MOST_TEMPLATES} more")
         console.print(templates)
+    if summary.get("found"):
+        console.print(_found_table(summary["found"]))
     console.print(f"run directory: {directory}", soft_wrap=True)
+    for command, what in next_commands(summary, directory):
+        console.print(f"next: {command:<40}  {what}", soft_wrap=True)
+
+
+def _found_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="Templates that worked, of all searches")
+    table.add_column("problems")
+    table.add_column("solved", justify="right")
+    table.add_column("template")
+    for one in found:
+        solved = f"{one['solved']} of {one['tried']}"
+        table.add_row(plain(one["kind"]), solved, one["template"])
+    return table
+
+
+def next_commands(summary: Mapping[str, Any], directory: Path) -> list[tuple[str, str]]:
+    """What may be done after a run: a command, and what it does.
+
+    Args:
+        summary: Of the run.
+        directory: Of the run.
+    """
+    model = (summary.get("config") or {}).get("model", {}).get("path", "")
+    folder = shlex.quote(str(directory))
+    ways = [(f"p2o-export {folder}", "a Hugging Face folder with a model card")]
+    if str(model).startswith(EMBEDDED):
+        ways += [
+            ("p2o-train experiment=grpo", "the same without templates"),
+            ("p2o-train experiment=gsm8k plan=true", "a real model: what it would take"),
+        ]
+    return ways
 
 
 def spending_table(ledger: dict[str, dict[str, float]]) -> Table:
@@ -137,6 +182,10 @@ def spending_table(ledger: dict[str, dict[str, float]]) -> Table:
 def _mean(values: Iterable[float]) -> float | None:
     numbers = list(values)
     return sum(numbers) / len(numbers) if numbers else None
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _percent(value: float | None) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from p2o.rollout.drawing import completion, draw_tokens, uniforms
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.reading import Reading, joined, read, read_on
+from p2o.running.counted import advance
 
 SPARE = 8
 """One row in so many has to have ended before the batch is put together anew, which copies it."""
@@ -164,9 +165,11 @@ def decode(
         assert reading is not None
         tokens = drawn.draw(reading.logits, sampling, end_tokens)
         over = drawn.ended | drawn.full()
+        advance()
         if (over.sum() * SPARE >= len(over)) | drawn.full().any():
             found |= drawn.pick(over).completions(ends)
             rows = (~over).nonzero()[:, 0]
+            advance(len(over) - len(rows))
             drawn, tokens = drawn.pick(rows), tokens[rows]
             if not len(rows):
                 reading = None

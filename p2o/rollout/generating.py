@@ -14,6 +14,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from p2o.rollout.drawing import completion, draw_tokens, uniforms
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.reading import no_router_loss, padded
+from p2o.running.counted import advance
 
 
 def generate(
@@ -41,6 +42,7 @@ def generate(
         few, own = [prompts[place] for place in places], [seeds[place] for place in places]
         batch = _generate_batch(model, few, sampling, own, ends)
         found.update(zip(places, batch, strict=True))
+        advance(len(places))
     return [found[place] for place in range(len(prompts))]
 
 

@@ -39,7 +39,7 @@ class ChatRenderer:
         tokenizer: The policy's tokenizer.
         system_prompt: Put in front as a system message, when given.
         prefix: Put in front of the text of the last message.
-        suffix: Put behind the text of the last message.
+        suffix: Put behind the text of the last message; None for nothing.
         options: Passed on to the chat template, for example ``enable_thinking``.
         date: What chat templates that write today's date are told.
 
@@ -53,7 +53,7 @@ class ChatRenderer:
         tokenizer: PreTrainedTokenizerBase,
         system_prompt: str | None = None,
         prefix: str = "",
-        suffix: str = "",
+        suffix: str | None = "",
         options: Mapping[str, Any] | None = None,
         date: Date = "2026-01-01",
     ) -> None:
@@ -69,7 +69,7 @@ class ChatRenderer:
         self._added = frozenset(tokenizer.added_tokens_decoder)
         self.system_prompt = system_prompt
         self.prefix = prefix
-        self.suffix = suffix
+        self.suffix = suffix or ""
         self.options = dict(options or {})
         self._check_template()
 

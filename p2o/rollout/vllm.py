@@ -187,7 +187,7 @@ def _import_vllm() -> Any:
     try:
         return importlib.import_module("vllm")
     except ImportError as error:
-        raise UserError(f"needs vLLM ({error}); 'pip install p2o-rl[vllm]'") from error
+        raise UserError(f"needs vLLM ({error}); 'pip install vllm'") from error
 
 
 def _completion(output: Any, sampling: SamplingParameters) -> Completion:

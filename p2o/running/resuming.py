@@ -38,6 +38,8 @@ BOUND = tuple(
 WHEREABOUTS = (
     *("base_url", "url", "urls", "headers", "api_key", "api_key_variable"),
     *("seconds", "attempts", "pause", "concurrency", "workers"),
+    # What a verifier asks for counts as the suffix that is made of it.
+    "_asks_",
 )
 """Last parts of keys that tell where a service is and how it is asked: free, and never recorded."""
 BATCHES = ("data", "algorithm.sampling_rounds", "trainer.accumulate_grad_batches")

@@ -15,6 +15,7 @@ from p2o_callbacks import (
     PromptPool,
     Template,
 )
+from p2o_callbacks.pace import Pace
 from tests.callbacks.conftest import OneTemplate
 
 METRICS = {"hard/size": "hard {:.0f}"}
@@ -70,6 +71,38 @@ def test_where_nobody_watches_there_is_a_line_for_each_epoch_and_each_search(pro
     assert "\x1b" not in err
 
 
+def test_where_nobody_watches_a_phase_says_that_it_begins_and_how_much_there_is_to_do(
+    project, capsys
+):
+    project.fit(callbacks(LoopProgress(METRICS)), epochs=2, enable_progress_bar=True)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("start")]
+    assert lines == [
+        "start: epoch 1/2, 3 steps",
+        "start: evolution, at most 600 metric calls",
+        "start: epoch 2/2, 3 steps",
+    ]
+
+
+def test_where_nobody_watches_a_slow_phase_says_how_far_it_is(project, capsys, monkeypatch):
+    minutes = iter(range(0, 60_000, 60))
+    monkeypatch.setattr(
+        "p2o_callbacks.progress.Pace",
+        lambda total, done=0: Pace(total, done, clock=lambda: next(minutes)),
+    )
+    project.fit(callbacks(LoopProgress(METRICS)), epochs=2, enable_progress_bar=True)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  ")]
+    assert lines[:3] == [
+        "  epoch 1/2, steps: 1 of 3 after 1:00, about 2:00 left",
+        "  epoch 1/2, steps: 2 of 3 after 2:00, about 1:00 left",
+        "  epoch 1/2, steps: 3 of 3 after 3:00",
+    ]
+    assert lines[3:6] == [
+        "  evolution, metric calls: 24 of 600 after 1:00",
+        "  evolution, metric calls: 300 of 600 after 2:00, about 2:10 left",
+        "  evolution, metric calls: 588 of 600 after 3:00, about 0:04 left",
+    ]
+
+
 @pytest.mark.parametrize(
     ("evolution", "outcome"),
     [
@@ -119,6 +152,7 @@ def test_on_a_terminal_no_line_is_longer_than_it_and_only_metrics_are_cut(
     live = [line for line in lines if line.startswith("epoch 12/12 ") and "━" in line]
     assert any("3/3 0:00:0" in line and "reward of kind 0 0.123" in line for line in live)
     assert all(line.endswith("…") == (number == 8) for line in live if "reward" in line)
+    assert all("left" in line for line in live)
     left = next(line for line in lines if line.startswith("epoch 12/12  step 36"))
     assert "reward of kind 0 0.123" in left
 

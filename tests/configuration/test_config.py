@@ -285,7 +285,7 @@ def test_good_overrides_pass(arguments):
             ["distillation=soft"],
             "distillation=soft: no such option; there are context_distillation",
         ),
-        (["experiment=papr"], "experiment=papr: no such option; there are default, grpo, paper"),
+        (["experiment=papr"], "experiment=papr: no such option; there are default, grpo, gsm8k"),
         (["train"], "'train' is no setting; write key=value"),
         (["seed", "3"], "'seed' is no setting"),
         (["=3"], "'=3' is no setting"),

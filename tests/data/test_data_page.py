@@ -17,15 +17,19 @@ SMALL = ("evolution=none", "trainer.max_epochs=1", "hydra.run.dir=run")
 
 
 def test_files_of_your_own(tmp_path, monkeypatch, capsys):
-    [command] = re.findall(r"^p2o-train (data=gsm8k .*?[^\\])$", PAGE.read_text(), re.M | re.S)
+    [command] = re.findall(
+        r"^p2o-train (experiment=own_file [^\n]*question=text .*?[^\\])$",
+        PAGE.read_text(),
+        re.M | re.S,
+    )
     rows = [{"text": f"What is {n} + {n}?", "label": 2 * n, "level": n % 3} for n in range(110)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.chdir(tmp_path)
-    more = ["+data.source.keep=[level]", "+data.source.max_rejected_share=0"]
+    more = ["+data.source.keep=[level]", "+data.source.max_rejected_share=0", "model=digits"]
     given = shlex.split(command.replace("\\\n", ""))
     monkeypatch.setattr(sys, "argv", ["p2o-data", "inspect", *given, *more])
     main()
-    assert "│ train    │      10 │" in capsys.readouterr().out
+    assert "│ train    │      60 │" in capsys.readouterr().out
 
 
 def test_several_sources(tmp_path, monkeypatch, capsys):

@@ -267,7 +267,7 @@ def test_merged_weights_keep_their_type(tmp_path, tiny_model, tokenizer):
 
 def test_a_missing_peft_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    said = "LoRA needs peft; 'pip install p2o-rl[lora]'"
+    said = "LoRA needs peft; 'pip install peft'"
     with pytest.raises(UserError) as caught:
         load_policy("embedded:digits", adapter=add_lora)
     assert str(caught.value) == said

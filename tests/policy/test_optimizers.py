@@ -218,7 +218,7 @@ def test_a_closure_is_called_once_and_gives_the_loss():
 )
 def test_a_missing_package_is_named_before_anything_is_made(monkeypatch, option, module, package):
     monkeypatch.setitem(sys.modules, module, None)
-    said = f"optimizer: {option} needs {package}; 'pip install p2o-rl[optimizers]'"
+    said = f"optimizer: {option} needs {package}; 'pip install {package}'"
     with pytest.raises(UserError) as caught:
         make(option)
     assert str(caught.value) == said

@@ -120,6 +120,7 @@ def needs(tmp_path, service, monkeypatch):
     return {
         ("data", "deepmath"): table_of_rows,
         ("data", "deepscaler"): table_of_rows,
+        ("data", "file"): table_of_rows,
         ("data", "gsm8k"): [*table_of_rows, "data.source.name=null", "data.source.answer=marked"],
         ("data", "math"): table_of_rows,
         ("data", "reasoning_gym"): made,
@@ -135,6 +136,13 @@ def needs(tmp_path, service, monkeypatch):
         ("model", "qwen3_4b"): [DIGITS],
         ("model", "smollm2_135m"): [DIGITS],
         ("model", "qwen2.5_coder_0.5b"): [DIGITS],
+        ("experiment", "gsm8k"): [
+            *(DIGITS, "trainer=cpu", *table_of_rows),
+            *("data.source.name=null", "data.source.answer=marked"),
+        ],
+        ("experiment", "own_file"): [
+            *(DIGITS, "trainer=cpu", *table_of_rows, f"verifier.path={tmp_path}/rewards.py:reward")
+        ],
         ("experiment", "smollm2_svamp"): [DIGITS, *table_of_rows],
         ("experiment", "svamp_operation"): [DIGITS, *table_of_rows],
         ("reflection", "teacher"): [f"reflection.base_url={service}/v1", "reflection.model=any"],

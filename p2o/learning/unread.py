@@ -1,0 +1,74 @@
+"""Advice where a verifier can read next to none of the responses of an epoch."""
+
+import inspect
+from collections.abc import Sequence
+
+from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.verifiers.base import Status, Verifier
+
+NEARLY_ALL = 0.9
+"""Share of an epoch's responses from which there is advice."""
+SHOWN = 120
+"""Characters of a response that are shown: its end, where an answer would be."""
+
+
+class UnreadResponses:
+    """Counts responses that have no answer, or were cut off before they could have one."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def see(self, groups: Sequence[Sequence[Rollout]]) -> None:
+        """Take note of a batch of groups."""
+        for rollout in (rollout for group in groups for rollout in group):
+            cut = rollout.completion.finish_reason == "length"
+            without = rollout.score.status == Status.NO_ANSWER
+            self._all += 1
+            self._cut += cut
+            self._without += without
+            self._either += cut or without
+            # A whole response tells most.
+            if without and not cut or self._example is None and (without or cut):
+                self._example = rollout
+
+    def advice(self, runner: RolloutRunner, limit: int) -> str | None:
+        """One line, where nearly all of what was seen could not be read; begins anew.
+
+        Args:
+            runner: Its verifier has read them.
+            limit: Of the tokens of a response.
+        """
+        number, without, cut, either = self._all, self._without, self._cut, self._either
+        example = self._example
+        self._start()
+        if example is None or either < NEARLY_ALL * number:
+            return None
+        text = " ".join(example.response.split())
+        said = f"...{text[-SHOWN:]}" if len(text) > SHOWN else text
+        ways = [
+            *(["say in renderer.suffix what it looks for"] if without else []),
+            *([f"raise sampling.train.max_new_tokens={limit}"] if 2 * cut > number else []),
+            *(["choose another verifier"] if without else []),
+        ]
+        return (
+            f"of this epoch's {number} responses {without / number:.0%} had no answer that the "
+            f"verifier could find, and {cut / number:.0%} were cut off. It looks for "
+            f"{looked_for(runner.verifier)}. One of them ends {said!r}. What helps: "
+            f"{', or '.join(ways)}"
+        )
+
+    def _start(self) -> None:
+        self._all = self._without = self._cut = self._either = 0
+        self._example: Rollout | None = None
+
+
+def looked_for(verifier: Verifier) -> str:
+    """What a verifier looks for in a response: its pattern, or what its class says it does."""
+    verifier = getattr(verifier, "verifier", verifier)
+    pattern = getattr(verifier, "pattern", None)
+    pattern = getattr(pattern, "pattern", pattern)
+    name = type(verifier).__name__
+    if isinstance(pattern, str):
+        return f"{pattern} ({name})"
+    first = (inspect.getdoc(type(verifier)) or "").partition("\n")[0].rstrip(".")
+    return f"what {name} says: {first}" if first else f"what {name} reads"

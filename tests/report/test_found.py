@@ -1,0 +1,81 @@
+"""What a run says at its end of the templates that its searches found, and of what to do next."""
+
+import json
+
+from p2o.prompt import Prompt
+from p2o.report.found import found_templates
+from p2o.report.summary import next_commands
+
+
+def problem(number, **meta):
+    return Prompt.create([{"role": "user", "content": f"{number}?"}], "1", **meta)
+
+
+SUMS = [problem(n, family="sum") for n in range(4)]
+TURNS = [problem(n, family="turns") for n in range(4, 8)]
+
+
+def search(folder, epoch, **templates):
+    """Write down a search: for each template the problems it was tried on, solved ones first."""
+    (folder / "evolution").mkdir(exist_ok=True)
+    rows = [
+        {
+            "text": text.replace("_", " "),
+            "dev_scores": {p.id: float(p in solved) for p in [*solved, *failed]},
+            "solved": [p.id for p in solved],
+        }
+        for text, (solved, failed) in templates.items()
+    ]
+    path = folder / "evolution" / f"epoch_{epoch:04d}.json"
+    path.write_text(json.dumps({"templates": [{**row} for row in rows]}))
+
+
+def test_each_family_has_the_template_that_solved_most_of_its_problems(tmp_path):
+    search(
+        tmp_path,
+        1,
+        Keep_calm=(SUMS[:3], [*SUMS[3:], *TURNS]),
+        Imagine_a_rope=(TURNS[:2], [*SUMS, *TURNS[2:]]),
+        Be_brief=([], [*SUMS, *TURNS]),
+    )
+    assert found_templates(tmp_path, [*SUMS, *TURNS]) == [
+        {"kind": "sum", "template": "Keep calm", "solved": 3, "tried": 4},
+        {"kind": "turns", "template": "Imagine a rope", "solved": 2, "tried": 4},
+    ]
+
+
+def test_searches_of_all_epochs_count(tmp_path):
+    search(tmp_path, 1, Keep_calm=(SUMS[:1], SUMS[1:]), Be_brief=(SUMS[:2], SUMS[2:]))
+    search(tmp_path, 2, Keep_calm=(SUMS[:2], []))
+    [row] = found_templates(tmp_path, SUMS)
+    assert (row["template"], row["solved"], row["tried"]) == ("Keep calm", 3, 6)
+
+
+def test_of_equal_templates_the_shortest_is_named(tmp_path):
+    search(tmp_path, 1, Keep_calm_and_be_brief=(SUMS, []), Keep_calm=(SUMS, []))
+    assert [row["template"] for row in found_templates(tmp_path, SUMS)] == ["Keep calm"]
+
+
+def test_the_empty_template_and_one_that_solves_nothing_are_no_finds(tmp_path):
+    search(tmp_path, 1, **{"": (SUMS, []), "Keep_calm": ([], SUMS)})
+    assert found_templates(tmp_path, SUMS) == []
+
+
+def test_without_families_problems_are_told_apart_by_source(tmp_path):
+    words = problem(1)
+    search(tmp_path, 1, Keep_calm=([words], []))
+    assert found_templates(tmp_path, [words])[0]["kind"] == "all"
+
+
+def test_a_run_without_a_search_has_found_nothing(tmp_path):
+    assert found_templates(tmp_path, SUMS) == []
+
+
+def test_what_comes_next_can_be_pasted(tmp_path):
+    folder = tmp_path / "my run"
+    summary = {"config": {"model": {"path": "embedded:digits"}}}
+    commands = [command for command, _ in next_commands(summary, folder)]
+    assert commands[0] == f"p2o-export '{folder}'"
+    assert "p2o-train experiment=grpo" in commands
+    real = {"config": {"model": {"path": "Qwen/Qwen3-4B"}}}
+    assert [command for command, _ in next_commands(real, folder)] == commands[:1]

@@ -1,0 +1,59 @@
+import sys
+
+import pytest
+
+from p2o.running import counted as module
+from p2o.running.counted import advance, counted
+from p2o_callbacks.pace import Pace
+
+
+@pytest.fixture
+def minutes(monkeypatch):
+    """Every look at the clock is a minute later."""
+    times = iter(range(0, 6000, 60))
+    monkeypatch.setattr(module, "Pace", lambda total: Pace(total, clock=lambda: next(times)))
+
+
+def test_work_says_that_it_begins_and_then_how_far_it_is(capsys, minutes):
+    with counted("responses", 8, announced=True):
+        advance(2)
+        advance()
+        advance(6)
+    assert capsys.readouterr().err.splitlines() == [
+        "start: 8 responses",
+        "  responses: 2 of 8 after 1:00, about 3:00 left",
+        "  responses: 2 of 8 after 2:00, about 6:00 left",
+        "  responses: 8 of 8 after 3:00",
+    ]
+
+
+def test_on_a_terminal_a_display_says_that_it_begins(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with counted("responses", 8, announced=True):
+        advance(8)
+    assert capsys.readouterr().err == ""
+
+
+def test_short_work_and_work_that_nobody_named_is_silent(capsys):
+    advance(5)
+    with counted("rollouts", 2):
+        advance(2)
+    advance(5)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_piece_of_more_than_one_part_is_no_more_than_a_piece(capsys, minutes):
+    with counted("rollouts", 3):
+        advance(5)
+    assert capsys.readouterr().err == "  rollouts: 3 of 3 after 1:00\n"
+
+
+def test_when_it_fails_what_comes_next_is_not_counted_for_it(capsys, minutes):
+    def fail():
+        with counted("rollouts", 3):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    advance(1)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,224 @@
+"""Every command that README, docs, yaml headers and ``--help`` print works as it is printed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from p2o.cli.checks import check
+from p2o.cli.data import compose_run
+from p2o.cli.rehearsal import rehearse
+from p2o.cli.settings import EvalSettings, TrainSettings
+from p2o.configuration.commandline import read_arguments
+from p2o.configuration.overrides import as_running, check_overrides, compose_config
+from tests.commands import ROOT, Command, commands
+from tests.pages import write_examples
+from tests.patience import HANGS
+
+COMMANDS = commands()
+SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
+"""An epoch of one update."""
+REWARD = "def reward(completion, answer): return float(answer in completion)\n"
+
+
+def named(command: Command) -> str:
+    """How a test is called."""
+    return f"{command.place}: {command.text[:60]}"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with what commands expect of the one where they are started."""
+    for name in ("RUN", "FOLDER", "path/to/data", "runs/mine"):
+        (tmp_path / name).mkdir(parents=True)
+    rows = [
+        {
+            **dict.fromkeys(("question", "text", "problem", "Body"), f"What is {n} + 1?"),
+            **dict.fromkeys(("answer", "label", "Answer"), str(n + 1)),
+            **{"Question": "?", "Type": "Addition", "level": 1},
+        }
+        for n in range(120)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    for name in ("rows.jsonl", "words.jsonl"):
+        (tmp_path / name).write_text(lines)
+    (tmp_path / "SVAMP.json").write_text(json.dumps(rows))
+    (tmp_path / "lines.txt").write_text("".join(f"Add: {n} 1\t{n + 1}\n" for n in range(40)))
+    (tmp_path / "my_rewards.py").write_text(REWARD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    return tmp_path
+
+
+def put_examples(command: Command, folder: Path) -> None:
+    """Write down the files that the command's page shows."""
+    if command.place.endswith(".md"):
+        write_examples(ROOT / command.place, folder)
+
+
+def settle(config: DictConfig) -> None:
+    """Have what only another machine has: local copies of data, and an accelerator."""
+    source = config.data.source
+    root, file = source.get("root"), source.get("file")
+    if root and file:
+        path = Path(root) / file
+        path = path if path.suffix else path / "train.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("[]")
+    config.trainer = {**config.trainer, "accelerator": "cpu", "devices": 1, "strategy": "auto"}
+
+
+def look(config: DictConfig) -> None:
+    """Refuse what p2o-train would refuse before it loads a policy."""
+    check(config)
+    if config.plan:
+        return
+    config = config.copy()
+    OmegaConf.set_struct(config, False)
+    settle(config)
+    rehearse(config)
+
+
+def look_at_train(arguments: list[str]) -> None:
+    """Look at each job of a command of p2o-train."""
+    if {"--help", "-h"} & set(arguments):
+        return
+    check_overrides(arguments, "train", TrainSettings, inspect=look)
+    line = read_arguments(arguments, "train")
+    if not line.sweep:
+        with as_running(compose_config(line.settings, line.name, line.folder)) as config:
+            look(config)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=named)
+def test_the_shell_takes_it_and_so_does_the_program(command, folder):
+    put_examples(command, folder)
+    program, *arguments = command.words()
+    if program in ("torchrun", "srun", "python") and "-m" in arguments or program == "srun":
+        place = arguments.index("p2o-train" if program == "srun" else "-m")
+        module = arguments[place + (program != "srun")]
+        rest = arguments[place + 1 + (program != "srun") :]
+        if module in ("p2o-train", "p2o.cli.train"):
+            look_at_train(rest)
+        elif module == "p2o.cli.compare":
+            settings = [rest[at + 1] for at, word in enumerate(rest) if word == "--arm"]
+            for arm in settings:
+                look_at_train(arm.partition(":")[2].split())
+        else:
+            assert find_spec(module), module
+        return
+    match program:
+        case "p2o-train":
+            look_at_train(arguments)
+        case "p2o-eval":
+            check_overrides(arguments, "eval", EvalSettings)
+        case "p2o-data":
+            assert arguments[0] in ("inspect", "contamination")
+            read_data_command(arguments[1:])
+        case "p2o-export":
+            assert not arguments[0].startswith("-")
+        case "make":
+            assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case "pip":
+            check_packages(arguments)
+        case "python":
+            assert arguments[0] == "-c"
+            compile(arguments[1], "command", "exec")
+        case "vllm":
+            assert arguments[0] == "serve"
+        case _:
+            assert program in ("git", "source"), f"write a test for {program}"
+
+
+def read_data_command(arguments: list[str]) -> None:
+    """Compose what a command of p2o-data is told."""
+    options = {"--config-dir": None, "--output": None}
+    settings = []
+    words = iter(arguments)
+    for word in words:
+        if word in options:
+            options[word] = next(words)
+        else:
+            settings.append(word)
+    config_dir = options["--config-dir"]
+    compose_run(settings, None if config_dir is None else Path(config_dir))
+
+
+def check_packages(arguments: list[str]) -> None:
+    """A package has to be there: one that is published, or this folder with extras it has."""
+    project = (ROOT / "pyproject.toml").read_text()
+    assert arguments[0] == "install"
+    for name in (word for word in arguments[1:] if not word.startswith("-")):
+        assert not name.startswith(("p2o", "p2o-rl")), "p2o is not published"
+        for extra in re.findall(r"^\.\[(.*)\]$", name):
+            for each in extra.split(","):
+                assert re.search(rf"^{each} = \[", project, re.MULTILINE), each
+
+
+def runs_here(command: Command) -> bool:
+    """Whether a command works on the embedded world, with nothing that is not at hand."""
+    text = command.text
+    if not re.match("p2o-(train|eval|data|export) ?", text) or "..." in text:
+        return False
+    foreign = (
+        *("model", "suite", "plan", "rollout", "trainer", "run", "rescore", "template"),
+        *("hydra/launcher", "model/adapter", "data_root", "reflection"),
+    )
+    words = command.words()
+    keys = {word.partition("=")[0] for word in words[1:] if "=" in word}
+    if {"suite=digits", "model=digits_decisive", "model=digits", "model/adapter=full"} & set(words):
+        return True
+    data = [word for word in words if word.startswith(("data=", "verifier=", "experiment="))]
+    own = {"data=lines", "verifier=near", "verifier=function", "experiment=grpo"}
+    return not keys & set(foreign) and set(data) <= own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [c for c in COMMANDS if runs_here(c)], ids=named)
+def test_it_runs_through_a_shell(command, folder):
+    put_examples(command, folder)
+    program, *arguments = command.words()
+    short = ""
+    if program == "p2o-train" and "--help" not in arguments:
+        short = " ".join(SHORT)
+    if program == "p2o-eval" and "--help" not in arguments:
+        short = "limit=2"
+    if re.search("runs/default/TIME|RUN", command.text):
+        in_shell(f"p2o-train {' '.join(SHORT)} hydra.run.dir=runs/default/TIME", folder)
+        (folder / "RUN").rmdir()
+        (folder / "RUN").symlink_to("runs/default/TIME")
+        epoch = folder / "runs/default/TIME/checkpoints"
+        (epoch / "epoch_0003.ckpt").symlink_to("last.ckpt")
+    done = in_shell(f"{command.text} {short}", folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def in_shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line in a shell that finds p2o's programs."""
+    programs = ("train", "eval", "data", "export")
+    functions = "\n".join(
+        f'p2o-{name}() {{ "{sys.executable}" -m p2o.cli.{name} "$@"; }}' for name in programs
+    )
+    paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        ["bash", "-c", f"set -o failglob\n{functions}\n{text}"],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
+
+
+def test_commands_are_found_wherever_they_are_printed():
+    places = {command.place for command in COMMANDS}
+    assert {"README.md", "docs/data.md", "p2o-train --help", "p2o-eval --help"} <= places
+    assert {"p2o/cli/data.py", "p2o/cli/export.py", "conf/suite/digits.yaml"} <= places
+    assert len(COMMANDS) > 100
