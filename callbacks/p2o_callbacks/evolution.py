@@ -42,9 +42,9 @@ class PromptEvolution(Callback):
 
     Every rank runs the same search; the engine behind `TemplateUser.evaluate_templates` is what
     shares the work. Logs ``evolution/metric_calls``, ``evolution/iterations``,
-    ``evolution/templates``, ``evolution/cover`` (templates in use, the empty one not counted) and
-    ``evolution/best_score`` of each search. Writes the pool of each epoch to
-    ``evolution/epoch_NNNN.json`` under `directory`.
+    ``evolution/failed`` (trials without a verdict), ``evolution/templates``, ``evolution/cover``
+    (templates in use, the empty one not counted) and ``evolution/best_score`` of each search.
+    Writes the pool of each epoch to ``evolution/epoch_NNNN.json`` under `directory`.
 
     Args:
         evolver: The search.
@@ -77,7 +77,7 @@ class PromptEvolution(Callback):
         self.pool = PromptPool()
         self.evolved_epoch = 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
-        self._trials = 0
+        self._trials = self._failed = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the parts this callback works with, before anything is spent."""
@@ -116,7 +116,7 @@ class PromptEvolution(Callback):
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
-        self._trials = 0
+        self._trials = self._failed = 0
         hard_set = self._hard_set(trainer)
         display = trainer.progress_bar_callback
         report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
@@ -139,6 +139,7 @@ class PromptEvolution(Callback):
         metrics = {
             "evolution/metric_calls": evolution.metric_calls,
             "evolution/iterations": evolution.iterations,
+            "evolution/failed": self._failed,
             "evolution/templates": len(templates),
             "evolution/cover": len(self.pool.in_use),
             "evolution/best_score": max(scores, default=0.0),
@@ -158,6 +159,7 @@ class PromptEvolution(Callback):
                 f"{type(user).__name__}.evaluate_templates returned {len(trials)} trials for "
                 f"{len(pairs)} pairs; it has to return one for each, in their order"
             )
+        self._failed += sum(trial.solved is None for trial in trials)
         return trials
 
     @rank_zero_only

@@ -207,6 +207,4 @@ def _trial(rollout: Rollout, template: str) -> TemplateTrial:
         feedback = f"Wrong: the answer given was {score.answer}, the correct one is {prompt.gold}."
     if score.detail:
         feedback += f" ({score.detail})"
-    return TemplateTrial(
-        score.reward, bool(score.solved), prompt.question, rollout.response, feedback
-    )
+    return TemplateTrial(score.reward, score.solved, prompt.question, rollout.response, feedback)

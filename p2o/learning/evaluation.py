@@ -1,5 +1,6 @@
 """Held-out evaluation as a loader: bare prompts in, accuracies out."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ class EvaluationBatch:
 
     Attributes:
         accuracies: `[N]`, share of each prompt's samples that are solved.
-        reward: Mean reward of all samples.
+        reward: Mean reward of the samples with a verdict; not a number where none has one.
+        failed: Share of samples on which the verifier failed or timed out.
         hard: `[N]`, whether the untrained policy never got the prompt right.
         rollouts: What the method has spent so far.
         sources: Name of each prompt's source, in order; empty where there is one alone.
@@ -30,6 +32,7 @@ class EvaluationBatch:
 
     accuracies: Tensor
     reward: float
+    failed: float
     hard: Tensor
     rollouts: int
     sources: Sequence[str] = ()
@@ -91,13 +94,14 @@ class EvaluationLoader:
         return 1
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        results, reward = self.evaluate()
+        results, reward, failed = self.evaluate()
         if not self.untrained:
             self.untrained = results
         self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
             accuracies=tensor(list(results.values())),
             reward=reward,
+            failed=failed,
             hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
@@ -116,8 +120,11 @@ class EvaluationLoader:
         self.untrained, self.latest = dict(state_dict["untrained"]), dict(state_dict["latest"])
         self.measured_at = state_dict["measured_at"]
 
-    def evaluate(self) -> tuple[dict[str, float], float]:
-        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved."""
+    def evaluate(self) -> tuple[dict[str, float], float, float]:
+        """Accuracy by prompt id, the mean reward, and the share of samples without a verdict.
+
+        What has no verdict is not solved, and is no reward of 0.
+        """
         with self.ledger.phase("evaluation"), uninterruptible():
             self.refresh_engine()
             rollouts = self.runner.run(
@@ -127,4 +134,6 @@ class EvaluationLoader:
             )
         solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
         accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
-        return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)
+        rewards = [rollout.score.reward for rollout in rollouts if not rollout.score.failed]
+        reward = sum(rewards) / len(rewards) if rewards else math.nan
+        return accuracies, reward, 1 - len(rewards) / len(rollouts)
