@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from p2o.configuration.sections import Part, Section, Takes
-from p2o.constraints import Count, NotNegative, Share, SomeShare, Whole
+from p2o.constraints import Count, Decay, NotNegative, Share, Size, SomeShare, Whole
 from p2o.learning.module import P2OModule
 from p2o.policy.models import load_policy
 from p2o.rollout.rendering import ChatRenderer
@@ -37,10 +37,10 @@ class Data(Section):
 
     source: Part
     contamination: Part | None
-    group_size: Count
-    batch: Count
-    mini_batch: Count
-    held_out_samples: Count
+    group_size: Size
+    batch: Size
+    mini_batch: Size
+    held_out_samples: Size
     max_prompt_tokens: Count
     overlong: Literal["drop", "refuse"]
     max_unusable_golds: Share
@@ -55,7 +55,7 @@ class Algorithm(Section):
     kl: Part
     entropy_coefficient: float
     overlong: Part
-    sampling_rounds: Count
+    sampling_rounds: Size
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,17 @@ Trainer = Annotated[Part, Takes(TrainerRanges)]
 
 
 @dataclass(frozen=True)
+class OptimizerRanges(Section):
+    """Arguments of optimisers that take numbers with which weights fly apart."""
+
+    momentum: Decay
+    weight_decay: NotNegative
+
+
+Optimizer = Annotated[Part, Takes(OptimizerRanges)]
+
+
+@dataclass(frozen=True)
 class TrainSettings(Section):
     """The configuration of ``p2o-train``."""
 
@@ -130,7 +141,7 @@ class TrainSettings(Section):
     evolution: Annotated[Mapping, Takes(Evolution)] | None
     reflection: Part
     assignment: Part
-    optimizer: Part
+    optimizer: Optimizer
     scheduler: Part | None
     trainer: Trainer
     logger: Mapping[str, Part | None]
@@ -156,8 +167,11 @@ class Benchmark(Section):
     """One of ``benchmarks``."""
 
     table: Part
-    samples: Count
+    samples: Size
     temperature: NotNegative
+    top_p: SomeShare = 1.0
+    top_k: Whole = 0
+    stop_token_ids: tuple[Whole, ...] = ()
 
 
 @dataclass(frozen=True)

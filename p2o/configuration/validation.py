@@ -1,6 +1,7 @@
 """What is wrong with a configuration, found by the type hints of what it names; nothing is made."""
 
 import difflib
+import importlib
 import math
 import pkgutil
 import re
@@ -111,12 +112,32 @@ def find_target(node: DictConfig, key: str) -> Callable[..., Any]:
     if not isinstance(name, str) or not name:
         raise UserError(f"{key}._target_={show(name)}: give the full name of a class or function")
     try:
-        found = pkgutil.resolve_name(name)
-    except (ImportError, ValueError, AttributeError, SyntaxError) as error:
-        raise UserError(f"{key}: cannot make {name} ({first_line(error)})") from error
+        found = _import(name)
+    except Exception as error:  # Importing runs anybody's code, which may throw anything.
+        way_out = _way_out(name, error)
+        raise UserError(f"{key}: cannot make {name} ({first_line(error)}){way_out}") from error
     if not callable(found):
         raise UserError(f"{key}._target_={name}: is no class or function")
     return found
+
+
+def _import(name: str) -> Any:
+    try:
+        return pkgutil.resolve_name(name)
+    except AttributeError:
+        # Where a module inside a package cannot be imported, this says why.
+        importlib.import_module(name.rpartition(".")[0])
+        raise
+
+
+def _way_out(name: str, error: Exception) -> str:
+    """What to do about a module that is missing."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not missing:
+        return ""
+    if f"{name}.".startswith(f"{missing}."):
+        return f"; start with PYTHONPATH=FOLDER, the folder that {missing} is in"
+    return f"; install {missing}, which it imports"
 
 
 def show(value: Any) -> str:

@@ -182,6 +182,23 @@ class RolloutRunner:
                 "rollout.max_length where that is what limits it"
             )
 
+    def check_stop_tokens(self, stop_token_ids: Sequence[int], key: str) -> None:
+        """Refuse stop tokens that the tokenizer does not have, which no response can hold.
+
+        Args:
+            stop_token_ids: Of a response.
+            key: Where they are set.
+
+        Raises:
+            UserError: Names the first.
+        """
+        known = len(self.renderer.tokenizer)
+        unknown = [token for token in stop_token_ids if token >= known]
+        if unknown:
+            raise UserError(
+                f"{key}: there is no token {unknown[0]}; the tokenizer has 0 to {known - 1}"
+            )
+
     def _context(
         self, prompt: Prompt, template: str
     ) -> tuple[str, tuple[int, ...], tuple[int, ...]]:

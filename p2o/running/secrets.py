@@ -16,9 +16,6 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from p2o.running.distributed import starting_rank
-from p2o.running.files import written_whole
-
 HIDDEN = "***"
 SHORTEST = 4
 """Characters of a secret that is looked for in text: a shorter one would be found in any word."""
@@ -154,6 +151,10 @@ def hide_in_run(config: DictConfig, hydra: Any) -> None:
         config: As it was composed.
         hydra: Hydra's own configuration, which says where the files are.
     """
+    # They import torch, which takes seconds that a line about a wrong key should not take.
+    from p2o.running.distributed import starting_rank
+    from p2o.running.files import written_whole
+
     given = [OmegaConf.to_container(config), OmegaConf.to_container(hydra)]
     # Ranks that this one starts write no files.
     if given == without_secrets(given) or starting_rank() != 0:
