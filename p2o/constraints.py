@@ -25,6 +25,9 @@ Size = Annotated[int, Ge(1), Lt(2**20)]
 Many = Annotated[int, Lt(2**20)]
 """The same where a class itself says what is too few."""
 Workers = Annotated[int, Ge(1), Lt(2**10)]
+Temperature = Annotated[float, Ge(0), Lt(1000)]
+BelowOne = Annotated[float, Lt(1)]
+"""A share that a class itself compares with 0."""
 Decay = Annotated[float, Ge(0), Lt(1)]
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

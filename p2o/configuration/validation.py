@@ -13,7 +13,16 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 from pydantic_core import to_json
 
-from p2o.configuration.sections import Section, Takes, holds_parts, is_part, taken, words
+from p2o.configuration.sections import (
+    Makes,
+    Section,
+    Takes,
+    holds_parts,
+    is_part,
+    made,
+    taken,
+    words,
+)
 from p2o.constraints import alternatives, arguments_of, describe, fits
 from p2o.errors import UserError, first_line
 
@@ -80,18 +89,27 @@ def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[
             yield Problem(path, f"{path}: it is missing; give {words(hints[name])}")
 
 
-def part_problems(node: DictConfig, key: str, more: Takes | None = None) -> Iterator[Problem]:
+def part_problems(
+    node: DictConfig, key: str, more: Takes | None = None, makes: Makes | None = None
+) -> Iterator[Problem]:
     """Problems of a node with a ``_target_``.
 
     Args:
         node: The node.
         key: Where it stands.
         more: What some of its values have to fit besides the target's own hints.
+        makes: What the target has to have.
     """
     try:
         target = find_target(node, key)
     except UserError as error:
         yield Problem(key, str(error))
+        return
+    lacks = [] if makes is None else makes.lacks(target)
+    if makes is not None and lacks:
+        name, kind = node.get("_target_"), makes.kind.__name__
+        text = f"{key}._target_={name}: is no {kind}; name a class with {', '.join(lacks)}"
+        yield Problem(f"{key}._target_", text)
         return
     if not isinstance(node.get("_partial_", False), bool):
         yield Problem(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
@@ -190,8 +208,8 @@ def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Probl
         return
     if isinstance(value, DictConfig):
         if "_target_" in value and (not section or any(map(is_part, members))):
-            more = next((taken(m) for m in members if is_part(m)), None)
-            yield from part_problems(value, path, more)
+            part = next((m for m in members if is_part(m)), None)
+            yield from part_problems(value, path, taken(part), made(part))
             return
         inner = next((taken(m) for m in members if not is_part(m) and taken(m)), None)
         if inner is not None:

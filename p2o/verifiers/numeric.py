@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from p2o.constraints import BelowOne
 from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.verifiers.base import HIGHEST, Score, Status
@@ -41,7 +42,7 @@ class Numeric:
         self,
         pattern: str = r"Answer\**\s*[:：]\s*(.+)",
         absolute_tolerance: float | None = None,
-        relative_tolerance: float = 0.0,
+        relative_tolerance: BelowOne = 0.0,
         percent_as_hundredth: bool = False,
         seconds: float = 1.0,
     ) -> None:
