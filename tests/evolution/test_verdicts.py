@@ -118,7 +118,7 @@ def test_a_missing_verdict_is_no_score_of_0():
         scores = {sample: has_word(sample, template.text) for sample in dev - LOST}
         assert template.dev_scores == scores
         assert template.score == pytest.approx(sum(scores.values()) / len(scores))
-    assert reports[-1].best_score == max(template.score for template in pool.templates)
+    assert reports[-1].best_score == max(template.score or 0.0 for template in pool.templates)
 
 
 def test_nothing_is_reflected_on_without_a_verdict():
