@@ -46,9 +46,9 @@ def as_trained(config: DictConfig, settings: Sequence[str]) -> DictConfig:
                 if key not in given and value is not None:
                     merged[key] = value
             if not any(key == "suite" or key.startswith("benchmarks") for key in given):
-                merged.benchmarks = {"held_out": None}
+                merged["benchmarks"] = {"held_out": None}
             if "held_out" in merged.benchmarks:
-                merged.benchmarks.held_out = _held_out(own)
+                merged["benchmarks"]["held_out"] = _held_out(own)
             for key in given:
                 if key.startswith((*(f"{place}." for place in PLACES), "benchmarks.held_out.")):
                     OmegaConf.update(merged, key, OmegaConf.select(config, key))
