@@ -20,6 +20,15 @@ Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 SomeShare = Annotated[float, Gt(0), Le(1)]
 Whole = Annotated[int, Ge(0)]
+Size = Annotated[int, Ge(1), Lt(2**20)]
+"""Of what is made at once; no machine has the memory for more."""
+Many = Annotated[int, Lt(2**20)]
+"""The same where a class itself says what is too few."""
+Workers = Annotated[int, Ge(1), Lt(2**10)]
+Temperature = Annotated[float, Ge(0), Lt(1000)]
+BelowOne = Annotated[float, Lt(1)]
+"""A share that a class itself compares with 0."""
+Decay = Annotated[float, Ge(0), Lt(1)]
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 PART = "a part, which is a mapping with _target_"

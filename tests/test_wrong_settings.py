@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from p2o.cli.assembly import make_verifier
 from p2o.cli.checks import check
 from p2o.cli.rehearsal import rehearse
 from p2o.cli.settings import EvalSettings
-from p2o.configuration.build import build
 from p2o.configuration.overrides import as_running, compose_config
 from p2o.configuration.sections import Takes
 from p2o.configuration.validation import refuse, section_problems
@@ -90,7 +90,7 @@ def refusal(config: DictConfig, key: str, value: Any) -> str | None:
     try:
         check(changed)
         rehearse(changed)
-        build(changed.verifier, "verifier")
+        make_verifier(changed)
     except UserError as error:
         return str(error)
     return None
@@ -178,6 +178,27 @@ def expected(kind: str, key: str, default: Any) -> bool:
         ("renderer.date", "yesterday", "renderer.date=yesterday: give a text with a date such as"),
         ("module.compile_backend", "foo", "module.compile_backend=foo: give a text with a backen"),
         ("model.dtype", "foo", "model.dtype=foo: give a text such as float32 or bfloat16"),
+        ("model.dtype", "int8", "model.dtype=int8: give a text such as float32 or bfloat16"),
+        ("model.dtype", "float8_e5m2", "model.dtype=float8_e5m2: give a text such as float32"),
+        ("model.attention", "foo", "model.attention=foo: give a text such as sdpa, eager"),
+        ("data.group_size", 10**11, "data.group_size=100000000000: give a whole number of at lea"),
+        ("data.source.train", 10**11, "data.source.train=100000000000: give a whole number below"),
+        ("data.held_out_samples", 3, "data.held_out_samples=3: at temperature 0 all are the same"),
+        ("verifier_guard.solved_reward", 2, "verifier_guard.solved_reward=2: Numeric gives 1.0 a"),
+        ("sampling.train.temperature", 1e6, "sampling.train.temperature=1000000.0: give a number"),
+        ("verifier.relative_tolerance", 5, "verifier.relative_tolerance=5: give a number below 1"),
+        (
+            "environment._target_",
+            "builtins.object",
+            "environment._target_=builtins.object: is no E",
+        ),
+        ("rollout._target_", "builtins.dict", "rollout._target_=builtins.dict: is no RolloutEngi"),
+        ("baseline._target_", "builtins.dict", "baseline._target_=builtins.dict: is no Baseline; "),
+        ("assignment._target_", "builtins.dict", "assignment._target_=builtins.dict: is no Assign"),
+        ("reflection._target_", "builtins.dict", "reflection._target_=builtins.dict: is no Reflec"),
+        ("evolution.evolver._target_", "p2o.verifiers.Numeric", "evolution.evolver._target_=p2o.v"),
+        ("callbacks.entropy_floor.metric", "train/foo", "callbacks.entropy_floor.metric=train/foo"),
+        ("verifier.pattern", "(", "verifier.pattern='(': missing )"),
         ("callbacks.foo", {"_target_": "os.getcwd"}, "callbacks.foo: os.getcwd makes no Callback"),
         ("optimizer.lr", -1, "optimizer: cannot make torch.optim.AdamW (Invalid learning rate: -1"),
         ("optimizer.lr", float("nan"), "optimizer.lr=NaN: give a number"),
@@ -223,6 +244,14 @@ def test_the_line_says_what_would_do(key, value, line):
         ("data=svamp data.source.path=no.jsonl", "data.source.path=no.jsonl: no such file (look"),
         ("data=svamp data_root=nowhere", "data.source.root=nowhere: no such folder (looked from"),
         ("model/adapter=lora model.adapter.target_modules='('", "model.adapter.target_modules=(:"),
+        ("optimizer=sgd optimizer.momentum=2", "optimizer.momentum=2: give a number of at least 0"),
+        ("optimizer=muon optimizer.momentum=1", "optimizer.momentum=1: give a number of at least"),
+        ("model/adapter=lora model.adapter.r=1000000000", "model.adapter.r=1000000000: give a who"),
+        ("verifier=math verifier.workers=100000", "verifier.workers=100000: give a whole number"),
+        (
+            "evolution=random_template evolution.evolver.number=9000000000",
+            "evolution.evolver.numbe",
+        ),
     ],
     ids=lambda value: value.split()[-1],
 )

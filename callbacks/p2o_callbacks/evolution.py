@@ -56,10 +56,11 @@ class PromptEvolution(Callback):
 
     Every rank runs the same search; the engine behind `TemplateUser.evaluate_templates` is what
     shares the work. Logs ``evolution/metric_calls``, ``evolution/iterations``,
-    ``evolution/templates``, ``evolution/cover`` (templates in use, the empty one not counted) and
-    ``evolution/best_score`` of each search, and ``evolution/leaks`` where the evolver looks for
-    templates that give a sample away. Writes the pool of each epoch to
-    ``evolution/epoch_NNNN.json`` under `directory`, or to ``step_NNNNNNNN.json``.
+    ``evolution/failed`` (trials without a verdict), ``evolution/templates``, ``evolution/cover``
+    (templates in use, the empty one not counted) and ``evolution/best_score`` of each search, and
+    ``evolution/leaks`` where the evolver looks for templates that give a sample away. Writes the
+    pool of each epoch to ``evolution/epoch_NNNN.json`` under `directory`, or to
+    ``step_NNNNNNNN.json``.
 
     Args:
         evolver: The search.
@@ -112,7 +113,7 @@ class PromptEvolution(Callback):
         self.pool = PromptPool()
         self.evolved_epoch = self.evolved_step = -1 if at_start else 0
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
-        self._trials = 0
+        self._trials = self._failed = 0
         self._observers: list[PoolObserver] = []
 
     def add_pool_observer(self, observer: PoolObserver) -> None:
@@ -201,7 +202,7 @@ class PromptEvolution(Callback):
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, place: Place) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
-        self._trials = 0
+        self._trials = self._failed = 0
         hard_set = self._hard_set(trainer)
         display = trainer.progress_bar_callback
         report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
@@ -224,6 +225,7 @@ class PromptEvolution(Callback):
         metrics = {
             f"{self.name}/metric_calls": evolution.metric_calls,
             f"{self.name}/iterations": evolution.iterations,
+            f"{self.name}/failed": self._failed,
             f"{self.name}/templates": len(templates),
             f"{self.name}/cover": len(self.pool.in_use),
             f"{self.name}/best_score": max(scores, default=0.0),
@@ -250,6 +252,7 @@ class PromptEvolution(Callback):
                 f"{type(user).__name__}.evaluate_templates returned {len(trials)} trials for "
                 f"{len(pairs)} pairs; it has to return one for each, in their order"
             )
+        self._failed += sum(trial.solved is None for trial in trials)
         return trials
 
     def folder(self, trainer: Trainer) -> Path:

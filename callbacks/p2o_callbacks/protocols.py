@@ -72,8 +72,9 @@ class TemplateTrial:
     """How one template fared on one sample.
 
     Attributes:
-        score: Higher is better.
-        solved: Whether the response solves the sample; False also where the verifier failed.
+        score: Higher is better; says nothing where there is no verdict.
+        solved: Whether the response solves the sample; None where the verifier failed or timed out,
+            which is no evidence either way.
         question: The sample's text.
         response: What the policy answered.
         feedback: What a reflection model should know of it.
@@ -83,7 +84,7 @@ class TemplateTrial:
     """
 
     score: float
-    solved: bool
+    solved: bool | None
     question: str
     response: str
     feedback: str

@@ -9,11 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from p2o.cli.settings import TrainSettings
 from p2o.configuration.sections import Takes
-from p2o.configuration.validation import refuse, section_problems
+from p2o.configuration.validation import find_target, refuse, section_problems
 from p2o.errors import UserError
-from p2o.learning.module import EVALUATED
+from p2o.learning.module import EVALUATED, UPDATED
 from p2o.planning.devices import find_device
 from p2o.running.distributed import launched_from_outside
+
+OWN = ("p2o.", "p2o_callbacks.", "lightning.")
+"""Where callbacks come from of which it is known what they log."""
 
 
 def check(config: DictConfig) -> None:
@@ -54,6 +57,7 @@ def check(config: DictConfig) -> None:
         )
     if config.planning.device is not None:
         find_device(config.planning.device)
+    _check_samples(config)
     _check_loggers(config)
     _check_monitors(config)
     _check_resume(config)
@@ -82,16 +86,41 @@ def check_interval(config: DictConfig, batches: int) -> None:
 def _check_monitors(config: DictConfig) -> None:
     """Refuse to watch what nothing measures; names with another prefix may be a callback's."""
     watching = {f"callbacks.{name}": node for name, node in config.callbacks.items()}
+    updated = _updated(config)
     for key, node in {"checkpoint": config.checkpoint, **watching}.items():
         for argument in ("monitor", "metric"):
             name = None if node is None else node.get(argument)
-            if not isinstance(name, str) or not name.startswith("val/") and "/" in name:
+            if not isinstance(name, str):
                 continue
-            if name not in (*EVALUATED, "step", "epoch"):
+            if name.startswith("train/") and updated and name not in updated:
+                raise UserError(
+                    f"{key}.{argument}={name}: nothing measures that; train/ has "
+                    f"{', '.join(each.removeprefix('train/') for each in updated)}"
+                )
+            of_evaluation = name.startswith("val/") or "/" not in name
+            if of_evaluation and name not in (*EVALUATED, "step", "epoch"):
                 raise UserError(
                     f"{key}.{argument}={name}: nothing measures that; evaluations log "
                     f"{', '.join(EVALUATED)}"
                 )
+
+
+def _updated(config: DictConfig) -> tuple[str, ...]:
+    """What updates log; empty where a loss or a callback from elsewhere may log more."""
+    measures = getattr(find_target(config.algorithm.loss, "algorithm.loss"), "measures", None)
+    targets = [str(node.get("_target_")) for node in config.callbacks.values() if node is not None]
+    if measures is None or not all(target.startswith(OWN) for target in targets):
+        return ()
+    return (*UPDATED, *(f"train/{name}" for name in measures))
+
+
+def _check_samples(config: DictConfig) -> None:
+    greedy = config.sampling.held_out.get("temperature") == 0
+    if config.data.held_out_samples > 1 and greedy:
+        raise UserError(
+            f"data.held_out_samples={config.data.held_out_samples}: at temperature 0 all are the "
+            "same; give 1, or raise sampling.held_out.temperature"
+        )
 
 
 def _check_loggers(config: DictConfig) -> None:

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
+from p2o.cli.as_trained import as_trained
 from p2o.cli.assembly import assemble_sampler, make_verifier
 from p2o.cli.program import expected_errors, run_program
 from p2o.cli.settings import EvalSettings
@@ -125,6 +126,11 @@ def _run(config: DictConfig) -> None:
     quieten_libraries()
     hide_in_run(config, HydraConfig.get())
     with expected_errors():
+        if config.run is not None and config.rescore is None:
+            config = as_trained(config, HydraConfig.get().overrides.task)
+        refuse_missing(
+            config.benchmarks.get("held_out", {}).get("table", {}), "benchmarks.held_out.table"
+        )
         refuse(section_problems(config, Takes(EvalSettings)))
         refuse_missing(config.rollout, "rollout")
         if config.rescore is None:

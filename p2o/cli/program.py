@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from torch.distributed.checkpoint.api import CheckpointException
 
 from p2o.configuration.build import USER_ERRORS, conf_directory
+from p2o.configuration.commandline import written
 from p2o.configuration.overrides import check_overrides
 from p2o.configuration.sections import Section
 from p2o.errors import EngineError, PeerError, UserError
@@ -90,4 +93,8 @@ def _end(error: Exception, status: int) -> None:
 
 
 def _going_on(folder: Path) -> str:
-    return f"resume=auto hydra.run.dir={folder} goes on"
+    """The settings with which a run goes on, or the sweep that it is of, as a shell takes them."""
+    hydra = HydraConfig.get()
+    sweeps = hydra.mode == RunMode.MULTIRUN
+    kind, where = ("sweep", Path(hydra.sweep.dir)) if sweeps else ("run", folder)
+    return f"resume=auto {written(f'hydra.{kind}.dir', str(where.resolve()))} goes on"

@@ -6,12 +6,20 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from p2o.configuration.sections import Part, Section, Takes
-from p2o.constraints import Count, NotNegative, Share, SomeShare, Whole
+from p2o.configuration.sections import Makes, Part, Section, Takes
+from p2o.constraints import Count, Decay, NotNegative, Share, Size, SomeShare, Whole
+from p2o.data.sources import PromptSource
+from p2o.distillation import DistillationStrategy
+from p2o.hints.assignment import Assigner
+from p2o.learning.baseline import Baseline
 from p2o.learning.module import P2OModule
 from p2o.policy.models import load_policy
+from p2o.reflection.base import Reflection
+from p2o.rollout.engine import RolloutEngine
+from p2o.rollout.environment import Environment
 from p2o.rollout.rendering import ChatRenderer
-from p2o.verifiers import GuardedVerifier
+from p2o.verifiers import GuardedVerifier, Verifier
+from p2o_callbacks import Evolver
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 Model = Annotated[Mapping, Takes(load_policy)]
@@ -35,12 +43,12 @@ AtLeastOne = Annotated[float, Ge(1)]
 class Data(Section):
     """``data``."""
 
-    source: Part
+    source: Annotated[Part, Makes(PromptSource)]
     contamination: Part | None
-    group_size: Count
-    batch: Count
-    mini_batch: Count
-    held_out_samples: Count
+    group_size: Size
+    batch: Size
+    mini_batch: Size
+    held_out_samples: Size
     max_prompt_tokens: Count
     overlong: Literal["drop", "refuse"]
     max_unusable_golds: Share
@@ -55,7 +63,7 @@ class Algorithm(Section):
     kl: Part
     entropy_coefficient: float
     overlong: Part
-    sampling_rounds: Count
+    sampling_rounds: Size
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Evolution(Section):
     """``evolution``, where there is one."""
 
     callback: Part
-    evolver: Part
+    evolver: Annotated[Part, Makes(Evolver)]
 
 
 @dataclass(frozen=True)
@@ -121,24 +129,35 @@ Trainer = Annotated[Part, Takes(TrainerRanges)]
 
 
 @dataclass(frozen=True)
+class OptimizerRanges(Section):
+    """Arguments of optimisers that take numbers with which weights fly apart."""
+
+    momentum: Decay
+    weight_decay: NotNegative
+
+
+Optimizer = Annotated[Part, Takes(OptimizerRanges)]
+
+
+@dataclass(frozen=True)
 class TrainSettings(Section):
     """The configuration of ``p2o-train``."""
 
     model: Model
     data: Annotated[Mapping, Takes(Data)]
-    rollout: Part
-    environment: Part
-    verifier: Part
+    rollout: Annotated[Part, Makes(RolloutEngine)]
+    environment: Annotated[Part, Makes(Environment)]
+    verifier: Annotated[Part, Makes(Verifier)]
     algorithm: Annotated[Mapping, Takes(Algorithm)]
-    distillation: Part
-    baseline: Part
+    distillation: Annotated[Part, Makes(DistillationStrategy)]
+    baseline: Annotated[Part, Makes(Baseline)]
     reference: Part | None
     correction: Part | None
     mining: Part
     evolution: Annotated[Mapping, Takes(Evolution)] | None
-    reflection: Part
-    assignment: Part
-    optimizer: Part
+    reflection: Annotated[Part, Makes(Reflection)]
+    assignment: Annotated[Part, Makes(Assigner)]
+    optimizer: Optimizer
     scheduler: Part | None
     trainer: Trainer
     logger: Mapping[str, Part | None]
@@ -166,8 +185,11 @@ class Benchmark(Section):
     """One of ``benchmarks``."""
 
     table: Part
-    samples: Count
+    samples: Size
     temperature: NotNegative
+    top_p: SomeShare = 1.0
+    top_k: Whole = 0
+    stop_token_ids: tuple[Whole, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,9 +197,9 @@ class EvalSettings(Section):
     """The configuration of ``p2o-eval``."""
 
     model: Model
-    rollout: Part
-    environment: Part
-    verifier: Part
+    rollout: Annotated[Part, Makes(RolloutEngine)]
+    environment: Annotated[Part, Makes(Environment)]
+    verifier: Annotated[Part, Makes(Verifier)]
     benchmarks: Mapping[str, Annotated[Mapping, Takes(Benchmark)]]
     run: str | None
     checkpoint: str

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from p2o.cli.assembly import asked_suffix
 from p2o.cli.checks import check
 from p2o.cli.finish import save_trained, tell
-from p2o.cli.program import COLLAPSED, expected_errors, run_program
+from p2o.cli.program import COLLAPSED, REFUSED, expected_errors, run_program
 from p2o.cli.rehearsal import rehearse
 from p2o.cli.settings import TrainSettings
 from p2o.cli.training import Training, assemble
@@ -25,7 +25,7 @@ from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.running.preemption import handled_signals, hold_signals
 from p2o.running.resuming import check_fit, find_checkpoint
-from p2o.running.run_folder import one_run_in, record_configuration
+from p2o.running.run_folder import RECORD, leave_nothing, one_run_in, record_configuration
 from p2o.running.secrets import hide_in_run
 from p2o_callbacks import TrainingCollapsed
 
@@ -111,6 +111,9 @@ def _run(config: DictConfig) -> float:
         raise
     finally:
         _finish_wandb(status)
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if status == REFUSED and not (folder / RECORD).exists():
+            leave_nothing(folder)
 
 
 def _finish_wandb(status: int | str | None) -> None:

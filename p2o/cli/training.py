@@ -139,6 +139,7 @@ def _make_sampling(config: DictConfig, runner: RolloutRunner) -> dict[str, Sampl
     check_training_sampling(sampling["train"])
     for name in SAMPLED_IN:
         runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
+        runner.check_stop_tokens(sampling[name].stop_token_ids, f"sampling.{name}.stop_token_ids")
     return sampling
 
 

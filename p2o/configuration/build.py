@@ -1,41 +1,21 @@
-"""Configuration: where the files are, and how parts are made of them, with errors in one line."""
+"""How parts are made of a configuration, with errors in one line."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from p2o.configuration.sweeps import job_folder
+from p2o.configuration.files import CONFIG_NAME as CONFIG_NAME
+from p2o.configuration.files import conf_directory as conf_directory
 from p2o.configuration.validation import OWN, find_target, part_problems, refuse
 from p2o.errors import UserError, first_line, located
 from p2o_callbacks.errors import ConfigurationError
 
 USER_ERRORS = (UserError, ConfigurationError, MisconfigurationException)
 """What a command-line program shows in one line: p2o's own errors, the callbacks', Lightning's."""
-CONFIG_NAME = "train"
-"""The primary configuration of ``p2o-train``."""
-
-
-def if_given(part: Any, given: Any, otherwise: Any) -> Any:
-    """One of two values: the first where a part is chosen, the second where it is null."""
-    return otherwise if part is None else given
-
-
-# For the configuration's own use: ${p2o.job_folder:...}, ${p2o.if_given:${model.adapter},1,2}
-OmegaConf.register_new_resolver("p2o.job_folder", job_folder, replace=True)
-OmegaConf.register_new_resolver("p2o.if_given", if_given, replace=True)
-
-
-def conf_directory() -> Path:
-    """The configuration files: inside an installed wheel, or beside the package in a checkout."""
-    package = Path(str(files("p2o")))
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def build(node: DictConfig | None, key: str, **more: Any) -> Any:

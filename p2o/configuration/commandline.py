@@ -1,6 +1,8 @@
 """What a command line asks of Hydra, taken apart as Hydra does."""
 
 import argparse
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ class CommandLine:
         folder: With more configuration files.
         sweep: Whether settings may have several values.
         other: Whether Hydra is asked for something else than jobs of p2o's configuration.
+        asks: Whether Hydra is asked to tell something, and no job is to be done.
     """
 
     settings: Sequence[str]
@@ -25,6 +28,7 @@ class CommandLine:
     folder: Path | None = None
     sweep: bool = False
     other: bool = False
+    asks: bool = False
 
 
 def read_arguments(arguments: Sequence[str], name: str) -> CommandLine:
@@ -69,4 +73,22 @@ def read_arguments(arguments: Sequence[str], name: str) -> CommandLine:
         None if found.config_dir is None else Path(found.config_dir),
         found.multirun or "hydra.mode=MULTIRUN" in found.settings,
         bool(asked or found.config_path or found.experimental_rerun),
+        bool(asked or found.cfg),
     )
+
+
+def written(key: str, value: str) -> str:
+    r"""A setting as one word of a shell, whatever signs are in its value.
+
+    >>> written("hydra.run.dir", "runs/mine")
+    'hydra.run.dir=runs/mine'
+    >>> written("hydra.sweep.dir", "my runs/a,b")
+    '\'hydra.sweep.dir="my runs/a,b"\''
+    """
+    if not re.fullmatch(r"[\w./:+-]+", value):
+        # A backslash is one unless it stands before a quote; so are those at the end.
+        escaped = re.sub(
+            r'(\\*)("|$)', lambda found: found[1] * 2 + found[2].replace('"', '\\"'), value
+        )
+        value = f'"{escaped}"'
+    return shlex.quote(f"{key}={value}")

@@ -8,8 +8,8 @@ from pathlib import Path
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
-from p2o.configuration.build import conf_directory
 from p2o.configuration.commandline import CommandLine
+from p2o.configuration.files import conf_directory
 from p2o.configuration.validation import find_target
 from p2o.constraints import arguments_of
 from p2o.errors import UserError

@@ -1,5 +1,6 @@
 """What is wrong with a command line is said in one line, before Hydra starts anything."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, product
@@ -17,8 +18,8 @@ from hydra.errors import (
 )
 from omegaconf import DictConfig, OmegaConf
 
-from p2o.configuration.build import CONFIG_NAME, conf_directory
 from p2o.configuration.commandline import CommandLine, read_arguments
+from p2o.configuration.files import CONFIG_NAME, conf_directory
 from p2o.configuration.hydra_settings import check_hydra
 from p2o.configuration.misnamed import (
     bad_key,
@@ -43,6 +44,8 @@ def check_overrides(
 ) -> None:
     """Compose the configuration as Hydra would, to say in one line what is wrong with it.
 
+    From here on modules in the working folder and beside that of ``--config-dir`` are found.
+
     Of a sweep the first jobs are looked at; then every value, with the first one of the other
     settings.
 
@@ -63,6 +66,7 @@ def check_overrides(
         raise UserError(f"'{bare[0]}' is no setting; write key=value, for example seed=1")
     if line.folder is not None and not line.folder.is_dir():
         raise UserError(f"--config-dir={line.folder}: no such folder (looked from {Path.cwd()})")
+    _let_import(Path.cwd(), *([] if line.folder is None else [line.folder.resolve().parent]))
     try:
         for job in _jobs(line):
             config = compose_config(job, line.name, line.folder)
@@ -91,6 +95,11 @@ def check_overrides(
     # Hydra's own, for a group that is given something other than a name.
     except ValueError as error:
         raise UserError(f"{' '.join(line.settings)}: {error}") from error
+
+
+def _let_import(*folders: Path) -> None:
+    """Let classes of the user's be found, behind everything that is installed."""
+    sys.path += [str(folder) for folder in folders if str(folder) not in sys.path]
 
 
 def compose_config(settings: Sequence[str], name: str, folder: Path | None = None) -> DictConfig:

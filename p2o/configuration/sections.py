@@ -1,5 +1,6 @@
 """Hints for what no single target of a configuration takes."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
@@ -26,6 +27,30 @@ class Takes:
 
     target: Callable[..., Any]
     known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Makes:
+    """Metadata of a part's hint: what its class has to have.
+
+    Attributes:
+        kind: A class or protocol, whose methods it is to have.
+    """
+
+    kind: type
+
+    def lacks(self, target: Callable[..., Any]) -> list[str]:
+        """Methods that a class lacks; of a function it is not known what it makes."""
+        if not inspect.isclass(target):
+            return []
+        methods = [name for name, _ in inspect.getmembers(self.kind, inspect.isfunction)]
+        return [name for name in methods if name[0] != "_" and not hasattr(target, name)]
+
+
+def made(hint: Any) -> Makes | None:
+    """What a hint of a part asks its class for."""
+    metadata = get_args(hint)[1:] if is_part(hint) else ()
+    return next((each for each in metadata if isinstance(each, Makes)), None)
 
 
 def is_part(hint: Any) -> bool:

@@ -1,6 +1,7 @@
 """What is wrong with a configuration, found by the type hints of what it names; nothing is made."""
 
 import difflib
+import importlib
 import math
 import pkgutil
 import re
@@ -12,7 +13,16 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 from pydantic_core import to_json
 
-from p2o.configuration.sections import Section, Takes, holds_parts, is_part, taken, words
+from p2o.configuration.sections import (
+    Makes,
+    Section,
+    Takes,
+    holds_parts,
+    is_part,
+    made,
+    taken,
+    words,
+)
 from p2o.constraints import alternatives, arguments_of, describe, fits
 from p2o.errors import UserError, first_line
 
@@ -81,18 +91,27 @@ def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[
             yield Problem(path, f"{path}: it is missing; give {words(hints[name])}")
 
 
-def part_problems(node: DictConfig, key: str, more: Takes | None = None) -> Iterator[Problem]:
+def part_problems(
+    node: DictConfig, key: str, more: Takes | None = None, makes: Makes | None = None
+) -> Iterator[Problem]:
     """Problems of a node with a ``_target_``.
 
     Args:
         node: The node.
         key: Where it stands.
         more: What some of its values have to fit besides the target's own hints.
+        makes: What the target has to have.
     """
     try:
         target = find_target(node, key)
     except UserError as error:
         yield Problem(key, str(error))
+        return
+    lacks = [] if makes is None else makes.lacks(target)
+    if makes is not None and lacks:
+        name, kind = node.get("_target_"), makes.kind.__name__
+        text = f"{key}._target_={name}: is no {kind}; name a class with {', '.join(lacks)}"
+        yield Problem(f"{key}._target_", text)
         return
     if not isinstance(node.get("_partial_", False), bool):
         yield Problem(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
@@ -115,12 +134,32 @@ def find_target(node: DictConfig, key: str) -> Callable[..., Any]:
     if not isinstance(name, str) or not name:
         raise UserError(f"{key}._target_={show(name)}: give the full name of a class or function")
     try:
-        found = pkgutil.resolve_name(name)
-    except (ImportError, ValueError, AttributeError, SyntaxError) as error:
-        raise UserError(f"{key}: cannot make {name} ({first_line(error)})") from error
+        found = _import(name)
+    except Exception as error:  # Importing runs anybody's code, which may throw anything.
+        way_out = _way_out(name, error)
+        raise UserError(f"{key}: cannot make {name} ({first_line(error)}){way_out}") from error
     if not callable(found):
         raise UserError(f"{key}._target_={name}: is no class or function")
     return found
+
+
+def _import(name: str) -> Any:
+    try:
+        return pkgutil.resolve_name(name)
+    except AttributeError:
+        # Where a module inside a package cannot be imported, this says why.
+        importlib.import_module(name.rpartition(".")[0])
+        raise
+
+
+def _way_out(name: str, error: Exception) -> str:
+    """What to do about a module that is missing."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not missing:
+        return ""
+    if f"{name}.".startswith(f"{missing}."):
+        return f"; start with PYTHONPATH=FOLDER, the folder that {missing} is in"
+    return f"; install {missing}, which it imports"
 
 
 def show(value: Any) -> str:
@@ -173,8 +212,8 @@ def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Probl
         return
     if isinstance(value, DictConfig):
         if "_target_" in value and (not section or any(map(is_part, members))):
-            more = next((taken(m) for m in members if is_part(m)), None)
-            yield from part_problems(value, path, more)
+            part = next((m for m in members if is_part(m)), None)
+            yield from part_problems(value, path, taken(part), made(part))
             return
         inner = next((taken(m) for m in members if not is_part(m) and taken(m)), None)
         if inner is not None:

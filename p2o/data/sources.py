@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
+from p2o.constraints import Many
 from p2o.data.digits import FAMILIES, LONG, SHORT, distinct_problems
 from p2o.data.duplicates import asked
 from p2o.data.table import Table
@@ -45,8 +46,8 @@ class DigitLists:
         short_share: Share of lists of two or three digits; the others have five to eight.
     """
 
-    train: int = 128
-    held_out: int = 200
+    train: Many = 128
+    held_out: Many = 200
     short_share: float = 0.25
 
     def __post_init__(self) -> None:

@@ -43,12 +43,15 @@ def load_benchmarks(config: DictConfig) -> tuple[list[Benchmark], dict[str, str]
         key = f"benchmarks.{name}"
         if node.samples > 1 and node.temperature == 0:
             raise UserError(f"{key}.samples={node.samples}: at temperature 0 all are the same")
-        sampling = SamplingParameters(node.temperature, max_new_tokens=config.max_new_tokens)
+        more = {name: node[name] for name in ("top_p", "top_k", "stop_token_ids") if name in node}
+        limit = config.max_new_tokens
+        sampling = SamplingParameters(node.temperature, max_new_tokens=limit, **more)
         table = build(node.table, f"{key}.table")
         try:
             with located(f"{key}.table"):
                 prompts = [
-                    replace(prompt, source=str(name)) for prompt in table.prompts()[: config.limit]
+                    replace(prompt, source=prompt.source or str(name))
+                    for prompt in table.prompts()[: config.limit]
                 ]
         except UserError as error:
             missing[str(name)] = str(error)

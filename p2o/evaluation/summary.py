@@ -10,7 +10,7 @@ from rich.table import Table
 from p2o.evaluation.statistics import bootstrap_interval
 from p2o.evaluation.templates import vote
 from p2o.learning.pass_at_k import pass_at_k
-from p2o.verifiers.base import Status
+from p2o.verifiers.base import FAILED, Status
 
 KS = (1, 4, 16)
 """Of pass@k, where there are so many samples."""
@@ -21,10 +21,10 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Numbers of each benchmark.
 
     ``accuracy`` is the share of responses that are solved, as a mean over questions, ``interval``
-    its 95 % bootstrap interval, ``reward`` the mean reward. ``pass_at`` counts solved responses;
-    what has no verdict is not solved. ``tokens`` is the mean length of a response, ``cut_off`` and
-    ``no_answer`` are shares of responses. Where several templates have voted on a sample, the
-    majority's verdict counts.
+    its 95 % bootstrap interval, ``reward`` the mean reward of responses with a verdict, None where
+    there is none. ``pass_at`` counts solved responses; what has no verdict is not solved.
+    ``tokens`` is the mean length of a response, ``cut_off`` and ``no_answer`` are shares of
+    responses. Where several templates have voted on a sample, the majority's verdict counts.
     """
     benchmarks: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -42,14 +42,15 @@ def _summarise_one(rows: Sequence[Row]) -> dict[str, Any]:
     samples = min(map(len, verdicts.values()))
     right = [sum(bool(row["solved"]) for row in own) for own in verdicts.values()]
     means = [count / len(own) for count, own in zip(right, verdicts.values(), strict=True)]
-    rewards = [sum(row["reward"] for row in own) / len(own) for own in verdicts.values()]
+    judged = [[row for row in own if row["status"] not in FAILED] for own in verdicts.values()]
+    rewards = [sum(row["reward"] for row in own) / len(own) for own in judged if own]
     responses = len(rows)
     return {
         "questions": len(verdicts),
         "samples": samples,
         "accuracy": sum(means) / len(means),
         "interval": list(bootstrap_interval(means)),
-        "reward": sum(rewards) / len(rewards),
+        "reward": sum(rewards) / len(rewards) if rewards else None,
         "pass_at": {
             k: sum(pass_at_k(samples, count, k) for count in right) / len(right)
             for k in KS

@@ -17,7 +17,8 @@ class TemplateAdapter:
     """Lets gepa try templates on hard samples. A sample is its id.
 
     A trial that would come out the same is made once: its result is kept, and a kept result counts
-    as no metric call. What solves a sample is the verdict's to say, never a score's.
+    as no metric call. What solves a sample is the verdict's to say, never a score's. A trial
+    without a verdict is no evidence: it is neither a score nor a thing to reflect on.
 
     Args:
         evaluate: Tries (sample id, template text) pairs in one call.
@@ -29,21 +30,26 @@ class TemplateAdapter:
     def __init__(self, evaluate: EvaluateTemplates, guard: LeakGuard | None = None) -> None:
         self._evaluate, self._guard = evaluate, guard or LeakGuard("off")
         self._kept: dict[tuple[str, str], TemplateTrial] = {}
-        self._verdicts: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+        self._judged: defaultdict[str, dict[str, TemplateTrial]] = defaultdict(dict)
 
     def solved(self, template: str) -> frozenset[str]:
-        """Ids of the samples that a template solved when it was tried on them last."""
-        return frozenset(sample for sample, solved in self._verdicts[template].items() if solved)
+        """Ids of the samples that a template solved when there was a verdict last."""
+        return frozenset(s for s, trial in self._judged[template].items() if trial.solved)
+
+    def scores(self, template: str, samples: Sequence[str]) -> dict[str, float]:
+        """Scores of a template on those of some samples on which there was a verdict."""
+        judged = self._judged[template]
+        return {sample: judged[sample].score for sample in samples if sample in judged}
 
     def evaluate(
         self, batch: list[str], candidate: dict[str, str], capture_traces: bool = False
-    ) -> EvaluationBatch[TemplateTrial, str]:
+    ) -> EvaluationBatch[TemplateTrial, TemplateTrial]:
         """Try one candidate on some samples."""
         return self.batch_evaluate([(candidate, batch)])[0]
 
     def batch_evaluate(
         self, items: list[tuple[dict[str, str], list[str]]]
-    ) -> list[EvaluationBatch[TemplateTrial, str]]:
+    ) -> list[EvaluationBatch[TemplateTrial, TemplateTrial]]:
         """Try each candidate on its samples, all that is not known of them in one engine call."""
         pairs = [[(s, candidate[COMPONENT]) for s in batch] for candidate, batch in items]
         asked = [[pair for pair in part if pair not in self._kept] for part in pairs]
@@ -52,8 +58,9 @@ class TemplateAdapter:
         trials = [[self._kept.get(pair) or next(fresh) for pair in part] for part in pairs]
         for part, tried in zip(pairs, trials, strict=True):
             for (sample, template), trial in zip(part, tried, strict=True):
-                self._verdicts[template][sample] = trial.solved
                 self._guard.learn(sample, trial)
+                if trial.solved is not None:
+                    self._judged[template][sample] = trial
                 if trial.repeatable:
                     self._kept[sample, template] = trial
         return [_batch(tried, len(part)) for tried, part in zip(trials, asked, strict=True)]
@@ -61,20 +68,24 @@ class TemplateAdapter:
     def make_reflective_dataset(
         self,
         candidate: dict[str, str],
-        eval_batch: EvaluationBatch[TemplateTrial, str],
+        eval_batch: EvaluationBatch[TemplateTrial, TemplateTrial],
         components_to_update: list[str],
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """Input, response, verdict and gold answer of each sample."""
-        records = [reflective_record(trial) for trial in eval_batch.trajectories or []]
+        """Input, response, verdict and gold answer of each sample with a verdict."""
+        trials = eval_batch.trajectories or []
+        records = [reflective_record(trial) for trial in trials if trial.solved is not None]
         return {component: records for component in components_to_update}
 
 
-def _batch(trials: list[TemplateTrial], asked: int) -> EvaluationBatch[TemplateTrial, str]:
+def _batch(
+    trials: list[TemplateTrial], asked: int
+) -> EvaluationBatch[TemplateTrial, TemplateTrial]:
     return EvaluationBatch(
-        outputs=[trial.response for trial in trials],
+        # What gepa hands on with a proposal, for `gain`.
+        outputs=trials,
         scores=[trial.score for trial in trials],
-        # There is nothing to learn from samples that are all solved; gepa skips what has no traces.
-        trajectories=[] if all(trial.solved for trial in trials) else trials,
+        # There is nothing to learn where nothing is known to fail; gepa skips what has no traces.
+        trajectories=trials if any(trial.solved is False for trial in trials) else [],
         num_metric_calls=asked,
     )
 

@@ -19,7 +19,12 @@ from p2o.evolution.minibatches import Minibatches
 from p2o.evolution.reflector import Reflector
 from p2o.evolution.split import dev_part, split_hard_set
 from p2o.evolution.stopping import Budget, EverythingSolved, Standstill
-from p2o.evolution.strategies import AffordableImprovements, ParetoBeam
+from p2o.evolution.strategies import (
+    AffordableImprovements,
+    JudgedBeam,
+    JudgedImprovement,
+    ParetoBeam,
+)
 from p2o.evolution.trace import SearchTrace
 from p2o.hints.assignment import Assigner
 from p2o.hints.pool_file import seed_texts
@@ -164,7 +169,9 @@ class GepaEvolution:
         """Templates found, metric calls spent and iterations made."""
         adapter = TemplateAdapter(evaluate, guard)
         reflector = Reflector(self.reflection, seed, trace.reflected, guard.admits, self.first)
-        watch, standstill = _Watch(budget, report), Standstill(self.patience, reflector)
+        watch = _Watch(budget, report, adapter, dev)
+        standstill = Standstill(self.patience, reflector)
+        beam = ParetoBeam(self.width, budget, random.Random(f"beam-{seed}"))
         stoppers = [budget, reflector.failed, standstill]
         if self.stop_when_solved:
             stoppers.append(EverythingSolved(adapter, dev))
@@ -177,8 +184,9 @@ class GepaEvolution:
             # Whether there is nothing to learn is asked of verdicts, by the adapter.
             skip_perfect_score=False,
             batch_sampler=Minibatches(budget.minibatch_size, random.Random(f"minibatches-{seed}")),
-            sampling_strategy=ParetoBeam(self.width, budget, random.Random(f"beam-{seed}")),
+            sampling_strategy=JudgedBeam(beam, adapter, dev),
             selection_strategy=AffordableImprovements(budget),
+            acceptance_criterion=JudgedImprovement(),
             stop_callbacks=stoppers,
             max_metric_calls=budget.calls,
             callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill, trace)],
@@ -203,14 +211,21 @@ class GepaEvolution:
 class _Watch:
     """Passes on where gepa stands."""
 
-    def __init__(self, budget: Budget, report: Callable[[EvolutionProgress], None]) -> None:
-        self.budget, self.report = budget, report
+    def __init__(
+        self,
+        budget: Budget,
+        report: Callable[[EvolutionProgress], None],
+        adapter: TemplateAdapter,
+        dev: Sequence[str],
+    ) -> None:
+        self.budget, self.report, self.adapter, self.dev = budget, report, adapter, dev
         self.iterations, self.pool_size, self.best = 0, 0, 0.0
         self.calls = budget.dev_size
 
     def on_valset_evaluated(self, event: Any) -> None:
         self.pool_size += 1
-        self.best = max(self.best, event["average_score"])
+        scores = self.adapter.scores(event["candidate"][COMPONENT], self.dev)
+        self.best = max(self.best, _mean(scores) or 0.0)
         self._tell()
 
     def on_budget_updated(self, event: Any) -> None:
@@ -235,21 +250,21 @@ def _templates(
     result: GEPAResult[Any, Any], dev: Sequence[str], adapter: TemplateAdapter
 ) -> list[Template]:
     """All of gepa's candidates, with scores and verdicts by sample id."""
-    return [
-        Template(
-            text=candidate[COMPONENT],
-            parents=tuple(parent for parent in parents if parent is not None),
-            score=float(score),
-            dev_scores={
-                dev[int(index)]: float(value) for index, value in sorted(subscores.items())
-            },
-            solved=adapter.solved(candidate[COMPONENT]) & frozenset(dev),
+    templates = []
+    for candidate, parents in zip(result.candidates, result.parents, strict=True):
+        text = candidate[COMPONENT]
+        scores = adapter.scores(text, dev)
+        templates.append(
+            Template(
+                text=text,
+                parents=tuple(parent for parent in parents if parent is not None),
+                score=_mean(scores),
+                dev_scores=scores,
+                solved=adapter.solved(text) & frozenset(dev),
+            )
         )
-        for candidate, parents, score, subscores in zip(
-            result.candidates,
-            result.parents,
-            result.val_aggregate_scores,
-            result.val_subscores,
-            strict=True,
-        )
-    ]
+    return templates
+
+
+def _mean(scores: Mapping[str, float]) -> float | None:
+    return sum(scores.values()) / len(scores) if scores else None

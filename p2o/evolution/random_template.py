@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from p2o.constraints import Count
+from p2o.constraints import Count, Many
 from p2o.errors import UserError
 from p2o.hints.assignment import Assigner, draw_templates
 from p2o.reflection.base import Reflection
@@ -36,7 +36,7 @@ class RandomTemplates:
         reflection: Reflection,
         assigner: Assigner,
         path: str | None = None,
-        number: int = 8,
+        number: Many = 8,
         max_phrases: int = 4,
         minimum: Count = 1,
     ) -> None:

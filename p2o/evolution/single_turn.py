@@ -18,8 +18,9 @@ class SingleTurnReflection:
     """Each hard sample gets a template of its own, written from one bare attempt at it.
 
     Templates are neither tried nor compared: they have no dev scores, and a sample's rollouts all
-    use the same one. A sample whose reflection failed stays bare. One that is hard later,
-    before the next search, and has no template of its own draws that of another.
+    use the same one. A sample whose reflection failed, or whose attempt got no verdict, stays bare.
+    One that is hard later, before the next search, and has no template of its own draws that of
+    another.
 
     Args:
         reflection: Writes templates.
@@ -56,18 +57,23 @@ class SingleTurnReflection:
         guard = LeakGuard(self.leaks)
         for sample, trial in zip(samples, trials, strict=True):
             guard.learn(sample, trial)
-        bare = sum(trial.score for trial in trials) / len(trials)
+        judged = {
+            sample: trial
+            for sample, trial in zip(samples, trials, strict=True)
+            if trial.solved is not None
+        }
+        bare = sum(trial.score for trial in judged.values()) / max(1, len(judged))
         report(EvolutionProgress(len(trials), len(trials), bare, 1))
         texts = self.reflection.reflect(
             [
                 ReflectionRequest("", [reflective_record(trial)], derive_seed(seed, sample))
-                for sample, trial in zip(samples, trials, strict=True)
+                for sample, trial in judged.items()
             ]
         )
         templates = [read_template(text) for text in texts]
         written = {
             sample: text
-            for sample, text in zip(samples, templates, strict=True)
+            for sample, text in zip(judged, templates, strict=True)
             if text is not None and guard.admits(text)
         }
         different = list(dict.fromkeys(written.values()))

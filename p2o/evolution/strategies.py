@@ -1,6 +1,7 @@
 """Which parents a gepa iteration takes and which children it can afford to keep."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from gepa.core.state import GEPAState
@@ -9,6 +10,7 @@ from gepa.proposer.base import CandidateProposal
 from gepa.strategies.acceptance import AcceptanceCriterion
 from gepa.strategies.proposal_sampling import ProposalTask
 
+from p2o.evolution.adapter import COMPONENT, TemplateAdapter
 from p2o.evolution.stopping import Budget
 
 
@@ -52,6 +54,61 @@ class ParetoBeam:
         return tasks
 
 
+class JudgedState:
+    """gepa's state as verdicts have it: a trial without one is no score on a dev sample.
+
+    gepa wants a score of each dev sample. A candidate whose verdict is missing on one is neither
+    among the best on it nor better or worse for it.
+
+    Args:
+        state: What everything else is asked of.
+        adapter: Knows the verdicts.
+        dev: Ids of the dev samples.
+    """
+
+    def __init__(
+        self, state: GEPAState[Any, Any], adapter: TemplateAdapter, dev: Sequence[str]
+    ) -> None:
+        self._state = state
+        self._scores = [
+            adapter.scores(candidate[COMPONENT], dev) for candidate in state.program_candidates
+        ]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+    @property
+    def per_program_tracked_scores(self) -> list[float]:
+        """Mean score of each candidate."""
+        return [sum(scores.values()) / max(1, len(scores)) for scores in self._scores]
+
+    def get_pareto_front_mapping(self) -> dict[str, set[int]]:
+        """The best candidates on each dev sample."""
+        best: dict[str, float] = {}
+        for scores in self._scores:
+            best |= {
+                sample: max(score, best.get(sample, score)) for sample, score in scores.items()
+            }
+        return {
+            sample: {i for i, scores in enumerate(self._scores) if scores.get(sample) == score}
+            for sample, score in best.items()
+        }
+
+
+class JudgedBeam:
+    """Parents as a beam takes them, from the state as verdicts have it."""
+
+    def __init__(self, beam: ParetoBeam, adapter: TemplateAdapter, dev: Sequence[str]) -> None:
+        self.beam, self.adapter, self.dev = beam, adapter, dev
+
+    def sample_tasks(
+        self, state: GEPAState[Any, Any], candidate_selector: Any, batch_sampler: Any, trainset: Any
+    ) -> list[ProposalTask[Any, Any]]:
+        """See `ParetoBeam`."""
+        judged: Any = JudgedState(state, self.adapter, self.dev)
+        return self.beam.sample_tasks(judged, candidate_selector, batch_sampler, trainset)
+
+
 class AffordableImprovements:
     """Accept every improvement the budget can evaluate in full, the largest gains first.
 
@@ -71,7 +128,7 @@ class AffordableImprovements:
         """Choose among evaluated proposals, each candidate once and none that the pool has."""
         known = {tuple(sorted(candidate.items())) for candidate in state.program_candidates}
         better = []
-        for proposal in sorted(proposals, key=_gain, reverse=True):
+        for proposal in sorted(proposals, key=gain, reverse=True):
             content = tuple(sorted(proposal.candidate.items()))
             if content not in known and acceptance_criterion.should_accept(proposal, state):
                 known.add(content)
@@ -79,8 +136,22 @@ class AffordableImprovements:
         return better[: self.budget.acceptances(state)]
 
 
-def _gain(proposal: CandidateProposal[Any]) -> float:
-    return sum(proposal.subsample_scores_after or []) - sum(proposal.subsample_scores_before or [])
+class JudgedImprovement:
+    """Accepts a child that gains on its minibatch, by the samples on which both have a verdict."""
+
+    def should_accept(self, proposal: CandidateProposal[Any], state: GEPAState[Any, Any]) -> bool:
+        """See gepa's `AcceptanceCriterion`."""
+        return gain(proposal) > 0
+
+
+def gain(proposal: CandidateProposal[Any]) -> float:
+    """What a child scores more than its parent on the samples on which both have a verdict."""
+    if proposal.eval_before is None or proposal.eval_after is None:
+        return 0.0
+    tried = zip(proposal.eval_before.outputs, proposal.eval_after.outputs, strict=True)
+    judged = [pair for pair in tried if all(trial.solved is not None for trial in pair)]
+    before, after = (sum(pair[side].score for pair in judged) for side in (0, 1))
+    return after - before
 
 
 def draw_without_replacement(

@@ -247,7 +247,7 @@ def _trial(rollout: Rollout, candidate: HintOrText) -> TemplateTrial:
         feedback += f" ({score.detail})"
     return TemplateTrial(
         score.reward,
-        bool(score.solved),
+        score.solved,
         prompt.question,
         rollout.response,
         feedback,

@@ -1,5 +1,6 @@
 """Held-out evaluation as a loader: prompts in, accuracies out."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ class EvaluationBatch:
 
     Attributes:
         accuracies: `[N]`, share of each prompt's samples that are solved.
-        reward: Mean reward of all samples.
+        reward: Mean reward of the samples with a verdict; not a number where none has one.
+        failed: Share of samples on which the verifier failed or timed out.
         hard: `[N]`, whether the untrained policy never got the prompt right.
         rollouts: What the method has spent so far.
         sources: Name of each prompt's source, in order; empty where there is one alone.
@@ -36,6 +38,7 @@ class EvaluationBatch:
 
     accuracies: Tensor
     reward: float
+    failed: float
     hard: Tensor
     rollouts: int
     sources: Sequence[str] = ()
@@ -106,7 +109,7 @@ class EvaluationLoader:
         return 1
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        results, reward = self.evaluate()
+        results, reward, failed = self.evaluate()
         if not self.untrained:
             self.untrained, self.rewards["before"] = results, reward
         self.rewards["after"] = reward
@@ -114,6 +117,7 @@ class EvaluationLoader:
         yield EvaluationBatch(
             accuracies=tensor(list(results.values())),
             reward=reward,
+            failed=failed,
             hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
@@ -138,10 +142,11 @@ class EvaluationLoader:
         self.rewards = dict(state_dict["rewards"])
         self.measured_at = state_dict["measured_at"]
 
-    def evaluate(self) -> tuple[dict[str, float], float]:
-        """Accuracy by prompt id, and the mean reward. What has no verdict is not solved.
+    def evaluate(self) -> tuple[dict[str, float], float, float]:
+        """Accuracy by prompt id, the mean reward, and the share of samples without a verdict.
 
-        A reward below the one that counts as solved adds to the mean reward alone.
+        What has no verdict is not solved, and is no reward of 0. A reward below the one that counts
+        as solved adds to the mean reward alone.
         """
         hint = self.hint()
         pairs = [(prompt, hint) for prompt in self.prompts for _ in range(self.samples)]
@@ -158,4 +163,6 @@ class EvaluationLoader:
         groups = [rollouts[start : start + self.samples] for start in starts]
         for watch in self.rollout_observers:
             watch(RolledOut("held_out", groups, untrained=not self.untrained))
-        return accuracies, sum(rollout.score.reward for rollout in rollouts) / len(rollouts)
+        rewards = [rollout.score.reward for rollout in rollouts if not rollout.score.failed]
+        reward = sum(rewards) / len(rewards) if rewards else math.nan
+        return accuracies, reward, 1 - len(rewards) / len(rollouts)

@@ -28,9 +28,16 @@ from p2o.running.distributed import gather, maximum
 from p2o.running.loggers import log_once
 from p2o_callbacks.collapse import gradient_norm
 
-EVALUATED = ("val/accuracy", "val/hard_accuracy", "val/reward", "val/updates")
-EVALUATED += ("ledger/rollouts", "ledger/tokens")
+EVALUATED = (
+    *("val/accuracy", "val/hard_accuracy", "val/reward", "val/failed", "val/updates"),
+    *("ledger/rollouts", "ledger/tokens"),
+)
 """What an evaluation on held-out prompts logs."""
+UPDATED = (
+    *("train/loss", "train/approx_kl", "train/entropy", "train/kl", "train/grad_norm"),
+    *("train/staleness", "train/engine_kl", "train/engine_ratio_max"),
+)
+"""What an update logs, beside what the loss measures."""
 
 
 class P2OModule(LightningModule):
@@ -241,7 +248,9 @@ class P2OModule(LightningModule):
         Accuracy is the share that is solved; ``val/reward`` is the mean reward.
         """
         self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
-        self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
+        if not math.isnan(batch.reward):
+            self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
+        self.log("val/failed", batch.failed, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
         self.log("ledger/tokens", float(batch.tokens), batch_size=1)
         self.log("val/updates", float(self.trainer.global_step), batch_size=1)

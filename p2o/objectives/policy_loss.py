@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class PolicyLoss(ABC):
     Attributes:
         aggregation: Which mean of the token losses.
         constant_length: Tokens each response counts as, for ``aggregation=constant-length``.
+        measures: Names of what `token_losses` reports; None where a subclass does not say.
 
     Raises:
         UserError: A setting cannot work.
@@ -31,6 +32,7 @@ class PolicyLoss(ABC):
 
     aggregation: Aggregation = "token-mean"
     constant_length: Count | None = None
+    measures: ClassVar[tuple[str, ...] | None] = None
 
     def __post_init__(self) -> None:
         if self.aggregation not in get_args(Aggregation):
@@ -133,6 +135,7 @@ class ClippedLoss(PolicyLoss):
     clip_high: float = 0.2
     dual_clip: float | None = 3.0
     ratio: Literal["token", "sequence"] = "token"
+    measures: ClassVar[tuple[str, ...] | None] = ("clip_fraction", "dual_clip_fraction")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,6 +182,7 @@ class CISPOLoss(PolicyLoss):
     """
 
     max_ratio: float = 5.0
+    measures: ClassVar[tuple[str, ...] | None] = ("clip_fraction",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from p2o.constraints import Count
+from p2o.constraints import Count, Size
 from p2o.errors import UserError
 from p2o.policy.generation import savable
 from p2o.policy.likeness import Likeness, attention_on_cpu, likeness
@@ -36,7 +36,7 @@ Pattern = Annotated[str, AfterValidator(_is_pattern), "that is a regular express
 
 def add_lora(
     model: PreTrainedModel,
-    r: Count = 16,
+    r: Size = 16,
     alpha: Count = 32,
     target_modules: Pattern | Sequence[str] = "all-linear",
 ) -> Any:

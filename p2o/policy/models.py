@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from p2o.errors import UserError
@@ -45,18 +46,30 @@ def limit_threads(model: PreTrainedModel) -> None:
 
 
 def _is_torch_type(name: str) -> str:
-    if not isinstance(getattr(torch, name, None), torch.dtype):
-        raise ValueError("no type of torch")
+    dtype = getattr(torch, name, None)
+    # Types of 8 bits hold weights that are looked up, none that are trained.
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize < 2:
+        raise ValueError("no type of torch for weights that are trained")
+    return name
+
+
+def _is_attention(name: str) -> str:
+    # With a slash it is a kernel on the hub.
+    if "/" not in name and name not in ("eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()):
+        raise ValueError("no kind of attention that transformers knows")
     return name
 
 
 TorchType = Annotated[str, AfterValidator(_is_torch_type), "such as float32 or bfloat16"]
+Attention = Annotated[
+    str, AfterValidator(_is_attention), "such as sdpa, eager, flex_attention or flash_attention_2"
+]
 
 
 def load_policy(
     path: str,
     dtype: TorchType = "float32",
-    attention: str | None = None,
+    attention: Attention | None = None,
     gradient_checkpointing: bool = False,
     options: Mapping[str, Any] | None = None,
     adapter: Callable[[PreTrainedModel], Any] | None = None,

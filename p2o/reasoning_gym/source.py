@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from p2o.constraints import Many
 from p2o.data.sources import Split
 from p2o.errors import UserError
 from p2o.prompt import Prompt
@@ -29,8 +30,8 @@ class ReasoningGym:
 
     tasks: Sequence[str] | None
     levels: Sequence[int] | None = None
-    train: int = 1000
-    held_out: int = 100
+    train: Many = 1000
+    held_out: Many = 100
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from p2o.constraints import Workers
 from p2o.prompt import Prompt
 from p2o.reasoning_gym.tasks import Task, import_factory, unpack
-from p2o.verifiers.base import Score, Status, check_positive
+from p2o.verifiers.base import HIGHEST, Score, Status, check_positive
 from p2o.verifiers.pattern import AnswerPattern, failed
 from p2o.verifiers.sandbox.confine import close_off
 from p2o.verifiers.worker_pool import Failure, KillablePool
@@ -36,12 +37,14 @@ class ReasoningGymScorer:
             or reasoning-gym is not installed.
     """
 
+    highest = HIGHEST
+
     def __init__(
         self,
         pattern: str = r"(?s)<answer>(.*?)</answer>",
         partial: bool = False,
         seconds: float = 10.0,
-        workers: int = 1,
+        workers: Workers = 1,
     ) -> None:
         check_positive(workers=workers)
         import_factory()

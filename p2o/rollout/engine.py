@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Literal, Protocol, Self
 
-from p2o.constraints import Count, NotNegative, SomeShare, Whole
+from p2o.constraints import Count, SomeShare, Temperature, Whole
 from p2o.errors import UserError
 from p2o.policy.causal import CausalPolicy
 
@@ -25,7 +25,7 @@ class SamplingParameters:
         stop_token_ids: Tokens that end a completion like the model's own end tokens.
     """
 
-    temperature: NotNegative = 1.0
+    temperature: Temperature = 1.0
     top_p: SomeShare = 1.0
     top_k: Whole = 0
     max_new_tokens: Count = 256

@@ -196,6 +196,23 @@ class RolloutRunner:
                 "rollout.max_length where that is what limits it"
             )
 
+    def check_stop_tokens(self, stop_token_ids: Sequence[int], key: str) -> None:
+        """Refuse stop tokens that the tokenizer does not have, which no response can hold.
+
+        Args:
+            stop_token_ids: Of a response.
+            key: Where they are set.
+
+        Raises:
+            UserError: Names the first.
+        """
+        known = len(self.renderer.tokenizer)
+        unknown = [token for token in stop_token_ids if token >= known]
+        if unknown:
+            raise UserError(
+                f"{key}: there is no token {unknown[0]}; the tokenizer has 0 to {known - 1}"
+            )
+
     def _place(self, prompt: Prompt, candidate: HintOrText) -> "_Placed":
         """A problem with its hint, in tokens; without it where it leaves no room."""
         bare = tuple(self.renderer.render(prompt.messages))

@@ -47,6 +47,29 @@ def one_run_in(folder: Path) -> Iterator[None]:
         yield
 
 
+def leave_nothing(folder: Path) -> None:
+    """Remove the folder of a run that was refused, if nothing but a lock and a log is in it.
+
+    Folders above it that are empty then go as well, up to the working folder.
+    """
+    if starting_rank() != 0 or not folder.is_dir():
+        return
+    try:
+        with one_run_in(folder):
+            found = list(folder.iterdir())
+            if any(path.name != LOCK and path.suffix != ".log" for path in found):
+                return
+            for path in found:
+                path.unlink()
+            folder.rmdir()
+        for above in folder.resolve().parents:
+            if Path.cwd() in above.parents:
+                above.rmdir()
+    # Another run is at work there, or something else is in one of the folders.
+    except (UserError, OSError):
+        return
+
+
 def record_configuration(folder: Path, config: DictConfig) -> None:
     """Write down how a run is made, where Hydra would: not before the run has been accepted.
 

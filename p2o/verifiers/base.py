@@ -1,5 +1,6 @@
 """What a verifier is and what it says."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +30,9 @@ SOLVED_REWARD = 1.0
 
 ROUNDING = 1e-6
 """By which a sum of partial rewards may miss the one it stands for."""
+
+HIGHEST = 1.0
+"""What most verifiers give for a right answer, and never more; these have it as `highest`."""
 
 FAILED = (Status.TIMEOUT, Status.ERROR)
 """The verifier gave no verdict: the score is no evidence that a response is right or wrong."""
@@ -84,6 +88,11 @@ class Verifier(Protocol):
         Never raises for a single bad response: that is what `Status` is for.
         """
         ...
+
+
+def highest_reward(verifier: Verifier) -> float:
+    """The most that a verifier gives; infinite for one that does not say."""
+    return getattr(verifier, "highest", math.inf)
 
 
 def check_positive(**settings: float) -> None:

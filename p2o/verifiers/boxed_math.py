@@ -1,5 +1,6 @@
 r"""Boxed mathematics: exactly one \boxed{}, equal to the gold answer (the paper's reward)."""
 
+from p2o.constraints import Workers
 from p2o.verifiers.answers import find_boxes
 from p2o.verifiers.math import Math
 
@@ -16,7 +17,9 @@ class BoxedMath(Math):
         UserError: `seconds` or `workers` is not positive.
     """
 
-    def __init__(self, exactly_one: bool = True, seconds: float = 5.0, workers: int = 1) -> None:
+    def __init__(
+        self, exactly_one: bool = True, seconds: float = 5.0, workers: Workers = 1
+    ) -> None:
         super().__init__(seconds, workers)
         self.exactly_one = exactly_one
 

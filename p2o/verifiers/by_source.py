@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from p2o.errors import UserError
 from p2o.prompt import Prompt
-from p2o.verifiers.base import Score, Verifier
+from p2o.verifiers.base import Score, Verifier, highest_reward
 from p2o.verifiers.checked import ask
 
 
@@ -26,6 +26,11 @@ class BySource:
         for name, verifier in self.verifiers.items():
             if not isinstance(verifier, Verifier):
                 raise UserError(f"verifiers.{name}: it scores nothing; name a class with score")
+
+    @property
+    def highest(self) -> float:
+        """What each of them can give: the least of the most that they give."""
+        return min(map(highest_reward, self.verifiers.values()))
 
     def score(self, responses: Sequence[str], prompts: Sequence[Prompt]) -> list[Score]:
         """See `Verifier.score`.

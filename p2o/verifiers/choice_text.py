@@ -9,13 +9,14 @@ from p2o.verifiers.choice_words import (
     AFTER_A,
     AFTER_I,
     ANSWER,
-    BE,
     CONDITIONS,
+    FILLING,
     JOINING,
     LEADING,
     LETTERS,
     NEGATING,
     NOT,
+    OPERATORS,
     OPTION,
     OTHER_WORDS,
     PICK,
@@ -24,6 +25,7 @@ from p2o.verifiers.choice_words import (
     SINGULAR,
     SO,
     UNREAL,
+    VERBS,
     WRONG,
 )
 from p2o.verifiers.plain_text import to_plain
@@ -34,6 +36,7 @@ WORD = re.compile(
 TRANSLATED = re.compile("|".join(sorted(OTHER_WORDS, key=len, reverse=True)))
 CLAUSE_ENDS = {".", ",", ";", ":", "!", "?", "\n", "but", "and", "while"} | SO
 """What a word for "not" does not reach beyond."""
+SENTENCE_ENDS = {".", "\n", "?", "!"}
 FARTHEST = 40
 """Words and marks from a word for an answer to the letter."""
 
@@ -104,7 +107,7 @@ class ChoiceText:
             and not (self._touch(at - 2) and self._word(at - 2).isalnum())
             and not self._is_denied(at)
             and not self._is_negated(at)
-            and self._word(self._skip(at + 1, self._is_mark)) != "?"
+            and not self._is_taken_back(self._skip(at + 1, self._is_mark))
         ]
 
     def _behind(self, cues: set[str], small: bool = True) -> Iterator[Statement]:
@@ -143,12 +146,7 @@ class ChoiceText:
             return False
         behind = self._skip(place + 1, lambda i: self._is_mark(i) or self.words[i] == ",")
         first = cue
-        while first > max(0, cue - FARTHEST) and self.folded[first - 1] not in {
-            ".",
-            "\n",
-            "?",
-            "!",
-        }:
+        while first > max(0, cue - FARTHEST) and self.folded[first - 1] not in SENTENCE_ENDS:
             first -= 1
         return self._word(behind) in CONDITIONS | {"but"} or bool(
             CONDITIONS & set(self.folded[first:cue])
@@ -206,26 +204,70 @@ class ChoiceText:
         """The letters that stand at a place, unless they are said to be wrong."""
         if self._is_negated(at):
             return None
-        if self.joined and _is_joined(self.words[at] if at < len(self.words) else ""):
-            return Statement("".join(sorted(self.words[at])), self.lines[at])
-        if not self._is_letter(at):
+        letters, is_open, end = self._listed(at)
+        if not letters or self._is_taken_back(self._skip(end, self._is_mark)):
             return None
+        return Statement(letters, self.lines[at], is_open)
+
+    def _listed(self, at: int) -> tuple[str, bool, int]:
+        """Letters from a place on, whether they leave open which is meant, and where they end."""
+        if self.joined and at < len(self.words) and _is_joined(self.words[at]):
+            return "".join(sorted(self.words[at])), False, at + 1
+        if not self._is_letter(at):
+            return "", False, at
         letters, is_open, end = {self.folded[at].upper()}, False, at + 1
         while True:
             after = self._skip(end, lambda i: self._is_mark(i) or self.folded[i] in JOINING)
-            joins = [JOINING[word] for word in self.folded[end:after] if word in JOINING]
-            if not joins or not self._is_letter(after) or self._word(after + 1) in SINGULAR:
+            gap = self.folded[end:after]
+            if not JOINING.keys() & set(gap):
+                after = self._beside(end)
+                gap = self.folded[end:after]
+            if not self._is_letter(after) or self._word(after + 1) in SINGULAR:
                 break
             letters.add(self.folded[after].upper())
-            is_open, end = is_open or any(joins), after + 1
-        behind = self._skip(end, self._is_mark)
-        said = self._word(behind)
+            is_open = is_open or any(JOINING.get(word, word in OPERATORS) for word in gap)
+            end = after + 1
+        return "".join(sorted(letters)), is_open, end
+
+    def _beside(self, end: int) -> int:
+        """Where a letter stands that touches the one before, or that nothing but a sign parts."""
+        touching = self._skip(end, lambda i: self._is_sign(i) and self._touch(i - 1))
+        if touching > end and self._touch(touching - 1) and self._is_capital(touching):
+            return touching
+        apart = self._skip(end, lambda i: self.words[i] in OPERATORS or self._is_arrow(i))
+        return apart if self._is_capital(apart) else len(self.words)
+
+    def _is_arrow(self, at: int) -> bool:
+        return self.words[at] == "-" and self._word(at + 1) == ">"
+
+    def _is_capital(self, at: int) -> bool:
+        return self._is_letter(at) and self.words[at].isupper()
+
+    def _is_taken_back(self, at: int) -> bool:
+        """Whether what stands behind a letter says that it is wrong, or might be right."""
+        said = self._word(at)
         # A letter that is asked for is not chosen.
-        if said in {"fails", "wrong", "incorrect", "false", "?"} or (
-            said in BE and self._word(behind + 1) in WRONG
-        ):
-            return None
-        return Statement("".join(sorted(letters)), self.lines[at], is_open)
+        if said in {"fails", "wrong", "incorrect", "false", "?"}:
+            return True
+        if said in UNREAL and self._has_condition(at):
+            return True
+        if said in VERBS - NOT:
+            at = self._skip(at + 1, self._may_fill)
+        elif said not in NOT - {"not", "never"}:
+            return False
+        denied = self._word(at) in NOT and self._word(at + 1) != "only"
+        called = self._skip(at + 1, self._may_fill) if denied else at
+        return denied != (self._word(called) in WRONG - NOT)
+
+    def _may_fill(self, at: int) -> bool:
+        """Whether a word says nothing between a verb and what is said."""
+        out = self.folded[at] == "out" and self._word(at + 1) == "to"
+        return out or self.folded[at] in FILLING
+
+    def _has_condition(self, at: int) -> bool:
+        """Whether a sentence goes on with a condition, or with what speaks against it."""
+        end = self._skip(at, lambda i: self.folded[i] not in SENTENCE_ENDS)
+        return bool((CONDITIONS | {"but"}) & set(self.folded[at:end]))
 
     def _is_negated(self, at: int) -> bool:
         """Whether a sign for "not" stands before a letter, as in ``~B``."""
@@ -246,9 +288,23 @@ class ChoiceText:
             return False
         if self._touch(at - 1) and (self._word(at - 1) == "_" or self._hyphen(at - 1)):
             return False
+        if self._is_initial(at):
+            return False
         after = {"a": AFTER_A, "i": AFTER_I}.get(letter)
         return after is None or not (
             len(behind) > 1 and behind[0].isalpha() and behind not in after
+        )
+
+    def _is_initial(self, at: int) -> bool:
+        """Whether a letter of an abbreviation such as e.g. stands there."""
+        return any(
+            self._word(stop) == "."
+            and self._touch(stop - 1)
+            and self._touch(stop)
+            and len(self._word(stop + 1)) == len(self._word(stop - 1)) == 1
+            and (self.words[stop - 1] + self.words[stop + 1]).isalpha()
+            and not (self.words[stop - 1] + self.words[stop + 1]).isupper()
+            for stop in (at - 1, at + 1)
         )
 
     def _hyphen(self, at: int) -> bool:

@@ -29,7 +29,21 @@ ANSWER = {
 OPTION = {"option", "choice"}
 PICK = {"pick", "choose", "chose", "select", "selected", "opt", "go", "going"}
 SO = {"so", "thus", "therefore", "hence", "conclude", "say", "letter", "it", "it's"}
-NOT = {"not", "never", "isn't", "wouldn't", "don't", "can't", "cannot", "won't"}
+NOT = {
+    *(
+        "not",
+        "never",
+        "cannot",
+        "isn't",
+        "wouldn't",
+        "don't",
+        "can't",
+        "won't",
+        "doesn't",
+        "didn't",
+    ),
+    *("couldn't", "shouldn't", "aren't", "wasn't", "mustn't", "hasn't"),
+}
 BE = {"is", "are", "be", "was", "ist", "est", "es", "è", "é", "adalah", "seems", "equals"}
 LEADING = (
     ANSWER
@@ -53,7 +67,15 @@ AFTER_A = {
 AFTER_I = {"or", "and", "because", "since", "is"}
 """Words before which A and I are no words themselves."""
 SINGULAR = {"is", "was", "isn't", "has", "does", "doesn't", "would", "seems", "says", "gives"}
-WRONG = {"wrong", "incorrect", "false", "not", "out", "eliminated", "excluded"}
+VERBS = SINGULAR | {
+    *("may", "must", "should", "will", "can", "could", "might", "are", "be", "does", "do", "did"),
+    *("had", "have", "looks", "appears", "turns", "turned", "proves", "equals", "ist", "est", "es"),
+}
+"""What begins a clause that says something of a letter before it."""
+WRONG = {
+    *("wrong", "incorrect", "false", "not", "out", "eliminated", "excluded", "ruled", "rejected"),
+    *("refuted", "discarded", "impossible", "invalid", "untrue", "mistaken", "unlikely"),
+}
 REFUSING = (
     NOT
     | (WRONG - {"out"})
@@ -64,9 +86,21 @@ REFUSING = (
 )
 """Words before one for an answer that make it one that is not chosen."""
 NEGATING = {"¬", r"\neg", r"\lnot", r"\not", r"\overline", r"\bar"}
+RIGHT = {"correct", "right", "answer", "best", "true"}
+FILLING = (
+    (LEADING | BE | VERBS | {"been", "being", "also", "very", "quite", "a", "an", "one"})
+    - RIGHT
+    - NOT
+)
+"""What may stand between such a verb and what it says."""
 UNREAL = {"would", "could", "might"}
 CONDITIONS = {"if", "unless", "had", "suppose", "assuming", "were"}
 """Words that make what would be right a thing that is not said."""
-RIGHT = {"correct", "right", "answer", "best", "true"}
 JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
 """What stands between letters, and whether it leaves open which of them is meant."""
+OPERATORS = {
+    *("+", "=", "<", ">", "|", "~", "^", r"\to", r"\cdot", r"\times", r"\div", r"\pm"),
+    *(r"\implies", r"\rightarrow", r"\Rightarrow", r"\cup", r"\cap", r"\setminus", r"\lor"),
+    *(r"\land", r"\vee", r"\wedge", r"\ne", r"\neq", r"\le", r"\ge", r"\approx", r"\equiv"),
+}
+"""Signs that make one thing of two letters that stand around them."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from p2o.errors import UserError
 from p2o.prompt import Prompt
-from p2o.verifiers.base import Score, Status, Verifier, check_positive
+from p2o.verifiers.base import HIGHEST, Score, Status, Verifier, check_positive
 from p2o.verifiers.checked import as_number, ask
 from p2o.verifiers.pattern import compile_pattern, failed, search_all
 from p2o.verifiers.worker_pool import Failure
@@ -34,6 +34,8 @@ class Composite:
     Raises:
         UserError: There is no part, a weight is not positive, or the gate is no regular expression.
     """
+
+    highest = HIGHEST
 
     def __init__(
         self, parts: Mapping[str, Mapping[str, Any]], gate: Verifier | str | None = None
@@ -118,6 +120,8 @@ class Found:
     Raises:
         UserError: It is no regular expression, or `seconds` is not positive.
     """
+
+    highest = HIGHEST
 
     def __init__(self, pattern: str, seconds: float = 1.0) -> None:
         check_positive(seconds=seconds)

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from p2o.prompt import Prompt
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import HIGHEST, Score, Status
 from p2o.verifiers.pattern import AnswerPattern, failed
 from p2o.verifiers.worker_pool import Failure
 
@@ -21,6 +21,8 @@ class ExactMatch:
         UserError: The pattern is no regular expression or has no group, or `seconds` is not
             positive.
     """
+
+    highest = HIGHEST
 
     def __init__(self, pattern: str | None = None, seconds: float = 1.0) -> None:
         self.pattern = AnswerPattern(pattern, seconds)

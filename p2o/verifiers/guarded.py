@@ -16,6 +16,7 @@ from p2o.verifiers.base import (
     Score,
     Status,
     Verifier,
+    highest_reward,
     reaches,
 )
 
@@ -36,7 +37,7 @@ class GuardedVerifier:
             stops, once there are 20 of them.
         window: Recent scores that are looked at.
         solved_reward: Reward from which a response counts as solved, for mining, the search,
-            distillation and accuracy alike.
+            distillation and accuracy alike; no more than the verifier ever gives.
 
     Attributes:
         counts: Scores so far, by status.
@@ -51,6 +52,12 @@ class GuardedVerifier:
     ) -> None:
         if not 0 <= max_error_share <= 1:
             raise UserError(f"max_error_share={max_error_share}: give 0 to 1")
+        highest = highest_reward(verifier)
+        if not reaches(highest, solved_reward):
+            raise UserError(
+                f"solved_reward={solved_reward}: {type(verifier).__name__} gives {highest} at "
+                "most, so no response would ever be solved; give no more"
+            )
         self.verifier, self.max_error_share = verifier, max_error_share
         self.solved_reward = solved_reward
         self.counts: Counter[Status] = Counter()

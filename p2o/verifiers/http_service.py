@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from p2o.constraints import Many, Workers
 from p2o.errors import EngineError, UserError
 from p2o.prompt import Prompt
 from p2o.running.endpoint import (
@@ -49,8 +50,8 @@ class HttpService:
     def __init__(
         self,
         url: Address,
-        batch: int = 32,
-        concurrency: int = 8,
+        batch: Many = 32,
+        concurrency: Workers = 8,
         seconds: float = 60.0,
         attempts: int = 4,
         pause: float = 0.5,

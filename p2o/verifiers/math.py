@@ -2,9 +2,10 @@ r"""Mathematics wherever the answer stands in the response, compared by math-ver
 
 from collections.abc import Sequence
 
+from p2o.constraints import Workers
 from p2o.prompt import Prompt
 from p2o.verifiers.answers import find_answer, find_boxes
-from p2o.verifiers.base import Score, Status, check_positive
+from p2o.verifiers.base import HIGHEST, Score, Status, check_positive
 from p2o.verifiers.math_compare import Comparison, Verdict
 from p2o.verifiers.math_words import shared_words
 from p2o.verifiers.worker_pool import Failure, KillablePool
@@ -36,7 +37,9 @@ class Math:
         UserError: `seconds` or `workers` is not positive.
     """
 
-    def __init__(self, seconds: float = 5.0, workers: int = 1) -> None:
+    highest = HIGHEST
+
+    def __init__(self, seconds: float = 5.0, workers: Workers = 1) -> None:
         check_positive(seconds=seconds, workers=workers)
         self.seconds = seconds
         self.pool = KillablePool("p2o.verifiers.math_equal:judge", workers, memory=MEMORY)

@@ -49,10 +49,10 @@ def numbers_equal(gold: Any, answer: Any, tolerance: float | None, decimal: bool
         return is_near(_fraction(gold), _fraction(answer), tolerance, decimal)
     gold, answer = sympy.N(gold, DIGITS), sympy.N(answer, DIGITS)
     error, size = (_fraction(sympy.N(abs(value), DIGITS)) for value in (gold - answer, gold))
-    if tolerance is not None or decimal:
-        return is_near(size, size + error, tolerance, decimal)
     if error <= size / 10 ** (DIGITS - 10):
         return True
+    if tolerance is not None or decimal:
+        return is_near(size, size + error, tolerance, decimal)
     return False if error > Fraction(1, 10 ** (DIGITS // 2)) else None
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from p2o.constraints import Workers
 from p2o.prompt import Prompt
-from p2o.verifiers.base import Score, check_positive
+from p2o.verifiers.base import HIGHEST, Score, check_positive
 from p2o.verifiers.math import MEMORY, to_score
 from p2o.verifiers.math_compare import Verdict
 from p2o.verifiers.worker_pool import Failure, KillablePool
@@ -25,7 +26,9 @@ class MathVerifyAlone:
         UserError: `seconds` or `workers` is not positive.
     """
 
-    def __init__(self, seconds: float = 5.0, workers: int = 1) -> None:
+    highest = HIGHEST
+
+    def __init__(self, seconds: float = 5.0, workers: Workers = 1) -> None:
         check_positive(seconds=seconds, workers=workers)
         self.seconds = seconds
         self.pool = KillablePool("p2o.verifiers.math_verify_judge:judge", workers, memory=MEMORY)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.verifiers.answers import find_boxes
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import HIGHEST, Score, Status
 from p2o.verifiers.choice_text import ChoiceText, Statement
 from p2o.verifiers.choice_words import LETTERS
 
@@ -29,6 +29,8 @@ class MultipleChoice:
     Raises:
         UserError: `choices` is out of range.
     """
+
+    highest = HIGHEST
 
     def __init__(self, choices: int = 4, first_index: int | None = None) -> None:
         if not 2 <= choices <= len(LETTERS):

@@ -1,11 +1,11 @@
 r"""Numbers in digits, as people write them, and their values."""
 
 import re
-from decimal import Context
+from decimal import Context, Decimal
 from fractions import Fraction
 
 # Exact, so that long integers that differ in their last digit do; bounded, so that no exponent
-# fills the memory: what is beyond is infinite, or 0.
+# fills the memory: what is beyond is infinite, or too small for a number.
 BOUNDED = Context(prec=800, Emax=308, Emin=-308, traps=[])
 SCALES = {
     **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9},
@@ -44,15 +44,15 @@ NUMBER = re.compile(
 
 
 def value_of(match: re.Match[str], percent_as_hundredth: bool) -> Fraction | None:
-    """The value of a match of `NUMBER`; None when it is not finite."""
+    """The value of a match of `NUMBER`; None when it is too large or too small."""
     digits = re.sub(r"[ ']", "", match["value"])
     if digits.count(",") == 1 and not re.fullmatch(r"\d{1,3},\d{3}(?:\.\d+)?", digits):
         digits = digits.replace(".", "").replace(",", ".")
     value = _exact(f"{digits.replace(',', '')}e{match['exponent'] or 0}")
     denominator = _exact((match["denominator"] or "1").replace(",", ""))
     if value is not None and match["power"]:
-        power = BOUNDED.power(BOUNDED.create_decimal(digits.replace(",", "")), int(match["power"]))
-        value = Fraction(power) if power.is_finite() else None
+        base = BOUNDED.create_decimal(digits.replace(",", ""))
+        value = _bounded(BOUNDED.power(base, int(match["power"])), not base)
     if value is None or not denominator:
         return None
     value = value / denominator + int(match["whole"] or 0)
@@ -64,5 +64,11 @@ def value_of(match: re.Match[str], percent_as_hundredth: bool) -> Fraction | Non
 
 
 def _exact(text: str) -> Fraction | None:
-    number = BOUNDED.create_decimal(text)
-    return Fraction(number) if number.is_finite() else None
+    mantissa, _, _ = text.partition("e")
+    return _bounded(BOUNDED.create_decimal(text), not re.search("[1-9]", mantissa))
+
+
+def _bounded(number: Decimal, may_vanish: bool) -> Fraction | None:
+    """A number within bounds as a fraction; 0 is one where nothing has vanished into it."""
+    vanished = number.is_subnormal(BOUNDED) or (number.is_zero() and not may_vanish)
+    return None if vanished or not number.is_finite() else Fraction(number)

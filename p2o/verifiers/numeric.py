@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from p2o.constraints import BelowOne
 from p2o.errors import UserError
 from p2o.prompt import Prompt
-from p2o.verifiers.base import Score, Status
+from p2o.verifiers.base import HIGHEST, Score, Status
 from p2o.verifiers.number_spelling import LONGEST
 from p2o.verifiers.pattern import AnswerPattern, failed
+from p2o.verifiers.plain_number import is_near
 from p2o.verifiers.plain_text import to_plain
 from p2o.verifiers.read_number import read_number
 from p2o.verifiers.worker_pool import Failure
@@ -23,7 +25,8 @@ class Numeric:
     Args:
         pattern: Regular expression whose first group holds the answer; the last match counts.
         absolute_tolerance: Difference that still counts as equal. A prompt's own,
-            ``prompt.meta["tolerance"]``, takes its place.
+            ``prompt.meta["tolerance"]``, takes its place. None takes a gold number that is no
+            integer to six digits behind the point, see `is_near`, and an integer exactly.
         relative_tolerance: The same, as a share of the larger number.
         percent_as_hundredth: Whether 50% equals 0.5; else the sign is a unit and 50% equals 50.
         seconds: Deadline of one search for the pattern.
@@ -33,11 +36,13 @@ class Numeric:
             `seconds` is not positive.
     """
 
+    highest = HIGHEST
+
     def __init__(
         self,
         pattern: str = r"Answer\**\s*[:：]\s*(.+)",
-        absolute_tolerance: float = 1e-6,
-        relative_tolerance: float = 0.0,
+        absolute_tolerance: float | None = None,
+        relative_tolerance: BelowOne = 0.0,
         percent_as_hundredth: bool = False,
         seconds: float = 1.0,
     ) -> None:
@@ -46,7 +51,7 @@ class Numeric:
             ("absolute_tolerance", absolute_tolerance),
             ("relative_tolerance", relative_tolerance),
         ):
-            if not 0 <= value < math.inf:
+            if value is not None and not 0 <= value < math.inf:
                 raise UserError(f"{name}={value}: give 0 or a positive number")
         self.absolute_tolerance, self.relative_tolerance = absolute_tolerance, relative_tolerance
         self.percent_as_hundredth = percent_as_hundredth
@@ -93,9 +98,9 @@ class Numeric:
         numbers = (read_number(gold, self.percent_as_hundredth) for gold in prompt.golds)
         return [number for number in numbers if number is not None]
 
-    def _is_near(self, gold: Fraction, number: Fraction, tolerance: float) -> bool:
-        relative = _decimal(self.relative_tolerance) * max(abs(number), abs(gold))
-        return abs(number - gold) <= max(_decimal(tolerance), relative)
+    def _is_near(self, gold: Fraction, number: Fraction, tolerance: float | None) -> bool:
+        relative = Fraction(str(self.relative_tolerance)) * max(abs(number), abs(gold))
+        return abs(number - gold) <= relative or is_near(gold, number, tolerance, decimal=True)
 
 
 def _useless(prompt: Prompt) -> Score:
@@ -104,8 +109,3 @@ def _useless(prompt: Prompt) -> Score:
 
 def _fold(text: str) -> str:
     return " ".join(to_plain(text[:LONGEST]).split()).strip(" *$").rstrip(" .").casefold()
-
-
-def _decimal(number: float) -> Fraction:
-    """What was written: 0.1, and not the nearest binary number."""
-    return Fraction(str(number))

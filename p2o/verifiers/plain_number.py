@@ -52,12 +52,12 @@ def is_near(gold: Fraction, answer: Fraction, tolerance: float | None, decimal: 
         answer: The one that was given.
         tolerance: Absolute error that is still right; None when the problem names none.
         decimal: Whether one of them is a decimal, which may be rounded: to six digits behind the
-            point, and small ones to five digits that count.
+            point, and small ones to five digits that count. An integer is never rounded to.
     """
     error = abs(gold - answer)
     if tolerance is not None:
         return error <= Fraction(str(tolerance))
-    if not decimal:
+    if not decimal or gold.denominator == 1:
         return error == 0
     return error <= min(Fraction(1, 10**6), abs(gold) / 10**5)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from p2o.constraints import Workers
 from p2o.errors import UserError
 from p2o.prompt import Prompt
-from p2o.verifiers.base import Score, Status, check_positive
+from p2o.verifiers.base import HIGHEST, Score, Status, check_positive
 from p2o.verifiers.code_blocks import find_code
 from p2o.verifiers.sandbox.run import Outcome, SandboxError, run_tests
 
@@ -35,11 +36,13 @@ class PythonTests:
         UserError: A bound is not positive, or the sandbox does not hold here.
     """
 
+    highest = HIGHEST
+
     def __init__(
         self,
         seconds: float = 10.0,
         megabytes: int = 512,
-        workers: int = 1,
+        workers: Workers = 1,
         strict: bool = True,
     ) -> None:
         check_positive(seconds=seconds, megabytes=megabytes, workers=workers)

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from p2o.constraints import Workers
 from p2o.prompt import Prompt
-from p2o.verifiers.base import Score, Status, check_positive
+from p2o.verifiers.base import HIGHEST, Score, Status, check_positive
 from p2o.verifiers.pattern import AnswerPattern, failed, last_match
 from p2o.verifiers.worker_pool import Failure, KillablePool
 
@@ -30,12 +31,14 @@ class RegexMatch:
             not positive.
     """
 
+    highest = HIGHEST
+
     def __init__(
         self,
         pattern: str | None = None,
         ignore_case: bool = True,
         seconds: float = 1.0,
-        workers: int = 1,
+        workers: Workers = 1,
     ) -> None:
         check_positive(workers=workers)
         self.pattern, self.seconds = AnswerPattern(pattern, seconds).pattern, seconds

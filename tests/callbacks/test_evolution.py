@@ -140,6 +140,7 @@ def test_what_a_search_spent_and_found_is_logged(project, pair):
     assert found == {
         "evolution/metric_calls": 3,
         "evolution/iterations": 1,
+        "evolution/failed": 0,
         "evolution/templates": 2,
         "evolution/cover": 1,
         "evolution/best_score": 1.0,

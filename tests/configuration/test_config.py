@@ -1,6 +1,8 @@
 """Every file in conf/ composes and fits what it names; errors say what would do."""
 
 import inspect
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from p2o.cli.settings import EvalSettings, TrainSettings
 from p2o.configuration.build import CONFIG_NAME, build, conf_directory
+from p2o.configuration.commandline import written
 from p2o.configuration.overrides import check_overrides
 from p2o.errors import UserError
 from p2o.learning.module import P2OModule
@@ -387,3 +393,65 @@ def test_a_folder_of_ones_own_is_looked_at_too(tmp_path):
 @pytest.mark.parametrize("suite", sorted(p.stem for p in (conf_directory() / "suite").iterdir()))
 def test_every_suite_passes_the_check_of_settings(suite):
     check_overrides([f"suite={suite}"], "eval", EvalSettings)
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Look at a part that a file of one's own names, beside a package with some content."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "conf" / "optimizer").mkdir(parents=True)
+    package = tmp_path / f"package_of_{tmp_path.name}"
+    package.mkdir()
+
+    def look(target: str, content: str = "") -> str:
+        (package / "near.py").write_text(content)
+        target = target.format(package=package.name)
+        (tmp_path / "conf" / "optimizer" / "mine.yaml").write_text(f"_target_: {target}\n")
+        line = ["--config-dir", str(tmp_path / "conf"), "optimizer=mine"]
+        try:
+            check_overrides(line, CONFIG_NAME, TrainSettings)
+        except UserError as error:
+            return str(error).replace(package.name, "package")
+        return ""
+
+    return look
+
+
+def test_classes_beside_the_folder_of_ones_own_are_found(mine):
+    assert mine("{package}.near.Near", "class Near:\n    pass\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "content", "said"),
+    [
+        (
+            "nowhere_at_all.Near",
+            "",
+            "(No module named 'nowhere_at_all'); start with PYTHONPATH=FOL",
+        ),
+        ("{package}.far.Near", "", "(No module named 'package.far'); start with PYTHONPATH=FOLDER"),
+        (
+            "{package}.near.Near",
+            "import not_installed",
+            "(No module named 'not_installed'); install not_installed, which it imports",
+        ),
+        ("{package}.near.Near", "1 / 0", "(division by zero)"),
+        ("{package}.near.Near", "", "(module 'package.near' has no attribute 'Near')"),
+    ],
+)
+def test_why_a_class_of_ones_own_is_not_found_is_said_with_the_way_out(mine, target, content, said):
+    line = mine(target, content)
+    assert line.startswith("optimizer: cannot make ")
+    assert said in line
+
+
+@given(
+    st.text(alphabet=st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=20).filter(
+        lambda text: "$" not in text
+    )
+)
+def test_what_is_written_for_a_shell_is_read_as_it_was(text):
+    value = f"x{text}"
+    [word] = shlex.split(written("hydra.run.dir", value))
+    [override] = OverridesParser.create().parse_overrides([word])
+    assert override.value() == value

@@ -152,9 +152,9 @@ def test_metrics_of_training_are_told_for_each_source():
 def test_accuracies_of_an_evaluation_are_told_for_each_source():
     accuracies = torch.tensor([1.0, 0.0, 0.5])
     hard = torch.zeros(3, dtype=torch.bool)
-    batch = EvaluationBatch(accuracies, 0.5, hard, 0, ["b", "a", "b"])
+    batch = EvaluationBatch(accuracies, 0.5, 0.0, hard, 0, ["b", "a", "b"])
     assert {name: values.tolist() for name, values in batch.by_source().items()} == {
         "a": [0.0],
         "b": [1.0, 0.5],
     }
-    assert EvaluationBatch(accuracies, 0.5, hard, 0, ["", "", ""]).by_source() == {}
+    assert EvaluationBatch(accuracies, 0.5, 0.0, hard, 0, ["", "", ""]).by_source() == {}

@@ -244,3 +244,44 @@ def test_a_setting_that_is_new_is_another_one(tmp_path, before):
     Completions(tmp_path, before)
     with pytest.raises(UserError, match="holds completions of other settings .limit: "):
         Completions(tmp_path, {"seed": 0, "limit": None})
+
+
+@pytest.mark.slow
+def test_a_run_is_evaluated_as_it_was_trained_unless_told_otherwise(p2o_train, tmp_path):
+    own = (
+        *("data.source.train=16", "data.source.held_out=12", "trainer.max_epochs=1"),
+        *("evolution=none", "save_policy=null", "renderer.prefix='Please: '", "seed=3"),
+        *(
+            "verifier=exact",
+            r"verifier.pattern='Answer:\s*(.+)'",
+            "sampling.train.max_new_tokens=20",
+        ),
+    )
+    done = p2o_train(*own, f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    status, _, errors = evaluate(tmp_path, f"run={tmp_path}/run", "max_prompt_tokens=100")
+    assert status == 0, errors
+    written = json.loads((tmp_path / "out" / "results.json").read_text())
+    result = written["benchmarks"]["held_out"]
+    assert (result["questions"], result["accuracy"]) == (12, summary["accuracy"]["after"])
+    said = written["configuration"]
+    assert said["verifier"]["_target_"] == "p2o.verifiers.ExactMatch"
+    assert (said["renderer"]["prefix"], said["max_new_tokens"]) == ("Please: ", 20)
+    assert said["max_prompt_tokens"] == 100
+    more = ("verifier=numeric", "renderer.prefix=", "suite=[held_out,digits]", "limit=4")
+    status, _, errors = evaluate(tmp_path, f"run={tmp_path}/run", *more, run="other")
+    assert status == 0, errors
+    written = json.loads((tmp_path / "other" / "results.json").read_text())
+    assert {name: one["questions"] for name, one in written["benchmarks"].items()} == {
+        "held_out": 4,
+        "digits": 4,
+    }
+    assert written["configuration"]["verifier"]["_target_"] == "p2o.verifiers.Numeric"
+    assert written["configuration"]["renderer"]["prefix"] == ""
+
+
+def test_held_out_rows_are_those_of_a_run(tmp_path):
+    status, _, errors = evaluate(tmp_path, "suite=held_out", "model=digits")
+    assert status == 2
+    assert "benchmarks.held_out.table.source: no value and no default" in errors

@@ -124,3 +124,18 @@ def test_accuracy_is_the_share_that_is_solved_and_not_the_mean_reward():
     assert result["accuracy"] == 0.25
     assert result["reward"] == pytest.approx(0.3)
     assert result["pass_at"][1] == 0.25
+
+
+def test_a_response_without_a_verdict_is_no_reward_of_0():
+    lost = {"status": "timeout", "solved": None}
+    rows = [
+        row("7", float(n < 2), "") | {"prompt_id": str(n // 2), "sample": n % 2} for n in range(6)
+    ]
+    rows[1] |= lost | {"reward": 0.0}
+    rows[4] |= lost
+    rows[5] |= lost
+    result = summarise(rows)["one"]
+    assert result["reward"] == 0.5
+    assert result["accuracy"] == pytest.approx(1 / 6)
+    assert result["statuses"]["timeout"] == 3
+    assert summarise([one | lost for one in rows])["one"]["reward"] is None

@@ -8,8 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from gepa.proposer.base import CandidateProposal
-from gepa.strategies.acceptance import StrictImprovementAcceptance
+from gepa.proposer.base import CandidateProposal, SubsampleEvaluation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +17,12 @@ from p2o.evolution.gepa import GepaEvolution
 from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import (
     AffordableImprovements,
+    JudgedImprovement,
     ParetoBeam,
     draw_without_replacement,
 )
 from p2o.hints.assignment import DiverseAssignment
-from p2o_callbacks import Evolution, EvolutionProgress, PromptPool
+from p2o_callbacks import Evolution, EvolutionProgress, PromptPool, TemplateTrial
 from tests.evolution import world as world_file
 from tests.evolution.world import HARD, WORDS, World, Writer, has_word, search
 
@@ -462,12 +462,21 @@ def test_the_beam_takes_no_more_parents_than_can_be_paid_for(left, parents):
     assert len(take_parents(FRONTS, width=16, spent=1000 - left)) == parents
 
 
+def tried(scores):
+    """An evaluation on a minibatch; None stands for a verdict that is missing."""
+    trials = [
+        TemplateTrial(score or 0.0, None if score is None else score == 1, "", "", "")
+        for score in scores
+    ]
+    return SubsampleEvaluation([trial.score for trial in trials], trials)
+
+
 def proposal(text, before, after):
     return CandidateProposal(
         candidate={"template": text},
         parent_program_ids=[0],
-        subsample_scores_before=before,
-        subsample_scores_after=after,
+        eval_before=tried(before),
+        eval_after=tried(after),
     )
 
 
@@ -488,9 +497,27 @@ def test_what_can_be_paid_for_is_accepted_the_largest_gains_first_and_nothing_tw
     accepted = AffordableImprovements(Budget(1000, 3, 10)).select(
         proposals,
         state_with({}, spent=1000 - left),  # type: ignore[arg-type]
-        StrictImprovementAcceptance(),
+        JudgedImprovement(),
     )
     assert [p.candidate["template"] for p in accepted] == texts
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "accepted"),
+    [
+        # What the child lost on the first sample is not known, so it gains on the second.
+        ([1, 0, 0], [None, 1, 0], True),
+        ([None, 0, 0], [1, 0, 0], False),
+        ([None, 0, 0], [0, 1, 0], True),
+        ([None, 0, 1], [1, 1, None], True),
+        ([1, 1, None], [1, None, 1], False),
+        ([None, None, None], [1, 1, 1], False),
+        ([0, 0, 0], [None, None, None], False),
+    ],
+)
+def test_a_child_gains_on_samples_on_which_both_have_a_verdict(before, after, accepted):
+    judged = proposal("child", before, after)
+    assert JudgedImprovement().should_accept(judged, state_with({})) == accepted  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """One bare attempt and one reflection for each hard sample."""
 
+from dataclasses import replace
+
 from p2o.evolution.single_turn import SingleTurnReflection
 from p2o.hints.assignment import DiverseAssignment
 from p2o.running.seeds import derive_seed
@@ -100,3 +102,22 @@ def test_later_hard_samples_keep_their_own_template_or_draw_that_of_another():
     assert all(len(drawn) == 4 and len(set(drawn)) == 1 for drawn in dealt.values())
     assert {drawn[0] for drawn in dealt.values()} == set(pool.cover)
     assert evolver.deal(pool, later[::-1], group_size=4, seed=7) == dealt
+
+
+def test_a_sample_whose_attempt_got_no_verdict_stays_bare():
+    class Unjudged(World):
+        def evaluate(self, pairs):
+            return [
+                replace(
+                    trial,
+                    score=1.0 if pair[0] == "a" else 0.0,
+                    solved=None if pair[0] == "b" else False,
+                )
+                for pair, trial in zip(pairs, super().evaluate(pairs), strict=True)
+            ]
+
+    writer = Writer()
+    found, reports = evolve(Unjudged(), writer)
+    assert set(found.pool.assignment) == {"a", "c"}
+    assert len(writer.batches[0]) == 2
+    assert reports[0].best_score == 0.5

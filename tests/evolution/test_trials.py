@@ -128,5 +128,5 @@ def test_a_trial_says_what_the_verdict_says_and_is_not_kept_without_one(search):
     assert [(trial.score, trial.solved, trial.repeatable) for trial in trials] == [
         (0.4, True, True),
         (1.0, False, True),
-        (0.0, False, False),
+        (0.0, None, False),
     ]

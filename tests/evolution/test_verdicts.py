@@ -1,7 +1,13 @@
 """What solves a sample is a verdict; what the bare prompt solves is no template's business."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from p2o.evolution.adapter import COMPONENT, TemplateAdapter
+from p2o.evolution.strategies import JudgedState
+from p2o_callbacks import TemplateTrial
 from tests.evolution.world import HARD, World, Writer, has_word, search
 
 BARE = [f"bare-{number:02d}" for number in range(24)]
@@ -90,3 +96,65 @@ def test_a_search_ends_with_two_halves_or_goes_on_to_what_is_the_whole_cover(sto
     texts = {found.pool.templates[index].text for index in found.pool.cover}
     assert texts == ({"red", "blue"} if stop else {"red blue"})
     assert (found.metric_calls < 200) == stop
+
+
+LOST = {"red-03", "red-05", "green-02", "green-11", "blue-07", "blue-15"}
+"""Samples on which the verifier fails for ever, and gives a score of 0 all the same."""
+
+
+def lossy(lost=LOST.__contains__):
+    return World(
+        score=lambda sample, template: 0.0 if lost(sample) else has_word(sample, template),
+        solves=lambda sample, template, score: None if lost(sample) else score == 1,
+    )
+
+
+def test_a_missing_verdict_is_no_score_of_0():
+    world, reports = lossy(), []
+    pool = search(world, report=reports.append).pool
+    dev = {sample for sample, template in world.pairs[:18]}
+    assert dev & LOST
+    for template in pool.templates:
+        scores = {sample: has_word(sample, template.text) for sample in dev - LOST}
+        assert template.dev_scores == scores
+        assert template.score == pytest.approx(sum(scores.values()) / len(scores))
+    assert reports[-1].best_score == max(template.score or 0.0 for template in pool.templates)
+
+
+def test_nothing_is_reflected_on_without_a_verdict():
+    world = lossy()
+    search(world)
+    records = [r.records for kind, content in world.events if kind == "reflect" for r in content]
+    shown = {record["Inputs"] for batch in records for record in batch}
+    assert shown
+    assert not shown & LOST
+
+
+def test_a_search_without_any_verdict_finds_nothing_and_ends():
+    world = lossy(lambda sample: True)
+    found = search(world, budget=5000)
+    [bare] = found.pool.templates
+    assert (bare.score, bare.dev_scores, bare.solved) == (None, {}, frozenset())
+    assert (found.pool.cover, found.pool.assignment) == ((), {})
+    assert not any(kind == "reflect" for kind, _ in world.events)
+    assert found.metric_calls < 100
+
+
+def test_a_candidate_is_not_among_the_best_on_a_sample_without_a_verdict():
+    adapter = TemplateAdapter(lambda pairs: [verdicts[pair] for pair in pairs])
+    scores = {"": [0, 0, 0], "one": [None, 0, 1], "two": [-1, None, 1]}
+    dev = ["a", "b", "c"]
+    verdicts = {
+        (sample, text): TemplateTrial(
+            score or 0, None if score is None else score > 0, sample, "", ""
+        )
+        for text, own in scores.items()
+        for sample, score in zip(dev, own, strict=True)
+    }
+    candidates = [{COMPONENT: text} for text in scores]
+    adapter.batch_evaluate([(candidate, dev) for candidate in candidates])
+    gepa: Any = SimpleNamespace(program_candidates=candidates, total_num_evals=9)
+    state = JudgedState(gepa, adapter, dev)
+    assert state.get_pareto_front_mapping() == {"a": {0}, "b": {0, 1}, "c": {1, 2}}
+    assert state.per_program_tracked_scores == [0, 0.5, 0]
+    assert state.total_num_evals == 9

@@ -1,5 +1,7 @@
 import copy
+import math
 import random
+from dataclasses import replace
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -437,6 +439,26 @@ def test_an_evaluation_gives_the_engine_the_weights_first():
     )
     list(loader)
     assert events == ["refresh", "run"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "reward", "failed"),
+    [(0, 0.5, 0.0), (1, 5 / 9, 0.1), (9, 1.0, 0.9), (10, None, 1.0)],
+)
+def test_a_failed_verdict_is_no_reward_of_0_in_an_evaluation(failing, reward, failed):
+    class Failing(FakeRunner):
+        def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
+            rollouts = super().run(pairs, sampling, seed, context)
+            lost = {prompt.id for prompt in PROMPTS[:failing]}
+            timeout = Score(0.0, Status.TIMEOUT)
+            return [replace(r, score=timeout) if r.prompt.id in lost else r for r in rollouts]
+
+    runner: Any = Failing()
+    nothing = (Ledger(), lambda: None, lambda: 0, 0)
+    [batch] = EvaluationLoader(PROMPTS, runner, SamplingParameters(), 1, *nothing)
+    assert batch.failed == pytest.approx(failed)
+    assert math.isnan(batch.reward) if reward is None else batch.reward == pytest.approx(reward)
+    assert float(batch.accuracies.mean()) == pytest.approx((10 - failing + failing % 2) / 20)
 
 
 @pytest.mark.parametrize(("high", "warned"), [(10.0, 0), (0.5, 1)])

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf, open_dict
 
 from p2o.configuration.build import conf_directory
 from p2o.errors import UserError
-from p2o.running.run_folder import one_run_in, record_configuration
+from p2o.running.run_folder import leave_nothing, one_run_in, record_configuration
 
 HOLD = """
 import sys
@@ -41,6 +41,42 @@ def test_a_second_run_is_kept_out_until_the_first_has_ended_even_by_a_kill(tmp_p
         pass
     with one_run_in(tmp_path):
         pass
+
+
+def test_the_folder_of_a_refused_run_goes_with_those_that_were_made_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "default" / "today"
+    run.mkdir(parents=True)
+    (run / ".lock").touch()
+    (run / "train.log").touch()
+    leave_nothing(run)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "checkpoints", ".hydra"])
+def test_a_folder_in_which_something_else_is_stays(tmp_path, name):
+    run = tmp_path / "run"
+    (run / name).mkdir(parents=True)
+    (run / "train.log").touch()
+    leave_nothing(run)
+    assert (run / name).exists()
+    assert (run / "train.log").exists()
+
+
+def test_the_folder_of_another_run_stays(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "at work\n"
+        leave_nothing(run)
+        assert (run / ".lock").read_text() == f"{other.pid}\n"
+        other.kill()
 
 
 def test_the_record_is_hydra_s_without_keys(tmp_path, monkeypatch):

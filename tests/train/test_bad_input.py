@@ -126,6 +126,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["reflection=teacher"], "reflection.base_url: "),
         (["sampling.train.top_p=0.5"], "sampling.train.top_p=0.5: training takes the probabilit"),
         (["sampling.train.top_k=5"], "sampling.train.top_k=5: training takes the probabilities"),
+        (
+            ["sampling.train.stop_token_ids=[999999]"],
+            "sampling.train.stop_token_ids: there is no token 999999; the tokenizer has 0 to ",
+        ),
         (["rollout=vllm_server"], "rollout.urls: no value and no default; give it a value"),
         (
             ["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"],
@@ -157,6 +161,20 @@ def test_the_fixture_would_notice_that_training_began(refused):
 )
 def test_a_setting_that_cannot_work_is_named_before_anything_is_spent(refused, arguments, said):
     assert refused(*arguments).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "mining.threshold=7",
+        "model.path=nowhere/there",
+        "optimizer.lr=-1",
+        "hydra.run.dir=a/b seed=x",
+    ],
+)
+def test_a_refused_run_leaves_no_folder(refused, tmp_path, arguments):
+    assert refused(*arguments.split())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,33 @@ def test_statuses():
     assert score("Answer: 5", "4").status == Status.OK
 
 
+@pytest.mark.parametrize("near", ["7.0000000001", "6.9999999", "7.0000001 m", "70000001/10000000"])
+def test_an_integer_is_not_rounded_to_unless_a_tolerance_is_given(near):
+    assert score(f"Answer: {near}", "7").reward == 0.0
+    assert score(f"Answer: {near}", "7.00").reward == 0.0
+    assert score(f"Answer: {near}", "7", absolute_tolerance=1e-6).reward == 1.0
+    assert score(f"Answer: {near}", "7", relative_tolerance=1e-6).reward == 1.0
+
+
+def test_a_gold_number_that_is_no_integer_is_met_to_the_digits_that_count():
+    assert score("Answer: 0.333333", "1/3").reward == 1.0
+    assert score("Answer: 0", "0.0000005").reward == 0.0
+    assert score("Answer: 0.0000004", "0.0000005").reward == 0.0
+
+
+@pytest.mark.parametrize(
+    "tiny", ["1e-7", "1e-400", "-1e-400", "1e-9999", "10^-400", "10^-9999", "0.1^5000", "2e-320"]
+)
+def test_no_number_is_too_small_to_differ_from_zero(tiny):
+    assert score(f"Answer: {tiny}", "0").reward == 0.0
+    assert score(f"Answer: {tiny}", tiny).reward == 1.0
+
+
+@pytest.mark.parametrize("zero", ["0", "0.00", "0e-400", "0^3", "-0", "0/7", "0 km"])
+def test_zero_in_any_spelling_is_zero(zero):
+    assert score(f"Answer: {zero}", "0").reward == 1.0
+
+
 def test_tolerances():
     assert score("Answer: 3.14", "3.14159").reward == 0.0
     assert score("Answer: 3.14", "3.14159", absolute_tolerance=0.01).reward == 1.0

@@ -1,0 +1,43 @@
+"""What the commands do before anything is imported that takes seconds: help, and wrong keys."""
+
+import importlib
+import sys
+from importlib.metadata import version
+
+import hydra
+
+from p2o.configuration.commandline import read_arguments
+from p2o.configuration.files import conf_directory
+from p2o.configuration.overrides import check_overrides
+from p2o.errors import UserError
+from p2o.running.terminal import print_error
+
+
+def train() -> None:
+    """Entry point of ``p2o-train``."""
+    _start("train")
+
+
+def evaluate() -> None:
+    """Entry point of ``p2o-eval``."""
+    _start("eval")
+
+
+def _start(name: str) -> None:
+    arguments = sys.argv[1:]
+    if "--version" in arguments:
+        print(f"p2o-{name} {version('p2o-rl')}")
+        return
+    try:
+        check_overrides(arguments, name)
+        asks = read_arguments(arguments, name).asks
+    except UserError as error:
+        print_error(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if asks:
+        # Hydra answers itself, and calls nothing.
+        hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=name)(print)()
+        return
+    importlib.import_module(f"p2o.cli.{name}").main()
