@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from p2o.errors import UserError
 from p2o.running.run_folder import RECORD
@@ -153,11 +154,17 @@ def refuse_others(runs: Iterable[Run]) -> None:
         path = run.folder / RECORD / "overrides.yaml"
         if not path.is_file():
             continue
-        then = {hide_settings(setting) for setting in yaml.safe_load(path.read_text())}
-        now = set(map(hide_settings, run.overrides))
+        then = set(map(_spelled, yaml.safe_load(path.read_text())))
+        now = set(map(_spelled, run.overrides))
         if then != now:
             was, there = (" ".join(sorted(some)) or "nothing" for some in (then - now, now - then))
             raise UserError(
                 f"{run.folder}: was made with {was} where this bench has {there}; give another "
                 "folder, or delete that one"
             )
+
+
+def _spelled(setting: str) -> str:
+    """A setting as a sweep of Hydra's spells it, without a secret: 1e-3 is 0.001."""
+    [override] = OverridesParser.create().parse_overrides([setting])
+    return hide_settings(f"{override.get_key_element()}={override.get_value_element_as_str()}")

@@ -77,10 +77,14 @@ def recorded(tmp_path, overrides):
 
 def test_a_run_that_was_made_with_other_settings_is_refused_with_what_differs(tmp_path):
     run = recorded(tmp_path, ["evolution=none", "optimizer.lr=2e-3", "seed=0"])
-    with pytest.raises(UserError, match="made with optimizer.lr=2e-3 where .* optimizer.lr=1e-3;"):
+    with pytest.raises(
+        UserError, match="made with optimizer.lr=0.002 where .* optimizer.lr=0.001;"
+    ):
         refuse_others([run])
 
 
-def test_a_run_that_was_made_with_the_same_settings_in_another_order_is_taken(tmp_path):
-    refuse_others([recorded(tmp_path, ["seed=0", "optimizer.lr=1e-3", "evolution=none"])])
+def test_a_run_that_was_made_with_the_same_settings_in_another_order_and_spelling_is_taken(
+    tmp_path,
+):
+    refuse_others([recorded(tmp_path, ["seed=0", "optimizer.lr=0.001", "evolution=none"])])
     refuse_others(make_runs([GRPO], [1], tmp_path))

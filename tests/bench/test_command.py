@@ -90,12 +90,12 @@ def test_a_slice_ends_in_tables_and_is_not_run_again(bench, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_an_arm_that_fails_does_not_stop_the_others(bench, tmp_path, capsys):
-    broken = "+arms.broken={sentence: No such model, overrides: ['model.path=no/such/folder']}"
+    broken = "+arms.broken={sentence: No such model, overrides: ['model.path=embedded:letters']}"
     command = ("bench=slice", "arm=grpo", broken, "seeds=1", "folder=runs", "figure=null")
     failures = bench(*command, "jobs=1").failures
     [why] = failures.values()
     assert list(failures) == ["broken, seed 0"]
-    assert why.startswith("error: model.path=no/such/folder")
+    assert why.startswith("error: model.path=embedded:letters")
     assert list(summaries(tmp_path / "runs")) == ["grpo/seed0"]
     assert f"broken, seed 0 did not end: {why}" in capsys.readouterr().out
     text = (tmp_path / "runs" / "bench.md").read_text()
@@ -136,8 +136,7 @@ def test_a_bench_that_is_told_to_stop_saves_and_goes_on_where_it_was(bench, tmp_
 @pytest.mark.slow
 def test_templates_at_inference_are_measured_with_the_pool_of_the_search(bench, tmp_path):
     small = '["data.source.train=16","data.source.held_out=4","data.batch=8","data.mini_batch=8",'
-    small += '"evolution.evolver.budget=40","evolution.evolver.dev_size=4",'
-    small += '"evolution.evolver.minimum=2","data.group_size=3"]'
+    small += '"evolution=random_template","data.group_size=3"]'
     found = bench(
         *("bench=slice", "arm=inference_templates", "seeds=1", "folder=runs", "figure=null"),
         *("budget.rollouts=400", f"overrides={small}"),
