@@ -24,7 +24,6 @@ from p2o.learning.module import P2OModule
 from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
 from p2o.learning.updates import WholeUpdates
-from p2o.learning.wandb_records import WandbRecords
 from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters, check_training_sampling
@@ -118,8 +117,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
         callbacks.append(_make_evolution(config, search, journal, ledger, data.problems))
-    recorder = RunRecorder(folder, **config.records)
-    callbacks += [recorder, WandbRecords(recorder)]
+    callbacks.append(RunRecorder(folder, **config.records))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=folder / "checkpoints"))
     trainer = build(

@@ -53,7 +53,7 @@ def options() -> list[Any]:
         # With a real engine and a model that it can run: tests/engines/test_training.py. With
         # ranks, whose process group would stay: test_two_ranks.py. p2o-eval's: tests/evaluation,
         # p2o-bench's: tests/bench. Too large to be trained: tests/test_paper_experiments.py.
-        # Together: test_mixture.py. Of another run: test_records.py.
+        # Together: test_mixture.py. Of another run: tests/reflection/test_replay.py.
         if not path.stem.startswith("vllm")
         and path.stem not in ("ddp", "fsdp", "fsdp2", "mixture", "by_source", "paper", "replay")
         and path.parent.name not in ("suite", "arm", "bench")

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from p2o.configuration.build import conf_directory
-from p2o.records import read
 from tests.patience import HANGS
 
 TRAIN, GROUP, EPOCHS, HELD_OUT = 16, 4, 2, 8
@@ -127,26 +126,6 @@ def test_wandb_stays_offline_and_gets_the_metrics(run):
     content = record.read_bytes()
     for name in (b"reward/mean", b"val/accuracy", b"evolution/cover"):
         assert name in content
-
-
-def test_wandb_gets_rollouts_and_hints_as_tables_and_the_pool_as_an_artifact(run):
-    records, media = read(run), run.glob("wandb/offline-run-*/files/media/table/records/*.json")
-    tables: dict[str, list] = {"rollouts": [], "hints": []}
-    for path in media:
-        table = json.loads(path.read_text())
-        tables[path.name.partition("_")[0]].append(table)
-    assert len(tables["rollouts"]) == len(tables["hints"]) == EPOCHS
-    sent = [
-        dict(zip(t["columns"], row, strict=True)) for t in tables["rollouts"] for row in t["data"]
-    ]
-    kept = records.query("rollouts", list(sent[0]), phase="training").to_pylist()
-    assert len(sent) == len(kept) == EPOCHS * TRAIN * GROUP
-    for row in kept:
-        assert any(row["response"] == other["response"] for other in sent)
-    texts = {row[-1] for table in tables["hints"] for row in table["data"]}
-    assert texts == set(records.hints()["text"].to_pylist()) != set()
-    [record] = run.glob("wandb/offline-run-*/run-*.wandb")
-    assert b"pool.json" in record.read_bytes()
 
 
 def test_tensorboard_gets_the_metrics_of_the_table(run, rows):

@@ -1,14 +1,11 @@
 """A run leaves records of all that it did."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from p2o.cli.show import show
-from p2o.records import TABLES, epochs, hint_id, lives, read
-from p2o.reflection.phrasebook import load_phrases
+from p2o.records import epochs, hint_id, lives, read
 
 pytestmark = pytest.mark.slow
 
@@ -97,54 +94,3 @@ def test_fewer_rollouts_are_kept_where_that_is_asked_for(train_here, kept, fewes
         assert number in (0, 6)
     assert records.problems().num_rows == 32
     assert records.hard().num_rows > 0
-
-
-class Teacher(BaseHTTPRequestHandler):
-    """Writes the phrases of the embedded world in turn."""
-
-    phrases = load_phrases(None)
-    asked = 0
-
-    def do_GET(self):
-        self.answer({"data": []})
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        phrase = self.phrases[type(self).asked % len(self.phrases)]
-        type(self).asked += 1
-        self.answer({"choices": [{"message": {"content": f"Try this:\n```\n{phrase}\n```"}}]})
-
-    def answer(self, content):
-        data = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format, *arguments):
-        pass
-
-
-@pytest.fixture
-def teacher(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Teacher)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_the_answers_of_a_teacher_make_the_same_search_again(train_here, teacher, tmp_path):
-    where = ("reflection=teacher", f"reflection.base_url={teacher}", "reflection.model=any")
-    first = train_here(*SMALL, *where, "+reflection.concurrency=1").rename(tmp_path / "first")
-    asked = Teacher.asked
-    assert read(first).exchanges().num_rows == asked > 3
-    said = set(read(first).exchanges()["answer"].to_pylist())
-    assert all(answer.startswith("Try this:\n```\n") for answer in said)
-    again = train_here(*SMALL, "reflection=replay", f"reflection.run={first}")
-    assert Teacher.asked == asked
-    for name in TABLES:
-        assert read(again).query(name).equals(read(first).query(name)), name
