@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from p2o.report.charts import COLOURS, Spec, chart, legend
 
+TINY = 1e-3
+"""Below that, numbers at the axis are written with an exponent."""
+
 
 def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Spec:
     """Metrics that are drawn together, over optimiser steps."""
@@ -12,6 +15,7 @@ def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Sp
         for name, points in series.items()
         for step, value in points
     ]
+    tiny = max(abs(row["value"]) for row in values) < TINY and any(row["value"] for row in values)
     return chart(
         150,
         title={"text": title, "anchor": "start", "fontSize": 12},
@@ -29,7 +33,7 @@ def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Sp
                 "type": "quantitative",
                 "title": None,
                 "scale": {"zero": False},
-                "axis": {"tickCount": 4, "format": "~g"},
+                "axis": {"tickCount": 4, **({"format": "~e"} if tiny else {})},
             },
             "color": {
                 "field": "metric",

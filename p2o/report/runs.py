@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,10 +137,12 @@ def _metrics(path: Path, notes: list[str]) -> list[Row]:
 
 
 def _number(cell: Any) -> float | None:
+    """A cell's number; None for what is none, or not finite."""
     try:
-        return float(cell)
+        value = float(cell)
     except (TypeError, ValueError):
         return None
+    return value if math.isfinite(value) else None
 
 
 def _pools(folder: Path, notes: list[str]) -> dict[int, Mapping[str, Any]]:

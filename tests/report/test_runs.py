@@ -42,3 +42,12 @@ def test_what_holds_no_run_is_refused_with_a_way_out(tmp_path):
         read_run(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         read_run(tmp_path / "nowhere")
+
+
+def test_cells_without_a_finite_number_are_left_out(tmp_path):
+    run = write_run(tmp_path / "run")
+    header = (run / "metrics.csv").read_text().splitlines()[0].split(",")
+    cells = {"step": "9", "train/entropy": "nan", "groups/dead": "inf", "hard/size": "word"}
+    with (run / "metrics.csv").open("a") as file:
+        file.write(",".join(cells.get(name, "") for name in header) + "\n")
+    assert read_run(run).metrics[-1] == {"step": 9.0}
