@@ -46,7 +46,7 @@ class PooledHint(_Strict):
 
     Attributes:
         id: The first 12 hexadecimal digits of the text's SHA-256.
-        kind: ``instruction`` for a text that stands in front of a problem, ``hint`` for what is more.
+        kind: ``instruction`` for a text in front of a problem, ``hint`` for what is more.
         text: The text, or what is more as JSON; see `p2o_callbacks.Hint.label`.
         parents: Ids of the hints that it was derived from; none for one made of the bare prompt.
         score: Mean score on the problems that it was tried on in full; None if on none.
