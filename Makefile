@@ -1,4 +1,5 @@
 # make demo   the whole method on the embedded world, in about two minutes
+# make demo-real   a real model of half a billion parameters; MODEL=FILE.gguf DATA=FOLDER without a network
 # make test   linters, type checker and all tests that need no accelerator
 # make test-engines   tests with vLLM's CPU build, in an environment of its own
 # make compare   P2O and GRPO on it at equal rollouts, three seeds each
@@ -15,12 +16,16 @@ BENCHMARKS := .venv/.benchmarks
 ENGINES := .venv-engines/bin
 ENGINES_MADE := .venv-engines/.made
 
-.PHONY: demo test test-engines compare evidence bench lock lock-engines clean
+.PHONY: demo demo-real test test-engines compare evidence bench lock lock-engines clean
 
 # Both are started in one shell, so that the report is of this run.
 demo: $(RUNTIME)
 	run=runs/default/$$(date +%Y-%m-%d_%H-%M-%S) && \
 		$(BIN)/p2o-train hydra.run.dir=$$run && $(BIN)/p2o-report $$run
+
+demo-real: $(RUNTIME)
+	$(BIN)/p2o-train experiment=svamp_operation \
+		$(if $(MODEL),model.path=$(MODEL)) $(if $(DATA),data_root=$(DATA))
 
 test: $(DEVELOPMENT)
 	$(BIN)/ruff check .

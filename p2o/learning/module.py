@@ -130,7 +130,7 @@ class P2OModule(LightningModule):
             value = value + loss.detach()
         return self._loss(last, len(batch.passes)) * scale + value
 
-    def optimizer_zero_grad(self, *_: Any) -> None:
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
         """Do nothing: gradients are set to zero before the first backward pass of an update.
 
         Lightning asks for it before the last one of a training step.

@@ -45,7 +45,7 @@ class _Likelihood(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         probs, targets = ctx.saved_tensors
         into_logits = probs * -gradient[:, None]
         into_logits.scatter_add_(-1, targets[:, None], gradient[:, None])

@@ -156,10 +156,10 @@ class FlatShardedStrategy(FSDPStrategy):
         super().__init__(process_group_backend=process_group_backend)
 
     def setup(self, trainer: Trainer) -> None:
-        """Set up as Lightning does, but leave the weights in their type."""
+        """Set up as Lightning does, but leave weights and what is trained on in their types."""
         if trainer.precision == "32-true":
             plugin: Any = self.precision_plugin
-            plugin.convert_module = lambda module: module
+            plugin.convert_module = plugin.convert_input = lambda data: data
         super().setup(trainer)
 
     def load_checkpoint(

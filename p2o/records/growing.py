@@ -28,7 +28,7 @@ class GrowingTable:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.parts = self.settled = 0
-        self._rows: Rows = []
+        self._rows: list[Mapping[str, object]] = []
         # Of the rows that are held, the first so many are settled.
         self._settled_rows = 0
 
@@ -122,7 +122,8 @@ class GrowingRecords:
             self.load_state_dict({})
 
     def _new(self, name: str, rows: Rows) -> Rows:
-        known, column, new = self._known[name], KEYS[name], []
+        known, column = self._known[name], KEYS[name]
+        new: list[Mapping[str, object]] = []
         for row in rows:
             if row[column] not in known:
                 known.add(row[column])

@@ -114,7 +114,9 @@ class Records:
             schema = pa.schema([TABLES[name].field(column) for column in columns])
             parts = [self._read_part(path, schema) for path in self._parts(name)]
             whole = [part for part in parts if part is not None]
-            self._tables[key] = pa.concat_tables(whole) if whole else schema.empty_table()
+            # Not `Schema.empty_table`, which loads pandas.
+            nothing = pa.table([pa.nulls(0, field.type) for field in schema], schema=schema)
+            self._tables[key] = pa.concat_tables([nothing, *whole])
         return self._tables[key]
 
     def _parts(self, name: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """Which tables the records of a run have, and which columns these have; see docs/records.md."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ PARTS = "part-*.parquet"
 BEFORE_TRAINING = -1
 """Epoch of the evaluation of the untrained policy."""
 
-Rows = list[dict[str, object]]
+Rows = Sequence[Mapping[str, object]]
 """Rows of a table; a column that a row lacks is null."""
 
 _ROLLOUTS = {

@@ -33,7 +33,7 @@ def write_part(folder: Path, number: int, rows: Rows) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / PART.format(number)
     with written_whole(path) as file:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file, compression="zstd")
     return path
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 
 from p2o.errors import UserError
 from p2o.report.charts import LIGHT
 from p2o.report.contents import Contents
+from p2o.report.drawing import drawing_library, page_library
 from p2o.report.pages import page
 from p2o.report.tables import as_csv, as_latex, as_markdown
 
@@ -27,7 +27,7 @@ def write_report(contents: Contents, folder: Path, figures: bool = True) -> Path
     Raises:
         UserError: The library that draws is not installed, or the folder cannot be written.
     """
-    drawing = _drawing()
+    drawing = drawing_library()
     made: dict[str, bytes] = {}
     for table in contents.tables:
         for suffix, render in FORMATS.items():
@@ -37,19 +37,9 @@ def write_report(contents: Contents, folder: Path, figures: bool = True) -> Path
         made[f"figures/{name}.svg"] = svg.encode()
         made[f"figures/{name}.png"] = drawing.svg_to_png(svg, scale=SCALE)
     # Lone surrogates cannot be encoded.
-    made[PAGE] = page(contents, drawing.javascript_bundle()).encode("utf-8", "replace")
+    made[PAGE] = page(contents, page_library(drawing)).encode("utf-8", "replace")
     _write(folder, made)
     return folder / PAGE
-
-
-def _drawing() -> ModuleType:
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise UserError(
-            'p2o-report draws with vl-convert-python; pip install "p2o-rl[report]"'
-        ) from error
-    return vl_convert
 
 
 def _write(folder: Path, made: Mapping[str, bytes]) -> None:

@@ -214,9 +214,9 @@ def test_the_step_at_which_callbacks_log_is_the_trainers_own(project, accumulate
         seen.append((logging_step(trainer), own))
 
     watch = Callback()
-    for moment in ("batch_start", "batch_end", "epoch_start", "end"):
-        setattr(watch, f"on_train_{moment}", note)
-    watch.on_validation_end = note
+    moments = "train_batch_start", "train_batch_end", "train_epoch_start", "train_end"
+    for moment in (*moments, "validation_end"):
+        setattr(watch, f"on_{moment}", note)
 
     class Module(project.Module):
         def validation_step(self, batch, batch_index):

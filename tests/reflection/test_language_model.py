@@ -153,6 +153,8 @@ def test_what_was_asked_and_answered_is_kept_word_for_word():
     huge = request(2, records=1, size=20_000)
     reflection.reflect([request(1), huge, request(3)])
     first, none, third = reflection.exchanges
+    assert first is not None
+    assert third is not None
     assert none is None
     ((prompts, _, _),) = engine.calls
     assert [list(map(ord, said.prompt)) for said in (first, third)] == prompts

@@ -32,7 +32,9 @@ def test_a_prompt_gets_the_answers_it_got_in_their_order(tmp_path):
     )
     asked = [request(template) for template in ("two", "one", "one", "one")]
     assert reflection.reflect(asked) == ["of two", "first", "second", "first"]
-    assert reflection.exchanges[0].answer == "Sure: ```\nof two\n```"
+    [two, *_] = reflection.exchanges
+    assert two is not None
+    assert two.answer == "Sure: ```\nof two\n```"
 
 
 def test_what_failed_fails_again(tmp_path):

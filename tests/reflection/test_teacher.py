@@ -414,7 +414,7 @@ def unused_port():
 
 
 def test_what_was_asked_and_answered_is_kept_word_for_word(server):
-    cut = completion("```\ncut")[2]
+    cut: Any = completion("```\ncut")[2]
     cut["choices"][0]["finish_reason"] = "length"
     server.script(
         completion("Sure.\n```\nyes\n```"), completion("```"), (200, {}, cut), (400, {}, {})

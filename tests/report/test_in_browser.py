@@ -105,22 +105,39 @@ def test_a_hint_opens_with_its_difference_and_exchange_and_leads_to_a_problems_l
     in_tab(use)
 
 
+async def point_at(tab: Tab, node: int, *kinds: str) -> None:
+    """Move the mouse to a node of the tree of hints, and what else it does there."""
+    x, y = await tab.evaluate(
+        "(() => { const chart = document.querySelector('[data-chart=\"tree:1\"]');"
+        " chart.scrollIntoView({block: 'center'});"
+        f" const mark = chart.querySelectorAll('.mark-symbol path')[{node}];"
+        " const box = mark.getBoundingClientRect();"
+        " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+    )
+    for kind in ("mouseMoved", *kinds):
+        pressed = {"button": "left", "clickCount": 1} if kind != "mouseMoved" else {}
+        await tab.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **pressed)
+
+
 def test_a_click_on_the_tree_opens_the_hint(page):
     async def use(tab: Tab) -> None:
         await tab.show(page)
-        place = await tab.evaluate(
-            "(() => { const chart = document.querySelector('[data-chart=\"tree:1\"]');"
-            " chart.scrollIntoView({block: 'center'});"
-            " const box = chart.querySelectorAll('.mark-symbol path')[1].getBoundingClientRect();"
-            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
-        )
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            where = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
-            await tab.call("Input.dispatchMouseEvent", type=kind, **where)
+        await point_at(tab, 1, "mousePressed", "mouseReleased")
         await tab.until("!document.getElementById('hint-detail').hidden")
-        assert COLUMNS[0] in await tab.evaluate(
-            "document.getElementById('hint-detail').textContent"
-        )
+        detail = await tab.evaluate("document.getElementById('hint-detail').textContent")
+        assert COLUMNS[0] in detail
+
+    in_tab(use)
+
+
+def test_a_hint_with_markup_is_text_where_the_mouse_is(page):
+    async def use(tab: Tab) -> None:
+        await tab.show(page)
+        await point_at(tab, 3)
+        tip = "document.getElementById('vg-tooltip-element')"
+        await tab.until(f"{tip} && {tip}.textContent.includes('<script>')")
+        assert await tab.evaluate(f"{tip}.querySelectorAll('script, img').length") == 0
+        assert await tab.evaluate("document.title") != "owned"
 
     in_tab(use)
 

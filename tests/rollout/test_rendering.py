@@ -163,9 +163,11 @@ def test_what_a_policy_reflects_on_stays_text():
     reflection.bind(engine, ChatRenderer(tokenizer))
     asked = reflection._render(ReflectionRequest(evil, [record], 0))
     assert asked is not None
-    assert evil in tokenizer.decode(asked)
+    said, ids = asked
+    assert evil in said
+    assert evil in tokenizer.decode(ids)
     neutral = ChatRenderer(tokenizer).render(user(NEUTRAL))
-    assert marks_in(tokenizer, asked) == marks_in(tokenizer, neutral)
+    assert marks_in(tokenizer, ids) == marks_in(tokenizer, neutral)
 
 
 def test_a_list_of_parts_is_their_text():

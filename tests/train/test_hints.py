@@ -58,7 +58,7 @@ def test_a_hint_reaches_the_gradient(train_here, monkeypatch, kind):
         training, "configured_policy", remembered(training.configured_policy, network)
     )
     folder = train_here(f"hints={kind}", *SMALL, *KINDS[kind])
-    # The embedded policy has never seen a second turn: four demonstrations in a row help it nowhere.
+    # The embedded policy has never seen a second turn; demonstrations help it nowhere.
     if kind != "demonstrations":
         assert templated
     assert max(gaps, default=0.0) < 1e-3
