@@ -23,6 +23,9 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
+from p2o_callbacks.template_list import TemplateList
+
+__version__ = "0.1.0"
 
 __all__ = [
     "ConfigurationError",
@@ -45,6 +48,7 @@ __all__ = [
     "RolloutCounter",
     "ShareOfStart",
     "Template",
+    "TemplateList",
     "TemplateTrial",
     "TemplateUser",
     "TrainingCollapsed",

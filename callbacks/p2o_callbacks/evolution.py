@@ -1,7 +1,6 @@
 """Prompt evolution between epochs (P²O, arXiv 2603.21877, Algorithms 2 to 4)."""
 
 import json
-import logging
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,6 @@ from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
     Evolution,
     EvolutionDisplay,
-    EvolutionProgress,
     Evolver,
     HardSetSource,
     TemplateTrial,
@@ -26,8 +24,8 @@ from p2o_callbacks.protocols import (
     find_part,
     logging_step,
 )
-
-logger = logging.getLogger(__name__)
+from p2o_callbacks.ranks import gather
+from p2o_callbacks.spoken import SpokenSearch
 
 
 class PromptEvolution(Callback):
@@ -41,7 +39,9 @@ class PromptEvolution(Callback):
     the samples that are hard at that time, and one that has become hard draws from the cover.
 
     Every rank runs the same search; the engine behind `TemplateUser.evaluate_templates` is what
-    shares the work. Logs ``evolution/metric_calls``, ``evolution/iterations``,
+    shares the work, and it has to give the same trials to all. What a search does is told to a
+    progress bar that is an `EvolutionDisplay`, such as `LoopProgress`; without one it is said in
+    a few lines. Logs ``evolution/metric_calls``, ``evolution/iterations``,
     ``evolution/templates``, ``evolution/cover`` (templates in use, the empty one not counted) and
     ``evolution/best_score`` of each search. Writes the pool of each epoch to
     ``evolution/epoch_NNNN.json`` under `directory`.
@@ -53,7 +53,8 @@ class PromptEvolution(Callback):
         directory: Where pools are written; None uses the trainer's root.
 
     Raises:
-        ConfigurationError: `every_n_epochs` is below 1.
+        ConfigurationError: `every_n_epochs` is below 1; or, after a search, ranks have found
+            different pools.
         TypeError: No `HardSetSource` stands before this callback in the trainer's list.
 
     Example::
@@ -118,22 +119,19 @@ class PromptEvolution(Callback):
         # Counted anew, so that a search that was broken off is made again with the same seeds.
         self._trials = 0
         hard_set = self._hard_set(trainer)
-        display = trainer.progress_bar_callback
-        report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
+        bar = trainer.progress_bar_callback
+        display = bar if isinstance(bar, EvolutionDisplay) else SpokenSearch(len(hard_set))
         evolution = self.evolver.evolve(
             hard_set,
             partial(self._evaluate, user, epoch),
             group_size=user.group_size,
             seed=self._derive_seed("search", epoch),
-            report=report,
+            report=display.evolution_progress,
         )
+        _check_ranks(evolution.pool)
         self.pool = evolution.pool
         self._searched = evolution.pool.assignment
-        outcome = _outcome(len(hard_set), evolution)
-        if isinstance(display, EvolutionDisplay):
-            display.evolution_end(outcome)
-        else:
-            _say(f"evolution: {outcome}")
+        display.evolution_end(_outcome(len(hard_set), evolution))
         templates = self.pool.templates
         scores = [template.score for template in templates if template.score is not None]
         metrics = {
@@ -200,8 +198,16 @@ class PromptEvolution(Callback):
         self.evolved_epoch = state_dict["evolved_epoch"]
 
 
-def _no_report(progress: EvolutionProgress) -> None:
-    """Nobody is watching."""
+def _check_ranks(pool: PromptPool) -> None:
+    """Pools that differ would go unnoticed: each rank rolls out with its own."""
+    pools = gather(json.dumps(pool.state_dict(), sort_keys=True))
+    differing = [str(rank) for rank, other in enumerate(pools) if other != pools[0]]
+    if differing:
+        raise ConfigurationError(
+            f"the search found another pool on rank {', '.join(differing)} than on rank 0; "
+            "evaluate_templates has to give every rank the same trials, and the evolver may depend "
+            "on nothing but its arguments"
+        )
 
 
 def _outcome(hard_samples: int, evolution: Evolution) -> str:
@@ -212,8 +218,3 @@ def _outcome(hard_samples: int, evolution: Evolution) -> str:
         return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
     found = "no template" if evolution.metric_calls else "no search"
     return f"{found} for {hard_samples} hard samples"
-
-
-@rank_zero_only
-def _say(line: str) -> None:
-    logger.info(line)
