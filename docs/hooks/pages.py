@@ -113,7 +113,8 @@ def _shown_as(path: Path) -> str:
     if str(path) in TOP:
         return TOP[str(path)]
     if path.parts[0] == "docs":
-        return path.relative_to("docs").as_posix()
+        index = path / "README.md"
+        return (index if (HOME / index).is_file() else path).relative_to("docs").as_posix()
     if path.parts[0] == "conf":
         folder = path.parent if path.suffix else path
         name = folder.relative_to("conf").as_posix().replace("/", "_")
@@ -122,7 +123,8 @@ def _shown_as(path: Path) -> str:
     module = _module(path)
     if module:
         return f"reference/{'.'.join(module.split('.')[:2])}.md#{module}"
-    return f"files/{path.as_posix()}.md"
+    # MkDocs leaves out what begins with a dot.
+    return f"files/{path.as_posix().lstrip('.')}.md"
 
 
 def _module(path: Path) -> str:
