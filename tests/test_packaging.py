@@ -26,7 +26,7 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
-def instructions(tmp_path: Path) -> list[dict[str, Any]]:
+def instructions(tmp_path: Path) -> list[Any]:
     parser = DockerfileParser(path=str(tmp_path))
     parser.content = (HOME / "Dockerfile").read_text()
     return [step for step in parser.structure if step["instruction"] != "COMMENT"]

@@ -72,7 +72,8 @@ def over_seeds(
     start, end = max(at[0] for at, _ in curves), min(at[-1] for at, _ in curves)
     places = sorted({place for at, _ in curves for place in at if start <= place <= end})
     values = [[_value(curve, place) for curve in curves] for place in places]
-    return (places, *(list(map(how, values)) for how in (fmean, min, max)))
+    means, lows, highs = (list(map(how, values)) for how in (fmean, min, max))
+    return places, means, lows, highs
 
 
 def _value(curve: Curve, place: float) -> float:
