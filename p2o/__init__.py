@@ -5,6 +5,8 @@ The path of one prompt is described in ``docs/architecture.md``; `p2o.cli.train`
 
 import logging
 
+__version__ = "0.1.0"
+
 # Where torchao is installed transformers imports it, and it tells of kernels for other machines.
 logging.getLogger("torchao").setLevel(logging.ERROR)
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)

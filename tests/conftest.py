@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
-from p2o.policy.models import load_policy
 from tests.patience import HANGS
 
 # The environment for engines goes without it.
@@ -22,19 +19,27 @@ if importlib.util.find_spec("hypothesis"):
     settings.load_profile("p2o")
 
 
+# Fixtures import what they need themselves: most tests need no model, and start sooner without.
 @pytest.fixture(scope="session")
-def tokenizer() -> PreTrainedTokenizerBase:
+def tokenizer():
+    from p2o.policy.models import load_policy
+
     return load_policy("embedded:digits")[1]
 
 
 @pytest.fixture
 def embedded():
+    from p2o.policy.models import load_policy
+
     return load_policy("embedded:digits")[0]
 
 
 @pytest.fixture
 def tiny_model(tokenizer):
     """A random Qwen2 with the embedded tokenizer's vocabulary."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
     torch.manual_seed(0)
     return Qwen2ForCausalLM(
         Qwen2Config(

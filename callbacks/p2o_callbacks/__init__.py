@@ -28,8 +28,11 @@ from p2o_callbacks.protocols import (
     TemplateUser,
 )
 from p2o_callbacks.rollout_budget import RolloutBudget, RolloutCounter
+from p2o_callbacks.template_list import TemplateList
 from p2o_callbacks.time_budget import TimeBudget, TimeCounter
 from p2o_callbacks.token_budget import TokenBudget, TokenCounter
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Candidate",
@@ -59,6 +62,7 @@ __all__ = [
     "RolloutCounter",
     "ShareOfStart",
     "Template",
+    "TemplateList",
     "TemplateTrial",
     "TemplateUser",
     "TimeBudget",

@@ -1,7 +1,6 @@
 """Prompt evolution between epochs (P²O, arXiv 2603.21877, Algorithms 2 to 4)."""
 
 import json
-import logging
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,6 @@ from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import (
     Evolution,
     EvolutionDisplay,
-    EvolutionProgress,
     Evolver,
     HardSetSoFar,
     HardSetSource,
@@ -31,8 +29,8 @@ from p2o_callbacks.protocols import (
     logging_step,
     named_key,
 )
-
-logger = logging.getLogger(__name__)
+from p2o_callbacks.ranks import gather
+from p2o_callbacks.spoken import SpokenSearch
 
 Place = tuple[int] | tuple[str, int]
 """Of a search: before which epoch, or after which step."""
@@ -55,7 +53,9 @@ class PromptEvolution(Callback):
     templates for a sample, it gets those of the later one in the trainer's list.
 
     Every rank runs the same search; the engine behind `TemplateUser.evaluate_templates` is what
-    shares the work. Logs ``evolution/metric_calls``, ``evolution/iterations``,
+    shares the work, and it has to give the same trials to all. What a search does is told to a
+    progress bar that is an `EvolutionDisplay`, such as `LoopProgress`; without one it is said in
+    a few lines. Logs ``evolution/metric_calls``, ``evolution/iterations``,
     ``evolution/failed`` (trials without a verdict), ``evolution/templates``, ``evolution/cover``
     (templates in use, the empty one not counted) and ``evolution/best_score`` of each search, and
     ``evolution/leaks`` where the evolver looks for templates that give a sample away. Writes the
@@ -78,7 +78,7 @@ class PromptEvolution(Callback):
 
     Raises:
         ConfigurationError: An interval or `last_search` is below 1, or it is not clear which
-            miner is meant.
+            miner is meant; or, after a search, ranks have found different pools.
         TypeError: No `HardSetSource` is among the trainer's callbacks.
 
     Example::
@@ -204,22 +204,21 @@ class PromptEvolution(Callback):
         # Counted anew, so that a search that was broken off is made again with the same seeds.
         self._trials = self._failed = 0
         hard_set = self._hard_set(trainer)
-        display = trainer.progress_bar_callback
-        report = display.evolution_progress if isinstance(display, EvolutionDisplay) else _no_report
+        bar = trainer.progress_bar_callback
+        display = (
+            bar if isinstance(bar, EvolutionDisplay) else SpokenSearch(self.name, len(hard_set))
+        )
         evolution = self.evolver.evolve(
             hard_set,
             partial(self._evaluate, user, place),
             group_size=user.group_size,
             seed=self._derive_seed("search", *place),
-            report=report,
+            report=display.evolution_progress,
         )
+        _check_ranks(evolution.pool)
         self.pool = evolution.pool
         self._searched = evolution.pool.assignment
-        outcome = _outcome(len(hard_set), evolution)
-        if isinstance(display, EvolutionDisplay):
-            display.evolution_end(outcome)
-        else:
-            _say(f"{self.name}: {outcome}")
+        display.evolution_end(_outcome(len(hard_set), evolution))
         templates = self.pool.templates
         scores = [template.score for template in templates if template.score is not None]
         metrics = {
@@ -345,8 +344,16 @@ def _joined(pools: Sequence[PromptPool]) -> PromptPool:
     return PromptPool(tuple(templates), tuple(cover), assignment)
 
 
-def _no_report(progress: EvolutionProgress) -> None:
-    """Nobody is watching."""
+def _check_ranks(pool: PromptPool) -> None:
+    """Pools that differ would go unnoticed: each rank rolls out with its own."""
+    pools = gather(json.dumps(pool.state_dict(), sort_keys=True))
+    differing = [str(rank) for rank, other in enumerate(pools) if other != pools[0]]
+    if differing:
+        raise ConfigurationError(
+            f"the search found another pool on rank {', '.join(differing)} than on rank 0; "
+            "evaluate_templates has to give every rank the same trials, and the evolver may depend "
+            "on nothing but its arguments"
+        )
 
 
 def _outcome(hard_samples: int, evolution: Evolution) -> str:
@@ -363,8 +370,3 @@ def _found(hard_samples: int, evolution: Evolution) -> str:
         return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
     found = "no template" if evolution.metric_calls else "no search"
     return f"{found} for {hard_samples} hard samples"
-
-
-@rank_zero_only
-def _say(line: str) -> None:
-    logger.info(line)

@@ -1,7 +1,7 @@
 """Hard-sample mining (P²O, arXiv 2603.21877): which samples the policy hardly ever solves."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -13,6 +13,15 @@ from p2o_callbacks.protocols import (
     find_part,
     named_key,
 )
+from p2o_callbacks.ranks import gather, world_size
+
+
+class _Note(NamedTuple):
+    """What one group says; `hard` is None where nothing was verified."""
+
+    sample_id: str
+    hard: bool | None
+    dead: bool
 
 
 class HardSampleMiner(Callback):
@@ -24,6 +33,11 @@ class HardSampleMiner(Callback):
     verdict at all keeps its standing.
 
     It may stand anywhere in the trainer's list, and several may, each with a name of its own.
+
+    Of several ranks each may be told of the groups of all, or of its own alone. Where ranks were
+    told of different groups these are put together after each batch, so that all ranks have the
+    same hard set. A sample that several ranks rolled out in one batch is hard when it was so on
+    each of them.
 
     Logs at each epoch end ``hard/size``, ``hard/entered`` (never hard before), ``hard/solved``
     (were hard in the epoch before), ``hard/relapsed`` (solved once, hard again) and
@@ -57,6 +71,8 @@ class HardSampleMiner(Callback):
         self._ever_hard: set[str] = set()
         self._seen: dict[str, bool] = {}
         self._groups = self._dead = 0
+        # Groups that the other ranks have not been told of.
+        self._fresh: list[_Note] = []
 
     @property
     def hard_set(self) -> Sequence[str]:
@@ -103,20 +119,45 @@ class HardSampleMiner(Callback):
 
     def observe(self, groups: Sequence[GroupOutcome]) -> None:
         """Note how groups fared."""
-        for group in groups:
-            known = [solved for solved in group.solved if solved is not None]
-            self._groups += 1
-            self._dead += len(set(_with_verdict(group))) <= 1
-            if not known:
-                continue
-            possible = len(group.solved) - known.count(False)
-            # The quotient, since a rate times a size can be above the whole number it stands for.
-            share = isinstance(self.threshold, float)
-            measure = possible / len(group.solved) if share else possible
-            self._seen[group.sample_id] = measure < self.threshold
+        notes = [self._note(group) for group in groups]
+        if world_size() == 1:
+            self._take([notes])
+        else:
+            self._fresh += notes
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Put together what the ranks were told of."""
+        self._share()
+
+    def _note(self, group: GroupOutcome) -> _Note:
+        known = [solved for solved in group.solved if solved is not None]
+        possible = len(group.solved) - known.count(False)
+        # The quotient, since a rate times a size can be above the whole number it stands for.
+        share = isinstance(self.threshold, float)
+        measure = possible / len(group.solved) if share else possible
+        hard = measure < self.threshold if known else None
+        return _Note(group.sample_id, hard, len(set(_with_verdict(group))) <= 1)
+
+    def _share(self) -> None:
+        if world_size() > 1:
+            everyones = gather(self._fresh)
+            # Ranks that were told of all groups were told the same.
+            told_of_all = all(notes == everyones[0] for notes in everyones)
+            self._take(everyones[:1] if told_of_all else everyones)
+            self._fresh = []
+
+    def _take(self, everyones: Sequence[Sequence[_Note]]) -> None:
+        """Count the groups that each rank was told of in one batch."""
+        notes = [note for told in everyones for note in told]
+        self._groups += len(notes)
+        self._dead += sum(note.dead for note in notes)
+        self._seen |= _in_all([_last(told) for told in everyones])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch: what was seen becomes the hard set."""
+        self._share()
         hard = self._standing()
         flow = {
             f"{self.name}/size": len(hard),
@@ -131,13 +172,16 @@ class HardSampleMiner(Callback):
         self._seen, self._groups, self._dead = {}, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Primitives only; equal on all ranks, as every rank observes all groups."""
+        """Primitives only; equal on all ranks between two batches.
+
+        One that is taken within a batch, as after an exception, holds what this rank was told.
+        """
         return {
             "hard_set": list(self._hard_set),
             "ever_hard": sorted(self._ever_hard),
-            "seen": dict(self._seen),
-            "groups": self._groups,
-            "dead": self._dead,
+            "seen": self._seen | _last(self._fresh),
+            "groups": self._groups + len(self._fresh),
+            "dead": self._dead + sum(note.dead for note in self._fresh),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -147,6 +191,7 @@ class HardSampleMiner(Callback):
         self._ever_hard = set(state_dict["ever_hard"])
         self._seen = dict(state_dict["seen"])
         self._groups, self._dead = state_dict["groups"], state_dict["dead"]
+        self._fresh = []
 
 
 def _with_verdict(group: GroupOutcome) -> list[float]:
@@ -155,3 +200,17 @@ def _with_verdict(group: GroupOutcome) -> list[float]:
         for reward, solved in zip(group.rewards, group.solved, strict=True)
         if solved is not None
     ]
+
+
+def _last(notes: Iterable[_Note]) -> dict[str, bool]:
+    """Whether each sample is hard, by the last group of it that says something."""
+    return {note.sample_id: note.hard for note in notes if note.hard is not None}
+
+
+def _in_all(told: Sequence[dict[str, bool]]) -> dict[str, bool]:
+    """A sample is hard when it is so wherever it was rolled out."""
+    together: dict[str, bool] = {}
+    for seen in told:
+        for sample_id, hard in seen.items():
+            together[sample_id] = together.get(sample_id, True) and hard
+    return together

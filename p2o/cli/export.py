@@ -4,6 +4,7 @@ The checkpoint is one file, or a folder of shards that several ranks wrote. For 
 
   p2o-export runs/default/TIME
   p2o-export runs/default/TIME --checkpoint epoch_0003.ckpt --output policy_3 --dtype bfloat16
+  p2o-export runs/default/TIME --push OWNER/NAME --private
 """
 
 import argparse
@@ -16,6 +17,7 @@ from p2o.cli.program import expected_errors
 from p2o.errors import UserError
 from p2o.export.card import model_card
 from p2o.export.checkpoint import find_checkpoint, load_model
+from p2o.export.hub import make_repository, upload
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
 from p2o.policy.adapters import save_policy
@@ -30,6 +32,8 @@ def export(
     output: Path | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
+    push: str | None = None,
+    private: bool = False,
 ) -> Path:
     """Write weights, tokenizer, generation config and a model card; return the folder.
 
@@ -42,6 +46,9 @@ def export(
         output: Where to; ``RUN/export`` when left out.
         dtype: Of the weights written, a torch name; that of the checkpoint when left out.
         overwrite: Whether the folder may hold something. A model there is replaced, the rest stays.
+        push: OWNER/NAME of a repository on the hub that gets the model too; made where it is not
+            there.
+        private: Whether a repository that is made is private.
 
     Raises:
         UserError: An argument is wrong, or the checkpoint is damaged or of another model.
@@ -49,22 +56,27 @@ def export(
     config, output = read_config(run), output or run / "export"
     path, kind = find_checkpoint(run, checkpoint), _read_dtype(dtype)
     _check_output(output, overwrite)
+    if push is not None:
+        make_repository(push, private)
     weights = CheckpointWeights.open(path)
     hydra = read_hydra(run)
     model, tokenizer = load_model(config, hydra, weights)
     model = model if kind is None else model.to(kind)
-    card = model_card(run, config, hydra, weights, model, output.resolve().name)
+    card = model_card(run, config, hydra, weights, model, push or output.resolve().name)
     try:
         save_policy(model, tokenizer, output)
         with written_whole(output / "README.md", "w", encoding="utf-8") as file:
             file.write(card)
     except OSError as error:
         raise UserError(f"--output={output}: cannot be written ({error})") from error
+    terminal = Terminal()
     size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
-    Terminal().print(
+    terminal.print(
         f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, {size:,.1f} MB",
         soft_wrap=True,
     )
+    if push is not None:
+        terminal.print(upload(output, push), soft_wrap=True)
     return output
 
 
@@ -102,6 +114,10 @@ def main() -> None:
     parser.add_argument("--dtype", help="of the weights, say bfloat16 (as in the checkpoint)")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a model that is in the folder"
+    )
+    parser.add_argument("--push", metavar="OWNER/NAME", help="also send it to this repository")
+    parser.add_argument(
+        "--private", action="store_true", help="make the repository a private one, if it is new"
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
     arguments = vars(parser.parse_args())

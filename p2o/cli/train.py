@@ -23,6 +23,7 @@ from p2o.planning import plan_from_config, print_plan
 from p2o.policy.sharding import stop_other_ranks
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
+from p2o.running.loggers import log_configuration
 from p2o.running.preemption import handled_signals, hold_signals
 from p2o.running.resuming import check_fit, find_checkpoint
 from p2o.running.run_folder import RECORD, leave_nothing, one_run_in, record_configuration
@@ -64,6 +65,7 @@ def _train(config: DictConfig, folder: Path) -> float:
         check_fit(checkpoint, training.module)
     # Accepted: from here on there is something to save.
     record_configuration(folder, config)
+    log_configuration(training.trainer, config)
     hold_signals()
     collapse = _fit(training, checkpoint)
     if config.save_policy is not None and collapse is None:

@@ -1,6 +1,7 @@
 """``metrics.csv``, with one history however often a run was stopped."""
 
 import csv
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
 from torch import tensor
 
 from p2o.constraints import Count
 from p2o.running.files import set_aside, written_whole
+from p2o.running.secrets import hide_settings, plain_config
 from p2o_callbacks.protocols import logging_step
 
 Rows = list[dict[str, str]]
@@ -28,6 +31,18 @@ def log_once(trainer: Trainer, metrics: Mapping[str, float]) -> None:
     for logger in trainer.loggers:
         logger.log_metrics(row, step=logging_step(trainer))
     trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
+
+
+def log_configuration(trainer: Trainer, config: DictConfig) -> None:
+    """Give each logger the configuration of the run, without keys that were given in clear."""
+    # Weights & Biases starts here, and keeps the command line. Ranks are started with it later.
+    given = sys.argv
+    sys.argv = [hide_settings(argument) for argument in given]
+    try:
+        for logger in trainer.loggers:
+            logger.log_hyperparams(plain_config(config))
+    finally:
+        sys.argv = given
 
 
 class MetricsTable(CSVLogger):
@@ -54,6 +69,9 @@ class MetricsTable(CSVLogger):
         if self._experiment is None:
             self._experiment = _Writer(self.log_dir)
         return self._experiment
+
+    def log_hyperparams(self, *arguments: Any, **more: Any) -> None:
+        """Write nothing: the folder of the run has its configuration, ``.hydra/config.yaml``."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:

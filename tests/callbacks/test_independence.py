@@ -52,6 +52,7 @@ def test_the_scan_sees_every_module_and_would_find_an_import():
     assert sorted(found) == ["os", "p2o", "p2o.data"]
 
 
+@pytest.mark.slow
 def test_the_callbacks_can_be_imported_where_p2o_is_not_installed():
     program = """
 import sys

@@ -61,6 +61,7 @@ def whole(tmp_path_factory):
     return folder, several, output
 
 
+@pytest.mark.slow
 def test_the_table_fits_a_terminal_and_every_completion_is_kept(whole):
     folder, _, output = whole
     assert max(map(len, output.splitlines()[:8])) <= 80
@@ -75,6 +76,7 @@ def test_the_table_fits_a_terminal_and_every_completion_is_kept(whole):
     assert result["pass_at"]["4"] >= result["pass_at"]["1"]
 
 
+@pytest.mark.slow
 def test_several_turns_are_evaluated_as_they_are_trained(tmp_path):
     calculator = "environment._target_=tests.calculator.Calculator"
     short = ("limit=6", "+environment.word=must", LONG)
@@ -88,6 +90,7 @@ def test_several_turns_are_evaluated_as_they_are_trained(tmp_path):
     assert "holds completions of other settings (environment" in errors
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_and_ends_the_same(whole, tmp_path):
     folder, several, _ = whole
     process = start(tmp_path, *DIGITS, *several)
@@ -108,6 +111,7 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(whole, tmp_path):
     assert results(tmp_path / "out") == results(folder / "out")
 
 
+@pytest.mark.slow
 def test_other_settings_in_the_same_folder_are_refused(whole):
     folder, several, _ = whole
     status, _, errors = evaluate(folder, *DIGITS, *several, "seed=1")
@@ -115,6 +119,7 @@ def test_other_settings_in_the_same_folder_are_refused(whole):
     assert "holds completions of other settings (seed: 0, now 1)" in errors
 
 
+@pytest.mark.slow
 def test_a_limit_gives_the_same_answers_to_fewer_questions(whole, tmp_path):
     folder, several, _ = whole
     status, _, errors = evaluate(tmp_path, *DIGITS, *several, "limit=5", "chunk=7")
@@ -122,6 +127,7 @@ def test_a_limit_gives_the_same_answers_to_fewer_questions(whole, tmp_path):
     assert read_completions(tmp_path / "out") == read_completions(folder / "out")[:20]
 
 
+@pytest.mark.slow
 def test_saved_completions_are_scored_again_by_another_verifier(whole):
     folder, _, _ = whole
     arguments = (f"rescore={folder}/out", "verifier=exact", "suite=digits")
@@ -156,6 +162,7 @@ def test_a_run_s_checkpoint_is_evaluated_with_and_without_its_templates(p2o_trai
     assert "" not in templates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

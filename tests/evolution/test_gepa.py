@@ -212,6 +212,7 @@ def test_the_same_seed_finds_the_same_in_any_order_of_the_hard_set():
     assert search(World(), seed=4).pool != first.pool
 
 
+@pytest.mark.slow
 def test_the_order_of_hashes_does_not_matter():
     program = f"""
 import json, runpy

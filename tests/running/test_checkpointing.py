@@ -145,6 +145,7 @@ def test_what_is_no_checkpoint_is_said_in_one_line(tmp_path, content, said):
         read_header(path)
 
 
+@pytest.mark.slow
 def test_a_kill_while_writing_leaves_the_one_before(tmp_path):
     path = tmp_path / "one.ckpt"
     write(path, 3)

@@ -59,6 +59,7 @@ def test_what_is_no_table_is_set_aside(tmp_path, content):
     assert (tmp_path / "metrics.csv.damaged").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_column_is_added_leaves_the_table(tmp_path):
     log(tmp_path, range(3))
     program = f"""

@@ -23,6 +23,7 @@ with one_run_in(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_a_second_run_is_kept_out_until_the_first_has_ended_even_by_a_kill(tmp_path):
     first = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],

@@ -56,6 +56,7 @@ def test_a_folder_named_by_the_clock_is_refused_to_ranks_started_one_by_one(torc
     assert "add hydra.run.dir=runs/NAME" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", ["2", "auto"])
 def test_a_sweep_over_several_devices_is_refused(p2o_train, devices):
     result = p2o_train("-m", *SMALL, "trainer=ddp", f"trainer.devices={devices}", "seed=0,1")

@@ -114,6 +114,7 @@ def needs(tmp_path, service, monkeypatch):
         "def reward(completion, answer): return answer in completion\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     # Sentences are many unknown words to the embedded policy, and any of its answers will do.
     table_of_rows = [f"data.source.path={table}", "evolution=none"]
     made = ["data=reasoning_gym", "verifier=reasoning_gym", "evolution=none"]
@@ -133,6 +134,8 @@ def needs(tmp_path, service, monkeypatch):
         ],
         ("verifier", "python_tests"): ["data=svamp", *table_of_rows, "data.source.answer=tests"],
         ("verifier", "reasoning_gym"): made,
+        # Without a server and a database.
+        ("logger", "mlflow"): [f"logger.mlflow.tracking_uri=file:{tmp_path}/mlruns"],
         ("model", "qwen3_4b"): [DIGITS],
         ("model", "smollm2_135m"): [DIGITS],
         ("model", "qwen2.5_coder_0.5b"): [DIGITS],

@@ -37,17 +37,28 @@ TENSORBOARD = (
     "+logger.tensorboard.name=tensorboard",
     "+logger.tensorboard.version=''",
 )
-"""What ``logger=tensorboard`` adds to ``logger=csv``; ``logger=wandb`` adds wandb itself."""
+MLFLOW = (
+    "+logger.mlflow._target_=lightning.pytorch.loggers.MLFlowLogger",
+    "+logger.mlflow.experiment_name=p2o",
+    "+logger.mlflow.tracking_uri=${oc.env:MLFLOW_TRACKING_URI,sqlite:///mlflow.db}",
+)
+"""What other options add to ``logger=csv``; ``logger=wandb`` adds wandb itself."""
+SECRET = "written-in-clear"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """The directory of one run with all loggers."""
     folder = tmp_path_factory.mktemp("loggers")
+    # Without a server and a database.
+    store = {"MLFLOW_TRACKING_URI": f"file:{folder}/mlruns", "MLFLOW_ALLOW_FILE_STORE": "true"}
     result = subprocess.run(
-        [sys.executable, "-m", "p2o.cli.train", *SMALL, "logger=wandb", *TENSORBOARD],
+        [sys.executable, "-m", "p2o.cli.train", *SMALL, "logger=wandb", *TENSORBOARD, *MLFLOW]
+        + [f"+renderer.options.api_key={SECRET}"],
         cwd=folder,
-        env={k: v for k, v in os.environ.items() if k != "WANDB_MODE"} | {"OMP_NUM_THREADS": "1"},
+        env={k: v for k, v in os.environ.items() if k != "WANDB_MODE"}
+        | {"OMP_NUM_THREADS": "1"}
+        | store,
         capture_output=True,
         text=True,
         timeout=HANGS,
@@ -68,6 +79,19 @@ def summary(run) -> dict[str, Any]:
         raise AssertionError(f"{constant} is not JSON")
 
     return json.loads((run / "summary.json").read_text(), parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def mlflow_run(run) -> tuple[Any, Any]:
+    """MLflow's client, and the one run that it knows of."""
+    from mlflow.tracking import MlflowClient
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        client = MlflowClient(f"file:{run.parent}/mlruns")
+    experiment: Any = client.get_experiment_by_name("p2o")
+    [found] = client.search_runs([experiment.experiment_id])
+    return client, found
 
 
 def column(rows: list[dict[str, str]], name: str) -> list[float]:
@@ -134,6 +158,32 @@ def test_tensorboard_gets_the_metrics_of_the_table(run, rows):
     for name in ("reward/mean", "val/accuracy", "hard/size", "evolution/cover"):
         values = [event.value for event in events.Scalars(name)]
         assert values == pytest.approx(column(rows, name)), name
+
+
+def test_mlflow_gets_the_metrics_of_the_table(run, rows, mlflow_run):
+    client, found = mlflow_run
+    for name in ("reward/mean", "val/accuracy", "hard/size", "evolution/cover"):
+        values = [each.value for each in client.get_metric_history(found.info.run_id, name)]
+        assert values == pytest.approx(column(rows, name)), name
+
+
+def test_each_logger_has_the_configuration_without_keys(run, mlflow_run):
+    _, found = mlflow_run
+    assert found.data.params["data/group_size"] == str(GROUP)
+    assert found.data.params["renderer/options/api_key"] == "***"
+    boards = (run / "tensorboard").glob("events.out.*")
+    assert any(b"data/group_size" in board.read_bytes() for board in boards)
+    [record] = run.glob("wandb/offline-run-*/run-*.wandb")
+    assert b"group_size" in record.read_bytes()
+    written = [path for path in run.parent.rglob("*") if path.is_file()]
+    assert not [path for path in written if SECRET.encode() in path.read_bytes()]
+
+
+def test_the_mlflow_option_is_what_this_run_added():
+    option: Any = OmegaConf.load(conf_directory() / "logger" / "mlflow.yaml")
+    parts = [part.removeprefix("+logger.mlflow.").partition("=") for part in MLFLOW]
+    added = {name: value for name, _, value in parts}
+    assert OmegaConf.to_container(option.mlflow, resolve=False) == added
 
 
 def test_the_tensorboard_option_is_what_this_run_added():

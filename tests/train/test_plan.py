@@ -5,6 +5,7 @@ import re
 import pytest
 
 
+@pytest.mark.slow
 def test_a_plan_is_printed_and_nothing_is_run(p2o_train, tmp_path):
     result = p2o_train("plan=true", f"hydra.run.dir={tmp_path}/run")
     assert result.returncode == 0, result.stderr

@@ -145,6 +145,7 @@ def test_resumed_in_the_middle_of_an_epoch_equals_never_stopped(p2o_train, tmp_p
         assert ledgers[0] == ledgers[1]
 
 
+@pytest.mark.slow
 def test_a_run_that_a_callback_has_ended_stays_ended(p2o_train, tmp_path):
     """The trainer remembers its own limits, not those of early stopping or of a budget."""
     settings = (
@@ -168,6 +169,7 @@ def test_a_run_that_a_callback_has_ended_stays_ended(p2o_train, tmp_path):
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.slow
 def test_other_training_answers_are_taken_only_when_told(p2o_train, tmp_path):
     """The settings are the same: the file has changed below them."""
     file = tmp_path / "rows.jsonl"

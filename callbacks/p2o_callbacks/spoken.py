@@ -1,0 +1,49 @@
+"""A search in words, where no progress bar shows it."""
+
+import logging
+
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+from p2o_callbacks.protocols import EvolutionProgress
+
+logger = logging.getLogger(__name__)
+LINES = 5
+"""Lines about the progress of a search, at most."""
+
+
+class SpokenSearch:
+    """Says that a search begins, how far it is, and what came of it; see `EvolutionDisplay`.
+
+    Lines go to the logger of ``p2o_callbacks`` where the program shows its messages, and otherwise
+    to Lightning's, which does so by default.
+
+    Args:
+        name: Of the search.
+        hard_samples: What is searched for.
+    """
+
+    def __init__(self, name: str, hard_samples: int) -> None:
+        self._name, self._said = name, 0
+        _say(f"{name}: searching templates for {hard_samples} hard samples")
+
+    def evolution_progress(self, progress: EvolutionProgress) -> None:
+        """Say it each time that another part of the budget is spent."""
+        parts = LINES * progress.metric_calls // max(1, progress.budget)
+        if parts > self._said:
+            self._said = parts
+            _say(
+                f"{self._name}: {progress.metric_calls}/{progress.budget} metric calls, "
+                f"best dev {progress.best_score:.2f}, pool {progress.pool_size}"
+            )
+
+    def evolution_end(self, outcome: str) -> None:
+        """Say what came of it."""
+        _say(f"{self._name}: {outcome}")
+
+
+@rank_zero_only
+def _say(line: str) -> None:
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(line)
+    else:
+        rank_zero_info(line)
