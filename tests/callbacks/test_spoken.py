@@ -49,7 +49,7 @@ def test_a_program_that_sets_up_nothing_still_sees_what_the_search_does(tmp_path
 
 def test_a_long_search_says_no_more_than_a_few_lines(caplog):
     with caplog.at_level(logging.INFO, "p2o_callbacks"):
-        display = SpokenSearch(40)
+        display = SpokenSearch("evolution", 40)
         for calls in range(0, 601, 10):
             display.evolution_progress(EvolutionProgress(calls, 600, calls / 600, 2))
     said = [record.getMessage() for record in caplog.records]
