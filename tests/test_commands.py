@@ -139,7 +139,7 @@ def test_the_shell_takes_it_and_so_does_the_program(command, folder):
 
 def read_data_command(arguments: list[str]) -> None:
     """Compose what a command of p2o-data is told."""
-    options = {"--config-dir": None, "--output": None}
+    options: dict[str, str | None] = {"--config-dir": None, "--output": None}
     settings = []
     words = iter(arguments)
     for word in words:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from p2o.data.rejected import Rejected, leave_out
 from p2o.data.sources import Split
@@ -97,7 +98,7 @@ def warn_of_unknown_words(split: Split, renderer: ChatRenderer) -> None:
         split: The prompts that are used; the first hundred are looked at.
         renderer: Makes tokens of them.
     """
-    unknown = renderer.tokenizer.unk_token_id
+    unknown: Any = renderer.tokenizer.unk_token_id
     if unknown is None:
         return
     tokens = [token for p in split.train[:LOOKED_AT] for token in renderer.render(p.messages)]

@@ -94,7 +94,7 @@ def climb(
         for (sample, candidate), trial in zip(pairs, evaluate(pairs), strict=True):
             trials[candidate][sample] = trial
             taken[sample] = candidate
-            solved += trial.solved
+            solved += bool(trial.solved)
             if not trial.solved and iterations < len(ladders[sample]):
                 higher.append(sample)
         open_ = higher

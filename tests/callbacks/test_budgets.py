@@ -1,7 +1,7 @@
 """Budgets in other units than rollouts."""
 
 import pytest
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import Callback, LightningDataModule
 
 from p2o_callbacks import ConfigurationError, TimeBudget, TokenBudget
 
@@ -39,7 +39,7 @@ def spending(project):
         (TimeBudget(5), 2),
         (TimeBudget(5.1), 3),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__ if isinstance(value, Callback) else str(value),
 )
 def test_training_stops_at_the_first_update_that_reaches_the_budget(
     project, spending, budget, steps
@@ -58,7 +58,7 @@ def test_what_is_spent_so_far_is_what_the_project_counts(project, spending):
 @pytest.mark.parametrize(
     ("budget", "member"),
     [(TokenBudget(1), "training_tokens"), (TimeBudget(1), "training_seconds")],
-    ids=repr,
+    ids=["tokens", "seconds"],
 )
 def test_a_project_that_does_not_count_is_refused_before_training(project, budget, member):
     class Bare(LightningDataModule):

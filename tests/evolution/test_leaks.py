@@ -146,7 +146,7 @@ class Answers(World):
     def try_out(self, sample, template):
         trial = super().try_out(sample, template)
         told = "1024" in template
-        solved = told or trial.solved
+        solved = told or bool(trial.solved)
         return TemplateTrial(
             float(solved), solved, trial.question, "", "", trial.repeatable, ("1024",)
         )

@@ -141,7 +141,7 @@ def test_a_search_without_any_verdict_finds_nothing_and_ends():
 
 
 def test_a_candidate_is_not_among_the_best_on_a_sample_without_a_verdict():
-    adapter = TemplateAdapter(lambda pairs: [verdicts[pair] for pair in pairs])
+    adapter = TemplateAdapter(lambda pairs: [verdicts[s, str(hint)] for s, hint in pairs])
     scores = {"": [0, 0, 0], "one": [None, 0, 1], "two": [-1, None, 1]}
     dev = ["a", "b", "c"]
     verdicts = {
