@@ -40,8 +40,11 @@ class Makes:
     kind: type
 
     def lacks(self, target: Callable[..., Any]) -> list[str]:
-        """Methods that a class lacks; of a function it is not known what it makes."""
-        if not inspect.isclass(target):
+        """Methods that a class lacks.
+
+        Of a function it is not known what it makes, and a class may pass on what it is asked for.
+        """
+        if not inspect.isclass(target) or hasattr(target, "__getattr__"):
             return []
         methods = [name for name, _ in inspect.getmembers(self.kind, inspect.isfunction)]
         return [name for name in methods if name[0] != "_" and not hasattr(target, name)]
