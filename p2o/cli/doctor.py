@@ -24,7 +24,7 @@ import torch
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
-from p2o.cli.assembly import Sampler, assemble_sampler, make_verifier
+from p2o.cli.assembly import Sampler, asked_suffix, assemble_sampler, make_verifier
 from p2o.cli.data import compose_run
 from p2o.cli.diagnosis_tables import WIDTH, print_diagnosis, print_plan
 from p2o.cli.preparation import prepare
@@ -155,7 +155,7 @@ def settings_of(config: DictConfig) -> Settings:
         temperature=train.temperature,
         group_size=config.data.group_size,
         pattern=config.verifier.get("pattern"),
-        suffix=config.renderer.suffix,
+        suffix=asked_suffix(config),
         evolves=config.evolution is not None,
     )
 
