@@ -315,7 +315,10 @@ def test_good_overrides_pass(arguments):
         (["trainer.max_steps=5"], "trainer.max_steps: not in the configuration so far; write +tr"),
         (["+trainer.max_epochs=2"], "there is such a key already; write trainer.max_epochs=2"),
         (["~seed=5"], "~seed=5: the key has another value; write ~seed"),
-        (["--config-name", "foo"], "--config-name=foo: no such configuration; there are bench, eval, tr"),
+        (
+            ["--config-name", "foo"],
+            "--config-name=foo: no such configuration; there are bench, eval, tr",
+        ),
         (["experiment=paper/foo"], "experiment=paper/foo: no such option; there are default, grpo"),
         (["trainer.max_epochs=1", "-m", "seed=0,1"], "stands apart from other settings; put them"),
         (["-m", "seed=range(0)"], "seed=range(0): stands for no value"),

@@ -144,7 +144,7 @@ def test_saved_completions_are_scored_again_by_another_verifier(whole):
 def test_a_run_s_checkpoint_is_evaluated_with_and_without_its_templates(p2o_train, tmp_path):
     small = ("data.source.train=48", "trainer.max_epochs=2", "evolution.evolver.budget=400")
     assert p2o_train(*small, f"hydra.run.dir={tmp_path}/run").returncode == 0
-    (pool,) = (tmp_path / "run" / "evolution").glob("*.json")
+    (pool,) = (tmp_path / "run" / "evolution").glob("epoch_*.json")
     accuracies = {}
     modes = ("best", "majority", "assigned")
     for name, more in {
