@@ -23,7 +23,6 @@ from p2o.policy.attention import (
     is_sparse,
     window,
 )
-from p2o.policy.likelihood import likelihood
 from p2o.policy.packing import ALWAYS, Packed, Packer
 from p2o.sample import Sample
 
@@ -170,7 +169,10 @@ class CausalPolicy(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.temperature != 1:
             logits = logits / self.temperature
-        return likelihood(logits, targets, self.entropy_gradient)
+        log_probs = logits.log_softmax(-1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.entropy_gradient):
+            entropies = -(log_probs.exp() * log_probs).sum(-1)
+        return log_probs.gather(-1, targets[:, None])[:, 0], entropies
 
     def _logits(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """What the model makes of hidden states, `[M, V]`; its inputs matter no more."""
