@@ -87,7 +87,7 @@ def _check(settings: dict[str, Any], more: Sequence[str]) -> None:
     check_claims(settings["claims"], {*arms, *others})
     if settings["figure"] is not None and importlib.util.find_spec("matplotlib") is None:
         raise UserError(
-            f"figure={settings['figure']}: needs pip install p2o-rl[figures]; or give figure=null"
+            f"figure={settings['figure']}: needs pip install matplotlib; or give figure=null"
         )
 
 

@@ -95,11 +95,10 @@ class SingleTurnReflection:
                 reason="" if sample in written else _why_not(text),
                 exchange=exchange,
             )
-            for sample, trial, text, exchange in zip(
-                samples,
-                trials,
+            for (sample, trial), text, exchange in zip(
+                judged.items(),
                 templates,
-                last_exchanges(self.reflection, len(samples)),
+                last_exchanges(self.reflection, len(judged)),
                 strict=True,
             )
         ]

@@ -18,7 +18,7 @@ def drawing_library() -> ModuleType:
         import vl_convert
     except ImportError as error:
         raise UserError(
-            'p2o-report draws with vl-convert-python; pip install "p2o-rl[report]"'
+            "p2o-report draws with vl-convert-python; pip install vl-convert-python"
         ) from error
     return vl_convert
 

@@ -153,7 +153,7 @@ def test_what_cannot_be_had_is_refused_by_name(arguments, says):
 def test_without_the_package_the_way_to_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "reasoning_gym.factory", None)
     for make in (ReasoningGymScorer, lambda: ReasoningGym(["chain_sum"]).load(0)):
-        with pytest.raises(UserError, match="pip install 'p2o-rl.reasoning-gym.'"):
+        with pytest.raises(UserError, match="'pip install reasoning-gym'"):
             make()
 
 
