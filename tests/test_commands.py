@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from p2o.bench.settings import BenchSettings
 from p2o.cli.checks import check
 from p2o.cli.data import compose_run
+from p2o.cli.doctor import _parser as doctor_parser
+from p2o.cli.pool import _parser as pool_parser
 from p2o.cli.rehearsal import rehearse
 from p2o.cli.settings import EvalSettings, TrainSettings
 from p2o.configuration.commandline import read_arguments
 from p2o.configuration.overrides import as_running, check_overrides, compose_config
+from p2o.hints.pool_file import Origin, PooledHint, PoolFile, write_pool
+from p2o.records import hint_id
+from p2o.records.writing import append
 from tests.commands import ROOT, Command, commands
 from tests.pages import write_examples
 from tests.patience import HANGS
@@ -25,6 +31,12 @@ COMMANDS = commands()
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
 """An epoch of one update."""
 REWARD = "def reward(completion, answer): return float(answer in completion)\n"
+
+
+ARM = """# @package arms.fast
+sentence: A higher rate
+overrides: [optimizer.lr=5e-4]
+"""
 
 
 def named(command: Command) -> str:
@@ -51,6 +63,20 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "SVAMP.json").write_text(json.dumps(rows))
     (tmp_path / "lines.txt").write_text("".join(f"Add: {n} 1\t{n + 1}\n" for n in range(40)))
     (tmp_path / "my_rewards.py").write_text(REWARD)
+    (tmp_path / "my_conf/arm").mkdir(parents=True)
+    (tmp_path / "my_conf/arm/fast.yaml").write_text(ARM)
+    origin = Origin(name="some", sha256="0" * 64)
+    hint = PooledHint(
+        id=hint_id("Think."), text="Think.", score=1.0, tried=1, solved=1, in_use=True
+    )
+    write_pool(
+        tmp_path / "runs/mine/evolution/pool.json",
+        PoolFile(model=origin, data=origin, hints=(hint,)),
+    )
+    said = {"epoch": 1, "iteration": 1, "candidate": 1, "prompt": "Improve it.", "answer": "Think."}
+    append(tmp_path / "runs/TEACHER/TIME", "exchanges", [said])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
@@ -97,6 +123,19 @@ def look_at_train(arguments: list[str]) -> None:
             look(config)
 
 
+def look_at_bench(arguments: list[str]) -> None:
+    """Look at a run of each arm of a command of p2o-bench."""
+    if "--help" in arguments:
+        return
+    check_overrides(arguments, "bench", BenchSettings)
+    line = read_arguments(arguments, "bench")
+    config = compose_config(line.settings, line.name, line.folder)
+    for arm in config.arms.values():
+        # A teacher's address is the user's to give.
+        if "reflection=teacher" not in arm.overrides:
+            look_at_train([*config.overrides, *arm.overrides])
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=named)
 def test_the_shell_takes_it_and_so_does_the_program(command, folder):
     put_examples(command, folder)
@@ -107,10 +146,6 @@ def test_the_shell_takes_it_and_so_does_the_program(command, folder):
         rest = arguments[place + 1 + (program != "srun") :]
         if module in ("p2o-train", "p2o.cli.train"):
             look_at_train(rest)
-        elif module == "p2o.cli.compare":
-            settings = [rest[at + 1] for at, word in enumerate(rest) if word == "--arm"]
-            for arm in settings:
-                look_at_train(arm.partition(":")[2].split())
         else:
             assert find_spec(module), module
         return
@@ -122,7 +157,14 @@ def test_the_shell_takes_it_and_so_does_the_program(command, folder):
         case "p2o-data":
             assert arguments[0] in ("inspect", "contamination")
             read_data_command(arguments[1:])
-        case "p2o-export":
+        case "p2o-bench":
+            look_at_bench(arguments)
+        case "p2o-doctor":
+            told = doctor_parser().parse_intermixed_args(arguments)
+            compose_run(told.overrides, told.config_dir)
+        case "p2o-pool":
+            pool_parser().parse_args(arguments)
+        case "p2o-export" | "p2o-show" | "p2o-report":
             assert not arguments[0].startswith("-")
         case "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -165,7 +207,7 @@ def check_packages(arguments: list[str]) -> None:
 def runs_here(command: Command) -> bool:
     """Whether a command works on the embedded world, with nothing that is not at hand."""
     text = command.text
-    if not re.match("p2o-(train|eval|data|export) ?", text) or "..." in text:
+    if not re.match("p2o-(train|eval|data|export) ?", text) or "..." in text or "--push" in text:
         return False
     foreign = (
         *("model", "suite", "plan", "rollout", "trainer", "run", "rescore", "template"),

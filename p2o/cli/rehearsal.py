@@ -45,13 +45,15 @@ def rehearse(config: DictConfig) -> None:
     callbacks = [build(config.mining, "mining")]
     if config.evolution is not None:
         reflection = build(config.reflection, "reflection")
-        _check_phrasebook(reflection, str(config.model.path))
         evolver = build(
             config.evolution.evolver,
             "evolution.evolver",
             reflection=reflection,
             assigner=build(config.assignment, "assignment"),
         )
+        # Not every search asks for it.
+        if getattr(evolver, "reflection", None) is reflection:
+            _check_phrasebook(reflection, str(config.model.path))
         callbacks.append(build(config.evolution.callback, "evolution.callback", evolver=evolver))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=Path("checkpoints")))
