@@ -79,6 +79,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_rewards", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     return tmp_path
 

@@ -38,6 +38,8 @@ def options() -> Iterator[tuple[str, list[str]]]:
             yield file.stem, []
         elif folder == "suite":
             yield "eval", [f"suite={file.stem}"]
+        elif folder in ("arm", "bench"):
+            yield "bench", [f"{folder}={file.stem}"]
         else:
             yield "train", [f"{folder}={file.stem}"]
 

@@ -5,8 +5,8 @@ from decimal import Context, Decimal
 from fractions import Fraction
 
 # Exact, so that long integers that differ in their last digit do; bounded, so that no exponent
-# fills the memory: what is beyond is infinite, or too small for a number.
-BOUNDED = Context(prec=800, Emax=308, Emin=-308, traps=[])
+# fills the memory: what is beyond all floats is infinite, or too small for a number.
+BOUNDED = Context(prec=800, Emax=308, Emin=-324, traps=[])
 SCALES = {
     **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9},
     **{"trillion": 10**12, "lakh": 10**5, "crore": 10**7, "k": 10**3, "mn": 10**6, "bn": 10**9},

@@ -62,7 +62,11 @@ def test_how_a_run_is_carried_out_may_change(tmp_path):
         ("data.source.train=64", "data.source.train was 128, is 64"),
         ("data.batch=32", "data.batch was 16, is 32"),
         ("algorithm=dapo", "algorithm.sampling_rounds was 1, is"),
-        ("distillation=no_crm", 'distillation.ratio_weight was "hard", is null'),
+        (
+            "distillation=no_crm",
+            'distillation._target_ was "p2o.distillation.Tapered", is '
+            '"p2o.distillation.ContextDistillation"',
+        ),
         (
             "model=digits_decisive",
             'model.path was "embedded:digits", is "embedded:digits_decisive"',

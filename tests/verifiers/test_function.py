@@ -1,6 +1,7 @@
 """A plain function as a verifier: what it is called with, what comes of it, what is refused."""
 
 import logging
+import sys
 
 import pytest
 from omegaconf import OmegaConf
@@ -140,6 +141,8 @@ def test_a_module_on_the_path(tmp_path, monkeypatch):
         "def reward(completion, answer): return completion == answer"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    # Another test's module may have this name.
+    monkeypatch.delitem(sys.modules, "my_rewards", raising=False)
     scores = Function("my_rewards.exact:reward").score(["7", "8"], [PROMPT] * 2)
     assert [score.reward for score in scores] == [1.0, 0.0]
 
