@@ -120,7 +120,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["data.max_prompt_tokens=5", "data.overlong=drop"], "data: no train prompts are left"),
         (["seed=one"], "seed=one: give a whole number"),
         (["ckpt_path=nowhere/last.ckpt"], "ckpt_path=nowhere/last.ckpt: no such checkpoint"),
-        (["model.path=nowhere/there"], "model.path=nowhere/there: cannot be loaded ("),
+        (
+            ["model.path=nowhere/there", "evolution=none"],
+            "model.path=nowhere/there: cannot be loaded (",
+        ),
         (["model.path=embedded:letters"], "model.path=embedded:letters: the embedded models are"),
         (["model.dtype=float33"], "model.dtype=float33: give a text such as float32"),
         (["reflection=teacher"], "reflection.base_url: "),
@@ -251,7 +254,10 @@ def test_flags_are_left_to_hydra(monkeypatch, capsys):
     [
         (["data.source.trian=3"], "data.source.trian: no such key; did you mean data.source.train"),
         (["data=svamp", "data.source.path=rows.csv"], "data.source.question: no column 'Body'"),
-        (["model.path=nowhere/there"], "model.path=nowhere/there: cannot be loaded ("),
+        (
+            ["model.path=nowhere/there", "evolution=none"],
+            "model.path=nowhere/there: cannot be loaded (",
+        ),
     ],
     ids=["key", "column", "model"],
 )
