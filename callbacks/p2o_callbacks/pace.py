@@ -48,8 +48,10 @@ class Pace:
 def duration(seconds: float) -> str:
     """Hours, minutes and seconds, as in ``1:02:03``; without hours ``2:03``.
 
-    >>> duration(3723), duration(9.6)
-    ('1:02:03', '0:10')
+    Example::
+
+        >>> duration(3723), duration(9.6)
+        ('1:02:03', '0:10')
     """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

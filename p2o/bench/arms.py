@@ -112,8 +112,10 @@ def make_runs(
 def merged(*lists: Iterable[str]) -> tuple[str, ...]:
     """Settings of several lists in one; of those for one key the last one counts.
 
-    >>> merged(["experiment=grpo", "+a.b=1"], ["a.b=2"])
-    ('experiment=grpo', 'a.b=2')
+    Example::
+
+        >>> merged(["experiment=grpo", "+a.b=1"], ["a.b=2"])
+        ('experiment=grpo', 'a.b=2')
     """
     settings: dict[str, str] = {}
     for setting in chain(*lists):

@@ -107,8 +107,10 @@ def mean_accuracy(curve: Curve, end: float) -> float:
 
     It says how early a policy was good, where final accuracies are all alike.
 
-    >>> mean_accuracy([(0, 0.0), (50, 1.0)], 100)
-    0.5
+    Example::
+
+        >>> mean_accuracy([(0, 0.0), (50, 1.0)], 100)
+        0.5
 
     Args:
         curve: Begins before anything is spent.

@@ -108,8 +108,10 @@ def numbers(findings: Findings) -> str:
 def short(value: float) -> str:
     """A number of at most six characters.
 
-    >>> [short(value) for value in (0, 812.3, 10_043, 1_234_567, 2.5e9)]
-    ['0', '812', '10,043', '1,235k', '2,500M']
+    Example::
+
+        >>> [short(value) for value in (0, 812.3, 10_043, 1_234_567, 2.5e9)]
+        ['0', '812', '10,043', '1,235k', '2,500M']
     """
     for limit, divisor, unit in ((99_999.5, 1, ""), (9.9995e6, 1e3, "k"), (9.9995e9, 1e6, "M")):
         if value < limit:

@@ -80,10 +80,12 @@ def read_arguments(arguments: Sequence[str], name: str) -> CommandLine:
 def written(key: str, value: str) -> str:
     r"""A setting as one word of a shell, whatever signs are in its value.
 
-    >>> written("hydra.run.dir", "runs/mine")
-    'hydra.run.dir=runs/mine'
-    >>> written("hydra.sweep.dir", "my runs/a,b")
-    '\'hydra.sweep.dir="my runs/a,b"\''
+    Example::
+
+        >>> written("hydra.run.dir", "runs/mine")
+        'hydra.run.dir=runs/mine'
+        >>> written("hydra.sweep.dir", "my runs/a,b")
+        '\'hydra.sweep.dir="my runs/a,b"\''
     """
     if not re.fullmatch(r"[\w./:+-]+", value):
         # A backslash is one unless it stands before a quote; so are those at the end.

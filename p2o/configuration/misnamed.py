@@ -79,8 +79,10 @@ def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
 def unreadable(setting: str) -> str:
     """One line for a setting that Hydra's grammar does not take, with how to quote it.
 
-    >>> print(unreadable("data.source.question={Body}?"))
-    cannot read 'data.source.question={Body}?': quote it twice, 'data.source.question="{Body}?"'
+    Example::
+
+        >>> print(unreadable("data.source.question={Body}?"))
+        cannot read 'data.source.question={Body}?': quote it twice, 'data.source.question="{Body}?"'
 
     Args:
         setting: As the shell has handed it over.

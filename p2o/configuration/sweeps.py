@@ -17,12 +17,14 @@ def job_folder(settings: str) -> str:
     It does not depend on which other jobs there are, so that a sweep can be given more arms or
     seeds and be started again.
 
-    >>> job_folder("distillation=no_crm,seed=1")
-    'distillation=no_crm,seed=1'
-    >>> job_folder("model.path=/data/my model,seed=1")
-    'model.path=-data-my-model,seed=1_724381c270'
-    >>> job_folder("")
-    'defaults'
+    Example::
+
+        >>> job_folder("distillation=no_crm,seed=1")
+        'distillation=no_crm,seed=1'
+        >>> job_folder("model.path=/data/my model,seed=1")
+        'model.path=-data-my-model,seed=1_724381c270'
+        >>> job_folder("")
+        'defaults'
 
     No key is in it that a job is given in clear.
 
