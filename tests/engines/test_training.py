@@ -30,6 +30,7 @@ SETTINGS = (
     "sampling.train.max_new_tokens=16",
     "optimizer.lr=1e-5",
     "verifier=exact",
+    "reflection=operation_phrases",
     "verifier.pattern='([0-9])'",
     "evolution.evolver.budget=24",
     "evolution.evolver.dev_size=3",
