@@ -37,11 +37,13 @@ def test_without_a_pattern_it_is_the_column(tmp_path):
     assert prompt.meta["solution"] == ROWS[0]["answer"]
 
 
-def test_a_row_without_a_solution_is_named(tmp_path):
+def test_a_row_without_a_solution_is_a_prompt_without_one(tmp_path):
+    """Hints that show solutions refuse it; others need none."""
     rows = [*ROWS, {"question": "Why?", "answer": "#### 3"}]
     keys = {name: GSM8K[name] for name in ("answer_pattern", "solution_pattern")}
-    with pytest.raises(UserError, match="row 1: 'answer' holds no solution"):
-        table(tmp_path, rows, **keys).prompts()
+    _, bare = table(tmp_path, rows, **keys).prompts()
+    assert "solution" not in bare.meta
+    assert bare.gold == "3"
 
 
 @pytest.mark.parametrize(
