@@ -15,7 +15,7 @@ PROGRAMS = (
     *("python", "pip", "make", "torchrun", "srun", "vllm", "git", "source"),
 )
 """What a documented command may begin with; for another one its test has to be written."""
-SHELL = "set -o failglob\n" + "\n".join(
+SHELL = "shopt -s failglob\n" + "\n".join(
     f"{name}() {{ printf '%s\\037' {name} \"$@\"; }}" for name in PROGRAMS
 )
 """Each program prints what it is given. Brackets that are not quoted fail, as in zsh."""

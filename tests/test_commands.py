@@ -254,7 +254,7 @@ def in_shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
     paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        ["bash", "-c", f"set -o failglob\n{functions}\n{text}"],
+        ["bash", "-c", f"shopt -s failglob\n{functions}\n{text}"],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
         capture_output=True,

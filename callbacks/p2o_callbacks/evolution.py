@@ -111,7 +111,9 @@ class PromptEvolution(Callback):
         self.seed = seed
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
-        self.evolved_epoch = self.evolved_step = -1 if at_start else 0
+        self.evolved_step = -1 if at_start else 0
+        # Where steps are what is counted, an epoch's start is no time for a first search.
+        self.evolved_epoch = 0 if every_n_steps is not None else self.evolved_step
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = self._failed = 0
         self._observers: list[PoolObserver] = []

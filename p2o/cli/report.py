@@ -5,7 +5,7 @@ that differ in their seed alone are one arm. A run that goes on, or has no recor
 as it can be. For example:
 
   p2o-report runs/default/TIME
-  p2o-report runs/compare/* --against experiment=grpo --output runs/compare/report
+  p2o-report runs/one runs/other --against experiment=grpo --output runs/compare/report
 """
 
 import argparse

@@ -77,14 +77,6 @@ SETTINGS = {
         learning_rate=1e-3,
         start="digits",
     ),
-    "digits_mild": Settings(
-        openings=(("Well,", "Let"), ("it", "us"), ("must", "go"), ("be.", "slowly.")),
-        bare_slow=0.45,
-        phrased_slow=0.6,
-        steps=800,
-        learning_rate=1e-3,
-        start="digits",
-    ),
 }
 
 
