@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.hint import HintOrText
-from p2o_callbacks.pool import PromptPool, Template
+from p2o_callbacks.pool import PromptPool, joined
 from p2o_callbacks.protocols import (
     Evolution,
     EvolutionDisplay,
@@ -30,7 +30,7 @@ from p2o_callbacks.protocols import (
     named_key,
 )
 from p2o_callbacks.ranks import gather
-from p2o_callbacks.spoken import SpokenSearch
+from p2o_callbacks.spoken import SpokenSearch, outcome
 
 Place = tuple[int] | tuple[str, int]
 """Of a search: before which epoch, or after which step."""
@@ -187,7 +187,7 @@ class PromptEvolution(Callback):
     def _publish(self, trainer: Trainer, user: TemplateUser) -> None:
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         pools = [each.pool for each in callbacks if isinstance(each, PromptEvolution)]
-        user.publish_pool(pools[0] if len(pools) == 1 else _joined(pools))
+        user.publish_pool(pools[0] if len(pools) == 1 else joined(pools))
 
     def _deal(self, trainer: Trainer, user: TemplateUser, searched: Place) -> None:
         """Deal out what the search at a place found to the hard set of the epoch that ended."""
@@ -220,7 +220,7 @@ class PromptEvolution(Callback):
         _check_ranks(evolution.pool)
         self.pool = evolution.pool
         self._searched = evolution.pool.assignment
-        display.evolution_end(_outcome(len(hard_set), evolution))
+        display.evolution_end(outcome(len(hard_set), evolution))
         templates = self.pool.templates
         scores = [template.score for template in templates if template.score is not None]
         metrics = {
@@ -329,23 +329,6 @@ def _is_over(trainer: Trainer) -> bool:
     return trainer.should_stop or last_step or (last_epoch and trainer.is_last_batch)
 
 
-def _joined(pools: Sequence[PromptPool]) -> PromptPool:
-    """One pool of several; later ones come first where two have a sample."""
-    templates: list[Template] = []
-    cover: list[int] = []
-    assignment: dict[str, tuple[int | None, ...]] = {}
-    for pool in pools:
-        start = len(templates)
-        templates += [
-            replace(each, parents=tuple(start + parent for parent in each.parents))
-            for each in pool.templates
-        ]
-        cover += [start + index for index in pool.cover]
-        for sample_id, drawn in pool.assignment.items():
-            assignment[sample_id] = tuple(None if i is None else start + i for i in drawn)
-    return PromptPool(tuple(templates), tuple(cover), assignment)
-
-
 def _check_ranks(pool: PromptPool) -> None:
     """Pools that differ would go unnoticed: each rank rolls out with its own."""
     pools = gather(json.dumps(pool.state_dict(), sort_keys=True))
@@ -356,19 +339,3 @@ def _check_ranks(pool: PromptPool) -> None:
             "evaluate_templates has to give every rank the same trials, and the evolver may depend "
             "on nothing but its arguments"
         )
-
-
-def _outcome(hard_samples: int, evolution: Evolution) -> str:
-    leaks = evolution.leaks or 0
-    told = f", {leaks} that give{'s' * (leaks == 1)} a sample away" if leaks else ""
-    return f"{_found(hard_samples, evolution)}{told}"
-
-
-def _found(hard_samples: int, evolution: Evolution) -> str:
-    if number := len(evolution.pool.in_use):
-        return f"{number} template{'s'[: number > 1]} for {hard_samples} hard samples"
-    if evolution.pool.templates:
-        bare = evolution.pool.templates[0].score or 0.0
-        return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
-    found = "no template" if evolution.metric_calls else "no search"
-    return f"{found} for {hard_samples} hard samples"

@@ -1,7 +1,7 @@
 """The prompt pool: what evolution publishes and rollouts use. Plain data."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from p2o_callbacks.hint import Hint, HintOrText, more_than_text
@@ -100,3 +100,20 @@ class PromptPool:
             cover=tuple(state["cover"]),
             assignment={key: tuple(indices) for key, indices in state["assignment"].items()},
         )
+
+
+def joined(pools: Sequence[PromptPool]) -> PromptPool:
+    """One pool of several; later ones come first where two have a sample."""
+    templates: list[Template] = []
+    cover: list[int] = []
+    assignment: dict[str, tuple[int | None, ...]] = {}
+    for pool in pools:
+        start = len(templates)
+        templates += [
+            replace(each, parents=tuple(start + parent for parent in each.parents))
+            for each in pool.templates
+        ]
+        cover += [start + index for index in pool.cover]
+        for sample_id, drawn in pool.assignment.items():
+            assignment[sample_id] = tuple(None if i is None else start + i for i in drawn)
+    return PromptPool(tuple(templates), tuple(cover), assignment)

@@ -4,7 +4,7 @@ import logging
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from p2o_callbacks.protocols import EvolutionProgress
+from p2o_callbacks.protocols import Evolution, EvolutionProgress
 
 logger = logging.getLogger(__name__)
 LINES = 5
@@ -47,3 +47,20 @@ def _say(line: str) -> None:
         logger.info(line)
     else:
         rank_zero_info(line)
+
+
+def outcome(hard_samples: int, evolution: Evolution) -> str:
+    """What came of a search, in a few words."""
+    leaks = evolution.leaks or 0
+    told = f", {leaks} that give{'s' * (leaks == 1)} a sample away" if leaks else ""
+    return f"{_found(hard_samples, evolution)}{told}"
+
+
+def _found(hard_samples: int, evolution: Evolution) -> str:
+    if number := len(evolution.pool.in_use):
+        return f"{number} template{'s'[: number > 1]} for {hard_samples} hard samples"
+    if evolution.pool.templates:
+        bare = evolution.pool.templates[0].score or 0.0
+        return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
+    found = "no template" if evolution.metric_calls else "no search"
+    return f"{found} for {hard_samples} hard samples"
