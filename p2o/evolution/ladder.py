@@ -1,5 +1,6 @@
 """The least help that works: of its hints in order, a problem takes the first that solves it."""
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,7 +21,7 @@ Ladders = Mapping[str, Sequence[Hint]]
 Report = Callable[[EvolutionProgress], None]
 
 
-class Ladder:
+class Ladder(ABC):
     """A search by problem; a subclass says which hints there are.
 
     Args:
@@ -36,6 +37,7 @@ class Ladder:
         """See `KnowsProblems`."""
         self.problems = problems
 
+    @abstractmethod
     def ladders(self, samples: Sequence[str], seed: int) -> Ladders:
         """The hints of each sample.
 
@@ -43,7 +45,7 @@ class Ladder:
             samples: Sample ids.
             seed: Of whatever is drawn.
         """
-        raise NotImplementedError
+        ...
 
     def evolve(
         self,

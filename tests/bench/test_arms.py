@@ -1,9 +1,12 @@
 """Arms become runs: settings that count, folders, and what may be gone on with."""
 
+import re
+
 import pytest
 import yaml
 
 from p2o.bench.arms import Arm, budget_settings, make_arms, make_runs, merged, refuse_others
+from p2o.configuration.files import conf_directory
 from p2o.errors import UserError
 
 GRPO = Arm("grpo", "GRPO", "No templates", ("evolution=none", "optimizer.lr=1e-3"))
@@ -88,3 +91,13 @@ def test_a_run_that_was_made_with_the_same_settings_in_another_order_and_spellin
 ):
     refuse_others([recorded(tmp_path, ["seed=0", "optimizer.lr=0.001", "evolution=none"])])
     refuse_others(make_runs([GRPO], [1], tmp_path))
+
+
+def test_the_page_tells_of_every_arm_what_its_file_says():
+    root = conf_directory()
+    told = re.findall(r"^\| `(\w+)` \| (.+) \|$", (root.parent / "docs/bench.md").read_text(), re.M)
+    said = {
+        path.stem: yaml.safe_load(path.read_text())["sentence"]
+        for path in sorted((root / "arm").glob("*.yaml"))
+    }
+    assert {name: text for name, text in told if name in said} == said
