@@ -194,12 +194,11 @@ def _make_evolution(
     reflection = MeteredReflection(reflection, ledger)
     with located("reflection"):
         reflection.bind(search.engine, search.renderer)
+    assigner = build(config.assignment, "assignment")
     evolver = build(
-        config.evolution.evolver,
-        "evolution.evolver",
-        reflection=reflection,
-        assigner=build(config.assignment, "assignment"),
+        config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
     )
-    if isinstance(evolver, KnowsProblems):
-        evolver.bind(problems)
+    for part in (assigner, evolver):
+        if isinstance(part, KnowsProblems):
+            part.bind(problems)
     return build(config.evolution.callback, "evolution.callback", evolver=evolver)

@@ -131,7 +131,12 @@ class RolloutLoader:
                 watch(rolled_out)
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
-            self.problems.note([_noted(group) for group in sampled])
+            self.problems.note(
+                [
+                    _noted(group, [learned.get((place, k)) for k in range(len(group))])
+                    for place, group in enumerate(sampled)
+                ]
+            )
             self._unread.see(sampled)
             # Lightning asks for no more than the length, so nothing runs behind the last batch.
             if cursor == len(order):
@@ -264,11 +269,17 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
     )
 
 
-def _noted(group: Sequence[Rollout]) -> Outcome:
+def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Outcome:
     solved = [rollout for rollout in group if rollout.score.solved]
     return Outcome(
         group[0].prompt.id,
         len(solved) / len(group),
         any(rollout.templated for rollout in group),
         solved[-1].response if solved else None,
+        tuple(
+            (rollout.template, fact.reliance)
+            for rollout, fact in zip(group, learned, strict=True)
+            if rollout.templated and rollout.score.solved
+            if fact is not None and fact.reliance is not None
+        ),
     )
