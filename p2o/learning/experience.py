@@ -137,12 +137,16 @@ class ExperienceBuilder:
             learned = sum(sample.learned for sample in samples)
             before = sum(len(kept[index][0].completion.sampled_ids) for index in shares[rank()])
             tokens -= sum(gather(before - learned))
+        dropped: set[Place] = set()
         if not self.strategy.pushes_alone:
             dropped = _without_pull(places, experience.learned)
-            own = [kept_places[index] for index in shares[rank()]]
-            for index, (place, (rollout, _)) in enumerate(zip(own, mine, strict=True)):
-                if place in dropped:
-                    samples[index] = _silenced(samples[index], rollout, experience.templated)
+        alike = self.credit.without_contrast(groups[part])
+        own = [kept_places[index] for index in shares[rank()]]
+        for index, (place, (rollout, advantage)) in enumerate(zip(own, mine, strict=True)):
+            if place in dropped:
+                samples[index] = _silenced(samples[index], rollout, experience.templated)
+            if advantage and alike[place[0] - start] and not rollout.template:
+                samples[index] = samples[index].with_streams(without_contrast=1.0)
         samples = [sample for sample in samples if self._has_gradient(sample)]
         names = {name for sample in samples for name in sample.streams}
         names = set().union(*gather(names))

@@ -22,7 +22,7 @@ from p2o.learning.experience import Experience, ExperienceBuilder
 from p2o.learning.metrics import weight_metrics
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.sizes import BatchSizes
-from p2o.objectives import KLPenalty, Overlong, group_advantages
+from p2o.objectives import KLPenalty, Overlong, group_advantages, zero_variance_advantages
 from p2o.policy.packing import ALWAYS, Packer
 from p2o.prompt import Prompt
 from p2o.rollout.engine import Completion
@@ -614,3 +614,22 @@ def test_a_group_whose_successes_are_masked_away_contributes_no_failures_either(
     # With an entropy bonus tokens stay in the update, without weight.
     [batch], _ = build([group], KINDER, OutOfReach(), entropy_bonus=True)
     assert batch.stream("token_weights", 1.0).tolist() == [0.0] * 6
+
+
+def test_bare_groups_of_equal_rewards_can_be_learned_from_and_say_that_they_are_such():
+    alone, failed = [rollout(""), rollout("")], [rollout("", 0.0), rollout("", 0.0)]
+    settings = {"advantages": zero_variance_advantages}
+    micro_batches, _ = build([alone, failed, pair("")], Tapered(), **settings)
+    assert [stream(batch, "advantages")[0][0] for batch in micro_batches[:2]] == pytest.approx(
+        [0.1, -0.1]
+    )
+    told = [bool(batch.has("without_contrast").all()) for batch in micro_batches]
+    assert told == [True, True, False]
+    # With a template it is the strategy that says what is learned: successes, and no failure.
+    hinted = [rollout("Think."), rollout("Think.")]
+    [batch, none], _ = build(
+        [hinted, [rollout("Think.", 0.0), rollout("Think.", 0.0)]], Tapered(), **settings
+    )
+    assert none is None
+    assert stream(batch, "advantages") == [[1.0] * 3] * 2
+    assert "without_contrast" not in batch.streams
