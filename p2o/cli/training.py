@@ -23,7 +23,9 @@ from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
 from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.throughput import Throughput
 from p2o.learning.updates import WholeUpdates
+from p2o.planning.devices import peak_flops
 from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters, check_training_sampling
@@ -112,7 +114,8 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
-    callbacks: list[Callback] = [WholeUpdates(ledger), StopWhenPreempted(), kept, final]
+    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops)]
+    callbacks += [StopWhenPreempted(), kept, final]
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:

@@ -33,6 +33,7 @@ class EvaluationBatch:
         rollouts: What the method has spent so far.
         sources: Name of each prompt's source, in order; empty where there is one alone.
         tokens: What the method has generated so far, reflections included.
+        seconds: What the method has taken so far.
         pass_at: Mean pass@k by k, where there are several samples; see `mean_pass_at`.
     """
 
@@ -43,6 +44,7 @@ class EvaluationBatch:
     rollouts: int
     sources: Sequence[str] = ()
     tokens: int = 0
+    seconds: float = 0.0
     pass_at: Mapping[int, float] = field(default_factory=dict)
 
     def by_source(self) -> dict[str, Tensor]:
@@ -122,6 +124,7 @@ class EvaluationLoader:
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
             tokens=self.ledger.training_tokens,
+            seconds=self.ledger.training_seconds,
             pass_at=mean_pass_at(
                 self.samples, [round(own * self.samples) for own in results.values()]
             ),

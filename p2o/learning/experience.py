@@ -12,7 +12,7 @@ from p2o.accounting.ledger import Ledger
 from p2o.distillation.strategy import DistillationStrategy
 from p2o.learning.credit import CreditAssignment, ragged
 from p2o.learning.minibatch import MiniBatch, collate
-from p2o.learning.rolled_out import Learned
+from p2o.learning.rolled_out import LONGEST, Learned
 from p2o.learning.samples import ScorePasses, Scorer, sample_of, sampled_log_probs
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives.kl import KLPenalty, kl_estimate
@@ -238,6 +238,7 @@ class ExperienceBuilder:
                         kept=_mean((weights != 0).float()),
                         reliance=_mean(templated - bare),
                         weight=_mean(weights),
+                        log_ratios=bare[:LONGEST] - templated[:LONGEST] if solved else None,
                     )
                     templated_sums[solved, "scored"] += len(bare)
                     templated_sums[solved, "reliance"] += (templated - bare).sum().item()

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ class RolloutLoader:
     Attributes:
         pool: Says which hint each rollout has.
         problems: Is told how groups fared.
+        rollout_seconds: What this rank has spent on sampling and judging.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class RolloutLoader:
         self.problems = Problems(prompts)
         self.observers: list[GroupObserver] = []
         self.rollout_observers: list[RolloutObserver] = []
+        self.rollout_seconds = 0.0
         # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
         self._epoch, self._start, self._cursor = -1, 0, 0
         self._micro_batches: list[MiniBatch | None] = []
@@ -184,7 +187,7 @@ class RolloutLoader:
 
     def _roll_out(self, prompts: Sequence[Prompt], seed: int) -> Groups:
         """Groups of K rollouts, in the order of `prompts`."""
-        size = self.sizes.group_size
+        size, began = self.sizes.group_size, time.monotonic()
         pairs = [
             (prompt, self.pool.hint_for(prompt.id, index))
             for prompt in prompts
@@ -199,6 +202,7 @@ class RolloutLoader:
                     "take another one, or place=question"
                 )
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
+        self.rollout_seconds += time.monotonic() - began
         if self._rewarded is False:
             self._rewarded = any(rollout.score.reward > 0 for rollout in rollouts)
         self._overflows += sum(

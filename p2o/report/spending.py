@@ -11,7 +11,7 @@ from p2o.report.runs import Run
 
 AXES = {
     "rollouts": "rollouts spent, search included",
-    "tokens": "tokens sampled, search included",
+    "tokens": "tokens generated, search included",
     "seconds": "seconds, search included",
 }
 """What accuracy can be shown over."""
@@ -41,10 +41,10 @@ def accuracy_curves(
 
     Args:
         run: Its metrics are read.
-        rollouts: Of the run, in order, for the axis of tokens.
+        rollouts: Of the run, in order, for the axis of tokens where metrics do not have it.
         metric: ``accuracy``, or ``hard_accuracy`` on problems that were not solved at the start.
     """
-    spent = {"rollouts": "ledger/rollouts", "seconds": "ledger/seconds"}
+    spent = {axis: f"ledger/{axis}" for axis in AXES}
     curves: dict[str, Curve] = {}
     for axis, column in spent.items():
         points = {
@@ -53,7 +53,7 @@ def accuracy_curves(
         if points:
             x = sorted(points)
             curves[axis] = x, [points[each] for each in x]
-    if rollouts is not None and "rollouts" in curves:
+    if rollouts is not None and "rollouts" in curves and "tokens" not in curves:
         counts, accuracies = curves["rollouts"]
         tokens = spent_tokens(rollouts, counts)
         if tokens is not None:
