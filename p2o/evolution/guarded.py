@@ -2,14 +2,14 @@
 
 A hint gives a problem away by what is written in it, in the ways of `p2o.evolution.leaks`: it says
 a right answer, or it has words of the question. Of a solved problem that is shown, the answer is to
-another question. It counts only where it is seldom the same by chance, and the question counts as
-any text does.
+another question. It counts only where it is seldom the same by chance, and the question only where
+it has most of the words of the problem.
 
 What a hint shows of the problem's own columns, as a share of the solution, it shows on purpose.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -121,9 +121,8 @@ class HintGuard:
             # A problem is never shown in front of itself.
             if question == prompt.question:
                 continue
-            run = self._words_in(question, prompt)
-            if run is not None:
-                return words_of_a_problem(run)
+            if self._is_copy(question, prompt):
+                return "shows nearly the same question"
             answer = self._answers.rare_in(response, prompt.golds)
             if answer is not None:
                 return answer_of_a_problem(answer)
@@ -131,11 +130,17 @@ class HintGuard:
 
     def _words_in(self, text: str, prompt: Prompt) -> str | None:
         """A run of words of a problem's own that a text has."""
-        there = f" {' '.join(split_words(text))} "
-        if there.count(" ") <= SHORTEST:
-            return None
-        runs = [run for run in runs_of(prompt.question) if f" {run} " in there]
-        return next((run for run in sorted(runs) if not self._is_stock(run)), None)
+        runs = _common(runs_of(prompt.question), text)
+        return next((run for run in runs if not self._is_stock(run)), None)
+
+    def _is_copy(self, question: str, prompt: Prompt) -> bool:
+        """Whether a question has most of what is a problem's own.
+
+        A run may be a phrase that few problems of a small data set share.
+        """
+        runs = runs_of(prompt.question)
+        common = [run for run in _common(runs, question) if not self._is_stock(run)]
+        return 2 * len(common) > len(runs)
 
     def _is_stock(self, run: str) -> bool:
         """Whether so many problems have a run that it is none's own."""
@@ -152,6 +157,14 @@ class HintGuard:
         prompt = self._prompts[sample]
         feedback = "The hint gives the problem away, so it was not tried."
         return TemplateTrial(0.0, False, prompt.question, "", feedback, answers=prompt.golds)
+
+
+def _common(runs: Collection[str], text: str) -> list[str]:
+    """The runs that a text has, in a fixed order."""
+    there = f" {' '.join(split_words(text))} "
+    if there.count(" ") <= SHORTEST:
+        return []
+    return sorted(run for run in runs if f" {run} " in there)
 
 
 class GuardedSearch(ABC):

@@ -14,6 +14,7 @@ from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metri
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.rolled_out import Learned, RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.unhelpful import UnhelpfulHints
 from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import SamplingParameters
@@ -92,8 +93,9 @@ class RolloutLoader:
         self._warned = False
         # Whether a rollout of this epoch had a reward; None where its beginning was not seen.
         self._rewarded: bool | None = None
-        self._unread = UnreadResponses()
-        self._advised = False
+        self._unread, self._unhelpful = UnreadResponses(), UnhelpfulHints()
+        # What has been said once.
+        self._advised: set[type] = set()
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
@@ -141,6 +143,7 @@ class RolloutLoader:
                 ]
             )
             self._unread.see(sampled)
+            self._unhelpful.see(sampled)
             # Lightning asks for no more than the length, so nothing runs behind the last batch.
             if cursor == len(order):
                 self._point_to_the_doctor(epoch)
@@ -237,11 +240,14 @@ class RolloutLoader:
         return micro_batches, learned
 
     def _advise(self) -> None:
-        """Say, once, that the verifier could read next to none of an epoch's responses."""
-        advice = self._unread.advice(self.runner, self.sampling.max_new_tokens)
-        if advice is not None and not self._advised:
-            self._advised = True
-            logger.warning("%s", advice)
+        """Say, once each, that responses of an epoch could not be read, or hints did not help."""
+        for watch, advice in (
+            (self._unread, self._unread.advice(self.runner, self.sampling.max_new_tokens)),
+            (self._unhelpful, self._unhelpful.advice()),
+        ):
+            if advice is not None and type(watch) not in self._advised:
+                self._advised.add(type(watch))
+                logger.warning("%s", advice)
 
     def _warn_of_unlearning(self, metrics: Mapping[str, float]) -> None:
         """Say, once, that failures are unlearned while nothing is learned from successes."""

@@ -19,6 +19,7 @@ from p2o.learning.step_metrics import Share, StepMetrics
 from p2o.objectives.engine_correction import EngineCorrection
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
+from p2o.objectives.zero_variance import entropy_shaped
 from p2o.policy.causal import Backend, CausalPolicy
 from p2o.policy.models import warn_of_rounding
 from p2o.policy.packing import Packed, Packer, nothing
@@ -162,6 +163,9 @@ class P2OModule(LightningModule):
             weights = weights * self.correction(old, sampled, batch.sequences)
         where = batch.sequences, batch.total_tokens, batch.total_sequences
         advantages = batch.stream("advantages", 0.0)
+        if "without_contrast" in batch.streams:
+            shaped = entropy_shaped(advantages, entropies.detach(), batch.sequences)
+            advantages = torch.where(batch.has("without_contrast"), shaped, advantages)
         loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
         tokens = len(batch.sequences)
         shares |= {name: (total, tokens) for name, total in sums.items()}

@@ -87,6 +87,9 @@ def test_a_solved_problem_gives_another_away_by_its_words_or_a_rare_answer():
     # Small numbers and labels are the answers to many questions.
     assert not guard.withholds(wolf, Hint("", turns=(("What is 13 thrice?", "Answer: 39"),)))
     assert not guard.withholds(yes, Hint("", turns=(("Is it?", "The answer is yes."),)))
+    # A phrase that few problems share is no copy of one.
+    phrase = "A cat runs 13 miles in the morning and twice the next day."
+    assert not guard.withholds(wolf, Hint("", turns=((phrase, "Answer: 60"),)))
     # In front of itself a problem is not shown.
     assert not guard.withholds(sum_, Hint("", turns=((prompts[1].question, "Answer: 1024"),)))
 
