@@ -74,10 +74,11 @@ def visible_blocks(tree: Tree, size: int) -> Tensor:
 
 def _block_mask(tree: Tree) -> BlockMask:
     blocks = visible_blocks(tree, BLOCK)[:, None]  # Heads see alike.
+    length = tree.positions.shape[1]
     return BlockMask.from_kv_blocks(
         blocks.sum(-1, dtype=torch.int32),
-        blocks.int().argsort(-1, descending=True, stable=True).int(),
+        blocks.int().argsort(dim=-1, descending=True, stable=True).int(),
         BLOCK_SIZE=BLOCK,
         mask_mod=lambda row, _, query, key: tree.visible(row, query, key),
-        seq_lengths=(tree.positions.shape[1],) * 2,
+        seq_lengths=(length, length),
     )
