@@ -18,6 +18,7 @@ from p2o.errors import located
 from p2o.hints.problems import KnowsProblems, Problems
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.datamodule import RolloutDataModule
+from p2o.learning.early_end import EarlyEnd
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
@@ -114,7 +115,8 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
-    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops)]
+    early = EarlyEnd(go_on=bool(config.resume_changed))
+    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops), early]
     callbacks += [StopWhenPreempted(), kept, final]
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
@@ -197,12 +199,11 @@ def _make_evolution(
     reflection = MeteredReflection(reflection, ledger)
     with located("reflection"):
         reflection.bind(search.engine, search.renderer)
+    assigner = build(config.assignment, "assignment")
     evolver = build(
-        config.evolution.evolver,
-        "evolution.evolver",
-        reflection=reflection,
-        assigner=build(config.assignment, "assignment"),
+        config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
     )
-    if isinstance(evolver, KnowsProblems):
-        evolver.bind(problems)
+    for part in (assigner, evolver):
+        if isinstance(part, KnowsProblems):
+            part.bind(problems)
     return build(config.evolution.callback, "evolution.callback", evolver=evolver)
