@@ -136,7 +136,9 @@ class PromptEvolution(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publish the pool: an epoch resumed in its middle does not start again."""
         user = find_part(trainer, TemplateUser, "PromptEvolution")
-        self._evolve_if_due(trainer, user)
+        # A run that has ended before may be told so here.
+        if not trainer.should_stop:
+            self._evolve_if_due(trainer, user)
         self._publish(trainer, user)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -56,7 +56,10 @@ def tell(
     if training.trainer.is_global_zero:
         print_report(summary, folder)
         if not training.final.trained:
-            more = "more trainer.max_epochs, or resume_changed=true where a callback ended it,"
+            more = (
+                "more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a "
+                "callback ended it,"
+            )
             print(f"This run had finished before; {more} would go on.")
     return summary
 

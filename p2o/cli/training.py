@@ -18,6 +18,7 @@ from p2o.errors import located
 from p2o.hints.problems import KnowsProblems, Problems
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.datamodule import RolloutDataModule
+from p2o.learning.early_end import EarlyEnd
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
@@ -114,7 +115,8 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
-    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops)]
+    early = EarlyEnd(go_on=bool(config.resume_changed))
+    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops), early]
     callbacks += [StopWhenPreempted(), kept, final]
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))

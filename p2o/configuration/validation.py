@@ -107,10 +107,9 @@ def part_problems(
     except UserError as error:
         yield Problem(key, str(error))
         return
-    lacks = [] if makes is None else makes.lacks(target)
-    if makes is not None and lacks:
-        name, kind = node.get("_target_"), makes.kind.__name__
-        text = f"{key}._target_={name}: is no {kind}; name a class with {', '.join(lacks)}"
+    objection = None if makes is None else makes.objection(target)
+    if objection is not None:
+        text = f"{key}._target_={node.get('_target_')}: {objection}"
         yield Problem(f"{key}._target_", text)
         return
     if not isinstance(node.get("_partial_", False), bool):

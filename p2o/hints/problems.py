@@ -18,7 +18,7 @@ class Outcome:
 
     Attributes:
         prompt_id: Of the problem.
-        success_rate: Share of its rollouts that solved it.
+        success_rate: Share of its rollouts with a verdict that solved it; None where none has one.
         hinted: Whether a hint stood around any of them.
         solution: A response that the verifier found right, the last of them; None where there was
             none.
@@ -27,7 +27,7 @@ class Outcome:
     """
 
     prompt_id: str
-    success_rate: float
+    success_rate: float | None
     hinted: bool
     solution: str | None
     reliance: tuple[tuple[str, float], ...] = ()
@@ -66,7 +66,7 @@ class Problems:
         for outcome in outcomes:
             for hint, value in outcome.reliance if self.keeps_reliance else ():
                 measured[hint].append(value)
-            if outcome.hinted:
+            if outcome.hinted and outcome.success_rate is not None:
                 self.hinted_rates[outcome.prompt_id] = outcome.success_rate
             if outcome.solution is not None and outcome.solution.strip() and self.keep:
                 self.solutions.pop(outcome.prompt_id, None)

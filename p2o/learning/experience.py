@@ -193,9 +193,11 @@ class ExperienceBuilder:
     def _sampled_after_gradient_context(self, rollout: Rollout) -> bool:
         """Whether the response is a sample of the policy in the context that is trained.
 
-        Tokens of another context tell nothing of a divergence in this one.
+        Tokens of another context tell nothing of a divergence in this one. A hint that only begins
+        the answer leaves the context as it is.
         """
-        return not rollout.template or rollout.sampled_after == self.strategy.gradient_context
+        same = rollout.bare_ids == rollout.templated_ids
+        return same or rollout.sampled_after == self.strategy.gradient_context
 
     def _samples(
         self,

@@ -280,10 +280,11 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
 
 
 def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Outcome:
-    solved = [rollout for rollout in group if rollout.score.solved]
+    judged = [rollout for rollout in group if not rollout.score.failed]
+    solved = [rollout for rollout in judged if rollout.score.solved]
     return Outcome(
         group[0].prompt.id,
-        len(solved) / len(group),
+        len(solved) / len(judged) if judged else None,
         any(rollout.templated for rollout in group),
         solved[-1].response if solved else None,
         tuple(

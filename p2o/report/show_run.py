@@ -122,6 +122,8 @@ def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal) -> Non
             f"{states[RELAPSED]:,} have relapsed, and {states[UNSOLVED]:,} were solved by the "
             "search alone."
         )
+    elif lived:
+        console.print("No hint has unlocked a problem, so there is none that they could need.")
     shown = table(
         "Problems and accuracy by epoch (-1: before training)",
         *("epoch", "hard", "never", "hint", "bare", "relapsed", "hinted acc", "reliance"),

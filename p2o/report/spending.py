@@ -1,7 +1,6 @@
 """What a run has spent, and how accurate it was by then."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from statistics import mean
 from typing import Any
 
@@ -63,21 +62,6 @@ def accuracy_curves(
 
 def _has(row: Mapping[str, float], column: str, metric: str) -> bool:
     return f"val/{metric}" in row and column in row
-
-
-def area_mean(curve: Curve) -> float | None:
-    """Mean accuracy over the whole spending: the area below the curve, as a share.
-
-    Returns:
-        None for a curve of fewer than two points.
-    """
-    x, y = curve
-    if len(x) < 2 or x[-1] == x[0]:
-        return None
-    area = sum(
-        (b - a) * (u + v) / 2 for (a, b), (u, v) in zip(pairwise(x), pairwise(y), strict=True)
-    )
-    return area / (x[-1] - x[0])
 
 
 def cost(runs: Sequence[Run]) -> list[dict[str, Any]]:

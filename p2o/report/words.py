@@ -209,6 +209,8 @@ def _need(story: RunStory) -> list[str]:
             + (f", {lag:.1f} epochs later on average" if inside else "")
             + f"; {lost} of these fail again at the end."
         )
+    elif story.lives:
+        sentences.append("No hint has unlocked a problem, so there is none that they could need.")
     table = story.two_by_two
     if table is not None:
         bare, hinted = (table.cells["after", hints].share for hints in ("without", "with"))

@@ -188,3 +188,5 @@ def test_a_search_that_kept_nothing_is_told_with_the_reasons(tmp_path, capsys):
     append(tmp_path, "candidates", rows)
     text = " ".join(said(capsys, tmp_path).split())
     assert "Nothing: no hint was in use. Searches tried 2 candidates and kept none: 2 no" in text
+    assert "a hint solved 0" in text
+    assert "No hint has unlocked a problem" in text

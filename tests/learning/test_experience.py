@@ -486,6 +486,12 @@ def test_the_engines_log_probabilities_are_there_where_it_sampled_what_is_traine
     assert batch.has("sampled_log_probs").all()
 
 
+def test_a_hint_that_only_begins_the_answer_leaves_the_context_as_it_is():
+    begun = [replace(rollout("half", reward), templated_ids=BARE) for reward in (1.0, 0.0)]
+    [batch], _ = build([begun], ContextDistillation())
+    assert batch.has("sampled_log_probs").all()
+
+
 def streams_of(batch: MiniBatch) -> dict[str, list[list[float]]]:
     return {
         name: stream(batch, name)

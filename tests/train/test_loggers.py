@@ -62,7 +62,7 @@ def run(tmp_path_factory) -> Path:
         + [f"+renderer.options.api_key={SECRET}"],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if k != "WANDB_MODE"}
-        | {"OMP_NUM_THREADS": "1"}
+        | {"OMP_NUM_THREADS": "1", "WANDB_DATA_DIR": str(folder)}
         | store,
         capture_output=True,
         text=True,
@@ -197,9 +197,10 @@ def history(offline: list[Any]) -> dict[str, list[Any]]:
 
 def wandb_table(run: Path, offline: list[Any], name: str) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows of a table that was logged once."""
-    [logged] = history(offline)[name]
-    assert logged["_type"] == "table-file"
-    [file] = run.glob(f"wandb/offline-run-*/files/{logged['path']}")
+    logged = history(offline)
+    assert logged[f"{name}/_type"] == ["table-file"]
+    [path] = logged[f"{name}/path"]
+    [file] = run.glob(f"wandb/offline-run-*/files/{path}")
     content = json.loads(file.read_text())
     return content["columns"], content["data"]
 
