@@ -180,7 +180,7 @@ class TrainSettings(Section):
     logger: Mapping[str, Part | None]
     seed: Seed
     data_root: Text | None
-    ckpt_path: Text | None
+    ckpt_path: str | None
     resume: Literal["auto"] | None
     drop_failed_templated: bool
     held_out_hint: Literal["best"] | None
@@ -218,7 +218,7 @@ class EvalSettings(Section):
     environment: Annotated[Part, Makes(Environment)]
     verifier: Annotated[Part, Makes(Verifier)]
     benchmarks: Mapping[str, Annotated[Mapping, Takes(Benchmark)]]
-    run: Text | None
+    run: str | None
     checkpoint: str
     template: str | None
     template_mode: Literal["best", "majority", "assigned"]
