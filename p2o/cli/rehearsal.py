@@ -63,7 +63,11 @@ def rehearse(config: DictConfig) -> None:
             config,
             "evolution.evolver",
             reflection=reflection,
+<<<<<<< HEAD
             assigner=assigner,
+=======
+            assigner=_make(config, "assignment"),
+>>>>>>> faults
         )
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
@@ -104,9 +108,9 @@ def _rehearse_advantages(advantages: Any, config: DictConfig) -> None:
         raise UserError(f"{key}._target_={name}: makes no advantages of rewards, one for each")
 
 
-def _called(function: Any, *arguments: Any) -> Any:
+def _called(function: Any, *arguments: Any, **named: Any) -> Any:
     """The result; what cannot be called refuses in here."""
-    return function(*arguments)
+    return function(*arguments, **named)
 
 
 def _rehearse_adapter(config: DictConfig) -> None:
@@ -141,7 +145,9 @@ def _rehearse_optimizer(config: DictConfig) -> None:
     make = build(config.scheduler, "scheduler")
     if make is not None:
         name = config.scheduler.get("_target_")
-        schedule = call(partial(make, optimizer), "scheduler", name, num_training_steps=1000)
+        schedule = call(
+            partial(_called, make, optimizer), "scheduler", name, num_training_steps=1000
+        )
         _check_kind(schedule, LRScheduler, "scheduler", config)
 
 
