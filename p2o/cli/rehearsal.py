@@ -63,11 +63,7 @@ def rehearse(config: DictConfig) -> None:
             config,
             "evolution.evolver",
             reflection=reflection,
-<<<<<<< HEAD
             assigner=assigner,
-=======
-            assigner=_make(config, "assignment"),
->>>>>>> faults
         )
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
