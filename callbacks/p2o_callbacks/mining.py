@@ -140,7 +140,9 @@ class HardSampleMiner(Callback):
         # The quotient, since a rate times a size can be above the whole number it stands for.
         share = isinstance(self.threshold, float)
         measure = possible / len(group.solved) if share else possible
-        hard = measure < self.threshold if known else None
+        # A group that is smaller than the threshold is not hard when all of it may be right.
+        threshold = self.threshold if share else min(self.threshold, len(group.solved))
+        hard = measure < threshold if known else None
         return _Note(group.sample_id, hard, len(set(_with_verdict(group))) <= 1)
 
     def _share(self) -> None:

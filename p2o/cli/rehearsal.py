@@ -19,6 +19,7 @@ from p2o.cli.settings import TrainSettings
 from p2o.configuration.build import build, build_all, call, refuse_missing
 from p2o.configuration.sections import Makes, makes
 from p2o.errors import UserError, located
+from p2o.hints.least_reliance import LeastReliance
 from p2o.reflection import Phrasebook
 from p2o.rollout.engine import check_training_sampling
 from p2o.world.ancestry import is_of_the_world
@@ -52,11 +53,17 @@ def rehearse(config: DictConfig) -> None:
     callbacks = [_make(config, "mining")]
     if config.evolution is not None:
         reflection = _make(config, "reflection")
+        assigner = _make(config, "assignment")
+        if isinstance(assigner, LeastReliance) and not made["distillation"].needs_log_probs:
+            raise UserError(
+                "assignment=least_reliance: this distillation does not score responses in both "
+                "contexts, so that reliance is not known; take distillation=tapered"
+            )
         evolver = _make(
             config,
             "evolution.evolver",
             reflection=reflection,
-            assigner=_make(config, "assignment"),
+            assigner=assigner,
         )
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:

@@ -20,6 +20,7 @@ from p2o.learning.step_metrics import Share, StepMetrics
 from p2o.objectives.engine_correction import EngineCorrection
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
+from p2o.objectives.zero_variance import entropy_shaped
 from p2o.policy.causal import Backend, CausalPolicy
 from p2o.policy.models import warn_of_rounding
 from p2o.policy.packing import Packed, Packer, nothing
@@ -32,7 +33,7 @@ from p2o_callbacks.collapse import gradient_norm
 
 EVALUATED = (
     *("val/accuracy", "val/hard_accuracy", "val/reward", "val/failed", "val/updates"),
-    *("ledger/rollouts", "ledger/tokens"),
+    *("ledger/rollouts", "ledger/tokens", "ledger/seconds"),
 )
 """What an evaluation on held-out prompts logs."""
 UPDATED = (
@@ -184,6 +185,9 @@ class P2OModule(LightningModule):
             weights = weights * self.correction(old, sampled, batch.sequences)
         where = batch.sequences, batch.total_tokens, batch.total_sequences
         advantages = batch.stream("advantages", 0.0)
+        if "without_contrast" in batch.streams:
+            shaped = entropy_shaped(advantages, entropies.detach(), batch.sequences)
+            advantages = torch.where(batch.has("without_contrast"), shaped, advantages)
         loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
         tokens = len(batch.sequences)
         shares |= {name: (total, tokens) for name, total in sums.items()}
@@ -275,6 +279,7 @@ class P2OModule(LightningModule):
         self.log("val/failed", batch.failed, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
         self.log("ledger/tokens", float(batch.tokens), batch_size=1)
+        self.log("ledger/seconds", batch.seconds, batch_size=1)
         self.log("val/updates", float(self.trainer.global_step), batch_size=1)
         for k, value in batch.pass_at.items():
             self.log(f"val/pass_at_{k}", value, batch_size=len(batch.accuracies))
