@@ -90,9 +90,10 @@ def _make(config: DictConfig, key: str, **more: Any) -> Any:
     """
     node = OmegaConf.select(config, key)
     part, wanted = build(node, key, **more), makes(TrainSettings, key)
-    objection = None if wanted is None else wanted.objection_to(part)
-    if node is not None and objection is not None:
-        raise UserError(f"{key}._target_={node._target_}: makes what {objection}")
+    objection = None if wanted is None or part is None else wanted.objection_to(part)
+    if objection is not None:
+        name = OmegaConf.select(config, f"{key}._target_")
+        raise UserError(f"{key}._target_={name}: makes what {objection}")
     return part
 
 
