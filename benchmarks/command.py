@@ -12,7 +12,7 @@ from typing import Any
 
 FOLDER = Path("runs/bench")
 """Where results go."""
-NAMES = ("step", "update", "scaling", "evolution", "overhead")
+NAMES = ("step", "update", "sampling", "scaling", "evolution", "overhead")
 """The benchmarks."""
 LIBRARIES = ("torch", "transformers", "lightning", "trl", "gepa")
 

@@ -27,6 +27,13 @@ through, each live group's prompt once and its responses, over the rate of `torc
 at the model's sizes. As rows, each response would bring its prompt along. Of the arithmetic of the
 responses alone, whose tokens are what is learned, the shares would be:
 """
+SAMPLING = """\
+The floor reads the prompts once and then, for each token of the longest response, multiplies the
+model's linear maps with one token of each row, in float32; attention, norms and the drawing of
+tokens are left out. With few rows a pass takes as long as the weights need to come from memory. TRL
+reads the same weights as often, so that no step whose time is mostly sampling can be faster than
+TRL's by more than its update saves.
+"""
 EVOLUTION = """\
 A width of 16 takes up to 16 parents from the Pareto front, and no more than there are on it;
 prompts a call tell how many were tried together.
@@ -91,6 +98,28 @@ def update(results: Sequence[Result]) -> str:
     ]
     alone = [f"{e['case']}: {percent(share_of_rate(e, 'learned_flops'))}" for e in results]
     return f"{table(header, rows)}\n{UPDATE}\n{items([*alone, *_commands(results)])}"
+
+
+def sampling(results: Sequence[Result]) -> str:
+    """Sampling beside its floor."""
+    header = (
+        *("", "sampling, s", "floor, s", "share", "prompts, s", "a token of each row, s"),
+        *("longest", "weights, GB/s"),
+    )
+    rows = [
+        (
+            each["case"],
+            seconds(each["generation"]),
+            seconds(each["floor"]),
+            percent(each["floor"] / each["generation"]),
+            seconds(each["prompts"]),
+            seconds(each["token"]),
+            str(each["longest"]),
+            f"{each['bytes'] / each['token'] / 1e9:.1f}",
+        )
+        for each in results
+    ]
+    return f"{table(header, rows)}\n{SAMPLING}\n{items(_commands(results))}"
 
 
 def scaling(results: Sequence[Result]) -> str:
@@ -177,6 +206,7 @@ def _commands(results: Sequence[Result]) -> list[str]:
 TABLES: dict[str, tuple[str, Callable[[Sequence[Result]], str]]] = {
     "step": ("A step, against TRL", step),
     "update": ("The update, against the floor", update),
+    "sampling": ("Sampling, against the floor", sampling),
     "scaling": ("Growth", scaling),
     "evolution": ("A template search, against gepa's own loop", evolution),
     "overhead": ("What is neither sampling, verifying nor the network", overhead),

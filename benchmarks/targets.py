@@ -10,6 +10,11 @@ from benchmarks.summary import Result, share_of_other, share_of_rate, step_ratio
 STEPS = {PLAIN: 2.5, DEAD: 4.0, FEW_SHOT: 4.0}
 """TRL's seconds over p2o's, at least."""
 
+LIMIT = """\
+What limits a step that spends most of its time on sampling is told
+[below](#sampling-against-the-floor).
+"""
+
 
 def targets(found: Mapping[str, dict[str, Any] | None]) -> str:
     """The table.
@@ -37,7 +42,7 @@ def targets(found: Mapping[str, dict[str, Any] | None]) -> str:
     overhead = _of_case(overheads, PLAIN)
     other = None if overhead is None else share_of_other(overhead["steps"])
     rows.append((f"overhead, {PLAIN}: share of a step", "under 3 %", percent(other)))
-    return f"## Targets\n\n{table(('', 'target', 'measured'), rows)}"
+    return f"## Targets\n\n{table(('', 'target', 'measured'), rows)}\n{LIMIT}"
 
 
 def _of_case(results: Sequence[Result], case: str) -> Result | None:

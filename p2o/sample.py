@@ -24,11 +24,18 @@ class Sample:
             ``old_log_probs``, ``sampled_log_probs``, ``token_weights``,
             ``reference_log_probs`` and ``policy_version``, the updates that the policy had behind
             it when the tokens were sampled. What reads a stream says what its absence means.
+
+    Raises:
+        ValueError: The first token is to be learned.
     """
 
     token_ids: tuple[int, ...]
     loss_mask: Tensor
     streams: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.loss_mask[:1].any():
+            raise ValueError("loss_mask: the first token has none before it that could predict it")
 
     @classmethod
     def of(

@@ -95,16 +95,18 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_in_its_table(typed, tmp_path):
     assert 0 < ended < 4
     table = typed("p2o-train", *sweep[1:], *TINY)
     assert table.count("This run had finished before") == ended
-    lines = [line for line in table.splitlines() if line.strip().startswith("evolution=")]
-    assert [line.split()[:2] for line in lines] == [
-        ["evolution=gepa", "2"],
-        ["evolution=none", "2"],
+    means = table[table.index("Means over seeds") :]
+    assert re.findall(r"│ (evolution=\w+) +│ (\d) ", means) == [
+        ("evolution=gepa", "2"),
+        ("evolution=none", "2"),
     ]
-    assert all(" ± " in line for line in lines)
     with (folder / "sweep" / "sweep.csv").open() as file:
-        runs = {(row["settings"], row["seed"]): row["folder"] for row in csv.DictReader(file)}
-    assert set(runs) == {(f"evolution={name}", seed) for name in ("gepa", "none") for seed in "01"}
-    assert all((folder / "sweep" / name / "policy").is_dir() for name in runs.values())
+        runs = {row["settings"]: (row["folder"], row["end"]) for row in csv.DictReader(file)}
+    jobs = {f"evolution={name}, seed={seed}" for name in ("gepa", "none") for seed in (0, 1)}
+    assert set(runs) == jobs
+    for name, end in runs.values():
+        assert end == "finished"
+        assert (folder / "sweep" / name / "policy").is_dir()
     # A third seed joins: this is the page's other command.
     assert [a for a in more if a not in sweep] == ["seed=0,1,2"]
 

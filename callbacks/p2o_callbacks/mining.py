@@ -9,6 +9,7 @@ from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.protocols import (
     GroupOutcome,
     GroupSource,
+    check_name,
     find_early,
     find_part,
     named_key,
@@ -50,7 +51,8 @@ class HardSampleMiner(Callback):
             state.
 
     Raises:
-        ConfigurationError: The threshold is not positive, or larger than the group.
+        ConfigurationError: The threshold is not positive, or larger than the group, or the name is
+            empty or leads elsewhere.
 
     Example::
 
@@ -64,6 +66,7 @@ class HardSampleMiner(Callback):
             raise ConfigurationError(
                 f"threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
             )
+        check_name(name)
         self.threshold, self.name = threshold, name
         self._observing = False
         self._hard_set: list[str] = []
@@ -137,7 +140,9 @@ class HardSampleMiner(Callback):
         # The quotient, since a rate times a size can be above the whole number it stands for.
         share = isinstance(self.threshold, float)
         measure = possible / len(group.solved) if share else possible
-        hard = measure < self.threshold if known else None
+        # A group that is smaller than the threshold is not hard when all of it may be right.
+        threshold = self.threshold if share else min(self.threshold, len(group.solved))
+        hard = measure < threshold if known else None
         return _Note(group.sample_id, hard, len(set(_with_verdict(group))) <= 1)
 
     def _share(self) -> None:

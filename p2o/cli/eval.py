@@ -15,7 +15,7 @@ from p2o.cli.as_trained import as_trained
 from p2o.cli.assembly import assemble_sampler, make_verifier
 from p2o.cli.program import expected_errors, run_program
 from p2o.cli.settings import EvalSettings
-from p2o.configuration.build import build, refuse_missing
+from p2o.configuration.build import refuse_missing
 from p2o.configuration.sections import Takes
 from p2o.configuration.validation import refuse, section_problems
 from p2o.data.selection import unusable_golds
@@ -101,7 +101,7 @@ def _load_policy(config: DictConfig) -> tuple[Any, Any]:
 def compare(config: DictConfig) -> None:
     """Score the completions of an evaluation again, and show what differs."""
     folder = Path(config.rescore)
-    counts, differences = rescore(folder, build(config.verifier, "verifier"))
+    counts, differences = rescore(folder, make_verifier(config))
     console = Terminal(width=80)
     console.print(differences_table(counts, differences))
     listed = [

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from p2o.cli.training import Training
 from p2o.hints.pool_file import NAME, Origin, PoolFile, gather_hints, read_epochs, write_pool
 from p2o.policy.adapters import save_policy
 from p2o.policy.sharding import is_sharded, readable_weights
+from p2o.records.uploading import upload
 from p2o.report.summary import print_report, write_summary
 from p2o.rollout.probe import policy_likeness
 from p2o.rollout.weights import whole_copy
@@ -49,28 +51,46 @@ def tell(
         collapse: What stopped it before its end, if anything did.
     """
     _save_pool(config, training)
+    _upload(training, folder)
     summary = write_summary(folder, config, training.data, training.callbacks, collapse)
     if training.trainer.is_global_zero:
         print_report(summary, folder)
         if not training.final.trained:
-            more = "more trainer.max_epochs, or resume_changed=true where a callback ended it,"
+            more = (
+                "more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a "
+                "callback ended it,"
+            )
             print(f"This run had finished before; {more} would go on.")
     return summary
 
 
+def _upload(training: Training, folder: Path) -> None:
+    """Give Weights & Biases, where a run is logged there, what is on record."""
+    if not training.trainer.is_global_zero:
+        return
+    for logger in training.trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            upload(logger.experiment, folder, _pool_file(training))
+
+
+def _pool_file(training: Training) -> Path | None:
+    """Where the hints of a run are written; None without a search."""
+    evolution = next((c for c in training.callbacks if isinstance(c, PromptEvolution)), None)
+    return None if evolution is None else evolution.folder(training.trainer) / NAME
+
+
 def _save_pool(config: DictConfig, training: Training) -> None:
     """Write ``pool.json`` beside the pools of epochs, where there was a search."""
-    evolution = next((c for c in training.callbacks if isinstance(c, PromptEvolution)), None)
-    if evolution is None or not training.trainer.is_global_zero:
+    file = _pool_file(training)
+    if file is None or not training.trainer.is_global_zero:
         return
     source = config.data.source
-    folder = evolution.folder(training.trainer)
     pool = PoolFile(
         model=Origin(name=config.model.path, sha256=training.origin),
         data=Origin(
             name=str(source.get("path") or source.get("_target_")),
             sha256=training.data.train_digest(),
         ),
-        hints=gather_hints(read_epochs(folder)),
+        hints=gather_hints(read_epochs(file.parent)),
     )
-    write_pool(folder / NAME, pool)
+    write_pool(file, pool)

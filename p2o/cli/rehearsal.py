@@ -3,6 +3,7 @@
 Their classes check more than type hints can say. A policy may take minutes to load.
 """
 
+import inspect
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
+from p2o.cli.settings import TrainSettings
 from p2o.configuration.build import build, build_all, call, refuse_missing
+from p2o.configuration.sections import Makes, makes
 from p2o.errors import UserError, located
+from p2o.hints.least_reliance import LeastReliance
 from p2o.reflection import Phrasebook
 from p2o.rollout.engine import check_training_sampling
 from p2o.world.ancestry import is_of_the_world
@@ -22,7 +27,8 @@ from p2o.world.ancestry import is_of_the_world
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
     *("algorithm.advantages", "algorithm.loss", "algorithm.kl", "algorithm.overlong"),
-    *("distillation", "baseline", "environment", "data.source", "data.contamination"),
+    *("distillation", "baseline", "environment", "correction"),
+    *("data.source", "data.contamination"),
 )
 """Keys of parts that need nothing else."""
 
@@ -33,7 +39,7 @@ def rehearse(config: DictConfig) -> None:
     Raises:
         UserError: One of them refuses what it is given.
     """
-    made = {key: build(OmegaConf.select(config, key), key) for key in ALONE}
+    made = {key: _make(config, key) for key in ALONE}
     check_training_sampling(made["sampling.train"])
     check_there = getattr(made["data.source"], "check_there", None)
     if check_there is not None:
@@ -42,30 +48,77 @@ def rehearse(config: DictConfig) -> None:
     # Made of the policy alone, so what it lacks has to be seen from outside.
     refuse_missing(config.rollout, "rollout")
     _rehearse_optimizer(config)
-    callbacks = [build(config.mining, "mining")]
+    _rehearse_advantages(made["algorithm.advantages"], config)
+    _rehearse_adapter(config)
+    callbacks = [_make(config, "mining")]
     if config.evolution is not None:
-        reflection = build(config.reflection, "reflection")
-        evolver = build(
-            config.evolution.evolver,
+        reflection = _make(config, "reflection")
+        assigner = _make(config, "assignment")
+        if isinstance(assigner, LeastReliance) and not made["distillation"].needs_log_probs:
+            raise UserError(
+                "assignment=least_reliance: this distillation does not score responses in both "
+                "contexts, so that reliance is not known; take distillation=tapered"
+            )
+        evolver = _make(
+            config,
             "evolution.evolver",
             reflection=reflection,
-            assigner=build(config.assignment, "assignment"),
+            assigner=assigner,
         )
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
             _check_phrasebook(reflection, str(config.model.path))
-        callbacks.append(build(config.evolution.callback, "evolution.callback", evolver=evolver))
+        callbacks.append(_make(config, "evolution.callback", evolver=evolver))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
-    callbacks.append(build(config.checkpoint, "checkpoint", dirpath=Path("checkpoints")))
+    callbacks.append(_make(config, "checkpoint", dirpath=Path("checkpoints")))
     loggers = build_all(config.logger, "logger", Logger)
-    build(
-        config.trainer,
+    _make(
+        config,
         "trainer",
         callbacks=callbacks,
         logger=loggers,
         default_root_dir=Path(),
         plugins=[],
     )
+
+
+def _make(config: DictConfig, key: str, **more: Any) -> Any:
+    """Build a part, and look at what came of it: of a function nothing else tells.
+
+    Raises:
+        UserError: It cannot be built, or is another part than is needed there.
+    """
+    node = OmegaConf.select(config, key)
+    part, wanted = build(node, key, **more), makes(TrainSettings, key)
+    objection = None if wanted is None else wanted.objection_to(part)
+    if node is not None and objection is not None:
+        raise UserError(f"{key}._target_={node._target_}: makes what {objection}")
+    return part
+
+
+def _rehearse_advantages(advantages: Any, config: DictConfig) -> None:
+    key, rewards = "algorithm.advantages", torch.tensor([[0.0, 1.0, 1.0]])
+    name = config.algorithm.advantages.get("_target_")
+    found = call(partial(_called, advantages, rewards), key, name)
+    if not isinstance(found, Tensor) or found.shape != rewards.shape:
+        raise UserError(f"{key}._target_={name}: makes no advantages of rewards, one for each")
+
+
+def _called(function: Any, *arguments: Any, **named: Any) -> Any:
+    """The result; what cannot be called refuses in here."""
+    return function(*arguments, **named)
+
+
+def _rehearse_adapter(config: DictConfig) -> None:
+    """Whether it could be called with a model alone, which is still to be loaded."""
+    node = config.model.get("adapter")
+    adapter = build(node, "model.adapter")
+    if adapter is not None:
+        call(partial(_takes, adapter), "model.adapter", node.get("_target_"))
+
+
+def _takes(function: Any) -> None:
+    inspect.signature(function).bind(nn.Module())
 
 
 def _check_phrasebook(reflection: Any, model: str) -> None:
@@ -83,8 +136,18 @@ def _rehearse_optimizer(config: DictConfig) -> None:
     parameters: Any = [("matrix", torch.zeros(2, 2)), ("vector", torch.zeros(2))]
     named = [(name, nn.Parameter(value)) for name, value in parameters]
     make = build(config.optimizer, "optimizer")
-    optimizer = call(partial(make, named), "optimizer", config.optimizer.get("_target_"))
+    optimizer = call(partial(_called, make, named), "optimizer", config.optimizer.get("_target_"))
+    _check_kind(optimizer, torch.optim.Optimizer, "optimizer", config)
     make = build(config.scheduler, "scheduler")
     if make is not None:
         name = config.scheduler.get("_target_")
-        call(partial(make, optimizer), "scheduler", name, num_training_steps=1000)
+        schedule = call(
+            partial(_called, make, optimizer), "scheduler", name, num_training_steps=1000
+        )
+        _check_kind(schedule, LRScheduler, "scheduler", config)
+
+
+def _check_kind(part: Any, kind: type, key: str, config: DictConfig) -> None:
+    objection = Makes(kind).objection_to(part)
+    if objection is not None:
+        raise UserError(f"{key}._target_={config[key]._target_}: makes what {objection}")

@@ -5,17 +5,25 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
+from lightning import pytorch as lightning
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from torch import nn
 
 from p2o.configuration.sections import Makes, Part, Section, Takes
-from p2o.constraints import Count, Decay, NotNegative, Share, Size, SomeShare, Whole
+from p2o.constraints import Count, Decay, NotNegative, Share, Size, SomeShare, Text, Whole
+from p2o.data.contamination import Contamination
 from p2o.data.sources import PromptSource
 from p2o.distillation import DistillationStrategy
 from p2o.hints.assignment import Assigner
 from p2o.learning.baseline import Baseline
 from p2o.learning.module import P2OModule
+from p2o.objectives.engine_correction import EngineCorrection
+from p2o.objectives.kl import KLPenalty
+from p2o.objectives.overlong import Overlong
+from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy.models import load_policy
 from p2o.reflection.base import Reflection
-from p2o.rollout.engine import RolloutEngine
+from p2o.rollout.engine import RolloutEngine, SamplingParameters
 from p2o.rollout.environment import Environment
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers import GuardedVerifier, Verifier
@@ -35,6 +43,9 @@ Module = Annotated[
         ),
     ),
 ]
+Drawn = Annotated[Part, Makes(SamplingParameters)]
+Rate = Annotated[float, Le(1)]
+"""A learning rate; optimisers say themselves what is too low."""
 Efficiency = Annotated[float, Ge(0.001), Le(1)]
 AtLeastOne = Annotated[float, Ge(1)]
 
@@ -44,7 +55,7 @@ class Data(Section):
     """``data``."""
 
     source: Annotated[Part, Makes(PromptSource)]
-    contamination: Part | None
+    contamination: Annotated[Part, Makes(Contamination)] | None
     group_size: Size
     batch: Size
     mini_batch: Size
@@ -59,10 +70,10 @@ class Algorithm(Section):
     """``algorithm``."""
 
     advantages: Part
-    loss: Part
-    kl: Part
+    loss: Annotated[Part, Makes(PolicyLoss)]
+    kl: Annotated[Part, Makes(KLPenalty)]
     entropy_coefficient: float
-    overlong: Part
+    overlong: Annotated[Part, Makes(Overlong)]
     sampling_rounds: Size
 
 
@@ -70,7 +81,7 @@ class Algorithm(Section):
 class Evolution(Section):
     """``evolution``, where there is one."""
 
-    callback: Part
+    callback: Annotated[Part, Makes(Callback)]
     evolver: Annotated[Part, Makes(Evolver)]
 
 
@@ -86,9 +97,9 @@ class Kept(Section):
 class Sampling(Section):
     """``sampling``."""
 
-    train: Part
-    evolution: Part
-    held_out: Part
+    train: Drawn
+    evolution: Drawn
+    held_out: Drawn
 
 
 @dataclass(frozen=True)
@@ -120,18 +131,24 @@ class TrainerRanges(Section):
     check_val_every_n_epoch: Count | None
     log_every_n_steps: Count
     num_sanity_val_steps: Annotated[int, Ge(-1)]
-    limit_train_batches: Whole | Share | None
+    limit_train_batches: Count | SomeShare | None
     limit_val_batches: Whole | Share | None
     num_nodes: Count
+    # Each epoch is one pass over prompts that this loader alone hands out.
+    overfit_batches: Literal[0]
+    reload_dataloaders_every_n_epochs: Literal[0]
+    use_distributed_sampler: Literal[False]
 
 
-Trainer = Annotated[Part, Takes(TrainerRanges)]
+Trainer = Annotated[Part, Takes(TrainerRanges), Makes(lightning.Trainer)]
 
 
 @dataclass(frozen=True)
 class OptimizerRanges(Section):
     """Arguments of optimisers that take numbers with which weights fly apart."""
 
+    lr: Rate
+    adamw_lr: Rate
     momentum: Decay
     weight_decay: NotNegative
 
@@ -151,9 +168,9 @@ class TrainSettings(Section):
     algorithm: Annotated[Mapping, Takes(Algorithm)]
     distillation: Annotated[Part, Makes(DistillationStrategy)]
     baseline: Annotated[Part, Makes(Baseline)]
-    reference: Part | None
-    correction: Part | None
-    mining: Part
+    reference: Annotated[Part, Makes(nn.Module)] | None
+    correction: Annotated[Part, Makes(EngineCorrection)] | None
+    mining: Annotated[Part, Makes(Callback)]
     evolution: Annotated[Mapping, Takes(Evolution)] | None
     reflection: Annotated[Part, Makes(Reflection)]
     assignment: Annotated[Part, Makes(Assigner)]
@@ -162,7 +179,7 @@ class TrainSettings(Section):
     trainer: Trainer
     logger: Mapping[str, Part | None]
     seed: Seed
-    data_root: str | None
+    data_root: Text | None
     ckpt_path: str | None
     resume: Literal["auto"] | None
     drop_failed_templated: bool
@@ -175,7 +192,7 @@ class TrainSettings(Section):
     module: Module
     plan: bool
     planning: Annotated[Mapping, Takes(Planning)]
-    checkpoint: Part
+    checkpoint: Annotated[Part, Makes(Checkpoint)]
     callbacks: Mapping[str, Part | None]
     resume_changed: bool = False
 
@@ -205,7 +222,7 @@ class EvalSettings(Section):
     checkpoint: str
     template: str | None
     template_mode: Literal["best", "majority", "assigned"]
-    data_root: str | None
+    data_root: Text | None
     limit: Count | None
     chunk: Count
     seed: Seed

@@ -49,8 +49,8 @@ def main() -> None:
     counts = ", ".join(
         f"{count} {status}" for status, count in Counter(s.status for s in scores).items()
     )
-    right = sum(score.reward for score in scores)
-    print(f"{len(scores) / seconds:,.0f} verdicts a second ({counts}; {right:.0f} right)")
+    right = sum(bool(score.solved) for score in scores)
+    print(f"{len(scores) / seconds:,.0f} verdicts a second ({counts}; {right} right)")
 
 
 if __name__ == "__main__":

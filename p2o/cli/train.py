@@ -62,7 +62,7 @@ def _train(config: DictConfig, folder: Path) -> float:
     seed_everything(config.seed, verbose=False)
     training = assemble(config, folder)
     if checkpoint is not None:
-        check_fit(checkpoint, training.module)
+        check_fit(checkpoint, training.module, training.module.frozen)
     # Accepted: from here on there is something to save.
     record_configuration(folder, config)
     log_configuration(training.trainer, config)

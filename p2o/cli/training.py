@@ -18,12 +18,15 @@ from p2o.errors import located
 from p2o.hints.problems import KnowsProblems, Problems
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.datamodule import RolloutDataModule
+from p2o.learning.early_end import EarlyEnd
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
 from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.throughput import Throughput
 from p2o.learning.updates import WholeUpdates
+from p2o.planning.devices import peak_flops
 from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters, check_training_sampling
@@ -112,7 +115,9 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
-    callbacks: list[Callback] = [WholeUpdates(ledger), StopWhenPreempted(), kept, final]
+    early = EarlyEnd(go_on=bool(config.resume_changed))
+    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops), early]
+    callbacks += [StopWhenPreempted(), kept, final]
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
@@ -194,12 +199,11 @@ def _make_evolution(
     reflection = MeteredReflection(reflection, ledger)
     with located("reflection"):
         reflection.bind(search.engine, search.renderer)
+    assigner = build(config.assignment, "assignment")
     evolver = build(
-        config.evolution.evolver,
-        "evolution.evolver",
-        reflection=reflection,
-        assigner=build(config.assignment, "assignment"),
+        config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
     )
-    if isinstance(evolver, KnowsProblems):
-        evolver.bind(problems)
+    for part in (assigner, evolver):
+        if isinstance(part, KnowsProblems):
+            part.bind(problems)
     return build(config.evolution.callback, "evolution.callback", evolver=evolver)

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from p2o.configuration.sweeps import job_folder
+from p2o.configuration.sweeps import job_folder, sweep_name
 
 CONFIG_NAME = "train"
 """The primary configuration of ``p2o-train``."""
@@ -20,6 +20,8 @@ def if_given(part: Any, given: Any, otherwise: Any) -> Any:
 # For the configuration's own use: ${p2o.job_folder:...}, ${p2o.if_given:${model.adapter},1,2}
 OmegaConf.register_new_resolver("p2o.job_folder", job_folder, replace=True)
 OmegaConf.register_new_resolver("p2o.if_given", if_given, replace=True)
+# ${p2o.sweep_name:${hydra:mode},${hydra:runtime.output_dir}}
+OmegaConf.register_new_resolver("p2o.sweep_name", sweep_name, replace=True)
 
 
 def conf_directory() -> Path:

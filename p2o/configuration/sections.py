@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
-from p2o.constraints import PART, alternatives, describe
+from p2o.constraints import PART, alternatives, arguments_of, describe
 
 
 class Part:
@@ -31,29 +31,61 @@ class Takes:
 
 @dataclass(frozen=True)
 class Makes:
-    """Metadata of a part's hint: what its class has to have.
+    """Metadata of a part's hint: what is made has to be.
 
     Attributes:
-        kind: A class or protocol, whose methods it is to have.
+        kind: A class, or a protocol whose methods it is to have.
     """
 
     kind: type
 
-    def lacks(self, target: Callable[..., Any]) -> list[str]:
-        """Methods that a class lacks.
+    def objection(self, target: Callable[..., Any]) -> str | None:
+        """Why a class is another one, in words; None where it is not.
 
         Of a function it is not known what it makes, and a class may pass on what it is asked for.
         """
-        if not inspect.isclass(target) or hasattr(target, "__getattr__"):
-            return []
-        methods = [name for name, _ in inspect.getmembers(self.kind, inspect.isfunction)]
-        return [name for name in methods if name[0] != "_" and not hasattr(target, name)]
+        if not inspect.isclass(target):
+            return None
+        if not self._is_protocol:
+            return None if issubclass(target, self.kind) else self._no_subclass()
+        return None if hasattr(target, "__getattr__") else self._without_methods(target)
+
+    def objection_to(self, part: Any) -> str | None:
+        """Why a part that has been made is another one, in words; None where it is not."""
+        if not self._is_protocol:
+            return None if isinstance(part, self.kind) else self._no_subclass()
+        return self._without_methods(part)
+
+    @property
+    def _is_protocol(self) -> bool:
+        return getattr(self.kind, "_is_protocol", False)
+
+    def _no_subclass(self) -> str:
+        name = self.kind.__name__
+        return f"is no {name}; name a subclass of {self.kind.__module__}.{name}"
+
+    def _without_methods(self, found: Any) -> str | None:
+        methods = [method for method, _ in inspect.getmembers(self.kind, inspect.isfunction)]
+        lacks = [method for method in methods if method[0] != "_" and not hasattr(found, method)]
+        name = self.kind.__name__
+        return f"is no {name}; name a class with {', '.join(lacks)}" if lacks else None
 
 
 def made(hint: Any) -> Makes | None:
     """What a hint of a part asks its class for."""
     metadata = get_args(hint)[1:] if is_part(hint) else ()
     return next((each for each in metadata if isinstance(each, Makes)), None)
+
+
+def makes(settings: type[Section], key: str) -> Makes | None:
+    """What the part at a key of a configuration has to be; None where that is not said."""
+    hint: Any = Annotated[Mapping, Takes(settings)]
+    for name in key.split("."):
+        inner = next(filter(None, map(taken, alternatives(hint))), None)
+        hint = None if inner is None else arguments_of(inner.target).hints.get(name)
+        if hint is None:
+            return None
+    return next(filter(None, map(made, alternatives(hint))), None)
 
 
 def is_part(hint: Any) -> bool:

@@ -2,6 +2,9 @@
 
 import re
 from hashlib import sha256
+from pathlib import Path
+
+from hydra.types import RunMode
 
 from p2o.running.secrets import hide_settings
 
@@ -36,3 +39,16 @@ def job_folder(settings: str) -> str:
         return name or "defaults"
     end = f"_{sha256(settings.encode()).hexdigest()[:DIGITS]}"
     return name[: LONGEST - len(end)] + end
+
+
+def sweep_name(mode: RunMode | None, folder: str) -> str | None:
+    """What all jobs of a sweep have in common: the name of the folder that theirs are in.
+
+    Args:
+        mode: Hydra's.
+        folder: Of the job.
+
+    Returns:
+        None for a run that is no job of a sweep.
+    """
+    return Path(folder).parent.name if mode == RunMode.MULTIRUN else None

@@ -107,14 +107,16 @@ def part_problems(
     except UserError as error:
         yield Problem(key, str(error))
         return
-    lacks = [] if makes is None else makes.lacks(target)
-    if makes is not None and lacks:
-        name, kind = node.get("_target_"), makes.kind.__name__
-        text = f"{key}._target_={name}: is no {kind}; name a class with {', '.join(lacks)}"
+    objection = None if makes is None else makes.objection(target)
+    if objection is not None:
+        text = f"{key}._target_={node.get('_target_')}: {objection}"
         yield Problem(f"{key}._target_", text)
         return
     if not isinstance(node.get("_partial_", False), bool):
         yield Problem(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
+    elif makes is not None and node.get("_partial_"):
+        text = f"{key}._partial_=true: a part is needed here, not what makes one; leave it out"
+        yield Problem(key, text)
     if ASKS in node and not isinstance(node[ASKS], str):
         yield Problem(key, f"{key}.{ASKS}={show(node[ASKS])}: give a text")
     narrower = {} if more is None else arguments_of(more.target).hints

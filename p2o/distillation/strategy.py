@@ -24,6 +24,8 @@ class DistillationStrategy:
             for a ratio of one, which makes the loss a weighted log-likelihood.
         needs_log_probs: Whether `token_weights` or `token_advantages` look at their tensors.
         masked_in_denominator: Whether tokens of weight 0 count in the mean that the loss is.
+        pushes_alone: Whether failures of a group count of whose successes the token weights leave
+            nothing. Such an update pulls nothing up: it only unlearns.
     """
 
     rollout_context: Context = Context.TEMPLATED
@@ -31,6 +33,7 @@ class DistillationStrategy:
     old_context: Context | None = Context.BARE
     needs_log_probs: bool = False
     masked_in_denominator: bool = True
+    pushes_alone: bool = False
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:
         """Whether a response is worth a pass through the network.
@@ -84,6 +87,8 @@ class ContextDistillation(DistillationStrategy):
         high: Upper bound of the ratio.
         masked_in_denominator: Whether dropped tokens still count in the loss's denominator (the
             reference's behaviour).
+        pushes_alone: Whether failures count in a group whose successes are dropped altogether, as
+            the paper has it.
 
     Raises:
         UserError: The settings contradict each other.
@@ -94,6 +99,7 @@ class ContextDistillation(DistillationStrategy):
     low: float = 0.01
     high: float = 10.0
     masked_in_denominator: bool = True
+    pushes_alone: bool = True
 
     def __post_init__(self) -> None:
         if self.old_context not in list(Context):

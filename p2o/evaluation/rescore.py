@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.table import Table
 
-from p2o.errors import located
 from p2o.evaluation.completions import read_completions
 from p2o.prompt import Prompt
 from p2o.verifiers.base import Score, Verifier
@@ -32,16 +31,16 @@ def rescore(folder: Path, verifier: Verifier) -> tuple[Counter[str], list[Differ
     """Verdicts of another verifier on the completions of an evaluation.
 
     Returns:
-        Completions of each benchmark, and those on which the rewards differ.
+        Completions of each benchmark, and those that one of the two finds solved and the other
+        does not.
     """
     rows = read_completions(folder)
     prompts = [_prompt(row) for row in rows]
-    with located("verifier"):
-        scores = verifier.score([row["response"] for row in rows], prompts)
+    scores = verifier.score([row["response"] for row in rows], prompts)
     differences = [
         Difference(row, score)
         for row, score in zip(rows, scores, strict=True)
-        if row["reward"] != score.reward
+        if row["solved"] is not score.solved
     ]
     return Counter(row["benchmark"] for row in rows), differences
 
@@ -49,12 +48,15 @@ def rescore(folder: Path, verifier: Verifier) -> tuple[Counter[str], list[Differ
 def differences_table(counts: Counter[str], differences: Sequence[Difference]) -> Table:
     """How many differ in each benchmark, and in which direction."""
     table = Table(title="Verdicts of the two verifiers", width=80)
-    for name in ("", "completions", "agree", "right before only", "right now only"):
+    for name in ("", "completions", "agree", "right before only", "right now only", "no verdict"):
         table.add_column(name, justify="right" if name else "left")
     for name, count in counts.items():
         own = [d for d in differences if d.row["benchmark"] == name]
-        before = sum(d.row["reward"] > d.score.reward for d in own)
-        cells = (count, count - len(own), before, len(own) - before)
+        before, now = (
+            sum(bool(d.row["solved"]) for d in own),
+            sum(bool(d.score.solved) for d in own),
+        )
+        cells = (count, count - len(own), before, now, len(own) - before - now)
         table.add_row(name, *map(str, cells))
     return table
 

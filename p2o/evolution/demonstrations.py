@@ -1,10 +1,13 @@
 """Solved problems as hints: the run's own verified successes, as chat turns before a question."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from p2o.constraints import Count
+from p2o.evolution.guarded import Assignment, GuardedSearch, HintGuard, Report
 from p2o.evolution.ladder import Ladder, Ladders
+from p2o.evolution.leaks import Action
 from p2o.evolution.split import split_hard_set
 from p2o.evolution.trials import as_candidates, try_all
 from p2o.hints.assignment import Assigner
@@ -19,7 +22,7 @@ Turn = tuple[str, str]
 """Question and answer."""
 
 
-class Demonstrations:
+class Demonstrations(GuardedSearch):
     """Searches for a few solved problems that help with all hard ones.
 
     A candidate is `number` problems that the policy has solved, with its own verified response to
@@ -41,6 +44,7 @@ class Demonstrations:
         keep: Problems of which a solution is kept to draw from, those solved last.
         among: Problems that have demonstrations: those that are hard at the time, or all.
         minimum: Problems below which there is no search.
+        leaks: What happens to solved problems that give another one away, see `GuardedSearch`.
     """
 
     def __init__(
@@ -54,29 +58,28 @@ class Demonstrations:
         keep: Count = 512,
         among: Where = "hard",
         minimum: Count = 1,
+        leaks: Action = "reject",
     ) -> None:
+        super().__init__(among, minimum, leaks)
         self.assigner, self.number, self.candidates = assigner, number, candidates
         self.rounds, self.dev_size, self.keep = rounds, dev_size, keep
-        self.among: Where = among
-        self.minimum = minimum
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
-        self.problems = problems
+        super().bind(problems)
         problems.keep = max(problems.keep, self.keep)
 
-    def evolve(
+    def search(
         self,
-        hard_set: Sequence[str],
+        samples: Sequence[str],
         evaluate: EvaluateTemplates,
         *,
         group_size: int,
         seed: int,
-        report: Callable[[EvolutionProgress], None],
+        report: Report,
     ) -> Evolution:
-        """See `p2o_callbacks.Evolver`."""
-        samples = self.problems.samples(self.among, hard_set)
-        if len(samples) < self.minimum or not self.problems.solutions:
+        """See `GuardedSearch.search`."""
+        if not self.problems.solutions:
             return Evolution(PromptPool())
         dev = split_hard_set(samples, self.dev_size, seed)[1] or samples
         generator = random.Random(f"demonstrations-{seed}")
@@ -102,11 +105,10 @@ class Demonstrations:
         calls = len(dev) * len(templates)
         return Evolution(pool, calls, self.rounds, as_candidates(templates, pool))
 
-    def deal(
-        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
-    ) -> Mapping[str, tuple[int | None, ...]]:
-        """See `p2o_callbacks.Evolver`."""
-        samples = self.problems.samples(self.among, hard_set)
+    def dealt(
+        self, pool: PromptPool, samples: Sequence[str], *, group_size: int, seed: int
+    ) -> Assignment:
+        """See `GuardedSearch.dealt`."""
         return self.assigner.assign(pool.templates, samples, group_size, seed).assignment
 
     @property
@@ -140,6 +142,8 @@ class SimilarDemonstrations(Ladder):
         keep: Problems of which a solution is kept to choose from, those solved last.
         among: Problems that have demonstrations: those that are hard at the time, or all.
         minimum: Problems below which nothing is done.
+        leaks: What happens to a solved problem that gives the other away, see `GuardedSearch`; with
+            ``reject`` the next most alike takes its place.
     """
 
     def __init__(
@@ -150,8 +154,9 @@ class SimilarDemonstrations(Ladder):
         keep: Count = 512,
         among: Where = "hard",
         minimum: Count = 1,
+        leaks: Action = "reject",
     ) -> None:
-        super().__init__(among, minimum)
+        super().__init__(among, minimum, leaks)
         self.number, self.keep = number, keep
 
     def bind(self, problems: Problems) -> None:
@@ -163,17 +168,26 @@ class SimilarDemonstrations(Ladder):
         """See `Ladder.ladders`."""
         prompts, solutions = self.problems.prompts, self.problems.solutions
         questions = {name: prompts[name].question for name in solutions}
-        alike = Similarity(questions)
+        alike, guard = Similarity(questions), self.guard()
         ladders = {}
         for sample in samples:
-            near = alike.nearest(prompts[sample].question, self.number + 1)
-            turns = [(questions[n], solutions[n]) for n in near if n != sample][: self.number]
+            near = alike.nearest(prompts[sample].question, len(questions))
+            turns = list(islice(self._shown(sample, near, guard), self.number))
             ladders[sample] = [
                 # The most like it stands last, next to the question.
                 Hint("", turns=tuple(reversed(turns[:count])))
                 for count in _doubled(len(turns))
             ]
         return ladders
+
+    def _shown(self, sample: str, solved: Sequence[str], guard: HintGuard) -> Iterator[Turn]:
+        """Those of the solved problems, in their order, that a problem may be shown."""
+        prompt = self.problems.prompts[sample]
+        for name in solved:
+            turn = (self.problems.prompts[name].question, self.problems.solutions[name])
+            gives_away = self.leaks == "reject" and guard.why(Hint("", turns=(turn,)), prompt)
+            if name != sample and not gives_away:
+                yield turn
 
 
 def _exchanged(

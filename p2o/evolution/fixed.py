@@ -1,11 +1,13 @@
 """A given list of hints: the control without any search, or a search among them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from p2o.constraints import Count, Whole
 from p2o.errors import UserError
+from p2o.evolution.guarded import Assignment, GuardedSearch, Report
+from p2o.evolution.leaks import Action
 from p2o.evolution.split import split_hard_set
 from p2o.evolution.trials import as_candidates, tried, try_all
 from p2o.hints.assignment import Assigner, draw_templates
@@ -20,7 +22,7 @@ KEYS = ("text", "turns", "prefix", "columns")
 """What a hint is made of."""
 
 
-class FixedHints:
+class FixedHints(GuardedSearch):
     """Deals out hints of a given list, at random or by how they fare (arXiv 2602.03190).
 
     Args:
@@ -32,6 +34,7 @@ class FixedHints:
         dev_size: Samples to try each of them on; 0 tries none, spends nothing, and deals out at
             random.
         minimum: Problems below which nothing is done.
+        leaks: What happens to a hint that gives a problem away, see `GuardedSearch`.
 
     Raises:
         UserError: There is no hint, or one is none.
@@ -45,31 +48,29 @@ class FixedHints:
         among: Where = "hard",
         dev_size: Whole = 0,
         minimum: Count = 1,
+        leaks: Action = "reject",
     ) -> None:
-        self.assigner, self.dev_size, self.minimum = assigner, dev_size, minimum
-        self.among: Where = among
+        super().__init__(among, minimum, leaks)
+        self.assigner, self.dev_size = assigner, dev_size
         self.hints = list(dict.fromkeys(_read(index, hint) for index, hint in enumerate(hints)))
         if not self.hints:
             raise UserError("hints=[]: give at least one, such as hints=['Think step by step.']")
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
-        self.problems = problems
+        super().bind(problems)
         check_columns(self.hints, problems.prompts.values())
 
-    def evolve(
+    def search(
         self,
-        hard_set: Sequence[str],
+        samples: Sequence[str],
         evaluate: EvaluateTemplates,
         *,
         group_size: int,
         seed: int,
-        report: Callable[[EvolutionProgress], None],
+        report: Report,
     ) -> Evolution:
-        """See `p2o_callbacks.Evolver`."""
-        samples = self.problems.samples(self.among, hard_set)
-        if len(samples) < self.minimum:
-            return Evolution(PromptPool())
+        """See `GuardedSearch.search`."""
         if self.dev_size == 0:
             pool = PromptPool(
                 tuple(tried(hint, {}) for hint in self.hints), tuple(range(len(self.hints)))
@@ -85,11 +86,10 @@ class FixedHints:
         pool = self.assigner.assign(templates, samples, group_size, seed)
         return Evolution(pool, calls, 1, as_candidates(templates, pool))
 
-    def deal(
-        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
-    ) -> Mapping[str, tuple[int | None, ...]]:
-        """See `p2o_callbacks.Evolver`."""
-        samples = self.problems.samples(self.among, hard_set)
+    def dealt(
+        self, pool: PromptPool, samples: Sequence[str], *, group_size: int, seed: int
+    ) -> Assignment:
+        """See `GuardedSearch.dealt`."""
         if self.dev_size == 0:
             return draw_templates(pool, samples, group_size, seed)
         return self.assigner.assign(pool.templates, samples, group_size, seed).assignment

@@ -1,12 +1,11 @@
 """The least help that works: of its hints in order, a problem takes the first that solves it."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from p2o.constraints import Count
+from p2o.evolution.guarded import Assignment, GuardedSearch, Report
 from p2o.evolution.trials import as_candidates, tried
-from p2o.hints.problems import Problems, Where
 from p2o_callbacks.hint import Hint, HintOrText, as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
@@ -18,24 +17,13 @@ from p2o_callbacks.protocols import (
 
 Ladders = Mapping[str, Sequence[Hint]]
 """By sample id, its hints, the least help first; a sample without any stays bare."""
-Report = Callable[[EvolutionProgress], None]
 
 
-class Ladder(ABC):
+class Ladder(GuardedSearch):
     """A search by problem; a subclass says which hints there are.
 
-    Args:
-        among: Problems that have hints: those that are hard at the time, or all.
-        minimum: Problems below which nothing is done.
+    Args are those of `GuardedSearch`.
     """
-
-    def __init__(self, among: Where = "hard", minimum: Count = 1) -> None:
-        self.among: Where = among
-        self.minimum = minimum
-
-    def bind(self, problems: Problems) -> None:
-        """See `KnowsProblems`."""
-        self.problems = problems
 
     @abstractmethod
     def ladders(self, samples: Sequence[str], seed: int) -> Ladders:
@@ -47,26 +35,22 @@ class Ladder(ABC):
         """
         ...
 
-    def evolve(
+    def search(
         self,
-        hard_set: Sequence[str],
+        samples: Sequence[str],
         evaluate: EvaluateTemplates,
         *,
         group_size: int,
         seed: int,
         report: Report,
     ) -> Evolution:
-        """See `p2o_callbacks.Evolver`."""
-        samples = self.problems.samples(self.among, hard_set)
-        if len(samples) < self.minimum:
-            return Evolution(PromptPool())
+        """See `GuardedSearch.search`."""
         return climb(self.ladders(samples, seed), evaluate, group_size, report)
 
-    def deal(
-        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
-    ) -> Mapping[str, tuple[int | None, ...]]:
+    def dealt(
+        self, pool: PromptPool, samples: Sequence[str], *, group_size: int, seed: int
+    ) -> Assignment:
         """A sample keeps the hint that was found for it; others are bare until the next search."""
-        samples = self.problems.samples(self.among, hard_set)
         return {sample: pool.assignment[sample] for sample in samples if sample in pool.assignment}
 
 

@@ -13,7 +13,7 @@ A template does so in one of two ways.
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -66,67 +66,44 @@ MARKER = re.compile(r"[.)]\s+\S")
 LISTED = re.compile(r"\s*(?:,|/|;|\bor\b|\band\b)(?:\s*(?:or|and)\b)?\s*", re.IGNORECASE)
 
 
-class LeakGuard:
-    """Finds templates that give a problem away, among the problems that a search has tried.
-
-    That is all a reflection was told of.
-
-    Args:
-        action: ``off`` looks at nothing, ``warn`` lets through what it finds, ``reject`` does not.
+class KnownAnswers:
+    """Right answers of problems, and whether a text says one of them.
 
     Attributes:
-        found: Why, by template, for all that were found.
+        problems: How many there are.
     """
 
-    def __init__(self, action: Action) -> None:
-        self.action: Action = action
-        self.found: dict[str, str] = {}
-        self._problems: dict[str, TemplateTrial] = {}
-        self._answers: Counter[str] = Counter()
-        self._runs: defaultdict[str, set[str]] = defaultdict(set)
+    def __init__(self) -> None:
+        self.problems = 0
+        self._problems_with: Counter[str] = Counter()
 
-    @property
-    def count(self) -> int | None:
-        """Templates that were found; None where nothing is looked at."""
-        return None if self.action == "off" else len(self.found)
+    def add(self, answers: Sequence[str]) -> None:
+        """Take note of the right answers of one more problem."""
+        self.problems += 1
+        self._problems_with.update({_key(answer) for answer in answers})
 
-    def learn(self, sample_id: str, trial: TemplateTrial) -> None:
-        """Take note of a problem: its question and its right answers."""
-        if self.action == "off" or sample_id in self._problems:
-            return
-        self._problems[sample_id] = trial
-        self._answers.update({_key(answer) for answer in trial.answers})
-        words = split_words(trial.question)
-        for run in ngrams(words, RUN) if len(words) >= SHORTEST else ():
-            self._runs[run].add(sample_id)
+    def said_in(self, text: str, answers: Sequence[str]) -> str | None:
+        """The first of some answers that a text says as one; None where it says none.
 
-    def admits(self, template: str) -> bool:
-        """Whether a template may come into the search; counts and tells those that give away."""
-        if self.action == "off":
-            return True
-        why = self.why(template)
-        if why is None:
-            return True
-        if template not in self.found and len(self.found) < SHOWN:
-            logger.warning(
-                "leaks=%s: a template %s: %.80s", self.action, why, " ".join(template.split())
-            )
-        self.found[template] = why
-        return self.action == "warn"
+        Args:
+            text: Any.
+            answers: Of one of the problems.
+        """
+        for answer in answers:
+            if any(self._is_answer(mention, answer) for mention in mentions(text, answer)):
+                return answer
+        return None
 
-    def why(self, template: str) -> str | None:
-        """What a template gives away, in words that go behind "a template"; None for nothing."""
-        words = split_words(template)
-        text = f" {' '.join(words)} "
-        runs = ngrams(words, RUN) if len(words) >= RUN else set()
-        short = (run for run in self._runs if run.count(" ") < RUN - 1 and f" {run} " in text)
-        for run in (*sorted(runs & self._runs.keys()), *short):
-            if len(self._runs[run]) < STOCK:
-                return f"has words of a problem ('{run}')"
-        for trial in self._problems.values():
-            for answer in trial.answers:
-                if any(self._is_answer(mention, answer) for mention in mentions(template, answer)):
-                    return f"has the right answer of a problem ({answer:.40})"
+    def rare_in(self, text: str, answers: Sequence[str]) -> str | None:
+        """The first of some answers that a text has and that is seldom there by chance.
+
+        Args:
+            text: That says answers to other questions.
+            answers: Of one of the problems.
+        """
+        for answer in answers:
+            if not self._by_chance(answer, number_in(answer)) and any(mentions(text, answer)):
+                return answer
         return None
 
     def _is_answer(self, mention: Mention, answer: str) -> bool:
@@ -150,17 +127,107 @@ class LeakGuard:
         if any(not character.isalpha() for character in answer.strip()):
             return sum(not character.isspace() for character in answer) < LONG
         # A word: a label where several problems share it, as yes, B and Division are.
-        few = len(self._problems) < RUN
-        return few or len(answer.strip()) < LONG or self._answers[_key(answer)] > 1
+        few = self.problems < RUN
+        return few or len(answer.strip()) < LONG or self._problems_with[_key(answer)] > 1
 
     def _is_listed(self, mention: Mention, answer: str) -> bool:
         """Whether a label is one of several to choose from."""
-        others = {key for key in self._answers if key != _key(answer)}
+        others = {key for key in self._problems_with if key != _key(answer)}
         behind, before = LISTED.match(mention.after), _last(LISTED, mention.before[-NEAR:])
         following = mention.after[behind.end() :].split() if behind else []
         preceding = mention.before[-NEAR:][: before.start()].split() if before else []
         neighbours = [*following[:1], *preceding[-1:]]
         return any(_key(word.strip(".,;:!?()'\"")) in others for word in neighbours)
+
+
+class LeakGuard:
+    """Finds templates that give a problem away, among the problems that a search has tried.
+
+    That is all a reflection was told of.
+
+    Args:
+        action: ``off`` looks at nothing, ``warn`` lets through what it finds, ``reject`` does not.
+
+    Attributes:
+        found: Why, by template, for all that were found.
+    """
+
+    def __init__(self, action: Action) -> None:
+        self.action: Action = action
+        self.found: dict[str, str] = {}
+        self._problems: dict[str, TemplateTrial] = {}
+        self._answers = KnownAnswers()
+        self._runs: defaultdict[str, set[str]] = defaultdict(set)
+
+    @property
+    def count(self) -> int | None:
+        """Templates that were found; None where nothing is looked at."""
+        return None if self.action == "off" else len(self.found)
+
+    def learn(self, sample_id: str, trial: TemplateTrial) -> None:
+        """Take note of a problem: its question and its right answers."""
+        if self.action == "off" or sample_id in self._problems:
+            return
+        self._problems[sample_id] = trial
+        self._answers.add(trial.answers)
+        for run in runs_of(trial.question):
+            self._runs[run].add(sample_id)
+
+    def admits(self, template: str) -> bool:
+        """Whether a template may come into the search; counts and tells those that give away."""
+        if self.action == "off":
+            return True
+        why = self.why(template)
+        if why is None:
+            return True
+        tell(self.action, "template", template, why, self.found)
+        return self.action == "warn"
+
+    def why(self, template: str) -> str | None:
+        """What a template gives away, in words that go behind "a template"; None for nothing."""
+        words = split_words(template)
+        text = f" {' '.join(words)} "
+        runs = ngrams(words, RUN) if len(words) >= RUN else set()
+        short = (run for run in self._runs if run.count(" ") < RUN - 1 and f" {run} " in text)
+        for run in (*sorted(runs & self._runs.keys()), *short):
+            if len(self._runs[run]) < STOCK:
+                return words_of_a_problem(run)
+        for trial in self._problems.values():
+            answer = self._answers.said_in(template, trial.answers)
+            if answer is not None:
+                return answer_of_a_problem(answer)
+        return None
+
+
+def runs_of(question: str) -> set[str]:
+    """The runs of words by which a problem is known; none of one that is too short."""
+    words = split_words(question)
+    return ngrams(words, RUN) if len(words) >= SHORTEST else set()
+
+
+def words_of_a_problem(run: str) -> str:
+    """Why a text with this run gives a problem away."""
+    return f"has words of a problem ('{run}')"
+
+
+def answer_of_a_problem(answer: str) -> str:
+    """Why a text with this answer gives a problem away."""
+    return f"has the right answer of a problem ({answer:.40})"
+
+
+def tell(action: Action, kind: str, text: str, why: str, found: dict[str, str]) -> None:
+    """Add a text to what was found, and name it in a warning if it is one of the first.
+
+    Args:
+        action: What happens to it.
+        kind: What it is, in one word.
+        text: Which one.
+        why: What it gives away.
+        found: Why, by text.
+    """
+    if text not in found and len(found) < SHOWN:
+        logger.warning("leaks=%s: a %s %s: %.80s", action, kind, why, " ".join(text.split()))
+    found[text] = why
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -1,20 +1,22 @@
 """Templates of random phrases without any selection: the control that a search has to beat."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from p2o.constraints import Count, Many
 from p2o.errors import UserError
+from p2o.evolution.guarded import Assignment, GuardedSearch, Report
+from p2o.evolution.leaks import Action
 from p2o.hints.assignment import Assigner, draw_templates
 from p2o.reflection.base import Reflection
 from p2o.reflection.phrasebook import load_phrases
 from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool, Template
-from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
+from p2o_callbacks.protocols import EvaluateTemplates, Evolution
 
 
-class RandomTemplates:
+class RandomTemplates(GuardedSearch):
     """Draws templates from a list of phrases and deals them out at random.
 
     It tries none of them, and so spends nothing.
@@ -26,6 +28,7 @@ class RandomTemplates:
         number: Templates drawn for an epoch.
         max_phrases: Phrases in a template, 1 to so many.
         minimum: Hard samples below which nothing is done.
+        leaks: What happens to phrases that give a problem away, see `GuardedSearch`.
 
     Raises:
         UserError: The file cannot be read or is empty, or a number is below 1.
@@ -39,26 +42,25 @@ class RandomTemplates:
         number: Many = 8,
         max_phrases: int = 4,
         minimum: Count = 1,
+        leaks: Action = "reject",
     ) -> None:
+        super().__init__("hard", minimum, leaks)
         for name, value in (("number", number), ("max_phrases", max_phrases)):
             if value < 1:
                 raise UserError(f"{name}={value}: give at least 1")
         self.phrases = load_phrases(path)
-        self.number, self.max_phrases, self.minimum = number, max_phrases, minimum
+        self.number, self.max_phrases = number, max_phrases
 
-    def evolve(
+    def search(
         self,
-        hard_set: Sequence[str],
+        samples: Sequence[str],
         evaluate: EvaluateTemplates,
         *,
         group_size: int,
         seed: int,
-        report: Callable[[EvolutionProgress], None],
+        report: Report,
     ) -> Evolution:
-        """See `p2o_callbacks.Evolver`."""
-        samples = sorted(set(hard_set))
-        if len(samples) < max(1, self.minimum):
-            return Evolution(PromptPool())
+        """See `GuardedSearch.search`."""
         generator = random.Random(f"{seed}-templates")
         longest = min(self.max_phrases, len(self.phrases))
         drawn = [
@@ -67,12 +69,12 @@ class RandomTemplates:
         ]
         templates = tuple(Template(text, score=None) for text in dict.fromkeys(drawn))
         pool = PromptPool(templates, tuple(range(len(templates))))
-        assignment = self.deal(pool, samples, group_size=group_size, seed=seed)
+        assignment = self.dealt(pool, samples, group_size=group_size, seed=seed)
         drawn_ones = tuple(Candidate(template.text, accepted=True) for template in templates)
         return Evolution(replace(pool, assignment=assignment), candidates=drawn_ones)
 
-    def deal(
-        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
-    ) -> Mapping[str, tuple[int | None, ...]]:
-        """See `p2o_callbacks.Evolver`."""
-        return draw_templates(pool, hard_set, group_size, seed)
+    def dealt(
+        self, pool: PromptPool, samples: Sequence[str], *, group_size: int, seed: int
+    ) -> Assignment:
+        """See `GuardedSearch.dealt`."""
+        return draw_templates(pool, samples, group_size, seed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from p2o.constraints import Count
 from p2o.evolution.ladder import Ladder, Ladders
 from p2o.evolution.leak import tells
+from p2o.evolution.leaks import Action
 from p2o.hints.assignment import Assigner
 from p2o.hints.insertion import read_template
 from p2o.hints.problems import Where
@@ -21,8 +22,8 @@ class SelfHints(Ladder):
     """Hints that are written for one problem each (NuRL, 2509.25666; SAGE, 2602.03143).
 
     Whoever reflects is told the problem and its gold answer. What holds the gold answer as a token
-    is no hint: it is thrown away, and a problem without any other stays bare. Hints are tried on
-    their problem, in turn; it has the first that works, or its last.
+    is no hint: with ``leaks=reject`` it is thrown away, and a problem without any other stays bare.
+    Hints are tried on their problem, in turn; it has the first that works, or its last.
 
     Args:
         reflection: Writes hints; ``reflection=hint_writer`` is the policy itself.
@@ -30,7 +31,10 @@ class SelfHints(Ladder):
         number: Hints written for a problem.
         among: Problems that have hints: those that are hard at the time, or all.
         minimum: Problems below which nothing is done.
+        leaks: What happens to a hint that tells the answer, see `GuardedSearch`.
     """
+
+    own_hints = True
 
     def __init__(
         self,
@@ -39,8 +43,9 @@ class SelfHints(Ladder):
         number: Count = 2,
         among: Where = "hard",
         minimum: Count = 1,
+        leaks: Action = "reject",
     ) -> None:
-        super().__init__(among, minimum)
+        super().__init__(among, minimum, leaks)
         self.reflection, self.number = reflection, number
 
     def ladders(self, samples: Sequence[str], seed: int) -> Ladders:
@@ -57,10 +62,10 @@ class SelfHints(Ladder):
             ]
         )
         ladders: dict[str, dict[Hint, None]] = {sample: {} for sample in samples}
-        told = 0
+        told, strict = 0, self.leaks == "reject"
         for (sample, _), text in zip(asked, written, strict=True):
             hint = read_template(text)
-            if hint is not None and tells(hint, self.problems.prompts[sample].golds):
+            if strict and hint is not None and tells(hint, self.problems.prompts[sample].golds):
                 told += 1
             elif hint is not None:
                 ladders[sample][Hint(hint)] = None

@@ -1,10 +1,11 @@
 """The first part of a reference solution as a hint, before the question or within the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from p2o.constraints import Count
 from p2o.errors import UserError
+from p2o.evolution.guarded import Assignment, GuardedSearch, Report
 from p2o.evolution.ladder import Ladder, Ladders
 from p2o.evolution.shares import ShareRule
 from p2o.evolution.trials import as_candidates, tried
@@ -14,7 +15,7 @@ from p2o.hints.problems import Problems, Where
 from p2o.reflection.base import Reflection
 from p2o_callbacks.hint import Hint
 from p2o_callbacks.pool import PromptPool
-from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
+from p2o_callbacks.protocols import EvaluateTemplates, Evolution
 
 Place = Literal["question", "answer"]
 """Where the part stands: in front of the question, or at the beginning of the answer."""
@@ -52,10 +53,11 @@ class PartOfSolution:
         return Hint(self.text.replace(PART, part), columns=True)
 
 
-class SolutionShare:
+class SolutionShare(GuardedSearch):
     """Shows a share of each problem's solution, which a rule says.
 
-    Nothing is tried, so it spends nothing.
+    Nothing is tried, so it spends nothing. The solution is shown on purpose; a guard against leaks
+    looks at `text` alone.
 
     Args:
         reflection: Has no say.
@@ -79,28 +81,24 @@ class SolutionShare:
         among: Where = "hard",
         minimum: Count = 1,
     ) -> None:
+        super().__init__(among, minimum)
         self.share, self.part = share, PartOfSolution(place, column, text)
-        self.among: Where = among
-        self.minimum = minimum
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
-        self.problems = problems
+        super().bind(problems)
         check_columns([self.part.hint(1.0)], problems.prompts.values())
 
-    def evolve(
+    def search(
         self,
-        hard_set: Sequence[str],
+        samples: Sequence[str],
         evaluate: EvaluateTemplates,
         *,
         group_size: int,
         seed: int,
-        report: Callable[[EvolutionProgress], None],
+        report: Report,
     ) -> Evolution:
-        """See `p2o_callbacks.Evolver`."""
-        samples = self.problems.samples(self.among, hard_set)
-        if len(samples) < self.minimum:
-            return Evolution(PromptPool())
+        """See `GuardedSearch.search`."""
         shares = self.share.shares(samples, self.problems)
         levels = sorted({share for share in shares.values() if share > 0})
         pool = PromptPool(
@@ -113,11 +111,10 @@ class SolutionShare:
         )
         return Evolution(pool, candidates=as_candidates(pool.templates, pool))
 
-    def deal(
-        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
-    ) -> Mapping[str, tuple[int | None, ...]]:
-        """See `p2o_callbacks.Evolver`."""
-        samples = self.problems.samples(self.among, hard_set)
+    def dealt(
+        self, pool: PromptPool, samples: Sequence[str], *, group_size: int, seed: int
+    ) -> Assignment:
+        """See `GuardedSearch.dealt`."""
         return keep_or_draw(pool, samples, group_size, seed)
 
 
@@ -125,7 +122,8 @@ class SearchedShare(Ladder):
     """The smallest share of its solution that lets the policy solve a problem (after BREAD).
 
     BREAD (arXiv 2506.17211) looks for the shortest beginning of an expert's solution from which the
-    policy finds its way.
+    policy finds its way. The solution is shown on purpose; a guard against leaks looks at `text`
+    alone.
 
     Args:
         reflection: Has no say.

@@ -15,6 +15,8 @@ from p2o_callbacks.hint import Hint
 class Tiered(Ladder):
     """Hints in tiers; each problem has the first tier that solves it (Scaf-GRPO, 2510.19807).
 
+    Columns are shown on purpose; a guard against leaks looks at the words around them alone.
+
     Args:
         reflection: Has no say.
         assigner: Has no say: whose hint it is is given.

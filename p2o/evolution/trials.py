@@ -48,9 +48,9 @@ def tried(hint: Hint, trials: Trials) -> Template:
 
     Args:
         hint: The candidate.
-        trials: How it fared, by sample id.
+        trials: How it fared, by sample id; one without a verdict is no evidence, and no score.
     """
-    scores = {sample: trial.score for sample, trial in trials.items()}
+    scores = {sample: trial.score for sample, trial in trials.items() if trial.solved is not None}
     return Template(
         hint.text,
         score=sum(scores.values()) / len(scores) if scores else None,

@@ -11,6 +11,7 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from p2o.errors import UserError
 from p2o.running.checkpoint_files import UNREADABLE
+from p2o.running.frozen import FROZEN, check_frozen, frozen_checksum, frozen_names
 from p2o.running.shards import INDEX, PROGRESS, load_shards, read_index
 
 PREFIX = "policy.model."
@@ -28,12 +29,14 @@ class CheckpointWeights:
         tensors: Of a file, memory-mapped; of a folder, without values.
         updates: Made before it was written, if it says so.
         prefix: What stands before a name in a folder.
+        frozen: Checksum of the weights that are not in it, as they were not trained.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
     updates: int | None
     prefix: str = PREFIX
+    frozen: str | None = None
 
     @classmethod
     def open(cls, path: Path) -> "CheckpointWeights":
@@ -61,7 +64,7 @@ class CheckpointWeights:
             for name, tensor in content.get("state_dict", {}).items()
             if name.startswith(PREFIX)
         }
-        return cls(path, tensors, content.get("global_step"))
+        return cls(path, tensors, content.get("global_step"), frozen=content.get(FROZEN))
 
     @classmethod
     def _open_folder(cls, path: Path) -> "CheckpointWeights":
@@ -77,7 +80,7 @@ class CheckpointWeights:
         }
         progress = path / PROGRESS
         content = torch.load(progress, weights_only=True) if progress.is_file() else {}
-        return cls(path, tensors, content.get("global_step"), prefix)
+        return cls(path, tensors, content.get("global_step"), prefix, content.get(FROZEN))
 
     @torch.no_grad()
     def load_into(self, model: nn.Module) -> None:
@@ -86,7 +89,11 @@ class CheckpointWeights:
         Raises:
             UserError: They do not fit the model, or cannot be read.
         """
-        self._check_fit(model.state_dict())
+        left_out = frozenset() if self.frozen is None else frozen_names(model)
+        own = model.state_dict()
+        self._check_fit({name: own[name] for name in own.keys() - left_out})
+        if self.frozen is not None:
+            check_frozen(f"--checkpoint={self.path}", self.frozen, frozen_checksum(model))
         for name, parameter in model.named_parameters():
             if name in self.tensors:
                 parameter.data = parameter.data.to(self.tensors[name].dtype)

@@ -71,7 +71,11 @@ class LeaveOneBare:
 
 
 def assign_templates(
-    templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
+    templates: Sequence[Template],
+    hard_set: Sequence[str],
+    group_size: int,
+    seed: int,
+    preferences: Sequence[float] | None = None,
 ) -> tuple[tuple[int, ...], dict[str, tuple[int | None, ...]]]:
     """Cover the dev samples and draw templates for the hard ones.
 
@@ -86,16 +90,19 @@ def assign_templates(
         hard_set: Sample ids.
         group_size: Draws for each sample.
         seed: Of the draws.
+        preferences: Factors above 0, one for each template, on samples that it covers and on its
+            weight in a draw; None for 1.
 
     Returns:
         Indices of the chosen templates, and indices drawn for each sample; both empty when all
         draws would be bare.
     """
-    cover = greedy_cover([template.solved for template in templates])
+    cover = greedy_cover([template.solved for template in templates], preferences)
     drawn_as = [None if template.empty else index for index, template in enumerate(templates)]
     if all(drawn_as[index] is None for index in cover):
         return (), {}
-    weights = [_weight(template) for template in templates]
+    factors = [1.0] * len(templates) if preferences is None else preferences
+    weights = [_weight(each) * factor for each, factor in zip(templates, factors, strict=True)]
     assignment: dict[str, tuple[int | None, ...]] = {}
     for sample_id in sorted(set(hard_set)):
         candidates = [index for index in cover if sample_id in templates[index].solved] or cover

@@ -1,7 +1,9 @@
 """What a search can know of the training problems besides their ids."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from p2o.prompt import Prompt
@@ -16,16 +18,19 @@ class Outcome:
 
     Attributes:
         prompt_id: Of the problem.
-        success_rate: Share of its rollouts that solved it.
+        success_rate: Share of its rollouts with a verdict that solved it; None where none has one.
         hinted: Whether a hint stood around any of them.
         solution: A response that the verifier found right, the last of them; None where there was
             none.
+        reliance: Hint, and mean of log pi(y|x~) - log pi(y|x) over tokens, of each success
+            with a hint of which it was measured.
     """
 
     prompt_id: str
-    success_rate: float
+    success_rate: float | None
     hinted: bool
     solution: str | None
+    reliance: tuple[tuple[str, float], ...] = ()
 
 
 class Problems:
@@ -42,6 +47,8 @@ class Problems:
             problem solved last stands last.
         hinted_rates: By problem id, the success rate of the last group with hints.
         memory: Numbers that a search keeps until the next one, by name.
+        keeps_reliance: Whether anybody wants to know of reliance.
+        reliance: By name of a hint, the mean over its successes in the last batch that had one.
     """
 
     def __init__(self, prompts: Sequence[Prompt]) -> None:
@@ -50,15 +57,21 @@ class Problems:
         self.solutions: dict[str, str] = {}
         self.hinted_rates: dict[str, float] = {}
         self.memory: dict[str, float] = {}
+        self.keeps_reliance = False
+        self.reliance: dict[str, float] = {}
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Take in how groups fared."""
+        """Take in how groups of one batch fared."""
+        measured: defaultdict[str, list[float]] = defaultdict(list)
         for outcome in outcomes:
-            if outcome.hinted:
+            for hint, value in outcome.reliance if self.keeps_reliance else ():
+                measured[hint].append(value)
+            if outcome.hinted and outcome.success_rate is not None:
                 self.hinted_rates[outcome.prompt_id] = outcome.success_rate
             if outcome.solution is not None and outcome.solution.strip() and self.keep:
                 self.solutions.pop(outcome.prompt_id, None)
                 self.solutions[outcome.prompt_id] = outcome.solution.strip()
+        self.reliance |= {hint: fmean(values) for hint, values in measured.items()}
         for oldest in list(self.solutions)[: max(0, len(self.solutions) - self.keep)]:
             del self.solutions[oldest]
 
@@ -72,6 +85,7 @@ class Problems:
             "solutions": dict(self.solutions),
             "hinted_rates": dict(self.hinted_rates),
             "memory": dict(self.memory),
+            "reliance": dict(self.reliance),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -79,11 +93,12 @@ class Problems:
         self.solutions = dict(state["solutions"])
         self.hinted_rates = dict(state["hinted_rates"])
         self.memory = dict(state["memory"])
+        self.reliance = dict(state["reliance"])
 
 
 @runtime_checkable
 class KnowsProblems(Protocol):
-    """A search that looks at problems, not at ids alone."""
+    """A search, or a part of one, that looks at problems, not at ids alone."""
 
     def bind(self, problems: Problems) -> None:
         """Take the problems, before anything is spent.

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from p2o.learning.metrics import mean
+from p2o.objectives.advantages import live_groups
 from p2o.rollout.runner import Rollout
 
 Advantages = Callable[[Tensor], Tensor]
@@ -43,7 +45,11 @@ class Baseline(Protocol):
 
 
 class GroupMean:
-    """Templated groups are groups like any other (the paper)."""
+    """Templated groups are groups like any other (the paper).
+
+    What an estimate gives to groups of equal rewards, templated ones do not get: there it is for
+    the distillation strategy to say what is learned.
+    """
 
     def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
         """Nothing to note."""
@@ -52,7 +58,9 @@ class GroupMean:
         self, groups: Sequence[Sequence[Rollout]], rewards: Tensor, estimate: Advantages
     ) -> Tensor:
         """See `Baseline`."""
-        return estimate(rewards)
+        templated = [any(rollout.templated for rollout in group) for group in groups]
+        silent = torch.tensor(templated) & ~live_groups(rewards)
+        return estimate(rewards).masked_fill(silent[:, None], 0.0)
 
     def state_dict(self) -> dict[str, float]:
         """Nothing."""

@@ -56,12 +56,19 @@ class CreditAssignment:
             groups: G groups of K rollouts, all that are trained on together.
             penalties: `[G, K]`, or a number for all, taken from the rewards.
         """
+        shaped = self._shaped(groups)
+        shaped = shaped - penalties * live_groups(shaped)[:, None]
+        return self.baseline.advantages(groups, shaped, self.advantages)
+
+    def without_contrast(self, groups: Groups) -> list[bool]:
+        """Which groups have equal rewards, punishments counted in."""
+        return (~live_groups(self._shaped(groups))).tolist()
+
+    def _shaped(self, groups: Groups) -> Tensor:
         lengths = ragged(
             [torch.tensor([float(len(r.completion.sampled_ids)) for r in g]) for g in groups]
         )
-        shaped = _rewards(groups) + self.overlong.punishment(lengths)
-        shaped = shaped - penalties * live_groups(shaped)[:, None]
-        return self.baseline.advantages(groups, shaped, self.advantages)
+        return _rewards(groups) + self.overlong.punishment(lengths)
 
     def counts(self, rollout: Rollout) -> bool:
         """Whether a rollout is part of the loss and its denominator."""

@@ -33,6 +33,7 @@ class EvaluationBatch:
         rollouts: What the method has spent so far.
         sources: Name of each prompt's source, in order; empty where there is one alone.
         tokens: What the method has generated so far, reflections included.
+        seconds: What the method has taken so far.
         pass_at: Mean pass@k by k, where there are several samples; see `mean_pass_at`.
     """
 
@@ -43,6 +44,7 @@ class EvaluationBatch:
     rollouts: int
     sources: Sequence[str] = ()
     tokens: int = 0
+    seconds: float = 0.0
     pass_at: Mapping[int, float] = field(default_factory=dict)
 
     def by_source(self) -> dict[str, Tensor]:
@@ -100,6 +102,7 @@ class EvaluationLoader:
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed
         self.updates, self.hint = updates, hint
         self.untrained: Mapping[str, float] = {}
+        self.unjudged: frozenset[str] = frozenset()
         self.latest: Mapping[str, float] = {}
         self.rewards: dict[str, float | None] = {"before": None, "after": None}
         self.measured_at: int | None = None
@@ -109,28 +112,34 @@ class EvaluationLoader:
         return 1
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        results, reward, failed = self.evaluate()
+        results, reward, failed, unjudged = self.evaluate()
         if not self.untrained:
-            self.untrained, self.rewards["before"] = results, reward
+            self.untrained, self.unjudged, self.rewards["before"] = results, unjudged, reward
         self.rewards["after"] = reward
         self.latest, self.measured_at = results, self.updates()
         yield EvaluationBatch(
             accuracies=tensor(list(results.values())),
             reward=reward,
             failed=failed,
-            hard=tensor([self.untrained[prompt_id] == 0 for prompt_id in results]),
+            hard=tensor([self.is_hard(prompt_id) for prompt_id in results]),
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
             tokens=self.ledger.training_tokens,
+            seconds=self.ledger.training_seconds,
             pass_at=mean_pass_at(
                 self.samples, [round(own * self.samples) for own in results.values()]
             ),
         )
 
+    def is_hard(self, prompt_id: str) -> bool:
+        """Whether the untrained policy was judged, and never solved it."""
+        return self.untrained[prompt_id] == 0 and prompt_id not in self.unjudged
+
     def state_dict(self) -> dict[str, Any]:
         """What was measured."""
         return {
             "untrained": dict(self.untrained),
+            "unjudged": sorted(self.unjudged),
             "latest": dict(self.latest),
             "rewards": dict(self.rewards),
             "measured_at": self.measured_at,
@@ -139,14 +148,16 @@ class EvaluationLoader:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
         self.untrained, self.latest = dict(state_dict["untrained"]), dict(state_dict["latest"])
+        self.unjudged = frozenset(state_dict["unjudged"])
         self.rewards = dict(state_dict["rewards"])
         self.measured_at = state_dict["measured_at"]
 
-    def evaluate(self) -> tuple[dict[str, float], float, float]:
-        """Accuracy by prompt id, the mean reward, and the share of samples without a verdict.
+    def evaluate(self) -> tuple[dict[str, float], float, float, frozenset[str]]:
+        """Accuracy by prompt id, the mean reward, and what has no verdict.
 
-        What has no verdict is not solved, and is no reward of 0. A reward below the one that counts
-        as solved adds to the mean reward alone.
+        The latter is the share of such samples, and the prompts of which no sample has one. What
+        has no verdict is not solved, and is no reward of 0. A reward below the one that counts as
+        solved adds to the mean reward alone.
         """
         hint = self.hint()
         pairs = [(prompt, hint) for prompt in self.prompts for _ in range(self.samples)]
@@ -165,4 +176,6 @@ class EvaluationLoader:
             watch(RolledOut("held_out", groups, untrained=not self.untrained))
         rewards = [rollout.score.reward for rollout in rollouts if not rollout.score.failed]
         reward = sum(rewards) / len(rewards) if rewards else math.nan
-        return accuracies, reward, 1 - len(rewards) / len(rollouts)
+        judged = {rollout.prompt.id for rollout in rollouts if not rollout.score.failed}
+        unjudged = frozenset(accuracies) - judged
+        return accuracies, reward, 1 - len(rewards) / len(rollouts), unjudged

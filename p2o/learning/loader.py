@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metri
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.rolled_out import Learned, RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.unhelpful import UnhelpfulHints
 from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import SamplingParameters
@@ -58,6 +60,7 @@ class RolloutLoader:
     Attributes:
         pool: Says which hint each rollout has.
         problems: Is told how groups fared.
+        rollout_seconds: What this rank has spent on sampling and judging.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class RolloutLoader:
         self.problems = Problems(prompts)
         self.observers: list[GroupObserver] = []
         self.rollout_observers: list[RolloutObserver] = []
+        self.rollout_seconds = 0.0
         # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
         self._epoch, self._start, self._cursor = -1, 0, 0
         self._micro_batches: list[MiniBatch | None] = []
@@ -89,8 +93,9 @@ class RolloutLoader:
         self._warned = False
         # Whether a rollout of this epoch had a reward; None where its beginning was not seen.
         self._rewarded: bool | None = None
-        self._unread = UnreadResponses()
-        self._advised = False
+        self._unread, self._unhelpful = UnreadResponses(), UnhelpfulHints()
+        # What has been said once.
+        self._advised: set[type] = set()
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
@@ -131,8 +136,14 @@ class RolloutLoader:
                 watch(rolled_out)
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
-            self.problems.note([_noted(group) for group in sampled])
+            self.problems.note(
+                [
+                    _noted(group, [learned.get((place, k)) for k in range(len(group))])
+                    for place, group in enumerate(sampled)
+                ]
+            )
             self._unread.see(sampled)
+            self._unhelpful.see(sampled)
             # Lightning asks for no more than the length, so nothing runs behind the last batch.
             if cursor == len(order):
                 self._point_to_the_doctor(epoch)
@@ -176,7 +187,7 @@ class RolloutLoader:
 
     def _roll_out(self, prompts: Sequence[Prompt], seed: int) -> Groups:
         """Groups of K rollouts, in the order of `prompts`."""
-        size = self.sizes.group_size
+        size, began = self.sizes.group_size, time.monotonic()
         pairs = [
             (prompt, self.pool.hint_for(prompt.id, index))
             for prompt in prompts
@@ -191,6 +202,7 @@ class RolloutLoader:
                     "take another one, or place=question"
                 )
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
+        self.rollout_seconds += time.monotonic() - began
         if self._rewarded is False:
             self._rewarded = any(rollout.score.reward > 0 for rollout in rollouts)
         self._overflows += sum(
@@ -228,11 +240,14 @@ class RolloutLoader:
         return micro_batches, learned
 
     def _advise(self) -> None:
-        """Say, once, that the verifier could read next to none of an epoch's responses."""
-        advice = self._unread.advice(self.runner, self.sampling.max_new_tokens)
-        if advice is not None and not self._advised:
-            self._advised = True
-            logger.warning("%s", advice)
+        """Say, once each, that responses of an epoch could not be read, or hints did not help."""
+        for watch, advice in (
+            (self._unread, self._unread.advice(self.runner, self.sampling.max_new_tokens)),
+            (self._unhelpful, self._unhelpful.advice()),
+        ):
+            if advice is not None and type(watch) not in self._advised:
+                self._advised.add(type(watch))
+                logger.warning("%s", advice)
 
     def _warn_of_unlearning(self, metrics: Mapping[str, float]) -> None:
         """Say, once, that failures are unlearned while nothing is learned from successes."""
@@ -264,11 +279,18 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
     )
 
 
-def _noted(group: Sequence[Rollout]) -> Outcome:
-    solved = [rollout for rollout in group if rollout.score.solved]
+def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Outcome:
+    judged = [rollout for rollout in group if not rollout.score.failed]
+    solved = [rollout for rollout in judged if rollout.score.solved]
     return Outcome(
         group[0].prompt.id,
-        len(solved) / len(group),
+        len(solved) / len(judged) if judged else None,
         any(rollout.templated for rollout in group),
         solved[-1].response if solved else None,
+        tuple(
+            (rollout.template, fact.reliance)
+            for rollout, fact in zip(group, learned, strict=True)
+            if rollout.templated and rollout.score.solved
+            if fact is not None and fact.reliance is not None
+        ),
     )

@@ -13,24 +13,27 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.utils import clip_grads_with_norm_
 
 from p2o.constraints import Count
+from p2o.learning.early_end import EarlyEnd
 from p2o.learning.evaluation import EvaluationBatch
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.step_metrics import Share, StepMetrics
 from p2o.objectives.engine_correction import EngineCorrection
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
+from p2o.objectives.zero_variance import entropy_shaped
 from p2o.policy.causal import Backend, CausalPolicy
 from p2o.policy.models import warn_of_rounding
 from p2o.policy.packing import Packed, Packer, nothing
 from p2o.policy.schedulers import go_on, schedule_length
 from p2o.policy.sharding import FlatShardedStrategy, FullyShardedStrategy, is_sharded
 from p2o.running.distributed import gather, maximum
+from p2o.running.frozen import FROZEN, check_frozen, frozen_checksum, frozen_names
 from p2o.running.loggers import log_once
 from p2o_callbacks.collapse import gradient_norm
 
 EVALUATED = (
     *("val/accuracy", "val/hard_accuracy", "val/reward", "val/failed", "val/updates"),
-    *("ledger/rollouts", "ledger/tokens"),
+    *("ledger/rollouts", "ledger/tokens", "ledger/seconds"),
 )
 """What an evaluation on held-out prompts logs."""
 UPDATED = (
@@ -63,6 +66,9 @@ class P2OModule(LightningModule):
             None for none.
         compile_backend: Of ``torch.compile`` for the layers in training, such as ``inductor``; None
             leaves them as they are. Sampling is not touched.
+
+    Attributes:
+        frozen: Checksum of the weights that are not trained; None where all are.
     """
 
     def __init__(
@@ -87,6 +93,9 @@ class P2OModule(LightningModule):
             entropy_gradient=entropy_coefficient != 0,
             compile_backend=compile_backend,
         ).train()
+        self.frozen, self._left_out = frozen_checksum(model), frozen_names(self)
+        # Checkpoints leave them out.
+        self.strict_loading = not self._left_out
         self.policy_loss, self.kl = policy_loss, kl or KLPenalty()
         self.entropy_coefficient = entropy_coefficient
         self._metrics = StepMetrics()
@@ -102,6 +111,20 @@ class P2OModule(LightningModule):
             self.policy.check_model()
             self.packer()
             self.policy = strategy.shard(self.policy)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out the weights that are not trained, and say which they were."""
+        if self.frozen is not None:
+            checkpoint[FROZEN] = self.frozen
+            for name in self._left_out & checkpoint["state_dict"].keys():
+                del checkpoint["state_dict"][name]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Look at what is taken over; a run that ended within an epoch may go on there."""
+        check_frozen("ckpt_path", checkpoint.get(FROZEN), self.frozen)
+        for callback in getattr(self._trainer, "callbacks", ()):
+            if isinstance(callback, EarlyEnd):
+                callback.open_again(self._trainer, checkpoint)
 
     def on_fit_start(self) -> None:
         """Make sure that log-probabilities are the model's own."""
@@ -162,6 +185,9 @@ class P2OModule(LightningModule):
             weights = weights * self.correction(old, sampled, batch.sequences)
         where = batch.sequences, batch.total_tokens, batch.total_sequences
         advantages = batch.stream("advantages", 0.0)
+        if "without_contrast" in batch.streams:
+            shaped = entropy_shaped(advantages, entropies.detach(), batch.sequences)
+            advantages = torch.where(batch.has("without_contrast"), shaped, advantages)
         loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
         tokens = len(batch.sequences)
         shares |= {name: (total, tokens) for name, total in sums.items()}
@@ -253,6 +279,7 @@ class P2OModule(LightningModule):
         self.log("val/failed", batch.failed, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
         self.log("ledger/tokens", float(batch.tokens), batch_size=1)
+        self.log("ledger/seconds", batch.seconds, batch_size=1)
         self.log("val/updates", float(self.trainer.global_step), batch_size=1)
         for k, value in batch.pass_at.items():
             self.log(f"val/pass_at_{k}", value, batch_size=len(batch.accuracies))

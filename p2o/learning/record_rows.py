@@ -1,7 +1,7 @@
 """What happens in a run as rows of its records; see `p2o.records.schema`."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from p2o.learning.rolled_out import Learned, RolledOut
 from p2o.prompt import Prompt
@@ -36,6 +36,45 @@ def rollout_rows(told: RolledOut, places: Sequence[tuple[int, int]], epoch: int,
         for group, place in places
         for index, rollout in enumerate(told.groups[place])
     ]
+
+
+def token_rows(
+    told: RolledOut,
+    places: Sequence[tuple[int, int]],
+    epoch: int,
+    step: int,
+    pieces: Callable[[Sequence[int]], list[str]],
+) -> Rows:
+    """Rows of the table ``tokens``: of each group the first success with a hint that was scored.
+
+    Args:
+        told: What was rolled out.
+        places: See `rollout_rows`.
+        epoch: At hand.
+        step: Updates that the policy has behind it.
+        pieces: The text of each token.
+    """
+    rows = []
+    for group, place in places:
+        for index, rollout in enumerate(told.groups[place]):
+            learned = told.learned.get((place, index))
+            if learned is None or learned.log_ratios is None or not rollout.templated:
+                continue
+            ratios = learned.log_ratios.tolist()
+            rows.append(
+                {
+                    "epoch": epoch,
+                    "step": step,
+                    "group": group,
+                    "index": index,
+                    "problem": rollout.prompt.id,
+                    "hint": hint_id(rollout.template),
+                    "tokens": pieces(rollout.completion.sampled_ids[: len(ratios)]),
+                    "log_ratios": ratios,
+                }
+            )
+            break
+    return rows
 
 
 def _rollout(rollout: Rollout) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Keeps what a run does for people to read: rollouts, searches, hints; see docs/records.md."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +16,12 @@ from p2o.learning.record_rows import (
     pool_rows,
     problem_rows,
     rollout_rows,
+    token_rows,
 )
 from p2o.learning.rolled_out import RolledOut
 from p2o.records.growing import GrowingRecords
 from p2o.records.schema import BEFORE_TRAINING, FOLDER
+from p2o.rollout.pieces import pieces
 from p2o.running.distributed import rank
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import Evolution, HardSetSource, PoolSource
@@ -77,8 +80,11 @@ class RunRecorder(Callback):
                 for place, group in enumerate(told.groups)
                 if self.rollouts == "all" or is_sampled(group[0].prompt.id)
             ]
-            rows = rollout_rows(told, kept, epoch, self._trainer.global_step)
-            self.records.add("rollouts", rows)
+            step = self._trainer.global_step
+            self.records.add("rollouts", rollout_rows(told, kept, epoch, step))
+            tokenizer = self._trainer.datamodule.loader.runner.renderer.tokenizer
+            read = partial(pieces, tokenizer)
+            self.records.add("tokens", token_rows(told, kept, epoch, step, read))
             texts = (rollout.template for group in told.groups for rollout in group)
             self.records.add("hints", hint_rows(texts))
         if told.phase != "evolution":

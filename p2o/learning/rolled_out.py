@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from torch import Tensor
+
 from p2o.rollout.runner import Rollout
 
 Phase = Literal["training", "evolution", "held_out"]
+LONGEST = 1024
+"""Tokens of a response whose ratios are told."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Learned:
         kept: Share of learned tokens that the Context Ratio Mask keeps.
         reliance: Mean over learned tokens of the log-probability with the template minus without.
         weight: Mean weight of a token in the update.
+        log_ratios: `[T]`, at most `LONGEST`, log pi(y|x) - log pi(y|x~) of each learned token, the
+            context ratio's logarithm; of successes with a hint alone.
     """
 
     advantage: float
@@ -26,6 +32,7 @@ class Learned:
     kept: float | None = None
     reliance: float | None = None
     weight: float | None = None
+    log_ratios: Tensor | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,15 @@ class WholeUpdates(Callback):
         self._tokens = 0
         self._settled: Counts | None = None
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let a checkpoint from an epoch's end begin the next epoch, also with ``max_steps``.
+
+        A trainer that counts steps takes such an epoch for one that was broken off, and ends it
+        once more.
+        """
+        loop: Any = trainer.fit_loop
+        loop._iteration_based_training = _never
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A search may follow."""
         self._settled = self.ledger.counts()
@@ -62,7 +71,11 @@ class WholeUpdates(Callback):
         """Let the trainer's progress end with the last whole update, or the last whole epoch."""
         loop = checkpoint["loops"]["fit_loop"]
         _end_with_whole_epoch(loop["epoch_progress"])
-        _end_with_whole_update(loop["epoch_loop.batch_progress"], trainer.accumulate_grad_batches)
+        end_with_whole_update(loop["epoch_loop.batch_progress"], trainer.accumulate_grad_batches)
+
+
+def _never() -> bool:
+    return False
 
 
 def _end_with_whole_epoch(progress: dict[str, dict[str, int]]) -> None:
@@ -73,7 +86,7 @@ def _end_with_whole_epoch(progress: dict[str, dict[str, int]]) -> None:
             counts["completed"] -= 1
 
 
-def _end_with_whole_update(progress: dict[str, Any], size: int) -> None:
+def end_with_whole_update(progress: dict[str, Any], size: int) -> None:
     """As it was before the first step of an update that has not been made.
 
     Args:

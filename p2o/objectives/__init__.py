@@ -13,6 +13,7 @@ from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.maxrl import maxrl_advantages
 from p2o.objectives.overlong import Overlong
 from p2o.objectives.policy_loss import CISPOLoss, ClippedLoss, PolicyLoss
+from p2o.objectives.zero_variance import entropy_shaped, zero_variance_advantages
 
 __all__ = [
     "Aggregation",
@@ -24,6 +25,7 @@ __all__ = [
     "PolicyLoss",
     "aggregate",
     "batch_advantages",
+    "entropy_shaped",
     "group_advantages",
     "kl_estimate",
     "leave_one_out_advantages",
@@ -31,4 +33,5 @@ __all__ = [
     "maxrl_advantages",
     "opening_contrast",
     "reward_spread",
+    "zero_variance_advantages",
 ]

@@ -1,5 +1,6 @@
 """What machines can do, by their makers' data sheets."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -119,6 +120,39 @@ DEVICES = {
     ),
 }
 """By the name that ``planning.device`` takes. GB and TB are powers of ten, as on data sheets."""
+
+
+PEAKS = {
+    "h100 pcie": 756.5e12,
+    "h100 nvl": 835.5e12,
+    "h100": DEVICES["h100"].rate("bfloat16"),
+    "h200": DEVICES["h200"].rate("bfloat16"),
+    "a100": DEVICES["a100"].rate("bfloat16"),
+    "l40s": 362e12,
+    "l4": 121e12,
+    "a10": 125e12,
+}
+"""Operations a second in bfloat16 by words of the name that CUDA gives, from NVIDIA's data sheets:
+dense products, so half of what these give with sparsity."""
+
+
+def peak_flops(name: str, dtype: str) -> float | None:
+    """Peak operations a second of a GPU.
+
+    >>> peak_flops("NVIDIA A100-SXM4-80GB", "bfloat16")
+    312000000000000.0
+
+    Args:
+        name: That CUDA gives.
+        dtype: Of torch; "float32" as in `Device.flops`.
+
+    Returns:
+        None for one that is not in `PEAKS`, and for another type.
+    """
+    words = set(re.split(r"\W+", name.lower()))
+    share = {"bfloat16": 1.0, "float16": 1.0, "float32": 0.5}.get(dtype)
+    peak = next((peak for known, peak in PEAKS.items() if set(known.split()) <= words), None)
+    return None if peak is None or share is None else peak * share
 
 
 def find_device(name: str) -> Device:

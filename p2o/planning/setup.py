@@ -56,8 +56,8 @@ class Training:
 
     @property
     def checkpoint_bytes(self) -> float:
-        """Of one checkpoint, in one file or in shards: all weights and the optimiser's state."""
-        return self.weight_bytes + self.trained * (self.optimizer_bytes + self.master_bytes)
+        """Of one checkpoint, in one file or in shards: what is trained and its optimiser state."""
+        return self.trained * (self.trained_bytes + self.optimizer_bytes + self.master_bytes)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from typing import Any
 
 import torch
-from torch.nn.attention.flex_attention import create_block_mask
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask
 
 from p2o.policy.packing import ALWAYS, Packed, Tree
 
 IMPLEMENTATIONS = ("sdpa", "eager", "flex_attention")
 """Kinds of attention of transformers that take a mask of any shape."""
+BLOCK = 128
+"""Tokens in a block of a sparse mask, flex attention's own choice."""
 WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 """Fields of configurations that say how many tokens a layer sees at most."""
 
@@ -41,17 +44,41 @@ def window(model: Any) -> int:
 def _mask(model: Any, tree: Tree) -> Any:
     kind = implementation(model)
     if kind == "flex_attention":
-        rows, length = tree.positions.shape
-        device = tree.positions.device.type
-        # Heads see alike.
-        return create_block_mask(
-            lambda row, _, query, key: tree.visible(row, query, key),
-            *(rows, None, length, length),
-            device=device,
-        )
+        return _block_mask(tree)
     mask = tree.mask()
     if kind == "sdpa":
         return mask
     # Eager attention adds its mask.
     hidden = torch.finfo(model.dtype).min
     return torch.zeros_like(mask, dtype=model.dtype).masked_fill(~mask, hidden)
+
+
+def visible_blocks(tree: Tree, size: int) -> Tensor:
+    """`[B, N, N]`, whether a block of queries may see a block of keys, for N blocks of `size`.
+
+    The whole mask of L x L is never made: what a key is seen by depends on its depth and on the
+    query's branch alone, and nothing is seen that stands later in the row.
+    """
+    rows, length = tree.positions.shape
+    row = torch.arange(rows, device=tree.positions.device)[:, None]
+    seen_by = tree.positions[..., None] < tree.shared[row, tree.branches]
+    there = nn.functional.one_hot(tree.branches, tree.shared.shape[-1]).bool()
+    keys, queries = (
+        nn.functional.pad(part, (0, 0, 0, -length % size)).unflatten(1, (-1, size)).any(2)
+        for part in (seen_by, there)
+    )
+    return torch.stack(
+        [(q[:, None] & k[None]).any(-1).tril() for q, k in zip(queries, keys, strict=True)]
+    )
+
+
+def _block_mask(tree: Tree) -> BlockMask:
+    blocks = visible_blocks(tree, BLOCK)[:, None]  # Heads see alike.
+    length = tree.positions.shape[1]
+    return BlockMask.from_kv_blocks(
+        blocks.sum(-1, dtype=torch.int32),
+        blocks.int().argsort(dim=-1, descending=True, stable=True).int(),
+        BLOCK_SIZE=BLOCK,
+        mask_mod=lambda row, _, query, key: tree.visible(row, query, key),
+        seq_lengths=(length, length),
+    )

@@ -22,6 +22,7 @@ from transformers import (
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from p2o.constraints import Text
 from p2o.errors import UserError
 from p2o.policy.adapters import merge_adapter, quiet_peft
 from p2o.policy.blocks import checkpoint_blocks
@@ -69,7 +70,7 @@ Attention = Annotated[
 
 
 def load_policy(
-    path: str,
+    path: Text,
     dtype: TorchType = "float32",
     attention: Attention | None = None,
     gradient_checkpointing: bool = False,
@@ -107,7 +108,18 @@ def load_policy(
     _add_end_token(model.generation_config, tokenizer, path)
     if gradient_checkpointing:
         checkpoint_blocks(model)
-    return (model if adapter is None else adapter(model)), tokenizer
+    return (model if adapter is None else _adapted(model, adapter)), tokenizer
+
+
+def _adapted(model: PreTrainedModel, adapter: Callable[[PreTrainedModel], Any]) -> Any:
+    adapted = adapter(model)
+    if not isinstance(adapted, nn.Module):
+        raise UserError(
+            f"adapter: makes a {type(adapted).__name__} of the model, which is no model"
+        )
+    if not any(parameter.requires_grad for parameter in adapted.parameters()):
+        raise UserError("adapter: leaves nothing of the model to be trained")
+    return adapted
 
 
 def warn_of_rounding(parameters: Iterable[nn.Parameter]) -> None:

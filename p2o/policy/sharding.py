@@ -33,6 +33,7 @@ from p2o.errors import UserError, first_line
 from p2o.policy.blocks import blocks
 from p2o.running.checkpoint_files import UNREADABLE, refuse_shards
 from p2o.running.files import UNFINISHED, replace_folder
+from p2o.running.frozen import frozen_names
 from p2o.running.shards import PROGRESS, load_shards, write_checksums
 
 
@@ -103,9 +104,11 @@ class FullyShardedStrategy(ModelParallelStrategy):
         module, options = self.model, StateDictOptions(cpu_offload=True)
         assert module is not None
         try:
+            left_out = frozen_names(module)
             weights = get_model_state_dict(module)
+            weights = {name: value for name, value in weights.items() if name not in left_out}
             load_shards({"state_dict": weights}, folder)
-            module.load_state_dict(weights)
+            module.load_state_dict(weights, strict=not left_out)
             for number, optimizer in enumerate(self.optimizers):
                 name = f"optimizer_{number}"
                 state: dict[str, Any] = {name: get_optimizer_state_dict(module, optimizer)}

@@ -41,6 +41,10 @@ class Records:
         """Every recorded rollout of training, searches and evaluations."""
         return self.query("rollouts")
 
+    def tokens(self) -> pa.Table:
+        """Of each epoch and problem one success with a hint, token by token."""
+        return self.query("tokens")
+
     def problems(self) -> pa.Table:
         """The problems: question and right answer by id."""
         return self.query("problems")

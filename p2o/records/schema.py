@@ -42,6 +42,16 @@ _ROLLOUTS = {
     "reliance": pa.float32(),
     "weight": pa.float32(),
 }
+_TOKENS = {
+    "epoch": pa.int32(),
+    "step": pa.int32(),
+    "group": pa.int32(),
+    "index": pa.int16(),
+    "problem": pa.string(),
+    "hint": pa.string(),
+    "tokens": pa.list_(pa.string()),
+    "log_ratios": pa.list_(pa.float32()),
+}
 _PROBLEMS = {
     "problem": pa.string(),
     "split": pa.string(),
@@ -78,6 +88,7 @@ TABLES = {
     name: pa.schema(columns, metadata={VERSION_KEY: VERSION.encode()})
     for name, columns in {
         "rollouts": _ROLLOUTS,
+        "tokens": _TOKENS,
         "problems": _PROBLEMS,
         "hints": _HINTS,
         "candidates": _CANDIDATES,

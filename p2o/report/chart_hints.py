@@ -17,16 +17,17 @@ def hint_tree(nodes: Sequence[HintNode], use: Mapping[str, HintUse]) -> Spec:
     A click on one tells ``node``, its place in the search.
 
     Args:
-        nodes: Of one search.
+        nodes: Of one search; rejected ones are pale.
         use: What came of each hint, by its id.
     """
     places = dict(zip((node.index for node in nodes), layout(nodes), strict=True))
     values, edges = [], []
+    rejected = any(node.rejected for node in nodes)
     deepest = max(generation for generation, _ in places.values())
     for node in nodes:
         x, y = places[node.index]
         own = use.get(node.hint)
-        text = " ".join(node.text.split()) or "(the bare prompt)"
+        text = " ".join(node.text.split()) or node.blank
         score = "" if node.score is None else f"{node.score:.2f}  "
         values.append(
             {
@@ -38,6 +39,7 @@ def hint_tree(nodes: Sequence[HintNode], use: Mapping[str, HintUse]) -> Spec:
                 "solved": len(node.solved),
                 "dev": node.dev,
                 "used": "in use" if node.in_use else "not in use",
+                "kept": node.rejected or "kept",
                 "first": len(own.first) if own else None,
                 "bare": len(own.internalised) if own else None,
                 "reliance": own.reliance if own else None,
@@ -70,6 +72,7 @@ def hint_tree(nodes: Sequence[HintNode], use: Mapping[str, HintUse]) -> Spec:
         {"field": "first", "type": "quantitative", "title": "problems first solved"},
         {"field": "bare", "type": "quantitative", "title": "later without it"},
         {"field": "reliance", "type": "quantitative", "format": ".3f"},
+        *([{"field": "kept", "type": "nominal", "title": "kept"}] if rejected else []),
     ]
     return chart(
         max(60, 26 * len(nodes)),
@@ -81,7 +84,8 @@ def hint_tree(nodes: Sequence[HintNode], use: Mapping[str, HintUse]) -> Spec:
                 "encoding": {**position, "x2": {"field": "x2"}, "y2": {"field": "y2"}},
             },
             {
-                "mark": {"type": "circle", "size": 150, "opacity": 1, "cursor": "pointer"},
+                # What has no dev score is shown as well.
+                "mark": {"type": "circle", "size": 150, "cursor": "pointer", "invalid": None},
                 "encoding": {
                     **position,
                     "color": {
@@ -95,6 +99,10 @@ def hint_tree(nodes: Sequence[HintNode], use: Mapping[str, HintUse]) -> Spec:
                         "value": None,
                     },
                     "strokeWidth": {"value": 3},
+                    "opacity": {
+                        "condition": {"test": "datum.kept == 'kept'", "value": 1},
+                        "value": 0.35,
+                    },
                     "tooltip": tip,
                 },
             },

@@ -20,6 +20,9 @@ from p2o.report.spending import AXES, PHASES, cost, total
 from p2o.report.story import RunStory
 from p2o.report.tables import Table
 
+MOST_REJECTED = 200
+"""Candidates of a search that the page shows; the table of its files has all."""
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -85,6 +88,7 @@ class Contents:
             self._river(),
             self._two_by_two(),
             self._hints(),
+            self._rejected(),
             self._problems(),
             self._guards(),
             self._settings(),
@@ -203,6 +207,16 @@ class Contents:
         columns += ["first solved", "later without it", "reliance"]
         return Table("hints", "Hints of each search", columns, rows)
 
+    def _rejected(self) -> Table:
+        rows = [
+            [story.run.name, node.epoch, node.index, node.text]
+            + [" ".join(map(str, node.parents)), node.before, node.after, node.rejected]
+            for story in self.stories
+            for node in story.rejected
+        ]
+        columns = ["run", "epoch", "hint", "text", "parents", "parent's score", "own score"]
+        return Table("rejected", "Candidates that were not kept", [*columns, "why not"], rows)
+
     def _problems(self) -> Table:
         rows = [[s.run.name, *life.values()] for s in self.stories for life in s.lives]
         lived = next((list(s.lives[0]) for s in self.stories if s.lives), [])
@@ -245,6 +259,14 @@ def searches(story: RunStory) -> dict[int, list[HintNode]]:
     return found
 
 
+def rejected(story: RunStory) -> dict[int, list[HintNode]]:
+    """What each search did not keep, at most `MOST_REJECTED`."""
+    found: dict[int, list[HintNode]] = {}
+    for node in story.rejected:
+        found.setdefault(node.epoch, []).append(node)
+    return {epoch: nodes[:MOST_REJECTED] for epoch, nodes in found.items()}
+
+
 def run_charts(story: RunStory) -> dict[str, dict[str, Spec]]:
     """Charts of one run: kind to name to chart; kinds of which there is one have the name ""."""
     found: dict[str, dict[str, Spec]] = {}
@@ -259,6 +281,13 @@ def run_charts(story: RunStory) -> dict[str, dict[str, Spec]]:
     }
     if trees:
         found["tree"] = trees
+    kept = searches(story)
+    whole = {
+        str(epoch): hint_tree([*kept.get(epoch, []), *nodes], story.hint_use)
+        for epoch, nodes in rejected(story).items()
+    }
+    if whole:
+        found["whole"] = whole
     shown = panels(story.run)
     if shown:
         found["health"] = {

@@ -23,6 +23,12 @@ PANELS = {
     "Responses cut off, or without an answer": ("response/cut", "response/no_answer"),
     "Verdicts that failed, share": ("verifier/failed",),
     "Reward, mean": ("reward/mean", "templated/reward"),
+    "Seconds of a step, by phase": (
+        *("seconds/rollouts", "seconds/scoring", "seconds/update"),
+        *("seconds/search", "seconds/evaluation"),
+    ),
+    "Tokens a second": ("throughput/sampled_tokens", "throughput/trained_tokens"),
+    "Model FLOP utilisation, share": ("throughput/mfu",),
 }
 """What is drawn together, by title."""
 GUARDS = {

@@ -1,7 +1,8 @@
 """The hints of a run: which came of which, and what they were good for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
@@ -11,6 +12,11 @@ from p2o.report.problems import Story
 from p2o.report.rollouts import Columns
 from p2o.report.runs import Run
 
+COLUMNS = (
+    *("epoch", "candidate", "hint", "parents", "score_before", "score_after"),
+    *("accepted", "reason"),
+)
+"""Of candidates, that tell of the rejected."""
 PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -36,6 +42,9 @@ class HintNode:
         dev: Dev problems it was tried on.
         in_use: Whether rollouts of the next epoch were made with it.
         exchange: The reflection that made it, where that is on record.
+        rejected: Why it was not kept; empty for a template of the pool.
+        before: Mean score of its parent on the problems that were reflected on; None where unknown.
+        after: Its own.
     """
 
     epoch: int
@@ -47,11 +56,19 @@ class HintNode:
     dev: int = 0
     in_use: bool = False
     exchange: Exchange | None = None
+    rejected: str = ""
+    before: float | None = None
+    after: float | None = None
 
     @property
     def hint(self) -> str:
         """Its id in the records."""
         return hint_id(self.text)
+
+    @property
+    def blank(self) -> str:
+        """What stands in the place of an empty text."""
+        return "(nothing that could be used)" if self.rejected else "(the bare prompt)"
 
 
 @dataclass
@@ -74,7 +91,9 @@ class HintUse:
 
 
 def hint_nodes(
-    run: Run, exchanges: Mapping[tuple[int, str], Exchange] | None = None
+    run: Run,
+    exchanges: Mapping[tuple[int, str], Exchange] | None = None,
+    searched: Container[int] = (),
 ) -> list[HintNode]:
     """The templates of each search of a run, in order.
 
@@ -83,12 +102,13 @@ def hint_nodes(
     Args:
         run: Its pools are read.
         exchanges: By epoch of the search and id of the hint.
+        searched: Epochs that are known to have had a search, be it one that found the same.
     """
     found: list[HintNode] = []
     before: list[str] = []
     for epoch, pool in sorted(run.pools.items()):
         texts = [str(template.get("text", "")) for template in pool["templates"]]
-        if texts == before:
+        if texts == before and epoch not in searched:
             continue
         before = texts
         for index, template in enumerate(pool["templates"]):
@@ -117,20 +137,73 @@ def _node(
     )
 
 
+def rejected_nodes(
+    nodes: Sequence[HintNode],
+    candidates: Columns,
+    exchanges: Columns,
+    texts: Mapping[str, str],
+) -> list[HintNode]:
+    """What each search has asked for and not kept, numbered behind the templates of its pool.
+
+    Args:
+        nodes: Of the pools.
+        candidates: Of the records.
+        exchanges: Likewise.
+        texts: Of hints by id.
+    """
+    pools = Counter(node.epoch for node in nodes)
+    names = ("epoch", "candidate", "prompt", "answer")
+    asked = {
+        (epoch, candidate): Exchange(prompt, answer)
+        for epoch, candidate, prompt, answer in _rows(exchanges, *names)
+    }
+    kept = {(node.epoch, node.hint): node.index for node in reversed(nodes)}
+    numbers: dict[tuple[int, int], int] = {}
+    left = Counter[int]()
+    rows = sorted(_rows(candidates, *COLUMNS), key=lambda row: row[:2])
+    found = []
+    for epoch, candidate, hint, parents, before, after, accepted, reason in rows:
+        # What was asked for again, or is in the pool and not in use, stands there already.
+        if accepted or (hint and (epoch, hint) in kept):
+            numbers[epoch, candidate] = kept.get((epoch, hint or ""), 0)
+            continue
+        numbers[epoch, candidate] = index = pools[epoch] + left[epoch]
+        left[epoch] += 1
+        known = (numbers.get((epoch, parent)) for parent in parents or ())
+        found.append(
+            HintNode(
+                epoch,
+                index,
+                texts.get(hint or "", ""),
+                tuple(parent for parent in known if parent is not None),
+                exchange=asked.get((epoch, candidate)),
+                rejected=reason or "no reason is on record",
+                before=_mean(before),
+                after=_mean(after),
+            )
+        )
+    return found
+
+
+def _rows(table: Columns, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name] for name in names), strict=True)
+
+
+def _mean(values: Sequence[float] | None) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
 def read_exchanges(candidates: Columns, exchanges: Columns) -> dict[tuple[int, str], Exchange]:
     """Reflections by epoch of the search and id of the hint that came of them.
 
     Of several that gave the same hint the first is taken.
     """
     hints = {}
-    places = zip(
-        *(candidates[name] for name in ("epoch", "iteration", "candidate", "hint")), strict=True
-    )
-    for *place, hint in places:
+    for *place, hint in _rows(candidates, "epoch", "iteration", "candidate", "hint"):
         hints[tuple(place)] = hint
     found: dict[tuple[int, str], Exchange] = {}
     names = ("epoch", "iteration", "candidate", "prompt", "answer")
-    for *place, prompt, answer in zip(*(exchanges[name] for name in names), strict=True):
+    for *place, prompt, answer in _rows(exchanges, *names):
         hint = hints.get(tuple(place))
         if hint:
             found.setdefault((place[0], hint), Exchange(prompt, answer))

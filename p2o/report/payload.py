@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from p2o.report.charts import COLOURS
-from p2o.report.contents import Contents
-from p2o.report.hints import difference
+from p2o.report.contents import Contents, rejected
+from p2o.report.hints import HintNode, HintUse, difference
 from p2o.report.problems import STATES
 from p2o.report.story import RunStory
 
 DIGITS = 4
 """Of numbers of a rollout, behind the point."""
+RATIO_DIGITS = 2
+"""Of the log-ratio of a token, likewise."""
 
 
 def page_data(contents: Contents) -> dict[str, Any]:
@@ -32,26 +34,18 @@ def page_data(contents: Contents) -> dict[str, Any]:
 
 
 def _hints(story: RunStory) -> list[dict[str, Any]]:
-    known = {(node.epoch, node.index): node for node in story.nodes}
+    left = [node for nodes in rejected(story).values() for node in nodes]
+    known = {(node.epoch, node.index): node for node in (*story.nodes, *left)}
     found = []
-    for node in story.nodes:
-        use = story.hint_use.get(node.hint)
-        facts = [
-            "in use in the next epoch" if node.in_use else "not in use",
-            "dev score unknown" if node.score is None else f"dev score {node.score:.2f}",
-            f"solves {len(node.solved)} of {node.dev} dev problems",
-        ]
-        if use:
-            facts.append(f"first to solve {len(use.first)} training problems")
-            facts.append(f"{len(use.internalised)} of them later solved without it")
-            if use.reliance is not None:
-                facts.append(f"reliance {use.reliance:.3f} nats a token")
+    for node in known.values():
+        use = None if node.rejected else story.hint_use.get(node.hint)
         found.append(
             {
                 "epoch": node.epoch,
                 "index": node.index,
                 "text": node.text,
-                "facts": "; ".join(facts),
+                "blank": node.blank,
+                "facts": "; ".join(_facts(node, use)),
                 "parents": [
                     {"index": parent, "changes": difference(before.text, node.text)}
                     for parent in node.parents
@@ -63,6 +57,27 @@ def _hints(story: RunStory) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _facts(node: HintNode, use: HintUse | None) -> list[str]:
+    if node.rejected:
+        scores = [
+            f"{name} {value:.2f} on the problems reflected on"
+            for name, value in (("its parent scored", node.before), ("it scored", node.after))
+            if value is not None
+        ]
+        return [f"not kept: {node.rejected}", *scores]
+    facts = [
+        "in use in the next epoch" if node.in_use else "not in use",
+        "dev score unknown" if node.score is None else f"dev score {node.score:.2f}",
+        f"solves {len(node.solved)} of {node.dev} dev problems",
+    ]
+    if use:
+        facts.append(f"first to solve {len(use.first)} training problems")
+        facts.append(f"{len(use.internalised)} of them later solved without it")
+        if use.reliance is not None:
+            facts.append(f"reliance {use.reliance:.3f} nats a token")
+    return facts
 
 
 def rollout_table(story: RunStory) -> dict[str, Any] | None:
@@ -91,6 +106,12 @@ def rollout_table(story: RunStory) -> dict[str, Any] | None:
         table[name] = rollouts[name]
     for name in ("advantage", "kept", "reliance"):
         table[name] = [_rounded(value) for value in rollouts[name]]
+    told = {row for story_of in story.stories.values() for row in story_of.scored}
+    table["scored"] = {
+        row: [texts, [_rounded(ratio, RATIO_DIGITS) for ratio in ratios]]
+        for row, (texts, ratios) in story.tokens.items()
+        if row in told
+    }
     return table
 
 
@@ -110,6 +131,7 @@ def _problem(
             "failure": told.failure,
             "hinted": told.hinted,
             "internalised": told.internalised,
+            "scored": list(told.scored),
             "hard": told.life["hard"],
             "relapsed": told.life["relapsed"],
             "hint": place.get(told.life["hint"] or "", -1),
@@ -126,8 +148,8 @@ def _coded(values: Sequence[Any]) -> tuple[list[Any], list[int]]:
     return kinds, [place[value] for value in values]
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, DIGITS)
+def _rounded(value: float | None, digits: int = DIGITS) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, digits)
 
 
 def in_script(content: Any) -> str:

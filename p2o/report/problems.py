@@ -1,7 +1,7 @@
 """What became of training problems: numbers by epoch, stories, weights against hints."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,20 +44,26 @@ class Story:
         hinted: First success with a hint.
         internalised: First bare success of training in the epoch that counts as internalised.
         life: Row of `p2o.records.lives`.
+        scored: The first and the last success with a hint whose tokens were compared with and
+            without it.
     """
 
     failure: int | None
     hinted: int | None
     internalised: int | None
     life: Mapping[str, Any]
+    scored: tuple[int, ...] = ()
 
 
-def stories(rollouts: Columns, lives: Sequence[Mapping[str, Any]]) -> dict[str, Story]:
+def stories(
+    rollouts: Columns, lives: Sequence[Mapping[str, Any]], scored: Container[int] = ()
+) -> dict[str, Story]:
     """The story of each training problem, by its id.
 
     Args:
         rollouts: In order; see `p2o.report.rollouts.in_order`.
         lives: Rows of `p2o.records.lives`.
+        scored: Row numbers of rollouts whose tokens were compared with and without a hint.
     """
     rows: dict[str, list[int]] = {}
     for row, phase in enumerate(rollouts["phase"]):
@@ -66,6 +72,7 @@ def stories(rollouts: Columns, lives: Sequence[Mapping[str, Any]]) -> dict[str, 
     found = {}
     for life in lives:
         own = rows.get(life["problem"], [])
+        compared = [row for row in own if row in scored]
         found[life["problem"]] = Story(
             next((row for row in own if _is_bare_failure(rollouts, row)), None),
             next((row for row in own if _is_success(rollouts, row, life["unlocked"], True)), None),
@@ -79,6 +86,7 @@ def stories(rollouts: Columns, lives: Sequence[Mapping[str, Any]]) -> dict[str, 
                 None,
             ),
             life,
+            tuple(dict.fromkeys([*compared[:1], *compared[-1:]])),
         )
     return found
 

@@ -6,6 +6,9 @@ from typing import Any
 Columns = dict[str, list[Any]]
 """A table: name of a column to its values."""
 
+ScoredTokens = tuple[list[str], list[float]]
+"""Text of each token of a response, and log pi(y|x) - log pi(y|x~) of each."""
+
 ORDER = {"evolution": 0, "training": 1, "held_out": 2}
 """Phases within an epoch: the search comes before the rollouts that use its hints."""
 PLACE = ("epoch", "phase", "step", "group", "index")
@@ -34,6 +37,26 @@ def in_order(table: Mapping[str, Sequence[Any]]) -> Columns:
 def of_phase(rollouts: Columns, phase: str) -> list[int]:
     """Row numbers of one phase."""
     return [row for row, own in enumerate(rollouts["phase"]) if own == phase]
+
+
+def scored_tokens(rollouts: Columns, tokens: Columns) -> dict[int, ScoredTokens]:
+    """Tokens and their context ratios of the training rollouts that have them, by row number.
+
+    Args:
+        rollouts: In order.
+        tokens: The table of that name in the records.
+    """
+    places = ("epoch", "group", "index")
+    rows = {
+        tuple(rollouts[name][row] for name in places): row for row in of_phase(rollouts, "training")
+    }
+    columns = (tokens[name] for name in (*places, "tokens", "log_ratios"))
+    found = {}
+    for *place, texts, ratios in zip(*columns, strict=True):
+        row = rows.get(tuple(place))
+        if row is not None and texts and ratios and len(texts) == len(ratios):
+            found[row] = texts, ratios
+    return dict(sorted(found.items()))
 
 
 def spent_tokens(rollouts: Columns, counts: Sequence[float]) -> list[float] | None:

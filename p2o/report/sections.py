@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from html import escape
 
-from p2o.report.contents import Contents, searches
+from p2o.report.contents import Contents, rejected, searches
 from p2o.report.hints import HintNode
 from p2o.report.spending import AXES
 from p2o.report.story import RunStory
@@ -114,23 +114,65 @@ def hints(contents: Contents) -> str:
 
 def _hints_of_run(story: RunStory, contents: Contents) -> str:
     trees = contents.run_charts[story].get("tree", {})
-    if not trees:
-        return "<p>No search has found a hint.</p>" if story.nodes else ""
-    nodes = searches(story)
+    none = "" if trees or not story.nodes else "<p>No search has found a hint.</p>"
+    nodes, left = searches(story), rejected(story)
+    shown = sorted({*map(int, trees), *left})
+    if not shown:
+        return none
     options = "".join(
-        f'<option value="{epoch}">before epoch {epoch}: {len(nodes[int(epoch)])} hints</option>'
-        for epoch in trees
+        f'<option value="{epoch}">before epoch {epoch}: {len(nodes.get(epoch, ()))} hints</option>'
+        for epoch in shown
     )
     found = "".join(
-        f'<div data-search="{epoch}">{_chart(f"tree:{epoch}")}'
-        f"{_hint_table(story, nodes[int(epoch)])}</div>"
-        for epoch in trees
+        f'<div data-search="{epoch}">'
+        + (_tree(story, epoch, nodes[epoch]) if str(epoch) in trees else "")
+        + (_rejected(story, epoch, left[epoch]) if epoch in left else "")
+        + "</div>"
+        for epoch in shown
     )
     return (
-        f'<div class="controls"><label>Search <select class="searches">{options}</select></label>'
-        '<span class="quiet">Blue is a high dev score, a yellow ring is in use; click a hint.'
-        f"</span></div>{found}"
+        f'{none}<div class="controls"><label>Search <select class="searches">{options}</select>'
+        '</label><span class="quiet">Blue is a high dev score, a yellow ring is in use; click a '
+        f"hint.</span></div>{found}"
     )
+
+
+def _tree(story: RunStory, epoch: int, nodes: Sequence[HintNode]) -> str:
+    return _chart(f"tree:{epoch}") + _hint_table(story, nodes)
+
+
+def _rejected(story: RunStory, epoch: int, nodes: Sequence[HintNode]) -> str:
+    """What a search did not keep, folded: the whole tree, and a table with the reasons."""
+    number = sum(node.epoch == epoch for node in story.rejected)
+    first = f", the first {len(nodes)} of which are shown" if len(nodes) < number else ""
+    names = ("parent", "own")
+    head = "".join(f"<th class=number>{name}</th>" for name in names)
+    rows = "".join(
+        f"<tr><td>{_opening(node)}</td><td>{escape(node.rejected)}</td>"
+        + "".join(f"<td class=number>{_score(each)}</td>" for each in (node.before, node.after))
+        + "</tr>"
+        for node in nodes
+    )
+    plural = "candidate was" if number == 1 else "candidates were"
+    return (
+        f"<details><summary>{number} {plural} not kept{first}</summary>"
+        + _quiet("Pale ones were not kept. Scores are means on the problems reflected on.")
+        + _chart(f"whole:{epoch}")
+        + '<div class="scroll"><table><thead><tr><th>candidate</th><th>why not</th>'
+        + f"{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _score(value: float | None) -> str:
+    return as_text(None if value is None else f"{value:.2f}")
+
+
+def _opening(node: HintNode) -> str:
+    """A hint in one line, which opens it."""
+    text = " ".join(node.text.split()) or node.blank
+    short = text if len(text) <= ROW_CHARACTERS else f"{text[:ROW_CHARACTERS]} …"
+    place = f'data-node="{node.epoch}:{node.index}"'
+    return f'<button type="button" class="link" {place}>{escape(short)}</button>'
 
 
 def _hint_table(story: RunStory, nodes: Sequence[HintNode]) -> str:
@@ -144,14 +186,10 @@ def _hint_table(story: RunStory, nodes: Sequence[HintNode]) -> str:
 
 def _hint_row(story: RunStory, node: HintNode) -> str:
     use = story.hint_use.get(node.hint)
-    text = " ".join(node.text.split()) or "(the bare prompt)"
-    short = text if len(text) <= ROW_CHARACTERS else f"{text[:ROW_CHARACTERS]} …"
     later = (len(use.first), len(use.internalised), use.reliance) if use else (None,) * 3
-    score = None if node.score is None else f"{node.score:.2f}"
-    values = [score, f"{len(node.solved)} of {node.dev}", node.in_use, *later]
+    values = [_score(node.score), f"{len(node.solved)} of {node.dev}", node.in_use, *later]
     cells = "".join(f"<td class=number>{escape(as_text(value))}</td>" for value in values)
-    button = f'<button type="button" class="link" data-node="{node.epoch}:{node.index}">'
-    return f"<tr><td>{button}{escape(short)}</button></td>{cells}</tr>"
+    return f"<tr><td>{_opening(node)}</td>{cells}</tr>"
 
 
 def health(contents: Contents) -> str:

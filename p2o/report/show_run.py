@@ -41,7 +41,9 @@ def _show_hints(records: Records, lived: list[Life], console: Terminal) -> None:
     used = Counter(hint for (hint,) in records.rows("pool", ["hint"]) if hint)
     hints = sorted({*used, *unlocked}, key=lambda h: (-len(unlocked[h]), -used[h], h))
     if not hints:
-        console.print("Nothing: no hint was in use.\n")
+        console.print("Nothing: no hint was in use.")
+        _show_rejected(records, console)
+        console.print()
         return
     scores = _dev_scores(records)
     shown = table("", "hint", "text", "dev", "first to solve", "bare now", left=("hint", "text"))
@@ -58,6 +60,17 @@ def _show_hints(records: Records, lived: list[Life], console: Terminal) -> None:
     if len(hints) > MOST_HINTS:
         console.print(f"and {of(len(hints) - MOST_HINTS, 'more hint')}")
     console.print()
+
+
+def _show_rejected(records: Records, console: Terminal) -> None:
+    """How many candidates were not kept, and why."""
+    reasons = Counter(
+        reason or "no reason on record"
+        for (reason,) in records.rows("candidates", ["reason"], accepted=False)
+    )
+    if reasons:
+        why = "; ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
+        console.print(f"Searches tried {of(reasons.total(), 'candidate')} and kept none: {why}.")
 
 
 def _dev_scores(records: Records) -> dict[str, float]:
@@ -109,6 +122,8 @@ def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal) -> Non
             f"{states[RELAPSED]:,} have relapsed, and {states[UNSOLVED]:,} were solved by the "
             "search alone."
         )
+    elif lived:
+        console.print("No hint has unlocked a problem, so there is none that they could need.")
     shown = table(
         "Problems and accuracy by epoch (-1: before training)",
         *("epoch", "hard", "never", "hint", "bare", "relapsed", "hinted acc", "reliance"),

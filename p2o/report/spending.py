@@ -1,7 +1,6 @@
 """What a run has spent, and how accurate it was by then."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from statistics import mean
 from typing import Any
 
@@ -11,7 +10,7 @@ from p2o.report.runs import Run
 
 AXES = {
     "rollouts": "rollouts spent, search included",
-    "tokens": "tokens sampled, search included",
+    "tokens": "tokens generated, search included",
     "seconds": "seconds, search included",
 }
 """What accuracy can be shown over."""
@@ -41,10 +40,10 @@ def accuracy_curves(
 
     Args:
         run: Its metrics are read.
-        rollouts: Of the run, in order, for the axis of tokens.
+        rollouts: Of the run, in order, for the axis of tokens where metrics do not have it.
         metric: ``accuracy``, or ``hard_accuracy`` on problems that were not solved at the start.
     """
-    spent = {"rollouts": "ledger/rollouts", "seconds": "ledger/seconds"}
+    spent = {axis: f"ledger/{axis}" for axis in AXES}
     curves: dict[str, Curve] = {}
     for axis, column in spent.items():
         points = {
@@ -53,7 +52,7 @@ def accuracy_curves(
         if points:
             x = sorted(points)
             curves[axis] = x, [points[each] for each in x]
-    if rollouts is not None and "rollouts" in curves:
+    if rollouts is not None and "rollouts" in curves and "tokens" not in curves:
         counts, accuracies = curves["rollouts"]
         tokens = spent_tokens(rollouts, counts)
         if tokens is not None:
@@ -63,21 +62,6 @@ def accuracy_curves(
 
 def _has(row: Mapping[str, float], column: str, metric: str) -> bool:
     return f"val/{metric}" in row and column in row
-
-
-def area_mean(curve: Curve) -> float | None:
-    """Mean accuracy over the whole spending: the area below the curve, as a share.
-
-    Returns:
-        None for a curve of fewer than two points.
-    """
-    x, y = curve
-    if len(x) < 2 or x[-1] == x[0]:
-        return None
-    area = sum(
-        (b - a) * (u + v) / 2 for (a, b), (u, v) in zip(pairwise(x), pairwise(y), strict=True)
-    )
-    return area / (x[-1] - x[0])
 
 
 def cost(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -8,10 +8,17 @@ from typing import Any
 from p2o.records import Records, read
 from p2o.records.epochs import epoch_rows
 from p2o.records.lives import Life, follow
-from p2o.report.hints import Exchange, HintNode, HintUse, hint_nodes, hint_use, read_exchanges
+from p2o.report.hints import (
+    HintNode,
+    HintUse,
+    hint_nodes,
+    hint_use,
+    read_exchanges,
+    rejected_nodes,
+)
 from p2o.report.intervals import Curve
 from p2o.report.problems import Story, TwoByTwo, river, stories, two_by_two
-from p2o.report.rollouts import Columns, in_order
+from p2o.report.rollouts import Columns, ScoredTokens, in_order, scored_tokens
 from p2o.report.runs import Run
 from p2o.report.spending import accuracy_curves, cost
 
@@ -53,7 +60,13 @@ class RunStory:
     @cached_property
     def stories(self) -> dict[str, Story]:
         """The rollouts that tell it, by problem."""
-        return stories(self.rollouts, self.lives) if self.rollouts else {}
+        return stories(self.rollouts, self.lives, self.tokens) if self.rollouts else {}
+
+    @cached_property
+    def tokens(self) -> dict[int, ScoredTokens]:
+        """Rollouts whose tokens were compared with and without a hint, by row number."""
+        table = self.records.tokens().to_pydict()
+        return scored_tokens(self.rollouts, table) if self.rollouts else {}
 
     @cached_property
     def river(self) -> list[dict[str, int]]:
@@ -77,12 +90,19 @@ class RunStory:
     @cached_property
     def nodes(self) -> list[HintNode]:
         """The templates of each search."""
-        return hint_nodes(self.run, self._exchanges)
+        candidates, exchanges = self._search_tables
+        return hint_nodes(self.run, read_exchanges(candidates, exchanges), set(candidates["epoch"]))
 
-    @property
-    def _exchanges(self) -> Mapping[tuple[int, str], Exchange]:
+    @cached_property
+    def rejected(self) -> list[HintNode]:
+        """What searches have asked for and not kept."""
+        return rejected_nodes(self.nodes, *self._search_tables, self.records.texts())
+
+    @cached_property
+    def _search_tables(self) -> tuple[Columns, Columns]:
+        """Candidates and exchanges."""
         tables = self.records.candidates(), self.records.exchanges()
-        return read_exchanges(*(table.to_pydict() for table in tables))
+        return tables[0].to_pydict(), tables[1].to_pydict()
 
     @cached_property
     def hint_use(self) -> dict[str, HintUse]:

@@ -46,7 +46,7 @@ def write_summary(
         collapse: What stopped it before its end, if anything did.
     """
     before, after = data.evaluation.untrained, data.evaluation.latest
-    hard = [prompt_id for prompt_id in after if before[prompt_id] == 0]
+    hard = [prompt_id for prompt_id in after if data.evaluation.is_hard(prompt_id)]
     miner = next((c for c in callbacks if isinstance(c, HardSampleMiner)), None)
     evolution = next((c for c in callbacks if isinstance(c, PromptEvolution)), None)
     pool = evolution.pool if evolution else PromptPool()

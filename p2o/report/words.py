@@ -1,5 +1,6 @@
 """A run in sentences made of its numbers."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
@@ -127,7 +128,8 @@ def _hints(story: RunStory) -> list[str]:
     if not searches:
         return ["There was no search, or it published no pool."]
     if not texts:
-        return [f"{count(len(searches), 'search').replace('searchs', 'searches')} found no hint."]
+        made = "1 search" if len(searches) == 1 else f"{len(searches)} searches"
+        return [f"Nothing: {made} found no hint.", *_rejected(story)]
     used = {node.hint for node in story.nodes if node.in_use and node.text.strip()}
     kinds = "search" if len(searches) == 1 else "searches"
     sentences = [
@@ -151,6 +153,17 @@ def _hints(story: RunStory) -> list[str]:
         score = "" if best.score is None else f" (dev score {best.score:.2f})"
         sentences.append(f"The best was {quote(best.text)}{score}.")
     return sentences
+
+
+def _rejected(story: RunStory) -> list[str]:
+    """What searches have asked for and not kept, and the most frequent reason."""
+    if not story.rejected:
+        return []
+    [(reason, times)] = Counter(node.rejected for node in story.rejected).most_common(1)
+    written = count(len(story.rejected), "candidate")
+    return [
+        f"They tried {written} and kept none; the most frequent reason, {times} times: {reason}."
+    ]
 
 
 def _unlocked(story: RunStory) -> list[str]:
@@ -196,6 +209,8 @@ def _need(story: RunStory) -> list[str]:
             + (f", {lag:.1f} epochs later on average" if inside else "")
             + f"; {lost} of these fail again at the end."
         )
+    elif story.lives:
+        sentences.append("No hint has unlocked a problem, so there is none that they could need.")
     table = story.two_by_two
     if table is not None:
         bare, hinted = (table.cells["after", hints].share for hints in ("without", "with"))

@@ -218,9 +218,9 @@ class RolloutRunner:
         bare = tuple(self.renderer.render(prompt.messages))
         if len(bare) > self.max_prompt_tokens:
             raise UserError(
-                f"data: prompt {prompt.id} has {len(bare)} tokens, more than "
-                f"data.max_prompt_tokens={self.max_prompt_tokens}; raise the budget or set "
-                "data.overlong=drop"
+                f"prompt {prompt.id} has {len(bare)} tokens, more than "
+                f"max_prompt_tokens={self.max_prompt_tokens}; raise it, or leave such prompts out "
+                "(a training run does with data.overlong=drop)"
             )
         hint = fill(as_hint(candidate), prompt)
         if hint.empty:
@@ -243,7 +243,7 @@ class RolloutRunner:
         self._warned.add(hint.label)
         logger.warning(
             "a template of %d characters makes prompt %s %d tokens long, over "
-            "data.max_prompt_tokens=%d; that rollout is made without it (template: %.60s...)",
+            "max_prompt_tokens=%d; that rollout is made without it (template: %.60s...)",
             len(hint.label),
             prompt.id,
             tokens,

@@ -13,12 +13,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from p2o.errors import UserError
 from p2o.running.checkpoint_files import check_whole, newest_checkpoint, read_header
+from p2o.running.frozen import FROZEN, check_frozen, frozen_names
 from p2o.running.secrets import without_secrets
 
 logger = logging.getLogger(__name__)
 
 RECORD = "configuration"
 """Key of a checkpoint under which the settings that made it stand."""
+PLACE = "within_epoch"
+"""Key under which a run that has ended within an epoch has the state to go on from there."""
 FREE = (
     *("ckpt_path", "resume", "resume_changed", "plan", "planning", "data_root", "save_policy"),
     *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer", "records"),
@@ -75,26 +78,32 @@ def settings_of(config: DictConfig) -> dict[str, str]:
     return {key: value for key, value in _flatten(content, "") if _is_bound(key)}
 
 
-def check_fit(path: Path, module: torch.nn.Module) -> None:
+def check_fit(path: Path, module: torch.nn.Module, frozen: str | None = None) -> None:
     """Compare the weights in a checkpoint with those of the module that is to take them.
 
     Args:
-        path: The checkpoint; of a folder torch itself compares.
+        path: The checkpoint; names and shapes in a folder are compared by torch itself.
         module: The one that is trained.
+        frozen: Checksum of its weights that are not trained, which no checkpoint holds.
 
     Raises:
         UserError: Names one that differs.
     """
-    if path.is_dir():
-        return
-    found = {name: tuple(value.shape) for name, value in read_header(path)["state_dict"].items()}
-    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    header, left_out = read_header(path), frozen_names(module)
+    found = {} if path.is_dir() else _shapes(header["state_dict"])
+    wanted = {} if path.is_dir() else _shapes(module.state_dict())
+    wanted = {name: shape for name, shape in wanted.items() if name not in left_out}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             raise UserError(
                 f"ckpt_path={path}: of another model: {name} is {_shape(found.get(name))} there "
                 f"and {_shape(wanted.get(name))} in model.path"
             )
+    check_frozen(f"ckpt_path={path}", header.get(FROZEN), frozen)
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items()}
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
@@ -131,7 +140,8 @@ def _check_same(
 
 
 def _if_within_epoch(header: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
-    epochs = header["loops"]["fit_loop"]["epoch_progress"]["current"]
+    loops = header.get(PLACE, header["loops"])
+    epochs = loops["fit_loop"]["epoch_progress"]["current"]
     why = "it can change only from the end of an epoch on, and this checkpoint is from within one"
     return [(BATCHES, why)] if epochs["processed"] < epochs["ready"] else []
 

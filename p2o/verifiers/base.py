@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -50,9 +50,10 @@ class Score:
         status: How the reward came about.
         answer: The answer as found in the response, if one was.
         detail: One line for a person: why an answer was not found, or what failed.
-        solved: Whether the response counts as right: a reward of 1.0, unless the verifier or the
-            guard around it says otherwise. None where the verifier failed or timed out. Everything
-            that asks what a success is asks this.
+        solved: Whether the response counts as right: what the verifier says of it, or else whether
+            the reward is 1.0, or what the guard around the verifier is given. None where the
+            verifier failed or timed out. Everything that asks what a success is asks this.
+        said: Whether the verifier itself says what `solved` is, and the reward does not decide.
     """
 
     reward: float
@@ -60,8 +61,10 @@ class Score:
     answer: str | None = None
     detail: str = ""
     solved: bool | None = None
+    said: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "said", self.solved is not None)
         if self.failed:
             object.__setattr__(self, "solved", None)
         elif self.solved is None:

@@ -135,5 +135,7 @@ class GuardedVerifier:
 
     def _checked(self, score: Score) -> Score:
         if math.isfinite(score.reward):
+            if score.said:
+                return score
             return replace(score, solved=reaches(score.reward, self.solved_reward))
         return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")

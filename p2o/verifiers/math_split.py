@@ -10,7 +10,6 @@ OPENING = {"{", "(", "[", r"\{", r"\begin"}
 CLOSING = {"}", ")", "]", r"\}", r"\end"}
 LIST = re.compile(r"[,;]|(?<![\w\\])(?:and|or)(?!\w)|(?<=\}) *\\\\(?= *\S)")
 EQUAL_SIGN = re.compile(r"(?<![<>!:\\])=(?!=)|\\(?:approx|simeq|doteq)(?![a-zA-Z])")
-APPROXIMATE = re.compile(r"\s*\\(?:approx|simeq|doteq|sim)(?![a-zA-Z])\s*|\s*~\s*")
 RELATION = re.compile(
     r"\\(?:leqslant|geqslant|leq|geq|le|ge|lt|gt|neq|ne|in|notin|equiv|subset)(?![a-zA-Z])"
     r"|<=|>=|!=|[<>]"

@@ -63,6 +63,15 @@ def test_update(tmp_path):
 
 
 @pytest.mark.slow
+def test_sampling(tmp_path):
+    [result] = run("sampling", tmp_path)["results"]
+    assert result["case"] == "4 rows"
+    assert 1 <= result["longest"] <= 8
+    assert result["floor"] == result["prompts"] + result["token"] * result["longest"]
+    assert 0 < result["floor"] < result["generation"]
+
+
+@pytest.mark.slow
 def test_scaling(tmp_path):
     base, grown = run("scaling", tmp_path)["results"]
     assert grown["work"]["group_size"] == 2 * base["work"]["group_size"]

@@ -45,6 +45,15 @@ def test_a_sample_is_hard_below_the_threshold(threshold, hard):
     assert miner.hard_set == list(hard)
 
 
+def test_a_group_below_the_threshold_in_size_is_hard_unless_all_of_it_is_solved():
+    miner = HardSampleMiner(2)
+    miner.observe(
+        [group("one", 1, 1), group("none", 0, 1), group("two", 2, 2), group("half", 1, 2)]
+    )
+    close_epoch(miner)
+    assert miner.hard_set == ["half", "none"]
+
+
 def test_a_rate_is_compared_as_it_is_written():
     """7 of 25 is not below 0.28, though 0.28 * 25 is above 7 in floating point."""
     for size in range(1, 65):

@@ -181,6 +181,17 @@ def test_a_problem_without_an_id_is_refused(run, monkeypatch, capsys):
     assert "give how its id begins" in printed.err
 
 
+def test_a_search_that_kept_nothing_is_told_with_the_reasons(tmp_path, capsys):
+    append(tmp_path, "rollouts", [rollout(0, "4f2a" * 4, False)])
+    left = {"epoch": 1, "iteration": 1, "accepted": False, "reason": "no better"}
+    rows = [{**left, "candidate": number, "hint": hint_id(str(number))} for number in (1, 2)]
+    append(tmp_path, "candidates", rows)
+    text = " ".join(said(capsys, tmp_path).split())
+    assert "Nothing: no hint was in use. Searches tried 2 candidates and kept none: 2 no" in text
+    assert "a hint solved 0" in text
+    assert "No hint has unlocked a problem" in text
+
+
 def test_wrong_responses_are_those_of_the_last_epoch_that_has_any(run, capsys):
     text = said(capsys, run, "wrong")
     assert "nothing was wrong after epoch 0" in text

@@ -98,7 +98,18 @@ def test_a_real_model_does_not_get_the_phrases_of_the_embedded_world(compose, tm
             rehearse(config)
 
 
-@pytest.mark.parametrize("model", ["digits", "digits_decisive"])
+@pytest.mark.parametrize("model", ["digits", "digits_decisive", "digits_willing"])
 def test_the_embedded_policies_do(model):
     with as_running(compose_config([f"model={model}"], "train")) as config:
+        rehearse(config)
+
+
+def test_reliance_is_asked_for_where_it_is_measured():
+    with as_running(compose_config(["assignment=least_reliance"], "train")) as config:
+        rehearse(config)
+    settings = ["assignment=least_reliance", "distillation=success_only"]
+    with (
+        as_running(compose_config(settings, "train")) as config,
+        pytest.raises(UserError, match="reliance is not known; take distillation=tapered"),
+    ):
         rehearse(config)

@@ -5,6 +5,7 @@ import sys
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from p2o.cli.settings import TrainSettings
 from p2o.cli.train import main
 from p2o.configuration.commandline import read_arguments
 from p2o.configuration.overrides import _jobs, check_overrides
-from p2o.configuration.sweeps import LONGEST, job_folder
+from p2o.configuration.sweeps import LONGEST, job_folder, sweep_name
 
 
 @given(st.text(max_size=300))
@@ -27,6 +28,13 @@ def test_a_name_is_one_that_any_file_system_takes(settings):
 @given(st.lists(st.text(alphabet="ab/=, .-", max_size=120), min_size=2, max_size=6, unique=True))
 def test_other_settings_have_another_name(settings):
     assert len({job_folder(each) for each in settings}) == len(settings)
+
+
+def test_jobs_of_a_sweep_share_a_name_and_other_runs_have_none():
+    jobs = {sweep_name(RunMode.MULTIRUN, f"runs/sweeps/{job}") for job in ("seed=0", "seed=1")}
+    assert jobs == {"sweeps"}
+    assert sweep_name(RunMode.RUN, "runs/default/today") is None
+    assert sweep_name(None, "runs/default/today") is None
 
 
 @pytest.fixture

@@ -34,6 +34,13 @@ def test_the_success_rate_is_that_of_the_last_group_with_hints():
     assert problems.hinted_rates == {A: 0.25}
 
 
+def test_a_group_without_a_verdict_says_nothing_of_the_success_rate():
+    problems = Problems(PROMPTS)
+    problems.note([Outcome(A, 0.25, True, None)])
+    problems.note([Outcome(A, None, True, None)])
+    assert problems.hinted_rates == {A: 0.25}
+
+
 def test_hints_are_for_hard_problems_or_for_all():
     problems = Problems(PROMPTS)
     assert problems.samples("hard", [B, A, B]) == sorted([A, B])

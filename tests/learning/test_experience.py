@@ -22,7 +22,7 @@ from p2o.learning.experience import Experience, ExperienceBuilder
 from p2o.learning.metrics import weight_metrics
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.sizes import BatchSizes
-from p2o.objectives import KLPenalty, Overlong, group_advantages
+from p2o.objectives import KLPenalty, Overlong, group_advantages, zero_variance_advantages
 from p2o.policy.packing import ALWAYS, Packer
 from p2o.prompt import Prompt
 from p2o.rollout.engine import Completion
@@ -486,6 +486,12 @@ def test_the_engines_log_probabilities_are_there_where_it_sampled_what_is_traine
     assert batch.has("sampled_log_probs").all()
 
 
+def test_a_hint_that_only_begins_the_answer_leaves_the_context_as_it_is():
+    begun = [replace(rollout("half", reward), templated_ids=BARE) for reward in (1.0, 0.0)]
+    [batch], _ = build([begun], ContextDistillation())
+    assert batch.has("sampled_log_probs").all()
+
+
 def streams_of(batch: MiniBatch) -> dict[str, list[list[float]]]:
     return {
         name: stream(batch, name)
@@ -554,3 +560,82 @@ def test_what_some_updates_measure_has_a_stream_in_all():
         assert batch.streams[name].isnan().all()
     [batch], _ = build([pair("Think.")], ContextDistillation())
     assert "reference_log_probs" not in batch.streams
+
+
+class OutOfReach(Scorer):
+    """The bare policy hardly says a success, and says a failure, which has token 8, as it is."""
+
+    def value(self, before):
+        templated = before[: len(TEMPLATED)] == TEMPLATED
+        said = 8 in before[2 + templated :]
+        return -1.0 if said or templated else -20.0
+
+
+def failure(template: str) -> Rollout:
+    told = Completion((8, 6, 7), "stop", (0.0, 0.0, 0.0))
+    return replace(rollout(template, 0.0), completion=told)
+
+
+def reaching(micro_batches) -> list[float]:
+    """Advantage times weight of each token that reaches an update."""
+    return [
+        advantage * weight
+        for batch in micro_batches
+        if batch is not None
+        for advantage, weight in zip(
+            batch.stream("advantages", 0.0).tolist(),
+            batch.stream("token_weights", 1.0).tolist(),
+            strict=True,
+        )
+    ]
+
+
+KINDER = ContextDistillation(pushes_alone=False)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [*VARIANTS.values(), KINDER, Tapered(), SuccessOnly()],
+    ids=[*VARIANTS, "pushes_alone=false", "tapered", "success_only"],
+)
+def test_no_update_consists_of_pushing_down_alone_but_the_papers(strategy):
+    group = [rollout("Think."), failure("Think."), failure("Think.")]
+    reached = reaching(build([group], strategy, OutOfReach())[0])
+    alone = bool(reached) and max(reached) <= 0
+    assert alone == (strategy == ContextDistillation())
+
+
+def test_a_group_whose_successes_are_masked_away_contributes_no_failures_either():
+    group = [rollout("Think."), failure("Think.")]
+    experience = experience_of([group], KINDER, OutOfReach())
+    assert experience.micro_batches == [None]
+    metrics = weight_metrics(experience.templated)
+    assert (metrics["templated/push"], metrics["templated/weight_zero"]) == (0.0, 1.0)
+    # One success that is kept, here a bare one, and all is as it was; so is a group of another.
+    mixed = [rollout("Think."), rollout(""), failure("Think.")]
+    for group_of, scorer in ((mixed, OutOfReach), (pair("Think."), Scorer)):
+        kinder = reaching(build([group_of], KINDER, scorer())[0])
+        assert kinder == reaching(build([group_of], ContextDistillation(), scorer())[0])
+        assert min(kinder) < 0 < max(kinder)
+    # With an entropy bonus tokens stay in the update, without weight.
+    [batch], _ = build([group], KINDER, OutOfReach(), entropy_bonus=True)
+    assert batch.stream("token_weights", 1.0).tolist() == [0.0] * 6
+
+
+def test_bare_groups_of_equal_rewards_can_be_learned_from_and_say_that_they_are_such():
+    alone, failed = [rollout(""), rollout("")], [rollout("", 0.0), rollout("", 0.0)]
+    settings = {"advantages": zero_variance_advantages}
+    micro_batches, _ = build([alone, failed, pair("")], Tapered(), **settings)
+    assert [stream(batch, "advantages")[0][0] for batch in micro_batches[:2]] == pytest.approx(
+        [0.1, -0.1]
+    )
+    told = [bool(batch.has("without_contrast").all()) for batch in micro_batches]
+    assert told == [True, True, False]
+    # With a template it is the strategy that says what is learned: successes, and no failure.
+    hinted = [rollout("Think."), rollout("Think.")]
+    [batch, none], _ = build(
+        [hinted, [rollout("Think.", 0.0), rollout("Think.", 0.0)]], Tapered(), **settings
+    )
+    assert none is None
+    assert stream(batch, "advantages") == [[1.0] * 3] * 2
+    assert "without_contrast" not in batch.streams

@@ -459,6 +459,8 @@ def test_a_failed_verdict_is_no_reward_of_0_in_an_evaluation(failing, reward, fa
     assert batch.failed == pytest.approx(failed)
     assert math.isnan(batch.reward) if reward is None else batch.reward == pytest.approx(reward)
     assert float(batch.accuracies.mean()) == pytest.approx((10 - failing + failing % 2) / 20)
+    # Of the five that are wrong, those without a verdict are not known to be hard.
+    assert int(batch.hard.sum()) == 5 - (failing + 1) // 2
 
 
 @pytest.mark.parametrize(("high", "warned"), [(10.0, 0), (0.5, 1)])

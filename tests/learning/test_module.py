@@ -505,3 +505,27 @@ def test_the_reference_policy_stays_where_training_began(tiny_model):
     for found, wanted in zip(module.score(passes, reference), before, strict=True):
         torch.testing.assert_close(found, wanted)
     assert not any(parameter.requires_grad for parameter in reference.parameters())
+
+
+def test_in_groups_without_contrast_the_policys_entropy_shapes_the_gradient(tiny_model):
+    """As RL-ZVP has it; the same as with advantages that were computed beforehand."""
+    samples = [without(sample, "token_weights") for sample in made(6)]
+    marked, expected = [], []
+    for index, sample in enumerate(samples):
+        sign = (-1.0) ** index
+        with torch.no_grad():
+            logits = tiny_model(torch.tensor([sample.token_ids])).logits[0, :-1]
+        chances = logits.log_softmax(-1)
+        entropies = -(chances.exp() * chances).sum(-1)[sample.loss_mask[1:]]
+        shaped = entropies if sign > 0 else -(entropies.max() - entropies)
+        alike = index < 4
+        marked.append(
+            sample.with_streams(advantages=0.1 * sign, without_contrast=1.0 if alike else None)
+        )
+        expected.append(sample.with_streams(advantages=0.1 * shaped if alike else 0.1 * sign))
+    found = step(tiny_model, [marked], "token-mean")
+    wanted = step(tiny_model, [expected], "token-mean")
+    plain = step(tiny_model, [[without(s, "without_contrast") for s in marked]], "token-mean")
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=1e-4)
+    assert any(not torch.allclose(found[name], plain[name], atol=1e-4) for name in found)

@@ -1,8 +1,16 @@
 """A checkpoint ends with the last whole update, whatever broke off."""
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
-from p2o.learning.updates import _end_with_whole_update
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from p2o.accounting.ledger import Ledger
+from p2o.learning.updates import WholeUpdates, end_with_whole_update
 
 
 def counts(ready: int, started: int, processed: int, completed: int) -> dict[str, int]:
@@ -28,6 +36,46 @@ def test_progress_ends_with_the_last_whole_update(saved, size, expected):
     total = {name: 20 + value for name, value in saved.items()}
     total["started"] -= 5
     progress = {"current": dict(saved), "total": total, "is_last_batch": False}
-    _end_with_whole_update(progress, size)
+    end_with_whole_update(progress, size)
     assert progress["current"] == expected
     assert progress["total"] == {name: 20 + value for name, value in expected.items()}
+
+
+class Counted(LightningModule):
+    """Four steps an epoch; notes each end of an epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.ended = torch.nn.Parameter(torch.zeros(1)), []
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.weight.sum()
+
+    def on_train_epoch_end(self) -> None:
+        self.ended.append((self.current_epoch, self.trainer.global_step))
+
+    def train_dataloader(self) -> Any:
+        steps = [SimpleNamespace(tokens=1) for _ in range(4)]
+        return DataLoader(steps, batch_size=None)  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_with_a_number_of_steps_an_epoch_that_has_ended_does_not_end_again(tmp_path):
+    found = []
+    for start in (None, tmp_path / "epoch=0.ckpt"):
+        module = Counted()
+        Trainer(
+            accelerator="cpu",
+            max_steps=10,
+            logger=False,
+            callbacks=[WholeUpdates(Ledger()), ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        ).fit(module, ckpt_path=start, weights_only=True)
+        found.append((module.ended, module.weight.item()))
+    (whole, weight), (resumed, again) = found
+    assert whole == [(0, 4), (1, 8), (2, 10)]
+    assert resumed == whole[1:]
+    assert again == weight

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from p2o.configuration.build import CONFIG_NAME, build, call, conf_directory
 from p2o.errors import UserError
+from p2o.export.weights import CheckpointWeights
 from p2o.learning.minibatch import collate
 from p2o.learning.module import P2OModule
 from p2o.objectives.policy_loss import ClippedLoss
@@ -186,10 +187,33 @@ def test_lightning_resumes_to_the_weights_of_a_run_that_never_stopped(tmp_path, 
         return torch.load(tmp_path / folder / "epoch=2.ckpt", weights_only=True)["state_dict"]
 
     whole = fit("whole")
+    trained = {name for name, p in lora.named_parameters() if p.requires_grad}
+    assert whole.keys() == {f"policy.model.{name}" for name in trained}
     resumed = fit("resumed", ckpt_path=tmp_path / "whole" / "epoch=0.ckpt")
     for name, value in whole.items():
         assert torch.equal(resumed[name], value), name
         assert torch.equal(start[name], value) == ("lora_" not in name), name
+
+
+def test_a_checkpoint_holds_the_adapter_and_belongs_to_one_model(tmp_path, lora):
+    module = P2OModule(lora, ClippedLoss(), sgd)
+    content = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    assert all("lora_" in name for name in content["state_dict"])
+    torch.save(content, tmp_path / "one.ckpt")
+    weights = CheckpointWeights.open(tmp_path / "one.ckpt")
+    read = add_lora(copy.deepcopy(lora).unload(), r=4, alpha=8)
+    assert not torch.equal(logits(read), logits(lora))
+    weights.load_into(read)
+    assert torch.equal(logits(read), logits(lora))
+    other = copy.deepcopy(read)
+    with torch.no_grad():
+        other.get_base_model().model.norm.weight[3] += 1e-3
+    said = "one.ckpt: trained on top of other weights than those of model.path"
+    with pytest.raises(UserError, match=said):
+        weights.load_into(other)
+    with pytest.raises(UserError, match="ckpt_path: trained on top of other weights"):
+        P2OModule(other, ClippedLoss(), sgd).on_load_checkpoint(content)
 
 
 def test_dropout_of_the_model_below_is_off(tiny_model):

@@ -1,10 +1,13 @@
 """Packed rows are their samples: nothing is lost, added or seen that a sample does not have."""
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2o.policy.attention import visible_blocks
 from p2o.policy.packing import ALWAYS, Packer, common_beginning, nothing, split_evenly
 from p2o.sample import Sample
 from tests.unpack import seen
@@ -25,6 +28,31 @@ def samples(draw, least=1):
         chosen = draw(st.none() | st.lists(st.booleans(), min_size=size, max_size=size))
         made.append(Sample.of(context, completion, chosen))
     return made
+
+
+def test_a_first_token_cannot_be_learned():
+    with pytest.raises(ValueError, match="first token"):
+        Sample.of([], [1, 2])
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+@given(samples(), st.builds(Packer, longest=st.just(ALWAYS), pass_tokens=st.integers(1, 60)))
+def test_blocks_of_a_sparse_mask_are_those_in_which_something_is_seen(size, made, packer):
+    for packed, _ in packer.pack(made):
+        if packed.tree is None:
+            continue
+        mask = packed.tree.mask()[:, 0]
+        length = mask.shape[-1]
+        # Padding is seen by padding alone, and nobody reads it.
+        there = torch.arange(length) < packed.lengths[:, None]
+        mask = mask & there[:, :, None] & there[:, None, :]
+        blocks = visible_blocks(packed.tree, size)
+        for row, query, key in product(range(len(mask)), *[range(blocks.shape[-1])] * 2):
+            part = mask[row, query * size :, key * size :][:size, :size]
+            whole = bool(there[row, query * size :][:size].all())
+            assert not part.any() or blocks[row, query, key]
+            if whole:
+                assert bool(blocks[row, query, key]) == bool(part.any())
 
 
 PACKERS = st.builds(

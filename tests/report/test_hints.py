@@ -1,8 +1,9 @@
 from p2o.records import hint_id
+from p2o.records.writing import append
 from p2o.report.hints import HintNode, difference, layout
 from p2o.report.runs import read_run
 from p2o.report.story import tell
-from tests.report.world import COLUMNS, write_run
+from tests.report.world import COLUMNS, REJECTED, write_rejected, write_run
 
 
 def node(index: int, *parents: int) -> HintNode:
@@ -48,3 +49,33 @@ def test_without_records_the_tree_is_there_all_the_same(tmp_path):
     story = tell(read_run(write_run(tmp_path / "run", recorded=False)))
     assert [each.parents for each in story.nodes] == [(), (0,), (1,), (0,)]
     assert story.hint_use == {}
+
+
+def test_what_a_search_did_not_keep_stands_behind_its_pool_with_the_reason(tmp_path):
+    run = write_run(tmp_path / "run")
+    write_rejected(run)
+    tried, empty = tell(read_run(run)).rejected
+    assert (tried.index, tried.text, tried.parents) == (4, REJECTED, (2,))
+    assert (tried.before, tried.after) == (0.75, 0.25)
+    assert tried.rejected == "no better than its parent on the minibatch"
+    assert tried.exchange is not None
+    assert tried.exchange.answer == REJECTED
+    assert (empty.index, empty.text, empty.parents, empty.after) == (5, "", (2,), None)
+    assert empty.exchange is None
+
+
+def test_a_template_that_is_in_the_pool_and_not_in_use_is_not_told_again(tmp_path):
+    run = write_run(tmp_path / "run")
+    again = {"epoch": 1, "iteration": 1, "candidate": 7, "accepted": False, "reason": "no cover"}
+    append(run, "candidates", [{**again, "hint": hint_id(COLUMNS[0])}])
+    assert tell(read_run(run)).rejected == []
+
+
+def test_a_search_that_found_the_same_as_the_one_before_is_a_search(tmp_path):
+    run = write_run(tmp_path / "run")
+    left = {"epoch": 2, "iteration": 1, "candidate": 1, "accepted": False, "parents": [0]}
+    append(run, "candidates", [{**left, "hint": "", "reason": "nothing came"}])
+    story = tell(read_run(run))
+    assert {node.epoch for node in story.nodes} == {1, 2}
+    [rejected] = story.rejected
+    assert (rejected.epoch, rejected.index) == (2, 4)

@@ -8,7 +8,7 @@ import pytest
 
 from p2o.cli.report import report
 from tests.report.browser import Tab, chromium, open_tab
-from tests.report.world import COLUMNS, write_run
+from tests.report.world import COLUMNS, REJECTED, write_rejected, write_run
 
 pytest.importorskip("vl_convert", reason="the extra `report` is not installed")
 pytestmark = [
@@ -101,6 +101,53 @@ def test_a_hint_opens_with_its_difference_and_exchange_and_leads_to_a_problems_l
         for step in ("Problem b", "Failed without a hint", "First solved with it", COLUMNS[1]):
             assert step in told
         assert "First solved without a hint after that" in told
+
+    in_tab(use)
+
+
+def test_a_life_has_its_tokens_coloured_by_what_the_hint_makes_of_them(page):
+    async def use(tab: Tab) -> None:
+        await tab.show(page)
+        await tab.evaluate("showLife('b')")
+        life = "document.getElementById('life')"
+        await tab.until(f"!{life}.hidden")
+        tokens = f"[...{life}.querySelectorAll('pre.tokens span')]"
+        assert await tab.evaluate(f"{tokens}.map(t => t.className)") == [
+            "leans rare",
+            "leans",
+            "own",
+        ]
+        leans, little, _ = await tab.evaluate(
+            f"{tokens}.map(t => getComputedStyle(t).backgroundColor)"
+        )
+        assert leans != little
+        assert "0.050 times as likely without the hint" in await tab.evaluate(f"{tokens}[0].title")
+        assert await tab.evaluate(f"{life}.querySelectorAll('img').length") == 0
+        assert "orange are likelier with the hint" in await tab.evaluate(f"{life}.textContent")
+        assert await tab.evaluate("document.title") != "owned"
+
+    in_tab(use)
+
+
+def test_candidates_that_were_not_kept_unfold_and_open(tmp_path):
+    run = write_run(tmp_path / "run")
+    write_rejected(run)
+    made = report([run], figures=False)
+
+    async def use(tab: Tab) -> None:
+        await tab.show(made)
+        fold = "document.querySelector('details')"
+        assert await tab.evaluate(f"{fold}.querySelectorAll('svg').length") == 0
+        await tab.evaluate(f"{fold}.open = true")
+        dots = f"{fold}.querySelectorAll('.mark-symbol path').length"
+        await tab.until(f"{dots} > 0")
+        # Those of the pool and two more.
+        assert await tab.evaluate(dots) == 6
+        await tab.evaluate(f"{fold}.querySelector('[data-node=\"1:4\"]').click()")
+        shown = await tab.evaluate("document.getElementById('hint-detail').textContent")
+        assert REJECTED in shown
+        assert "not kept: no better than its parent" in shown
+        assert "Shorter?" in shown
 
     in_tab(use)
 

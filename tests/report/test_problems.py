@@ -4,6 +4,8 @@ from p2o.records import lives, read
 from p2o.records.lives import follow
 from p2o.report.problems import river, stories, two_by_two
 from p2o.report.rollouts import in_order, spent_tokens
+from p2o.report.runs import read_run
+from p2o.report.story import tell
 from tests.report.world import write_run
 
 
@@ -78,3 +80,17 @@ def test_held_out_problems_with_hints_come_first(rollouts):
 def test_without_hints_there_is_no_table_of_weights_and_hints(rollouts):
     rollouts["hinted"] = [False] * len(rollouts["hinted"])
     assert two_by_two(rollouts) is None
+
+
+def test_tokens_belong_to_the_rollouts_that_they_are_of(tmp_path):
+    story = tell(read_run(write_run(tmp_path / "run")))
+    assert story.rollouts is not None
+    [first, second] = story.tokens
+    for row, problem, epoch in ((first, "b", 1), (second, "c", 2)):
+        assert (story.rollouts["problem"][row], story.rollouts["epoch"][row]) == (problem, epoch)
+        assert story.rollouts["solved"][row]
+        texts, ratios = story.tokens[row]
+        assert texts[0] == "b "
+        assert ratios == [-3.0, -0.5, 1.0]
+    assert story.stories["b"].scored == (first,)
+    assert story.stories["d"].scored == ()

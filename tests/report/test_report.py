@@ -16,7 +16,7 @@ from p2o.report.runs import read_run
 from p2o.report.story import tell
 from p2o.report.words import tell_run
 from tests.patience import HANGS
-from tests.report.world import COLUMNS, HOSTILE, write_run
+from tests.report.world import COLUMNS, HOSTILE, REJECTED, write_rejected, write_run
 
 pytest.importorskip("vl_convert", reason="the extra `report` is not installed")
 
@@ -85,6 +85,23 @@ def test_words_answer_the_questions_with_numbers(tmp_path):
         in said["Do they still need it?"]
     )
     assert said["What did it cost?"].startswith("40 rollouts with 400 tokens, in 2 min 0 s.")
+
+
+def test_a_search_that_kept_nothing_is_told_with_what_it_tried(tmp_path):
+    run = write_run(tmp_path / "run")
+    write_rejected(run)
+    for path in (run / "evolution").glob("epoch_*.json"):
+        pool = json.loads(path.read_text())
+        path.write_text(json.dumps({**pool, "templates": pool["templates"][:1], "cover": []}))
+    story = tell(read_run(run))
+    [said, tried] = tell_run(story)["What did it learn to say?"]
+    assert said == "Nothing: 1 search found no hint."
+    assert tried.startswith("They tried 2 candidates and kept none; the most frequent reason, 1 ")
+    text = report([run], figures=False).read_text()
+    assert "No search has found a hint." in text
+    assert "<summary>2 candidates were not kept</summary>" in text
+    rejected = (run / "report" / "tables" / "rejected.csv").read_text()
+    assert REJECTED in rejected
 
 
 def test_a_run_without_records_gives_what_its_metrics_and_summary_hold(tmp_path):

@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 
 from p2o.report.health import MOST_POINTS, guards, panels, thinned
@@ -11,6 +13,21 @@ def test_accuracy_is_over_all_rollouts_and_all_tokens(tmp_path):
     curves = tell(read_run(write_run(tmp_path / "run"))).curves
     assert curves["rollouts"] == ([0, 8, 26], [0.25, 0.25, 1.0])
     assert curves["tokens"] == ([0, 40, 130], [0.25, 0.25, 1.0])
+
+
+def test_tokens_and_seconds_are_those_that_were_logged_where_they_were(tmp_path):
+    run = write_run(tmp_path / "run")
+    table = list(csv.DictReader((run / "metrics.csv").open()))
+    for place, row in enumerate(table):
+        if row["val/accuracy"]:
+            row |= {"ledger/tokens": str(100 * place), "ledger/seconds": str(7 * place)}
+    with (run / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*table[0]])
+        writer.writeheader()
+        writer.writerows(table)
+    curves = tell(read_run(run)).curves
+    assert curves["tokens"] == ([0, 300, 600], [0.25, 0.25, 1.0])
+    assert curves["seconds"] == ([0, 21, 42], [0.25, 0.25, 1.0])
 
 
 def test_without_records_tokens_by_then_are_not_known(tmp_path):

@@ -87,6 +87,34 @@ def write_run(
     return folder
 
 
+REJECTED = "Answer at once."
+"""A candidate that came of a hint and was not kept."""
+
+
+def write_rejected(folder: Path) -> None:
+    """Two candidates that the search did not keep: one that was no better, one without a text."""
+    place = {"epoch": 1, "iteration": 3, "accepted": False, "parents": [2]}
+    append(folder, "hints", [{"hint": hint_id(REJECTED), "text": REJECTED}])
+    append(
+        folder,
+        "candidates",
+        [
+            {"epoch": 1, "iteration": 0, "candidate": 0, "hint": "", "accepted": True},
+            {
+                **place,
+                "candidate": 3,
+                "hint": hint_id(REJECTED),
+                "score_before": [1.0, 0.5],
+                "score_after": [0.0, 0.5],
+                "reason": "no better than its parent on the minibatch",
+            },
+            {**place, "candidate": 4, "hint": "", "reason": "no template in the answer"},
+        ],
+    )
+    asked = {"epoch": 1, "iteration": 3, "candidate": 3, "prompt": "Shorter?"}
+    append(folder, "exchanges", [{**asked, "answer": REJECTED}])
+
+
 def write_records(folder: Path) -> None:
     hint = hint_id(COLUMNS[1])
     append(
@@ -138,6 +166,15 @@ def write_records(folder: Path) -> None:
         {**rows[2], "phase": "evolution", "epoch": 1, "group": 5, "index": 0},
     ]
     append(folder, "rollouts", [*rows, *search])
+    compared = {"tokens": ["b ", "or ", HOSTILE], "log_ratios": [-3.0, -0.5, 1.0], "hint": hint}
+    append(
+        folder,
+        "tokens",
+        [
+            {"epoch": 1, "step": 1, "group": 1, "index": 1, "problem": "b", **compared},
+            {"epoch": 2, "step": 2, "group": 2, "index": 0, "problem": "c", **compared},
+        ],
+    )
     place = {"epoch": 1, "iteration": 2, "candidate": 2}
     append(folder, "candidates", [{**place, "hint": hint, "accepted": True, "reason": ""}])
     asked = f"Improve this: {COLUMNS[0]} {HOSTILE}"

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from p2o.configuration.build import conf_directory
 from p2o.errors import UserError
 from p2o.running.checkpointing import AtomicCheckpointIO
+from p2o.running.frozen import FROZEN, frozen_checksum
 from p2o.running.resuming import RECORD, KeptSettings, check_fit, find_checkpoint, settings_of
 
 
@@ -139,6 +140,24 @@ def test_weights_of_another_model_are_named(tmp_path, module, said):
     check_fit(path, nn.Linear(4, 3, bias=False))
     with pytest.raises(UserError, match=said):
         check_fit(path, module)
+
+
+def test_weights_that_are_not_trained_are_those_that_it_was_trained_with(tmp_path):
+    """A checkpoint does not hold them."""
+    layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    layer[0].requires_grad_(False)
+    trained = {name: value for name, value in layer.state_dict().items() if name[0] == "1"}
+    base = frozen_checksum(layer)
+    content = {"global_step": 3, "RolloutDataModule": {}, "state_dict": trained, FROZEN: base}
+    path = tmp_path / "one.ckpt"
+    AtomicCheckpointIO().save_checkpoint(content, path)
+    check_fit(path, layer, base)
+    with torch.no_grad():
+        layer[0].bias[1] += 1e-3
+    with pytest.raises(UserError, match="one.ckpt: trained on top of other weights than those of"):
+        check_fit(path, layer, frozen_checksum(layer))
+    with pytest.raises(UserError, match=r"of another model: 0.bias is missing there and \[2\]"):
+        check_fit(path, layer.requires_grad_(True))
 
 
 class Trained(LightningModule):

@@ -320,7 +320,7 @@ def test_a_template_over_the_budget_is_left_out_warned_of_once_and_counted(
     assert len(engine.prompts[4]) > len(bare[0])
     [warning] = caplog.messages
     assert f"prompt {prompts[0].id} " in warning
-    assert f"data.max_prompt_tokens={budget}" in warning
+    assert f"max_prompt_tokens={budget}" in warning
 
 
 def test_a_template_over_the_budget_scores_nothing_in_evolution_and_says_why(tokenizer, prompts):

@@ -188,6 +188,10 @@ def test_an_adapter_is_merged_and_rounded_afterwards(p2o_train, tmp_path):
     assert done.returncode == 0, done.stderr
     trained = in_checkpoint(run / "checkpoints" / "last.ckpt")
     assert any("lora_B" in name and tensor.any() for name, tensor in trained.items())
+    # The weights below the adapter are those of the model that it started from.
+    assert all("lora_" in name for name in trained)
+    size = (run / "checkpoints" / "last.ckpt").stat().st_size
+    assert size < 4 * sum(tensor.numel() for tensor in trained.values()) * 4 + 100_000
     merged = in_folder(run / "policy")
     assert same(in_folder(export(run)), merged)
     assert "adapter_config.json" not in names(run / "export")

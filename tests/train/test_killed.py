@@ -71,6 +71,8 @@ STOPS = [
 ]
 
 
+TIMED = ("seconds/", "throughput/", "ledger/seconds")
+"""Metrics that are no two runs' same."""
 OWN = ("train.log", ".lock")
 """Files that any start writes to."""
 
@@ -125,7 +127,10 @@ def outcome(folder: Path) -> dict:
     }
     summary = json.loads((folder / "run" / "summary.json").read_text())
     with (folder / "run" / "metrics.csv").open() as file:
-        metrics = [sorted((k, v) for k, v in row.items() if v) for row in csv.DictReader(file)]
+        rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+    untimed = [{k: v for k, v in row.items() if not k.startswith(TIMED)} for row in rows]
+    # What is left of a row of times is its place alone.
+    metrics = [sorted(row.items()) for row in untimed if row.keys() - {"step", "epoch"}]
     return {
         "weights": {name: value.tolist() for name, value in final["state_dict"].items()},
         "optimizer": repr(final["optimizer_states"]),

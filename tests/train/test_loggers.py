@@ -1,16 +1,21 @@
 """What a run writes down: metrics for every logger, and a summary that adds up."""
 
+import base64
 import csv
+import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from wandb.proto.wandb_internal_pb2 import Record
 
 from p2o.configuration.build import conf_directory
 from tests.patience import HANGS
@@ -57,7 +62,7 @@ def run(tmp_path_factory) -> Path:
         + [f"+renderer.options.api_key={SECRET}"],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if k != "WANDB_MODE"}
-        | {"OMP_NUM_THREADS": "1"}
+        | {"OMP_NUM_THREADS": "1", "WANDB_DATA_DIR": str(folder)}
         | store,
         capture_output=True,
         text=True,
@@ -150,6 +155,102 @@ def test_wandb_stays_offline_and_gets_the_metrics(run):
     content = record.read_bytes()
     for name in (b"reward/mean", b"val/accuracy", b"evolution/cover"):
         assert name in content
+
+
+@pytest.fixture(scope="module")
+def offline(run) -> list[Any]:
+    """The records of the file that wandb writes offline."""
+    [file] = run.glob("wandb/offline-run-*/run-*.wandb")
+    return [Record.FromString(content) for content in logged_records(file.read_bytes())]
+
+
+BLOCK, HEADER, BEGINNING = 32768, 7, 7
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+
+def logged_records(content: bytes) -> Iterator[bytes]:
+    """Records of a file in LevelDB's log format, behind a beginning of wandb's own."""
+    assert content[:4] == b":W&B"
+    place, parts = BEGINNING, []
+    while place + HEADER <= len(content):
+        # What is left of a block that no header fits into is empty.
+        if BLOCK - place % BLOCK < HEADER:
+            place += BLOCK - place % BLOCK
+            continue
+        length, kind = struct.unpack("<HB", content[place + 4 : place + HEADER])
+        parts.append(content[place + HEADER : place + HEADER + length])
+        place += HEADER + length
+        if kind in (FULL, LAST):
+            yield b"".join(parts)
+            parts = []
+
+
+def history(offline: list[Any]) -> dict[str, list[Any]]:
+    """Values by name."""
+    found: dict[str, list[Any]] = {}
+    for record in offline:
+        for item in record.history.item:
+            name = item.key or "/".join(item.nested_key)
+            found.setdefault(name, []).append(json.loads(item.value_json))
+    return found
+
+
+def wandb_table(run: Path, offline: list[Any], name: str) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of a table that was logged once."""
+    logged = history(offline)
+    assert logged[f"{name}/_type"] == ["table-file"]
+    [path] = logged[f"{name}/path"]
+    [file] = run.glob(f"wandb/offline-run-*/files/{path}")
+    content = json.loads(file.read_text())
+    return content["columns"], content["data"]
+
+
+def test_wandb_gets_the_metrics_of_the_table(rows, offline):
+    logged = history(offline)
+    for name in ("reward/mean", "val/accuracy", "hard/size", "seconds/step"):
+        assert logged[name] == pytest.approx(column(rows, name)), name
+
+
+def test_wandb_gets_a_table_of_rollouts_and_one_of_hints(run, summary, offline):
+    columns, rollouts = wandb_table(run, offline, "records/rollouts")
+    paid = sum(counts["rollouts"] for counts in summary["ledger"].values())
+    assert len(rollouts) == paid
+    assert {row[columns.index("phase")] for row in rollouts} == {
+        "training",
+        "evolution",
+        "held_out",
+    }
+    columns, hints = wandb_table(run, offline, "records/hints")
+    found = {row[columns.index("text")] for row in hints if row[columns.index("accepted")]}
+    assert {template["text"] for template in summary["templates"]} <= found
+
+
+def test_wandb_gets_the_pool_as_an_artifact(run, offline):
+    [artifact] = [each.artifact for each in offline if each.artifact.name.startswith("pool-")]
+    assert artifact.type == "pool"
+    [entry] = artifact.manifest.contents
+    assert entry.path == "pool.json"
+    content = (run / "evolution" / "pool.json").read_bytes()
+    assert entry.digest == base64.b64encode(hashlib.md5(content).digest()).decode()
+
+
+def test_a_run_that_is_no_job_of_a_sweep_has_no_group(offline):
+    [started] = [each.run for each in offline if each.run.run_id]
+    assert started.run_group == ""
+
+
+def test_every_step_has_its_seconds_and_every_update_its_tokens_a_second(rows):
+    steps = EPOCHS * TRAIN // 4
+    whole = column(rows, "seconds/step")
+    assert len(whole) == steps
+    phases = ("rollouts", "scoring", "update", "search", "evaluation")
+    by_phase = zip(*(column(rows, f"seconds/{name}") for name in phases), strict=True)
+    for step, parts in zip(whole, by_phase, strict=True):
+        assert sum(parts) == pytest.approx(step, rel=0.05, abs=0.05)
+    assert len(column(rows, "throughput/trained_tokens")) == column(rows, "val/updates")[-1]
+    # Two optimiser steps are made of what is rolled out together.
+    assert len(column(rows, "throughput/sampled_tokens")) == steps // 2
+    assert sum(seconds > 0 for seconds in column(rows, "seconds/search")) == EPOCHS - 1
 
 
 def test_tensorboard_gets_the_metrics_of_the_table(run, rows):

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| (`\w+/.*?) \| .* \|(.*)\|$", re.MULTILINE)
 BESIDE = {"epoch", "step"}
 """Columns that say where a row belongs."""
-RARE = {"val/pass_at_K", "response/inserted_tokens", "collapse/NAME"}
+RARE = {"val/pass_at_K", "response/inserted_tokens", "collapse/NAME", "throughput/mfu"}
 """What none of the runs here has a reason to log."""
 
 

@@ -38,6 +38,7 @@ def test_every_rollout_that_was_paid_for_is_on_record_once(run, capsys):
     assert accuracy == pytest.approx(summary["accuracy"]["after"])
     assert_hints(run, summary)
     assert_learned(records)
+    assert_tokens(records)
     capsys.readouterr()
     show(run)
     said = capsys.readouterr().out
@@ -82,6 +83,29 @@ def assert_learned(records):
             assert reliance is None or hinted
     assert any(row[3] is not None for rows in groups.values() for row in rows)
     assert {row[5] for rows in groups.values() for row in rows} > {1.0}
+
+
+def assert_tokens(records):
+    """Of each problem and epoch one success with a hint, whose ratios make up its reliance."""
+    columns = ["epoch", "group", "index", "problem", "hint"]
+    trained = {
+        row[:5]: row[5:]
+        for row in records.rows(
+            "rollouts",
+            [*columns, "response", "reliance", "tokens"],
+            phase="training",
+            hinted=True,
+            solved=True,
+        )
+    }
+    rows = records.tokens().to_pylist()
+    assert rows
+    assert len({(row["epoch"], row["problem"]) for row in rows}) == len(rows)
+    for row in rows:
+        response, reliance, tokens = trained[tuple(row[name] for name in columns)]
+        assert len(row["tokens"]) == len(row["log_ratios"]) == tokens
+        assert "".join(row["tokens"]).startswith(response)
+        assert -sum(row["log_ratios"]) / tokens == pytest.approx(reliance, abs=1e-4)
 
 
 @pytest.mark.parametrize(("kept", "fewest"), [("sampled", 1), ("none", 0)])

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from p2o.data.sources import TableSource
+from p2o.records import read
+from p2o.records.schema import TABLES
 
 SMALL = (
     "data.source.train=24",
@@ -85,6 +87,35 @@ def test_a_run_stopped_short_goes_on_where_it_was_with_more_epochs(p2o_train, tm
     final, again = (load(folder, "epoch_0002.ckpt") for folder in (whole, rest))
     for name, value in final["state_dict"].items():
         assert torch.equal(again["state_dict"][name], value), name
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_within_an_epoch_goes_on_there_when_it_is_given_more(p2o_train, tmp_path):
+    """An epoch has six steps; its end is undone, and what was measured there is not counted."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    settings = (*(s for s in SMALL if "scheduler" not in s), "callbacks.accuracy_floor=null")
+    said = []
+    for folder, steps in ((whole, 8), (parts, 3), (parts, 8), (parts, 8)):
+        result = p2o_train(
+            *settings, f"hydra.run.dir={folder}", f"+trainer.max_steps={steps}", "resume=auto"
+        )
+        assert result.returncode == 0, result.stderr
+        said.append("had finished before" in result.stdout)
+    assert said == [False, False, False, True]
+    one, two = load(whole, "last.ckpt"), load(parts, "last.ckpt")
+    assert one["global_step"] == two["global_step"] == 8
+    for name, value in one["state_dict"].items():
+        assert torch.equal(two["state_dict"][name], value), name
+    for kind in ("HardSampleMiner", "PromptEvolution"):
+        assert part(one, kind) == part(two, kind)
+    ledgers = [without_seconds(c["RolloutDataModule"]["ledger"]) for c in (one, two)]
+    assert ledgers[0] == ledgers[1]
+    for table in TABLES:
+        rows = [sorted(map(repr, read(f).query(table).to_pylist())) for f in (whole, parts)]
+        assert rows[0] == rows[1], table
+    summaries = [json.loads((f / "summary.json").read_text()) for f in (whole, parts)]
+    for key in ("accuracy", "held_out", "hard_set", "templates"):
+        assert summaries[0][key] == summaries[1][key], key
 
 
 @pytest.mark.slow

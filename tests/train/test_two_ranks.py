@@ -10,6 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from p2o.records import read
+
 SMALL = (
     "data.source.train=24",
     "data.source.held_out=8",
@@ -47,6 +49,12 @@ def trained(tmp_path_factory):
     return trained
 
 
+def rollouts(folder: Path) -> list[tuple]:
+    """Those on record, in their order."""
+    columns = ("phase", "epoch", "step", "group", "index", "hint", "response", "solved")
+    return list(read(folder).rows("rollouts", columns))
+
+
 NORMS = """
 import torch
 from lightning.pytorch import Callback
@@ -80,7 +88,7 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
 ):
     (tmp_path / "wide_norms.py").write_text(NORMS)
     norms = "+callbacks.norms._target_=wide_norms.WideNorms"
-    _, one, summary = trained(p2o_train, f"one{len(alone)}", *alone, norms)
+    alone_in, one, summary = trained(p2o_train, f"one{len(alone)}", *alone, norms)
     name = f"{strategy}{len(together)}"
     settings = f"trainer={strategy}", *TWO, *together, norms
     # With shards stopped after an epoch, and started again.
@@ -94,9 +102,46 @@ def test_two_ranks_give_the_pool_ledger_and_weights_of_one(
     for phase, counts in summary["ledger"].items():
         for counter in ("rollouts", "generated_tokens", "metric_calls", "reflection_calls"):
             assert other["ledger"][phase][counter] == counts[counter], (phase, counter)
+    assert rollouts(folder) == rollouts(alone_in)
     saved = AutoModelForCausalLM.from_pretrained(folder / "policy").state_dict()
     for name, value in saved.items() if not alone else ():
         assert torch.equal(value, two["state_dict"][f"policy.model.{name}"]), name
+
+
+KILL = """
+import os
+import signal
+from pathlib import Path
+from lightning.pytorch import Callback
+
+class Kill(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (1, 4) and not Path("killed").exists():
+            if trainer.is_global_zero:
+                Path("killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_records_of_two_ranks_that_were_killed_have_no_row_twice_and_none_missing(
+    p2o_train, trained, tmp_path
+):
+    (tmp_path / "wide_norms.py").write_text(NORMS)
+    (tmp_path / "kill.py").write_text(KILL)
+    norms = "+callbacks.norms._target_=wide_norms.WideNorms"
+    alone, _, _ = trained(p2o_train, "one0", norms)
+    run = tmp_path / "run"
+    # Between the checkpoints of epochs, so that some rows are ahead of the last one.
+    saved = "callbacks.recent.train_time_interval=null", "+callbacks.recent.every_n_train_steps=3"
+    settings = (
+        *(*SMALL, *SEARCH, *TWO, "trainer=ddp", "trainer.max_epochs=2", norms, *saved),
+        *("+callbacks.kill._target_=kill.Kill", "resume=auto", f"hydra.run.dir={run}"),
+    )
+    assert p2o_train(*settings).returncode != 0
+    assert (tmp_path / "killed").exists()
+    again = p2o_train(*settings)
+    assert again.returncode == 0, again.stderr
+    assert rollouts(run) == rollouts(alone)
 
 
 SHARES = """

@@ -94,6 +94,17 @@ def test_partial_rewards_that_add_up_to_one_are_solved_though_their_sum_is_round
     assert GuardedVerifier(Partial()).score([repr(total)], PROMPTS[:1])[0].solved
 
 
+def test_what_a_verifier_says_is_solved_counts_and_not_its_reward():
+    class Says:
+        def score(self, responses, prompts):
+            rewards = {"half": (0.3, True), "high": (1.0, False)}
+            return [Score(*rewards[r][:1], Status.OK, solved=rewards[r][1]) for r in responses]
+
+    half, high = GuardedVerifier(Says(), solved_reward=0.9).score(["half", "high"], PROMPTS[:2])
+    assert (half.solved, high.solved) == (True, False)
+    assert (half.reward, high.reward) == (0.3, 1.0)
+
+
 @pytest.mark.parametrize("status", list(Status))
 def test_a_verifier_that_failed_says_neither_solved_nor_not(status):
     score = Score(0.0, status)

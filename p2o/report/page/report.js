@@ -4,6 +4,8 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const PAGE = 20;
+const STRONGEST = 4; // Log-ratio of a token in full colour.
+const RARE = 0.1; // Tokens that are so much less likely without the hint are underlined.
 const PHASES = { training: "training", evolution: "search", held_out: "evaluation" };
 const state = { run: 0, axis: data.axis, rollouts: new Map(), opened: false, found: [], first: 0 };
 
@@ -57,7 +59,7 @@ async function draw(place) {
     config: look(),
     tooltip: { theme: dark.matches ? "dark" : "light" },
   });
-  if (place.dataset.chart.startsWith("tree")) {
+  if (/^(tree|whole):/.test(place.dataset.chart)) {
     view.addEventListener("click", (event, item) => {
       if (item && item.datum && item.datum.node !== undefined) {
         showHint(Number(place.dataset.chart.split(":")[1]), item.datum.node);
@@ -67,7 +69,9 @@ async function draw(place) {
 }
 
 async function drawAll() {
-  const places = [...document.querySelectorAll(".chart")].filter((place) => place.offsetParent);
+  const places = [...document.querySelectorAll(".chart")].filter(
+    (place) => place.offsetParent && !place.closest("details:not([open])"),
+  );
   await Promise.all(places.map(draw));
   document.documentElement.dataset.drawn = String(places.length);
 }
@@ -85,7 +89,7 @@ function showHint(epoch, index) {
   const parts = [
     make("h3", {}, `Hint ${node.index} of the search before epoch ${node.epoch}`),
     make("p", { class: "quiet" }, node.facts),
-    make("pre", {}, node.text || "(the bare prompt)"),
+    make("pre", {}, node.text || node.blank),
   ];
   for (const parent of node.parents) {
     const line = make("p", {}, "Changed from ");
@@ -199,8 +203,9 @@ function rolloutOf(table, row, named) {
     table.reliance[row] === null ? null : `reliance ${number(table.reliance[row], 3)}`,
     kept === null ? null : `mask keeps ${(100 * kept).toFixed(0)} %`,
   ].filter((fact) => fact !== null);
-  const response = make("pre", {}, table.response[row] || "(nothing)");
-  if (kept !== null) {
+  const scored = table.scored[row];
+  const response = scored ? coloured(...scored) : make("pre", {}, table.response[row] || "(nothing)");
+  if (kept !== null && !scored) {
     response.className = "shaded";
     response.style.setProperty("--kept", `${100 * kept}%`);
     response.title = "The bar is the share of tokens that the Context Ratio Mask keeps";
@@ -216,9 +221,35 @@ function rolloutOf(table, row, named) {
   return make("div", { class: "row" }, ...parts, response);
 }
 
+/** Tokens, the stronger in colour the more the hint makes of them. */
+function coloured(tokens, ratios) {
+  const parts = tokens.map((text, place) => {
+    const ratio = ratios[place];
+    if (ratio === null) return make("span", {}, text);
+    const strength = Math.round(100 * Math.min(1, Math.abs(ratio) / STRONGEST));
+    const token = make("span", { class: ratio < 0 ? "leans" : "own" }, text);
+    token.style.setProperty("--strength", `${strength}%`);
+    token.title = `${Math.exp(ratio).toPrecision(2)} times as likely without the hint as with it`;
+    if (Math.exp(ratio) < RARE) token.classList.add("rare");
+    return token;
+  });
+  return make("pre", { class: "tokens" }, ...parts);
+}
+
 function brief(text) {
   const line = text.replace(/\s+/g, " ");
   return line.length > 200 ? `${line.slice(0, 200)} …` : line;
+}
+
+const LEGEND = [
+  ["leans", "orange", " are likelier with the hint, "],
+  ["leans rare", "underlined", " ones at least ten times; "],
+  ["own", "blue", " ones are likelier without it. Point at a token for its ratio."],
+];
+function sample([kind, word, text]) {
+  const shown = make("span", { class: kind }, word);
+  shown.style.setProperty("--strength", "80%");
+  return make("span", {}, shown, text);
 }
 
 async function showLife(id) {
@@ -237,6 +268,10 @@ async function showLife(id) {
     }
     if (life.hint >= 0) tell("The hint", make("pre", {}, table.hints[life.hint].text));
     if (life.hinted !== null) tell("First solved with it", rolloutOf(table, life.hinted, false));
+    const compared = life.scored.filter((row) => row !== life.hinted);
+    for (const row of compared) {
+      tell(`A success with a hint in epoch ${table.epoch[row]}, as it was learned`, rolloutOf(table, row, false));
+    }
     if (life.internalised !== null) {
       tell("First solved without a hint after that", rolloutOf(table, life.internalised, false));
     }
@@ -257,6 +292,7 @@ async function showLife(id) {
     make("pre", {}, problem.question || "(the question is not on record)"),
     make("p", { class: "quiet" }, problem.gold ? `Right answer: ${problem.gold}` : ""),
     items.length ? make("ol", { class: "life" }, ...items) : make("p", {}, "It was not trained on."),
+    life && life.scored.length ? make("p", { class: "quiet" }, "Tokens in ", ...LEGEND.map(sample)) : "",
     make("button", { type: "button", onclick: show }, `All ${all.length} rollouts of it`),
   );
   place.hidden = false;
@@ -298,6 +334,9 @@ function soon(action) {
 
 for (const chooser of document.querySelectorAll("select.searches")) {
   chooser.addEventListener("change", showSearches);
+}
+for (const fold of document.querySelectorAll("details")) {
+  fold.addEventListener("toggle", () => fold.querySelectorAll(".chart").forEach(draw));
 }
 for (const button of document.querySelectorAll("button[data-axis]")) {
   button.addEventListener("click", () => {
