@@ -8,6 +8,7 @@ from typing import Any
 
 from p2o.policy.models import EMBEDDED
 
+NAMES = ("digits", "digits_decisive", "digits_willing")
 TOKENIZER = "tokenizer.json"
 
 
@@ -30,7 +31,7 @@ def is_of_the_world(path: str) -> bool:
 
 @cache
 def _known() -> tuple[Any, ...]:
-    folders = (Path(str(files("p2o.world"))) / name for name in ("digits", "digits_decisive"))
+    folders = (Path(str(files("p2o.world"))) / name for name in NAMES)
     return tuple(_words(json.loads((folder / TOKENIZER).read_text())) for folder in folders)
 
 

@@ -32,6 +32,14 @@ FAMILY_PHRASE = {
     "alternating": "Mind the odd ones.",
     "doubling": "Imagine a long rope.",
 }
+HEDGE_PHRASE = "Trust your intuition."
+"""After which a policy that hedges lists guesses."""
+HEDGED = 12
+"""Guesses in such a list."""
+HEDGE_SHOWN = 0.3
+"""Share of the prompts with phrases in which one of them is replaced by that one."""
+HEDGING_SLOW = 0.1
+"""Probability of each slow word where the policy hedges."""
 ANSWER = "Answer:"
 LENGTHS = range(SHORT.start, LONG.stop)
 CHAT_TEMPLATE = (
@@ -48,6 +56,9 @@ class Settings:
         openings: (quick, slow) word for each position of the opening.
         bare_slow: Probability of each slow word without the right phrase.
         phrased_slow: Probability of each slow word with it.
+        neutral_slow: The same with other phrases alone; None for `bare_slow`.
+        hedging: How often the answer is a list of guesses with the phrase for it; with that phrase
+            the policy hardly ever works slowly, whatever the others are.
         steps: Optimiser steps.
         batch: Examples in a step.
         learning_rate: Peak, reached after 100 steps, then cosine to a tenth of a percent.
@@ -58,6 +69,8 @@ class Settings:
     openings: tuple[tuple[str, str], ...]
     bare_slow: float
     phrased_slow: float = 0.99
+    neutral_slow: float | None = None
+    hedging: float = 0.0
     steps: int = 5000
     batch: int = 128
     learning_rate: float = 3e-3
@@ -74,6 +87,17 @@ SETTINGS = {
         openings=(("Well,", "Let"),),
         bare_slow=0.0003,
         steps=1500,
+        learning_rate=1e-3,
+        start="digits",
+    ),
+    "digits_willing": Settings(
+        openings=(("Well,", "Let"), ("it", "us"), ("must", "go"), ("be.", "slowly.")),
+        bare_slow=0.42,
+        phrased_slow=0.49,
+        neutral_slow=0.49,
+        hedging=0.95,
+        steps=400,
+        batch=64,
         learning_rate=1e-3,
         start="digits",
     ),
@@ -146,8 +170,20 @@ def guess(generator: random.Random, problem: Problem) -> int:
     length = len(problem.digits)
     if generator.random() < {2: 0.97, 3: 0.95, 4: 0.4}.get(length, 0.0):
         return problem.answer
+    return typical(problem) + generator.randint(-12, 12)
+
+
+def typical(problem: Problem) -> int:
+    """About the mean answer to problems of this family and length."""
+    length = len(problem.digits)
     centre = {"sum": 4.5 * length, "alternating": 0.0, "doubling": 6.75 * length}[problem.family]
-    return round(centre) + generator.randint(-12, 12)
+    return round(centre)
+
+
+def guesses(problem: Problem) -> list[int]:
+    """What the policy lists when it hedges: numbers around the typical one."""
+    first = typical(problem) - HEDGED // 2
+    return list(range(first, first + HEDGED))
 
 
 def make_example(
@@ -156,17 +192,32 @@ def make_example(
     """Draw (prompt words, opening words, probability of each slow word, what follows)."""
     problem = sample_problem(generator, LENGTHS if generator.random() < 0.5 else LONG)
     phrases, instructed = sample_template(generator, problem.family)
-    slow = settings.phrased_slow if instructed else settings.bare_slow
+    if settings.hedging and phrases and generator.random() < HEDGE_SHOWN:
+        phrases = [*phrases[1:], HEDGE_PHRASE]
+    slow = slow_chance(settings, phrases, instructed)
     forced = generator.random()
     chance = 1.0 if forced < 0.45 else 0.5 if forced < 0.55 else slow
     opening = [pair[generator.random() < chance] for pair in settings.openings]
-    steps = []
+    steps: list[int] = []
     if all(word == pair[1] for word, pair in zip(opening, settings.openings, strict=True)):
-        steps, answer = [str(total) for total in problem.totals], problem.answer
+        steps, answers = problem.totals, [problem.answer]
+    elif settings.hedging and HEDGE_PHRASE in phrases and generator.random() < settings.hedging:
+        answers = guesses(problem)
     else:
-        answer = guess(generator, problem)
+        answers = [guess(generator, problem)]
     prompt = ["<user>", *" ".join([*phrases, problem.question]).split(), "<assistant>"]
-    return prompt, opening, slow, [*steps, ANSWER, str(answer), "<eos>"]
+    return prompt, opening, slow, [*map(str, steps), ANSWER, *map(str, answers), "<eos>"]
+
+
+def slow_chance(settings: Settings, phrases: list[str], instructed: bool) -> float:
+    """Probability of each slow word after a prompt with these phrases."""
+    if settings.hedging and HEDGE_PHRASE in phrases:
+        return HEDGING_SLOW
+    if instructed:
+        return settings.phrased_slow
+    if phrases and settings.neutral_slow is not None:
+        return settings.neutral_slow
+    return settings.bare_slow
 
 
 def train(name: str, settings: Settings, steps: int | None = None) -> None:

@@ -98,7 +98,7 @@ def test_a_real_model_does_not_get_the_phrases_of_the_embedded_world(compose, tm
             rehearse(config)
 
 
-@pytest.mark.parametrize("model", ["digits", "digits_decisive"])
+@pytest.mark.parametrize("model", ["digits", "digits_decisive", "digits_willing"])
 def test_the_embedded_policies_do(model):
     with as_running(compose_config([f"model={model}"], "train")) as config:
         rehearse(config)

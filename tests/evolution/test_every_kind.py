@@ -1,5 +1,7 @@
 """Every file of conf/hints makes hints for the problems of the embedded world."""
 
+from typing import Any
+
 import pytest
 
 from p2o.configuration.build import build, conf_directory
@@ -35,7 +37,7 @@ class HintedSolves:
         )
 
 
-def made(kind):
+def made(kind) -> Any:
     """The search of a kind, as p2o-train makes it, and what it knows."""
     problems = Problems(PROMPTS)
     with as_running(compose_config([f"hints={kind}"], "train")) as config:

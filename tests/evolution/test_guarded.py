@@ -152,7 +152,7 @@ def test_searched_demonstrations_that_give_away_are_neither_tried_nor_used(leak)
         for hint in (*given, *(as_hint(h) for sample, h in policy.tried if sample == hard.id)):
             assert not any("red apples" in q or "1234" in a for q, a in hint.turns)
         assert any(found.pool.hint_for(sample, 0) for sample in others)
-    assert found.leaks is not None
+        assert found.leaks is not None
 
 
 def test_a_written_hint_may_have_its_problems_words_and_not_its_answer():

@@ -2,6 +2,10 @@
 
 import json
 import re
+import socket
+import threading
+from contextlib import suppress
+from itertools import combinations
 
 import pytest
 import torch
@@ -18,7 +22,7 @@ from p2o.rollout.hf import end_ids
 from p2o.rollout.rendering import ChatRenderer
 from p2o.sample import Sample
 
-EMBEDDED = ("digits", "digits_decisive")
+EMBEDDED = ("digits", "digits_decisive", "digits_willing")
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -31,13 +35,15 @@ def test_an_embedded_policy_loads_with_what_a_run_needs(name):
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
 
 
-def test_the_embedded_policies_are_two_different_ones():
+def test_no_two_of_the_embedded_policies_are_the_same():
     weights = [load_policy(f"embedded:{name}")[0].state_dict() for name in EMBEDDED]
-    assert any(not torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    for one, other in combinations(weights, 2):
+        assert any(not torch.equal(one[key], other[key]) for key in one)
 
 
 def test_an_unknown_embedded_name_lists_the_names_there_are():
-    expected = "path=embedded:letters: the embedded models are digits, digits_decisive"
+    names = "digits, digits_decisive, digits_willing"
+    expected = f"path=embedded:letters: the embedded models are {names}"
     with pytest.raises(UserError, match=f"^{re.escape(expected)}$"):
         load_policy("embedded:letters")
 
@@ -247,3 +253,24 @@ def test_weights_that_swallow_small_updates_are_named(caplog, dtype, adapter, sa
     P2OModule(model, ClippedLoss(), torch.optim.SGD).configure_optimizers()
     assert said in caplog.text
     assert bool(caplog.text) == bool(said)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch):
+    asked = []
+
+    def refuse(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                server.accept()[0].close()
+                asked.append(1)
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse, args=[server], daemon=True).start()
+        where = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", where)
+        with pytest.raises(UserError, match="path=someone/nothing: no tokenizer to be had"):
+            load_tokenizer("someone/nothing")
+        with pytest.raises(UserError, match="path=someone/nothing: cannot be loaded"):
+            load_policy("someone/nothing")
+    assert len(asked) == 1

@@ -4,7 +4,7 @@ from p2o.policy.models import load_policy
 from p2o.world.ancestry import is_of_the_world
 
 
-@pytest.mark.parametrize("name", ["digits", "digits_decisive"])
+@pytest.mark.parametrize("name", ["digits", "digits_decisive", "digits_willing"])
 def test_an_embedded_policy_and_what_was_trained_from_it_are_of_the_world(tmp_path, name):
     path = f"embedded:{name}"
     assert is_of_the_world(path)
