@@ -60,7 +60,7 @@ def test_data_and_a_reward_of_ones_own_down_to_the_model_in_transformers(typed):
     }
     inspected, trained, wrong, shown, exported, asked = said.values()
     assert re.search(r"train +│ +40 ", inspected)
-    before, after = re.search(r"│ all +│ +20 │ +(\S+)% │ +(\S+)% │", trained).groups()
+    [(before, after)] = re.findall(r"│ all +│ +20 │ +(\S+)% │ +(\S+)% │", trained)
     assert float(after) > float(before) + 30
     assert "mean reward, partial ones counted" in trained
     assert re.search(r"wrong responses? without a hint in epoch \d", wrong)

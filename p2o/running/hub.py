@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import httpx
 
@@ -19,7 +20,7 @@ def cached_if_unreachable() -> Iterator[None]:
     """
     import huggingface_hub.constants as constants
 
-    known = [constants]
+    known: list[Any] = [constants]
     if "datasets.config" in sys.modules:
         known.append(sys.modules["datasets.config"])
     before = [module.HF_HUB_OFFLINE for module in known]
