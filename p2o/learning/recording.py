@@ -89,6 +89,8 @@ class RunRecorder(Callback):
             self.records.add("hints", hint_rows(texts))
         if told.phase != "evolution":
             self.records.settle()
+        if told.phase == "held_out":
+            self.records.write_settled()
 
     def pool_made(self, epoch: int, pool: PromptPool, evolution: Evolution | None) -> None:
         """Keep a pool, and the search that found it; see `PoolObserver`."""
@@ -99,6 +101,7 @@ class RunRecorder(Callback):
             self.records.add("exchanges", exchange_rows(epoch, candidates))
         self.records.put("pool", epoch, pool_rows(epoch, pool))
         self.records.settle()
+        self.records.write_settled()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the hard set."""
@@ -110,6 +113,7 @@ class RunRecorder(Callback):
                 rows = [{"epoch": epoch, "problem": problem} for problem in callback.hard_set]
                 self.records.put("hard", epoch, rows)
         self.records.settle()
+        self.records.write_settled()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
