@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import SchemaError, to_json
 
@@ -24,6 +24,7 @@ Size = Annotated[int, Ge(1), Lt(2**20)]
 """Of what is made at once; no machine has the memory for more."""
 Many = Annotated[int, Lt(2**20)]
 """The same where a class itself says what is too few."""
+Text = Annotated[str, StringConstraints(pattern=r"\S"), "that is not empty"]
 Workers = Annotated[int, Ge(1), Lt(2**10)]
 Temperature = Annotated[float, Ge(0), Lt(1000)]
 BelowOne = Annotated[float, Lt(1)]

@@ -24,6 +24,7 @@ from p2o_callbacks.protocols import (
     PoolObserver,
     TemplateTrial,
     TemplateUser,
+    check_name,
     find_early,
     find_part,
     logging_step,
@@ -77,8 +78,9 @@ class PromptEvolution(Callback):
         miner: The name of the miner that it follows, where there are several.
 
     Raises:
-        ConfigurationError: An interval or `last_search` is below 1, or it is not clear which
-            miner is meant; or, after a search, ranks have found different pools.
+        ConfigurationError: An interval or `last_search` is below 1, the name is none of a folder,
+            or it is not clear which miner is meant; or, after a search, ranks have found
+            different pools.
         TypeError: No `HardSetSource` is among the trainer's callbacks.
 
     Example::
@@ -105,6 +107,7 @@ class PromptEvolution(Callback):
         ):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{setting}={value}: give at least 1")
+        check_name(name)
         self.evolver = evolver
         self.every_n_epochs, self.every_n_steps = every_n_epochs, every_n_steps
         self.name, self.miner, self.last_search = name, miner, last_search

@@ -9,6 +9,7 @@ from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.protocols import (
     GroupOutcome,
     GroupSource,
+    check_name,
     find_early,
     find_part,
     named_key,
@@ -50,7 +51,8 @@ class HardSampleMiner(Callback):
             state.
 
     Raises:
-        ConfigurationError: The threshold is not positive, or larger than the group.
+        ConfigurationError: The threshold is not positive, or larger than the group, or the name is
+            empty or leads elsewhere.
 
     Example::
 
@@ -64,6 +66,7 @@ class HardSampleMiner(Callback):
             raise ConfigurationError(
                 f"threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
             )
+        check_name(name)
         self.threshold, self.name = threshold, name
         self._observing = False
         self._hard_set: list[str] = []

@@ -13,6 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from p2o_callbacks.candidates import Candidate
+from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 
@@ -230,6 +231,16 @@ def logging_step(trainer: Trainer) -> int:
     # The last batches of an epoch make a step, however few they are.
     epochs, rest = divmod(done, int(length))
     return epochs * ceil(int(length) / size) + rest // size
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of a callback that could not be that of a folder of its own.
+
+    Raises:
+        ConfigurationError: It is empty, or leads elsewhere.
+    """
+    if name in ("", ".", "..") or not name.isprintable() or set("/\\") & set(name):
+        raise ConfigurationError(f"name={name}: give a word, without a folder")
 
 
 def named_key(callback: Any, usual: str) -> str:

@@ -7,12 +7,14 @@ from omegaconf import DictConfig
 from transformers import PreTrainedTokenizerBase
 
 from p2o.configuration.build import build, call
+from p2o.configuration.sections import Makes
 from p2o.configuration.validation import ASKS
+from p2o.errors import UserError
 from p2o.rollout.engine import RolloutEngine
 from p2o.rollout.environment import Environment
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
-from p2o.verifiers import GuardedVerifier
+from p2o.verifiers import GuardedVerifier, Verifier
 from p2o.world.ancestry import is_of_the_world
 
 
@@ -92,6 +94,9 @@ def make_verifier(config: DictConfig) -> GuardedVerifier:
         UserError: A part refuses what it is given.
     """
     verifier = build(config.verifier, "verifier")
+    objection = Makes(Verifier).objection_to(verifier)
+    if objection is not None:
+        raise UserError(f"verifier._target_={config.verifier._target_}: makes what {objection}")
     return call(GuardedVerifier, "verifier_guard", verifier=verifier, **config.verifier_guard)
 
 

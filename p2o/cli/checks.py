@@ -188,8 +188,9 @@ def _check_schedule(config: DictConfig) -> None:
 
 
 def _check_resume(config: DictConfig) -> None:
-    if config.ckpt_path is not None and not isinstance(config.ckpt_path, str):
-        raise UserError(f"ckpt_path={config.ckpt_path}: give the path of a checkpoint")
+    given = config.ckpt_path
+    if given is not None and not (isinstance(given, str) and given.strip()):
+        raise UserError(f"ckpt_path={given}: give the path of a checkpoint")
     if not isinstance(config.resume_changed, bool):
         raise UserError(f"resume_changed={config.resume_changed}: give true or false")
     if config.resume is None:

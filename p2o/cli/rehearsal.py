@@ -90,9 +90,10 @@ def _make(config: DictConfig, key: str, **more: Any) -> Any:
     """
     node = OmegaConf.select(config, key)
     part, wanted = build(node, key, **more), makes(TrainSettings, key)
-    objection = None if wanted is None else wanted.objection_to(part)
-    if node is not None and objection is not None:
-        raise UserError(f"{key}._target_={node._target_}: makes what {objection}")
+    objection = None if wanted is None or part is None else wanted.objection_to(part)
+    if objection is not None:
+        name = OmegaConf.select(config, f"{key}._target_")
+        raise UserError(f"{key}._target_={name}: makes what {objection}")
     return part
 
 
@@ -104,9 +105,9 @@ def _rehearse_advantages(advantages: Any, config: DictConfig) -> None:
         raise UserError(f"{key}._target_={name}: makes no advantages of rewards, one for each")
 
 
-def _called(function: Any, *arguments: Any) -> Any:
+def _called(function: Any, *arguments: Any, **named: Any) -> Any:
     """The result; what cannot be called refuses in here."""
-    return function(*arguments)
+    return function(*arguments, **named)
 
 
 def _rehearse_adapter(config: DictConfig) -> None:
@@ -141,7 +142,9 @@ def _rehearse_optimizer(config: DictConfig) -> None:
     make = build(config.scheduler, "scheduler")
     if make is not None:
         name = config.scheduler.get("_target_")
-        schedule = call(partial(make, optimizer), "scheduler", name, num_training_steps=1000)
+        schedule = call(
+            partial(_called, make, optimizer), "scheduler", name, num_training_steps=1000
+        )
         _check_kind(schedule, LRScheduler, "scheduler", config)
 
 

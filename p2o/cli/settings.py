@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from torch import nn
 
 from p2o.configuration.sections import Makes, Part, Section, Takes
-from p2o.constraints import Count, Decay, NotNegative, Share, Size, SomeShare, Whole
+from p2o.constraints import Count, Decay, NotNegative, Share, Size, SomeShare, Text, Whole
 from p2o.data.contamination import Contamination
 from p2o.data.sources import PromptSource
 from p2o.distillation import DistillationStrategy
@@ -131,9 +131,13 @@ class TrainerRanges(Section):
     check_val_every_n_epoch: Count | None
     log_every_n_steps: Count
     num_sanity_val_steps: Annotated[int, Ge(-1)]
-    limit_train_batches: Whole | Share | None
+    limit_train_batches: Count | SomeShare | None
     limit_val_batches: Whole | Share | None
     num_nodes: Count
+    # Each epoch is one pass over prompts that this loader alone hands out.
+    overfit_batches: Literal[0]
+    reload_dataloaders_every_n_epochs: Literal[0]
+    use_distributed_sampler: Literal[False]
 
 
 Trainer = Annotated[Part, Takes(TrainerRanges), Makes(lightning.Trainer)]
@@ -175,7 +179,7 @@ class TrainSettings(Section):
     trainer: Trainer
     logger: Mapping[str, Part | None]
     seed: Seed
-    data_root: str | None
+    data_root: Text | None
     ckpt_path: str | None
     resume: Literal["auto"] | None
     drop_failed_templated: bool
@@ -218,7 +222,7 @@ class EvalSettings(Section):
     checkpoint: str
     template: str | None
     template_mode: Literal["best", "majority", "assigned"]
-    data_root: str | None
+    data_root: Text | None
     limit: Count | None
     chunk: Count
     seed: Seed

@@ -114,6 +114,9 @@ def part_problems(
         return
     if not isinstance(node.get("_partial_", False), bool):
         yield Problem(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
+    elif makes is not None and node.get("_partial_"):
+        text = f"{key}._partial_=true: a part is needed here, not what makes one; leave it out"
+        yield Problem(key, text)
     if ASKS in node and not isinstance(node[ASKS], str):
         yield Problem(key, f"{key}.{ASKS}={show(node[ASKS])}: give a text")
     narrower = {} if more is None else arguments_of(more.target).hints

@@ -56,7 +56,7 @@ class Training:
 
     @property
     def checkpoint_bytes(self) -> float:
-        """Of a checkpoint, in one file or in shards: what is trained and the optimiser's state."""
+        """Of one checkpoint, in one file or in shards: what is trained and its optimiser state."""
         return self.trained * (self.trained_bytes + self.optimizer_bytes + self.master_bytes)
 
 

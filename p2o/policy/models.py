@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,10 +22,12 @@ from transformers import (
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.peft_utils import find_adapter_config_file
 
+from p2o.constraints import Text
 from p2o.errors import UserError
 from p2o.policy.adapters import merge_adapter, quiet_peft
 from p2o.policy.blocks import checkpoint_blocks
 from p2o.policy.generation import savable
+from p2o.running.hub import cached_if_unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,7 @@ Attention = Annotated[
 
 
 def load_policy(
-    path: str,
+    path: Text,
     dtype: TorchType = "float32",
     attention: Attention | None = None,
     gradient_checkpointing: bool = False,
@@ -105,7 +108,18 @@ def load_policy(
     _add_end_token(model.generation_config, tokenizer, path)
     if gradient_checkpointing:
         checkpoint_blocks(model)
-    return (model if adapter is None else adapter(model)), tokenizer
+    return (model if adapter is None else _adapted(model, adapter)), tokenizer
+
+
+def _adapted(model: PreTrainedModel, adapter: Callable[[PreTrainedModel], Any]) -> Any:
+    adapted = adapter(model)
+    if not isinstance(adapted, nn.Module):
+        raise UserError(
+            f"adapter: makes a {type(adapted).__name__} of the model, which is no model"
+        )
+    if not any(parameter.requires_grad for parameter in adapted.parameters()):
+        raise UserError("adapter: leaves nothing of the model to be trained")
+    return adapted
 
 
 def warn_of_rounding(parameters: Iterable[nn.Parameter]) -> None:
@@ -152,6 +166,12 @@ def pretrained_source(path: str) -> dict[str, str]:
     return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
 
 
+def reachable(source: Mapping[str, str]) -> AbstractContextManager[None]:
+    """Within it the hub is asked for what is no folder here only if it answers at all."""
+    local = Path(source["pretrained_model_name_or_path"]).exists()
+    return nullcontext() if local else cached_if_unreachable()
+
+
 def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a ``model.path`` alone.
 
@@ -164,7 +184,9 @@ def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTr
     """
     trusted = bool((options or {}).get("trust_remote_code"))
     try:
-        return AutoTokenizer.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
+        source = pretrained_source(path)
+        with reachable(source):
+            return AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"path={path}: no tokenizer to be had ({reason(error)})") from error
 
@@ -197,15 +219,16 @@ def _load(
         raise UserError(f"dtype={dtype}: give a torch type such as float32 or bfloat16")
     source = pretrained_source(path)
     try:
-        if "gguf_file" in source:
-            model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
-            model = _without_quantization(model, source, kind)
-        elif find_adapter_config_file(source["pretrained_model_name_or_path"]):
-            model = _merged(path, kind, options)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
-        trusted = options["trust_remote_code"]
-        return model, AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
+        with reachable(source):
+            if "gguf_file" in source:
+                model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
+                model = _without_quantization(model, source, kind)
+            elif find_adapter_config_file(source["pretrained_model_name_or_path"]):
+                model = _merged(path, kind, options)
+            else:
+                model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
+            trusted = options["trust_remote_code"]
+            return model, AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
             f"path={path}: cannot be loaded ({reason(error)}); give a folder, a hub id, a "

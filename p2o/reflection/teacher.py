@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from p2o.constraints import Count, NotNegative, Positive
+from p2o.constraints import Count, NotNegative, Positive, Text
 from p2o.errors import UserError
 from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
@@ -68,8 +68,8 @@ class TeacherReflection:
     def __init__(
         self,
         base_url: Address,
-        model: str,
-        api_key_variable: str = "OPENAI_API_KEY",
+        model: Text,
+        api_key_variable: Text = "OPENAI_API_KEY",
         temperature: NotNegative = 1.0,
         max_tokens: Count = 4096,
         seconds: Positive = 120.0,

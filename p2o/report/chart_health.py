@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from p2o.report.charts import COLOURS, Spec, chart, legend
 
+BESIDE = 46
+"""Characters of two names that fit beside each other."""
 TINY = 1e-3
 """Below that, numbers at the axis are written with an exponent."""
 
@@ -16,6 +18,7 @@ def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Sp
         for step, value in points
     ]
     tiny = max(abs(row["value"]) for row in values) < TINY and any(row["value"] for row in values)
+    long = sum(sorted(map(len, series))[-2:]) > BESIDE
     return chart(
         150,
         title={"text": title, "anchor": "start", "fontSize": 12},
@@ -39,7 +42,7 @@ def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Sp
                 "field": "metric",
                 "type": "nominal",
                 "scale": {"domain": list(series), "range": COLOURS},
-                "legend": legend(2),
+                "legend": legend(1 if long else 2),
             },
             "tooltip": [
                 {"field": "metric", "type": "nominal"},

@@ -84,7 +84,8 @@ def hint_tree(nodes: Sequence[HintNode], use: Mapping[str, HintUse]) -> Spec:
                 "encoding": {**position, "x2": {"field": "x2"}, "y2": {"field": "y2"}},
             },
             {
-                "mark": {"type": "circle", "size": 150, "cursor": "pointer"},
+                # What has no dev score is shown as well.
+                "mark": {"type": "circle", "size": 150, "cursor": "pointer", "invalid": None},
                 "encoding": {
                     **position,
                     "color": {

@@ -30,7 +30,7 @@ def frozen_checksum(model: nn.Module) -> str | None:
             found = True
             hashed.update(f"{name}{parameter.dtype}{list(parameter.shape)}".encode())
             values = parameter.detach().cpu().contiguous().reshape(-1)
-            hashed.update(values.view(torch.uint8).numpy())
+            hashed.update(values.view(torch.uint8).numpy().data)
     return hashed.hexdigest() if found else None
 
 

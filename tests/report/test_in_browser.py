@@ -123,7 +123,7 @@ def test_a_life_has_its_tokens_coloured_by_what_the_hint_makes_of_them(page):
         assert leans != little
         assert "0.050 times as likely without the hint" in await tab.evaluate(f"{tokens}[0].title")
         assert await tab.evaluate(f"{life}.querySelectorAll('img').length") == 0
-        assert "How to read the colours" in await tab.evaluate(f"{life}.textContent")
+        assert "orange are likelier with the hint" in await tab.evaluate(f"{life}.textContent")
         assert await tab.evaluate("document.title") != "owned"
 
     in_tab(use)
@@ -139,7 +139,10 @@ def test_candidates_that_were_not_kept_unfold_and_open(tmp_path):
         fold = "document.querySelector('details')"
         assert await tab.evaluate(f"{fold}.querySelectorAll('svg').length") == 0
         await tab.evaluate(f"{fold}.open = true")
-        await tab.until(f"{fold}.querySelectorAll('svg path').length > 5")
+        dots = f"{fold}.querySelectorAll('.mark-symbol path').length"
+        await tab.until(f"{dots} > 0")
+        # Those of the pool and two more.
+        assert await tab.evaluate(dots) == 6
         await tab.evaluate(f"{fold}.querySelector('[data-node=\"1:4\"]').click()")
         shown = await tab.evaluate("document.getElementById('hint-detail').textContent")
         assert REJECTED in shown

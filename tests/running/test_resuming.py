@@ -144,7 +144,7 @@ def test_weights_of_another_model_are_named(tmp_path, module, said):
 
 def test_weights_that_are_not_trained_are_those_that_it_was_trained_with(tmp_path):
     """A checkpoint does not hold them."""
-    layer = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    layer: Any = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     layer[0].requires_grad_(False)
     trained = {name: value for name, value in layer.state_dict().items() if name[0] == "1"}
     base = frozen_checksum(layer)

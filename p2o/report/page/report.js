@@ -242,9 +242,9 @@ function brief(text) {
 }
 
 const LEGEND = [
-  ["leans", "orange", " is likelier with the hint; "],
-  ["leans rare", "underlined", " is at least ten times as likely with it; "],
-  ["own", "blue", " is likelier without it. Point at a token for its ratio."],
+  ["leans", "orange", " are likelier with the hint, "],
+  ["leans rare", "underlined", " ones at least ten times; "],
+  ["own", "blue", " ones are likelier without it. Point at a token for its ratio."],
 ];
 function sample([kind, word, text]) {
   const shown = make("span", { class: kind }, word);
@@ -272,9 +272,6 @@ async function showLife(id) {
     for (const row of compared) {
       tell(`A success with a hint in epoch ${table.epoch[row]}, as it was learned`, rolloutOf(table, row, false));
     }
-    if (life.scored.length) {
-      tell("How to read the colours", make("p", { class: "quiet" }, ...LEGEND.map(sample)));
-    }
     if (life.internalised !== null) {
       tell("First solved without a hint after that", rolloutOf(table, life.internalised, false));
     }
@@ -295,6 +292,7 @@ async function showLife(id) {
     make("pre", {}, problem.question || "(the question is not on record)"),
     make("p", { class: "quiet" }, problem.gold ? `Right answer: ${problem.gold}` : ""),
     items.length ? make("ol", { class: "life" }, ...items) : make("p", {}, "It was not trained on."),
+    life && life.scored.length ? make("p", { class: "quiet" }, "Tokens in ", ...LEGEND.map(sample)) : "",
     make("button", { type: "button", onclick: show }, `All ${all.length} rollouts of it`),
   );
   place.hidden = false;
