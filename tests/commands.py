@@ -34,8 +34,8 @@ class Command:
     place: str
     text: str
 
-    def words(self) -> list[str]:
-        """Program and arguments, as a shell hands them over; an ellipsis is left out.
+    def words(self, folder: Path = ROOT) -> list[str]:
+        """Program and arguments, as a shell in a folder hands them over; without an ellipsis.
 
         Raises:
             AssertionError: The shell does not take it, or does not know the program.
@@ -43,7 +43,7 @@ class Command:
         # What a program prints has to come here.
         text = re.sub(r"\s>\s*\S+", "", self.text)
         done = subprocess.run(
-            ["bash", "-c", f"{SHELL}\n{text}"], capture_output=True, text=True, cwd=ROOT
+            ["bash", "-c", f"{SHELL}\n{text}"], capture_output=True, text=True, cwd=folder
         )
         assert done.returncode == 0, f"{self}: {done.stderr}"
         return [word for word in done.stdout.split("\x1f")[:-1] if word != "..."]
@@ -56,7 +56,8 @@ def commands() -> list[Command]:
 
 
 def _of_pages() -> Iterator[Command]:
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+    more = (page for name in ("docs", "examples") for page in sorted((ROOT / name).rglob("*.md")))
+    for page in (ROOT / "README.md", *more):
         name, text = page.relative_to(ROOT).as_posix(), page.read_text()
         # Its commands are the benchmarks', which run them.
         if name == "docs/evidence/speed.md":
@@ -75,7 +76,7 @@ def _lines(block: str) -> Iterator[str]:
     """The commands of a block of shell code."""
     for line in block.replace("\\\n", " ").splitlines():
         line = line.strip().removesuffix("&").strip()
-        if line and not line.startswith(("#", "trap ", "wait")):
+        if line and not line.startswith(("#", "trap ", "wait", "cd ")):
             yield line
 
 
@@ -88,7 +89,7 @@ def _of_yaml() -> Iterator[Command]:
 
 
 def _of_help() -> Iterator[Command]:
-    for name in ("train", "eval"):
+    for name in ("train", "eval", "bench"):
         footer = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())["hydra"]["help"]
         lines = footer["footer"].splitlines()
         yield from _indented(lines, f"p2o-{name} --help")

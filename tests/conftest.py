@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forking import Forks
 from tests.patience import HANGS
 
 # The environment for engines goes without it.
@@ -57,9 +58,26 @@ def tiny_model(tokenizer):
     )
 
 
+@pytest.fixture(scope="session")
+def forks():
+    """Runs programs that have been imported already."""
+    with Forks() as made:
+        yield made
+
+
 @pytest.fixture
-def p2o_train(tmp_path: Path):
+def p2o_train(forks, tmp_path: Path):
     """Run the command line in a folder of its own; returns the finished process."""
+
+    def run(*arguments: str, timeout: float = HANGS) -> subprocess.CompletedProcess[str]:
+        return forks.run("p2o.cli.train", arguments, tmp_path, timeout=timeout)
+
+    return run
+
+
+@pytest.fixture
+def p2o_train_anew(tmp_path: Path):
+    """The same in an interpreter of its own: with another order of sets, and all imports."""
 
     def run(*arguments: str, timeout: float = HANGS) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -2,12 +2,10 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.patience import HANGS
+from tests.forking import Forks
 
 
 def write_examples(page: Path, folder: Path, more: Mapping[str, str] | None = None) -> int:
@@ -21,15 +19,9 @@ def write_examples(page: Path, folder: Path, more: Mapping[str, str] | None = No
     return len(files)
 
 
-def run_example(command: str, folder: Path, *more: str) -> None:
+def run_example(forks: Forks, command: str, folder: Path, *more: str) -> None:
     """Run `p2o-train` with a page's arguments and some more; the folder's packages are there."""
     paths = filter(None, [str(folder), os.environ.get("PYTHONPATH")])
-    result = subprocess.run(
-        [sys.executable, "-m", "p2o.cli.train", *command.split(), *more],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    result = forks.run("p2o.cli.train", [*command.split(), *more], folder, environment)
     assert result.returncode == 0, result.stderr

@@ -24,8 +24,8 @@ from p2o.hints.pool_file import Origin, PooledHint, PoolFile, write_pool
 from p2o.records import hint_id
 from p2o.records.writing import append
 from tests.commands import ROOT, Command, commands
+from tests.forking import Forks
 from tests.pages import write_examples
-from tests.patience import HANGS
 
 COMMANDS = commands()
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
@@ -47,7 +47,7 @@ def named(command: Command) -> str:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with what commands expect of the one where they are started."""
-    for name in ("RUN", "FOLDER", "path/to/data", "runs/mine"):
+    for name in ("RUN", "FOLDER", "path/to/data", "runs/mine", "sweep/RUN"):
         (tmp_path / name).mkdir(parents=True)
     rows = [
         {
@@ -172,6 +172,10 @@ def test_the_shell_takes_it_and_so_does_the_program(command, folder):
         case "pip":
             check_packages(arguments)
         case "python":
+            if arguments[0].endswith(".py"):
+                page = ROOT / command.place
+                assert any((place / arguments[0]).is_file() for place in (ROOT, page.parent))
+                return
             assert arguments[0] == "-c"
             compile(arguments[1], "command", "exec")
         case "vllm":
@@ -208,8 +212,8 @@ def check_packages(arguments: list[str]) -> None:
 def runs_here(command: Command) -> bool:
     """Whether a command works on the embedded world, with nothing that is not at hand."""
     text = command.text
-    # Each option is run by train/test_every_option.py.
-    if command.place.startswith("conf/"):
+    # Each option is run by train/test_every_option.py, and each example by test_examples.py.
+    if command.place.startswith(("conf/", "examples/")):
         return False
     if not re.match("p2o-(train|eval|data|export) ?", text) or "..." in text or "--push" in text:
         return False
@@ -228,7 +232,7 @@ def runs_here(command: Command) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in COMMANDS if runs_here(c)], ids=named)
-def test_it_runs_through_a_shell(command, folder):
+def test_it_runs_through_a_shell(forks, command, folder):
     put_examples(command, folder)
     program, *arguments = command.words()
     short = ""
@@ -237,30 +241,21 @@ def test_it_runs_through_a_shell(command, folder):
     if program == "p2o-eval" and "--help" not in arguments:
         short = "limit=2"
     if re.search("runs/default/TIME|RUN", command.text):
-        in_shell(f"p2o-train {' '.join(SHORT)} hydra.run.dir=runs/default/TIME", folder)
+        in_shell(forks, f"p2o-train {' '.join(SHORT)} hydra.run.dir=runs/default/TIME", folder)
         (folder / "RUN").rmdir()
         (folder / "RUN").symlink_to("runs/default/TIME")
         epoch = folder / "runs/default/TIME/checkpoints"
         (epoch / "epoch_0003.ckpt").symlink_to("last.ckpt")
-    done = in_shell(f"{command.text} {short}", folder)
+    done = in_shell(forks, f"{command.text} {short}", folder)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def in_shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line in a shell that finds p2o's programs."""
-    programs = ("train", "eval", "data", "export")
-    functions = "\n".join(
-        f'p2o-{name}() {{ "{sys.executable}" -m p2o.cli.{name} "$@"; }}' for name in programs
-    )
+def in_shell(forks: Forks, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line that a shell has taken apart."""
+    program, *arguments = Command("typed", text).words(folder)
     paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
-        ["bash", "-c", f"shopt -s failglob\n{functions}\n{text}"],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
+    module = f"p2o.cli.{program.removeprefix('p2o-')}"
+    return forks.run(module, arguments, folder, {**os.environ, "PYTHONPATH": paths})
 
 
 def test_commands_are_found_wherever_they_are_printed():

@@ -50,6 +50,16 @@ def test_every_option_of_every_group_has_a_place(site):
             assert re.search(rf">{re.escape(option.stem)}<", page), option
 
 
+def test_examples_and_the_notebook_have_pages_that_the_first_page_points_at(site):
+    first = (site / "index.html").read_text()
+    for name in ("notebook", "own_data", "sweep", "reuse"):
+        assert f'href="examples/{name}/"' in first
+        assert (site / "examples" / name / "index.html").is_file()
+    notebook = (site / "examples" / "notebook" / "index.html").read_text()
+    assert 'src="data:image/png;base64,' in notebook
+    assert "untrained, with a hint: Let us go slowly." in notebook
+
+
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path):
     copy = tmp_path / "copy"
     ignored = shutil.ignore_patterns(".git", ".venv*", "runs", "site", "__pycache__", "world")

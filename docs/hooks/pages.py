@@ -2,9 +2,11 @@
 
 The pages are written to be read in the repository, where they point at files. Here the files that
 they point at become pages: modules those of the API reference, configurations sections of one page
-for each group, any other file a page that shows it. A link that leads nowhere fails the build.
+for each group, a notebook its text, code and output, any other file a page that shows it. A link
+that leads nowhere fails the build.
 """
 
+import json
 import os
 import posixpath
 import re
@@ -21,8 +23,17 @@ TOP = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
+    "examples/README.md": "examples/index.md",
+    **{
+        path.relative_to(HOME).as_posix(): f"examples/{path.parent.name}.md"
+        for path in sorted((HOME / "examples").glob("*/README.md"))
+    },
 }
-"""Pages that lie at the top of the repository."""
+"""Pages that lie elsewhere in the repository."""
+NOTEBOOKS = {
+    path.relative_to(HOME).as_posix(): f"examples/{path.stem}.md"
+    for path in sorted((HOME / "examples").glob("*.ipynb"))
+}
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#|<)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 FENCE = re.compile(r"^( *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
@@ -47,6 +58,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config.nav = [
         "index.md",
         *(f"{name}.md" for name in names),
+        {
+            "Examples": [
+                n for n in (*TOP.values(), *NOTEBOOKS.values()) if n.startswith("examples/")
+            ]
+        },
         {"Evidence": [f"evidence/{name}" for name in evidence]},
         {"Configuration": [name for name, _ in _configuration()]},
         {"API reference": [name for name, _ in _reference()]},
@@ -59,6 +75,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made of other files."""
     made = {name: (HOME / source).read_text() for source, name in TOP.items()}
+    made |= {name: _as_page(HOME / source) for source, name in NOTEBOOKS.items()}
     made |= dict(_reference()) | dict(_configuration())
     pages = [HOME / source for source in TOP] + [
         Path(file.abs_src_path)
@@ -77,7 +94,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let links that are good in the repository be good here."""
-    source = {name: source for source, name in TOP.items()}.get(page.file.src_uri)
+    sources = {name: source for source, name in (TOP | NOTEBOOKS).items()}
+    source = sources.get(page.file.src_uri)
     if source is None and page.file.generated_by is not None:
         return markdown
     folder = (HOME / source).parent if source else Path(str(page.file.abs_src_path)).parent
@@ -110,8 +128,10 @@ def _resolved(folder: Path, link: str) -> Path:
 
 def _shown_as(path: Path) -> str:
     """The page, and the place in it, that shows a file of the repository."""
-    if str(path) in TOP:
-        return TOP[str(path)]
+    readme = str(path / "README.md")
+    for name in (str(path), readme):
+        if name in TOP | NOTEBOOKS:
+            return (TOP | NOTEBOOKS)[name]
     if path.parts[0] == "docs":
         index = path / "README.md"
         return (index if (HOME / index).is_file() else path).relative_to("docs").as_posix()
@@ -143,6 +163,23 @@ def _shown(path: Path) -> str:
         return f"# {path}\n\n" + "".join(f"- `{name}`\n" for name in names)
     kind = {".py": "python", ".yml": "yaml", ".yaml": "yaml"}.get(path.suffix, "text")
     return f"# {path}\n\n````{kind}\n{(HOME / path).read_text().rstrip()}\n````\n"
+
+
+def _as_page(path: Path) -> str:
+    """A notebook as Markdown: its text, its code, and what that printed and drew."""
+    parts = []
+    for cell in json.loads(path.read_text())["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            printed = "".join(output.get("text", data.get("text/plain", "")))
+            if "image/png" in data:
+                image = "".join(data["image/png"].split())
+                parts.append(f"![A plot](data:image/png;base64,{image})")
+            elif printed:
+                parts.append(f"```text\n{printed.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def _reference() -> Iterator[tuple[str, str]]:

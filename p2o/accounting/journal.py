@@ -8,6 +8,7 @@ from the journal, in no time, until it is where it was stopped.
 import hashlib
 import json
 import os
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
@@ -15,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from p2o.accounting.ledger import Ledger
 from p2o.policy.causal import CausalPolicy
 from p2o.reflection.base import ReflectionRequest, RemoteReflection, last_exchanges
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
@@ -34,12 +36,14 @@ class Journal:
 
     Args:
         folder: Where; each rank has a file of its own there.
+        ledger: Gets the seconds that results of a process before this one took, as they are used.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, ledger: Ledger | None = None) -> None:
+        self.folder, self.ledger = folder, ledger
         self.version = self._kept_version = ""
         self._results: dict[str, Any] = {}
+        self._seconds: dict[str, float] = {}
         self._read = self._cut_off = False
 
     @cached_property
@@ -50,17 +54,23 @@ class Journal:
     def get(self, key: str) -> Any:
         """The result, or None."""
         self._read_once()
-        return self._results.get(key) if self.version == self._kept_version else None
+        if self.version != self._kept_version:
+            return None
+        seconds = self._seconds.pop(key, 0.0)
+        if self.ledger is not None:
+            self.ledger.add(seconds=seconds)
+        return self._results.get(key)
 
-    def put(self, key: str, result: Any) -> None:
-        """Keep a result."""
+    def put(self, key: str, result: Any, seconds: float) -> None:
+        """Keep a result, and how long it took."""
         self._read_once()
         mode = "a"
         if self.version != self._kept_version:
-            self._kept_version, self._results, mode = self.version, {}, "w"
+            self._kept_version, mode = self.version, "w"
+            self._results, self._seconds = {}, {}
         self._results[key] = result
         self.folder.mkdir(parents=True, exist_ok=True)
-        line = _with_checksum(json.dumps([self.version, key, result]))
+        line = _with_checksum(json.dumps([self.version, key, result, seconds]))
         with self.path.open(mode, encoding="utf-8") as file:
             file.write(f"\n{line}\n" if self._cut_off else f"{line}\n")
             file.flush()
@@ -77,8 +87,10 @@ class Journal:
         for line in text.split("\n"):
             _, _, content = line.partition(" ")
             if content and line == _with_checksum(content):
-                self._kept_version, key, result = json.loads(content)
-                self._results[key] = result
+                fields = json.loads(content)
+                # Others are of another version of p2o.
+                if len(fields) == 4:
+                    self._kept_version, key, self._results[key], self._seconds[key] = fields
         self._cut_off = bool(text) and not text.endswith("\n")
 
 
@@ -110,8 +122,10 @@ class JournaledEngine:
         # All ranks or none: sampling may be a collective operation.
         if all(gather(kept is not None)):
             return [_completion(*fields) for fields in kept]
+        begun = time.monotonic()
         completions = self.engine.generate(prompts, sampling, seeds)
-        self.journal.put(key, [astuple(completion) for completion in completions])
+        kept = [astuple(completion) for completion in completions]
+        self.journal.put(key, kept, time.monotonic() - begun)
         return completions
 
     @property
@@ -164,7 +178,7 @@ class JournaledReflection:
         key = _digest(["reflection", records])
         kept = from_rank_zero(self.journal.get(key))
         if kept is None:
-            before = self.reflection.tokens
+            before, begun = self.reflection.tokens, time.monotonic()
             templates = self.reflection.reflect(requests)
             kept = {
                 "templates": templates,
@@ -175,7 +189,7 @@ class JournaledReflection:
                 ],
             }
             if rank() == 0:
-                self.journal.put(key, kept)
+                self.journal.put(key, kept, time.monotonic() - begun)
         if rank() == 0:
             self.tokens += kept["tokens"]
         self.exchanges = [said and Exchange(*said) for said in kept.get("exchanges", ())]

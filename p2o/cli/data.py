@@ -27,7 +27,6 @@ from p2o.cli.settings import TrainSettings
 from p2o.configuration.build import CONFIG_NAME, build
 from p2o.configuration.overrides import check_overrides, compose_config, without_hydra
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
-from p2o.data.hub import cached_if_unreachable
 from p2o.errors import UserError, located
 from p2o.policy.models import load_tokenizer
 from p2o.running.console import ended_by_interrupt, quieten_libraries
@@ -45,7 +44,7 @@ def inspect(config: DictConfig, console: Terminal) -> None:
     Raises:
         UserError: ``p2o-train`` would refuse them, too.
     """
-    with cached_if_unreachable(), located("model"):
+    with located("model"):
         tokenizer = load_tokenizer(config.model.path, config.model.get("options"))
     renderer = make_renderer(config, tokenizer)
     split = prepare(config, renderer, make_verifier(config).verifier)

@@ -7,6 +7,7 @@ still need it? For example:
   p2o-show runs/default/TIME problem 4f2a         the life of a problem; ids may be shortened
   p2o-show runs/default/TIME problem 4f2a --all   with every rollout, in full
   p2o-show runs/default/TIME hint 9c01            a hint, its parents, and who wrote it how
+  p2o-show runs/default/TIME wrong                what it still gets wrong without a hint
 
 Epochs are counted from 0, as in the files of a run.
 """
@@ -20,6 +21,7 @@ from p2o.errors import UserError
 from p2o.records import read
 from p2o.report.show_problem import show_hint, show_problem
 from p2o.report.show_run import show_run
+from p2o.report.show_wrong import show_wrong
 from p2o.report.shown import WIDTH
 from p2o.running.terminal import Terminal, print_error
 
@@ -29,8 +31,8 @@ def show(run: Path, kind: str | None = None, start: str = "", everything: bool =
 
     Args:
         run: Directory of a run of ``p2o-train``.
-        kind: ``problem`` or ``hint``; None for the run as a whole.
-        start: How the id of that begins.
+        kind: ``problem``, ``hint`` or ``wrong``; None for the run as a whole.
+        start: How the id of a problem or hint begins.
         everything: Whether to show every rollout in full.
 
     Raises:
@@ -46,6 +48,8 @@ def show(run: Path, kind: str | None = None, start: str = "", everything: bool =
         show_problem(records, start, everything, console)
     elif kind == "hint":
         show_hint(records, start, console)
+    elif kind == "wrong":
+        show_wrong(records, str(run), everything, console)
     else:
         show_run(records, str(run), console)
     for note in records.notes:
@@ -61,7 +65,10 @@ def main() -> None:
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory of p2o-train")
     parser.add_argument(
-        "kind", nargs="?", choices=["problem", "hint"], help="what to show; the run when left out"
+        "kind",
+        nargs="?",
+        choices=["problem", "hint", "wrong"],
+        help="what to show; the run when left out",
     )
     parser.add_argument("start", metavar="ID", nargs="?", default="", help="how its id begins")
     parser.add_argument(
@@ -69,7 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
     arguments = parser.parse_args()
-    if arguments.kind is not None and not arguments.start:
+    if arguments.kind in ("problem", "hint") and not arguments.start:
         parser.error(f"{arguments.kind}: give how its id begins, such as p2o-show RUN problem 4f2a")
     try:
         show(**vars(arguments))

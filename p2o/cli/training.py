@@ -82,7 +82,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     environment = MeteredEnvironment(sampler.environment, ledger)
     runner = sampler.runner(MeteredEngine(sampler.engine, ledger), environment)
     # A search has a record of its own, from which it goes on when it is killed.
-    journal = Journal(folder / "evolution")
+    journal = Journal(folder / "evolution", ledger)
     search_engine = MeteredEngine(JournaledEngine(sampler.engine, journal), ledger)
     search = sampler.runner(search_engine, environment)
     prompts = prepare(config, sampler.renderer, verifier.verifier)

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from p2o.errors import UserError
-from p2o.policy.models import pretrained_source, reason
+from p2o.policy.models import pretrained_source, reachable, reason
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def read_architecture(path: str, trusted: bool = False) -> PreTrainedConfig:
         UserError: There is no such model, or it cannot be reached.
     """
     try:
-        return AutoConfig.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
+        source = pretrained_source(path)
+        with reachable(source):
+            return AutoConfig.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError) as error:
         raise UserError(
             f"path={path}: no config.json to be had ({reason(error)}); give a folder that holds one"

@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from p2o.errors import UserError
 from p2o.policy.adapters import merge_adapter, quiet_peft
 from p2o.policy.blocks import checkpoint_blocks
 from p2o.policy.generation import savable
+from p2o.running.hub import cached_if_unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +166,12 @@ def pretrained_source(path: str) -> dict[str, str]:
     return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
 
 
+def reachable(source: Mapping[str, str]) -> AbstractContextManager[None]:
+    """Within it the hub is asked for what is no folder here only if it answers at all."""
+    local = Path(source["pretrained_model_name_or_path"]).exists()
+    return nullcontext() if local else cached_if_unreachable()
+
+
 def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a ``model.path`` alone.
 
@@ -176,7 +184,9 @@ def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTr
     """
     trusted = bool((options or {}).get("trust_remote_code"))
     try:
-        return AutoTokenizer.from_pretrained(**pretrained_source(path), trust_remote_code=trusted)
+        source = pretrained_source(path)
+        with reachable(source):
+            return AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"path={path}: no tokenizer to be had ({reason(error)})") from error
 
@@ -209,15 +219,16 @@ def _load(
         raise UserError(f"dtype={dtype}: give a torch type such as float32 or bfloat16")
     source = pretrained_source(path)
     try:
-        if "gguf_file" in source:
-            model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
-            model = _without_quantization(model, source, kind)
-        elif find_adapter_config_file(source["pretrained_model_name_or_path"]):
-            model = _merged(path, kind, options)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
-        trusted = options["trust_remote_code"]
-        return model, AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
+        with reachable(source):
+            if "gguf_file" in source:
+                model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
+                model = _without_quantization(model, source, kind)
+            elif find_adapter_config_file(source["pretrained_model_name_or_path"]):
+                model = _merged(path, kind, options)
+            else:
+                model = AutoModelForCausalLM.from_pretrained(**source, dtype=kind, **options)
+            trusted = options["trust_remote_code"]
+            return model, AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(
             f"path={path}: cannot be loaded ({reason(error)}); give a folder, a hub id, a "

@@ -1,5 +1,6 @@
 """The tables with which a sweep ends: what each job's folder stands for, and means over seeds."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -19,6 +20,8 @@ from p2o.running.terminal import Terminal
 
 NAME = "sweep"
 """Of the files, without their endings."""
+WIDE = 120
+"""Columns of a terminal from which on folders are shown there."""
 
 
 class SweepTables(Callback):
@@ -33,10 +36,11 @@ class SweepTables(Callback):
             return
         jobs, arms = job_table(runs), arm_table(runs)
         console = Terminal()
-        for table in (jobs, arms):
+        # Names of folders take a line each.
+        for table in (jobs if console.width >= WIDE else _for_narrow(jobs), arms):
             shown = Shown(title=table.title)
             for column in table.columns:
-                shown.add_column(column, overflow="fold")
+                shown.add_column(column.replace(" ", "\n"), overflow="fold")
             for row in table.rows:
                 shown.add_row(*map(as_text, row))
             console.print(shown)
@@ -44,12 +48,17 @@ class SweepTables(Callback):
         for name, content in ((f"{NAME}.md", text), (f"{NAME}.csv", as_csv(jobs))):
             with written_whole(folder / name, "w", encoding="utf-8") as file:
                 file.write(content)
-        console.print(f"sweep directory: {folder} ({NAME}.md, {NAME}.csv)", soft_wrap=True)
+        console.print(
+            f"sweep directory: {folder}; which job is in which folder: {NAME}.md, {NAME}.csv",
+            soft_wrap=True,
+        )
+        console.print(f"next: p2o-report {shlex.quote(str(folder))}/*/", soft_wrap=True)
 
 
 def sweep_runs(folder: Path) -> list[Run]:
-    """The jobs of a sweep that were accepted, by the names of their folders."""
-    return [read_run(path.parents[1]) for path in sorted(folder.glob("*/.hydra/overrides.yaml"))]
+    """The jobs of a sweep that were accepted, by their settings: names of folders may be hashes."""
+    runs = [read_run(path.parents[1]) for path in sorted(folder.glob("*/.hydra/overrides.yaml"))]
+    return sorted(runs, key=_told)
 
 
 def job_table(runs: Sequence[Run]) -> Table:
@@ -87,6 +96,11 @@ def _told(run: Run) -> list[str]:
     """What a job was told; how it is carried out is no part of it."""
     apart = {name for name in APART if name != "seed"}
     return [each for each in run.overrides if each.lstrip("+~").partition("=")[0] not in apart]
+
+
+def _for_narrow(jobs: Table) -> Table:
+    """Without the first columns, a number and a folder."""
+    return Table(jobs.name, jobs.title, jobs.columns[2:], [row[2:] for row in jobs.rows])
 
 
 def _end(run: Run) -> str:

@@ -1,7 +1,7 @@
 """Measure the embedded policies: ``python -m p2o.world.measure``.
 
-Prints how often each policy works step by step and how often it is right, asked barely, with the
-phrase of the problem's family, with another family's and with neutral ones.
+Prints how often each policy works step by step and how often it is right: without a phrase, with
+that of the problem's family, with another family's and with neutral ones.
 """
 
 import argparse

@@ -1,12 +1,18 @@
 """What a search has paid for is kept on disk and found again."""
 
+import json
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
+from p2o.accounting.journal import (
+    Journal,
+    JournaledEngine,
+    JournaledReflection,
+    _with_checksum,
+)
 from p2o.accounting.ledger import Ledger, MeteredReflection
 from p2o.reflection.base import ReflectionRequest
 from p2o.rollout.engine import Completion, SamplingParameters
@@ -175,3 +181,29 @@ def test_what_a_teacher_said_is_kept_with_its_templates(path):
         metered.reflect(requests)
         assert metered.exchanges == [Exchange("Improve it.", "Go slowly.", True), None]
     assert again.reflection.tokens == 0
+
+
+def test_the_time_that_a_killed_search_took_is_counted_once(path, monkeypatch):
+    now = iter(range(0, 1000, 10))
+    policy = nn.Linear(3, 3)
+    monkeypatch.setattr("p2o.accounting.journal.time.monotonic", lambda: next(now))
+    engine_at(path, policy).generate([(1,)], SAMPLING, [7])
+    monkeypatch.undo()
+    monkeypatch.setattr("p2o.accounting.ledger.time.monotonic", lambda: 0.0)
+    ledger = Ledger()
+    again: Any = JournaledEngine(Counting(), Journal(path.parent, ledger))
+    again.update_weights(policy)
+    for _ in range(2):
+        again.generate([(1,)], SAMPLING, [7])
+    assert again.engine.asked == 0
+    assert ledger.counts()["train"]["seconds"] == 10
+
+
+def test_a_line_of_another_version_is_asked_for_again(path):
+    policy = nn.Linear(3, 3)
+    engine_at(path, policy).generate([(1,)], SAMPLING, [7])
+    _, _, line = path.read_text().partition(" ")
+    path.write_text(_with_checksum(json.dumps(json.loads(line)[:3])) + "\n")
+    again = engine_at(path, policy)
+    again.generate([(1,)], SAMPLING, [7])
+    assert again.engine.asked == 1

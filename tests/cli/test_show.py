@@ -190,3 +190,34 @@ def test_a_search_that_kept_nothing_is_told_with_the_reasons(tmp_path, capsys):
     assert "Nothing: no hint was in use. Searches tried 2 candidates and kept none: 2 no" in text
     assert "a hint solved 0" in text
     assert "No hint has unlocked a problem" in text
+
+
+def test_wrong_responses_are_those_of_the_last_epoch_that_has_any(run, capsys):
+    text = said(capsys, run, "wrong")
+    assert "nothing was wrong after epoch 0" in text
+    assert "1 wrong response without a hint in epoch 0, to 1 problem:" in text
+    for part in ("problem 4f2a4f2a, training", "8 + 9 ?", "right: 17", "A bare failure."):
+        assert part in text
+    more = {"phase": "held_out", "reward": 0.1}
+    append(
+        run,
+        "rollouts",
+        [
+            rollout(3, "4f2a" * 4, False, HINT, response="With a hint."),
+            *(rollout(3, "4f2a" * 4, False, response=f"Failure {n}.") for n in range(9)),
+            rollout(3, "4fff" * 4, False, response="A held-out failure.", **more),
+            rollout(3, "4fff" * 4, True, response="A held-out success.", **more),
+        ],
+    )
+    text = said(capsys, run, "wrong")
+    assert "10 wrong responses without a hint in epoch 3, to 2 problems:" in text
+    assert text.index("A held-out failure.") < text.index("Failure 0.")
+    assert "reward: 0.10" in text
+    assert f"All 10 of them: p2o-show {run} wrong --all" in text
+    assert not any(part in text for part in ("nothing was", "Failure 1.", "hint.", "success"))
+    assert "Failure 8." in said(capsys, run, "wrong", "", True)
+
+
+def test_a_run_that_got_nothing_wrong_says_so(tmp_path, capsys):
+    append(tmp_path, "rollouts", [rollout(0, "a", True), rollout(0, "b", None)])
+    assert "of 2 responses without a hint none is wrong" in said(capsys, tmp_path, "wrong")

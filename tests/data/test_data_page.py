@@ -51,7 +51,7 @@ def test_several_sources(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_source_from_another_package(tmp_path, monkeypatch, capsys):
+def test_a_source_from_another_package(forks, tmp_path, monkeypatch, capsys):
     text = PAGE.read_text()
     assert write_examples(PAGE, tmp_path) == 3
     problems = DigitLists(24, 8).load(0)
@@ -66,7 +66,7 @@ def test_a_source_from_another_package(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["p2o-data", *commands["data"].split()])
     main()
     assert "│ train    │      24 │" in capsys.readouterr().out
-    run_example(commands["train"], tmp_path, *SMALL)
+    run_example(forks, commands["train"], tmp_path, *SMALL)
     assert (tmp_path / "run" / "summary.json").is_file()
 
     lines.write_text("Add the digits: 1 2 = 3\n")

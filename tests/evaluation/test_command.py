@@ -17,7 +17,6 @@ from p2o.errors import UserError
 from p2o.evaluation.completions import Completions, read_completions
 from p2o.evaluation.rescore import rescore
 from p2o.verifiers import ExactMatch
-from tests.patience import HANGS
 
 DIGITS = (
     *("model=digits", "suite=digits", "verifier=numeric", "renderer.suffix="),
@@ -42,10 +41,17 @@ def start(folder, *arguments, run="out"):
     )
 
 
-def evaluate(folder, *arguments, run="out"):
-    process = start(folder, *arguments, run=run)
-    output, errors = process.communicate(timeout=HANGS)
-    return process.returncode, output, errors
+@pytest.fixture(scope="module")
+def evaluate(forks):
+    """Evaluate in a folder; returns status, output and errors."""
+
+    def evaluate(folder, *arguments, run="out"):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)}
+        given = [*arguments, f"hydra.run.dir={folder}/{run}"]
+        done = forks.run("p2o.cli.eval", given, folder, environment)
+        return done.returncode, done.stdout, done.stderr
+
+    return evaluate
 
 
 def results(folder):
@@ -53,7 +59,7 @@ def results(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(evaluate, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     several = ("benchmarks.digits.samples=4", "benchmarks.digits.temperature=1.0")
     status, output, errors = evaluate(folder, *DIGITS, *several)
@@ -77,7 +83,7 @@ def test_the_table_fits_a_terminal_and_every_completion_is_kept(whole):
 
 
 @pytest.mark.slow
-def test_several_turns_are_evaluated_as_they_are_trained(tmp_path):
+def test_several_turns_are_evaluated_as_they_are_trained(evaluate, tmp_path):
     calculator = "environment._target_=tests.calculator.Calculator"
     short = ("limit=6", "+environment.word=must", LONG)
     status, _, errors = evaluate(tmp_path, *DIGITS, *short, calculator)
@@ -91,7 +97,7 @@ def test_several_turns_are_evaluated_as_they_are_trained(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_evaluation_goes_on_and_ends_the_same(whole, tmp_path):
+def test_a_killed_evaluation_goes_on_and_ends_the_same(evaluate, whole, tmp_path):
     folder, several, _ = whole
     process = start(tmp_path, *DIGITS, *several)
     parts = tmp_path / "out" / "completions"
@@ -112,7 +118,7 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_other_settings_in_the_same_folder_are_refused(whole):
+def test_other_settings_in_the_same_folder_are_refused(evaluate, whole):
     folder, several, _ = whole
     status, _, errors = evaluate(folder, *DIGITS, *several, "seed=1")
     assert status == 2
@@ -120,7 +126,7 @@ def test_other_settings_in_the_same_folder_are_refused(whole):
 
 
 @pytest.mark.slow
-def test_a_limit_gives_the_same_answers_to_fewer_questions(whole, tmp_path):
+def test_a_limit_gives_the_same_answers_to_fewer_questions(evaluate, whole, tmp_path):
     folder, several, _ = whole
     status, _, errors = evaluate(tmp_path, *DIGITS, *several, "limit=5", "chunk=7")
     assert status == 0, errors
@@ -128,7 +134,7 @@ def test_a_limit_gives_the_same_answers_to_fewer_questions(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_saved_completions_are_scored_again_by_another_verifier(whole):
+def test_saved_completions_are_scored_again_by_another_verifier(evaluate, whole):
     folder, _, _ = whole
     arguments = (f"rescore={folder}/out", "verifier=exact", "suite=digits")
     status, output, errors = evaluate(folder, *arguments, run="again")
@@ -141,7 +147,9 @@ def test_saved_completions_are_scored_again_by_another_verifier(whole):
 
 
 @pytest.mark.slow
-def test_a_run_s_checkpoint_is_evaluated_with_and_without_its_templates(p2o_train, tmp_path):
+def test_a_run_s_checkpoint_is_evaluated_with_and_without_its_templates(
+    evaluate, p2o_train, tmp_path
+):
     small = ("data.source.train=48", "trainer.max_epochs=2", "evolution.evolver.budget=400")
     assert p2o_train(*small, f"hydra.run.dir={tmp_path}/run").returncode == 0
     (pool,) = (tmp_path / "run" / "evolution").glob("epoch_*.json")
@@ -179,7 +187,7 @@ def test_a_run_s_checkpoint_is_evaluated_with_and_without_its_templates(p2o_trai
         (["run=nowhere"], "nowhere: not a run directory of p2o-train"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(tmp_path, arguments, said):
+def test_what_cannot_work_is_said_in_one_line(evaluate, tmp_path, arguments, said):
     status, _, errors = evaluate(tmp_path, *DIGITS, *arguments)
     assert status == 2
     assert errors.splitlines()[-1].startswith(f"error: {said}")
@@ -254,7 +262,7 @@ def test_a_setting_that_is_new_is_another_one(tmp_path, before):
 
 
 @pytest.mark.slow
-def test_a_run_is_evaluated_as_it_was_trained_unless_told_otherwise(p2o_train, tmp_path):
+def test_a_run_is_evaluated_as_it_was_trained_unless_told_otherwise(evaluate, p2o_train, tmp_path):
     own = (
         *("data.source.train=16", "data.source.held_out=12", "trainer.max_epochs=1"),
         *("evolution=none", "save_policy=null", "renderer.prefix='Please: '", "seed=3"),
@@ -288,7 +296,7 @@ def test_a_run_is_evaluated_as_it_was_trained_unless_told_otherwise(p2o_train, t
     assert written["configuration"]["renderer"]["prefix"] == ""
 
 
-def test_held_out_rows_are_those_of_a_run(tmp_path):
+def test_held_out_rows_are_those_of_a_run(evaluate, tmp_path):
     status, _, errors = evaluate(tmp_path, "suite=held_out", "model=digits")
     assert status == 2
     assert "benchmarks.held_out.table.source: no value and no default" in errors

@@ -201,6 +201,7 @@ def test_a_template_that_turns_out_to_tell_is_not_used():
     assert not found.pool.in_use
 
 
+@pytest.mark.slow
 def test_an_action_that_there_is_not_is_refused(p2o_train):
     done = p2o_train("evolution.evolver.leaks=maybe")
     assert done.returncode == 2

@@ -24,8 +24,8 @@ BFLOAT16 = "trainer.strategy.compute_dtype=bfloat16"
     ],
     ids=" ".join,
 )
-def test_the_demo_reaches_what_it_does_on_a_cpu(p2o_train, tmp_path, settings):
-    result = p2o_train(*settings, f"hydra.run.dir={tmp_path}/run")
+def test_the_demo_reaches_what_it_does_on_a_cpu(p2o_train_anew, tmp_path, settings):
+    result = p2o_train_anew(*settings, f"hydra.run.dir={tmp_path}/run")
     assert result.returncode == 0, result.stderr[-3000:]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["accuracy"]["before"] < 0.35
@@ -33,12 +33,12 @@ def test_the_demo_reaches_what_it_does_on_a_cpu(p2o_train, tmp_path, settings):
 
 
 @pytest.mark.parametrize("trainer", ["fsdp2", "fsdp"])
-def test_a_run_in_shards_goes_on_where_it_stopped(p2o_train, tmp_path, trainer):
+def test_a_run_in_shards_goes_on_where_it_stopped(p2o_train_anew, tmp_path, trainer):
     weights = []
     for stops in ((2,), (1, 2)):
         folder = tmp_path / f"run_{len(stops)}"
         for epochs in stops:
-            result = p2o_train(
+            result = p2o_train_anew(
                 *("model.dtype=float64", "evolution=none", f"trainer={trainer}"),
                 *(f"trainer.max_epochs={epochs}", "resume=auto", f"hydra.run.dir={folder}"),
                 timeout=600,

@@ -2,6 +2,9 @@
 
 import json
 import re
+import socket
+import threading
+from contextlib import suppress
 from itertools import combinations
 
 import pytest
@@ -250,3 +253,24 @@ def test_weights_that_swallow_small_updates_are_named(caplog, dtype, adapter, sa
     P2OModule(model, ClippedLoss(), torch.optim.SGD).configure_optimizers()
     assert said in caplog.text
     assert bool(caplog.text) == bool(said)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch):
+    asked = []
+
+    def refuse(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                server.accept()[0].close()
+                asked.append(1)
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse, args=[server], daemon=True).start()
+        where = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", where)
+        with pytest.raises(UserError, match="path=someone/nothing: no tokenizer to be had"):
+            load_tokenizer("someone/nothing")
+        with pytest.raises(UserError, match="path=someone/nothing: cannot be loaded"):
+            load_policy("someone/nothing")
+    assert len(asked) == 1

@@ -78,3 +78,21 @@ def test_a_sweep_without_a_job_says_nothing(tmp_path, capsys):
     HydraConfig.instance().cfg = before
     assert capsys.readouterr().out == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_a_narrow_terminal_has_each_job_in_a_line(sweep, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+        config = compose(
+            CONFIG_NAME, overrides=[f"hydra.sweep.dir={sweep}"], return_hydra_config=True
+        )
+    before = HydraConfig.instance().cfg
+    SweepTables().on_multirun_end(config)
+    HydraConfig.instance().cfg = before
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines if str(sweep) not in line)
+    [line] = [line for line in lines if "no_crm, seed=1" in line]
+    assert [cell.strip() for cell in line.strip("│").split("│")][:2] == [
+        *("distillation=no_crm, seed=1", "70"),
+    ]
+    assert f"next: p2o-report {sweep}/*/" in lines

@@ -144,8 +144,8 @@ def test_weights_of_another_model_are_named(tmp_path, module, said):
 
 def test_weights_that_are_not_trained_are_those_that_it_was_trained_with(tmp_path):
     """A checkpoint does not hold them."""
-    first = nn.Linear(2, 2).requires_grad_(False)
-    layer = nn.Sequential(first, nn.Linear(2, 1))
+    layer: Any = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    layer[0].requires_grad_(False)
     trained = {name: value for name, value in layer.state_dict().items() if name[0] == "1"}
     base = frozen_checksum(layer)
     content = {"global_step": 3, "RolloutDataModule": {}, "state_dict": trained, FROZEN: base}
@@ -153,7 +153,7 @@ def test_weights_that_are_not_trained_are_those_that_it_was_trained_with(tmp_pat
     AtomicCheckpointIO().save_checkpoint(content, path)
     check_fit(path, layer, base)
     with torch.no_grad():
-        first.bias[1] += 1e-3
+        layer[0].bias[1] += 1e-3
     with pytest.raises(UserError, match="one.ckpt: trained on top of other weights than those of"):
         check_fit(path, layer, frozen_checksum(layer))
     with pytest.raises(UserError, match=r"of another model: 0.bias is missing there and \[2\]"):

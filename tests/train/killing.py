@@ -88,8 +88,8 @@ class Child:
                 file.flush()
                 self.signal()
 
-        def half_a_line(this, key, result):
-            put(this, key, result)
+        def half_a_line(this, key, *result):
+            put(this, key, *result)
             if self.visit("journal half written"):
                 os.truncate(this.path, this.path.stat().st_size - len(key))
                 self.signal()

@@ -262,11 +262,11 @@ def test_flags_are_left_to_hydra(monkeypatch, capsys):
     ids=["key", "column", "model"],
 )
 def test_in_a_process_of_its_own_too_one_line_is_all(
-    p2o_train, tmp_path, monkeypatch, arguments, said
+    p2o_train_anew, tmp_path, monkeypatch, arguments, said
 ):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "rows.csv").write_text("Question,Answer\nHow many?,3\n")
-    result = p2o_train(*arguments)
+    result = p2o_train_anew(*arguments)
     assert the_error(result.returncode, result.stderr).startswith(said)
     assert result.stdout == ""
 

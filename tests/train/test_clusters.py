@@ -58,16 +58,16 @@ def test_a_folder_named_by_the_clock_is_refused_to_ranks_started_one_by_one(torc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", ["2", "auto"])
-def test_a_sweep_over_several_devices_is_refused(p2o_train, devices):
-    result = p2o_train("-m", *SMALL, "trainer=ddp", f"trainer.devices={devices}", "seed=0,1")
+def test_a_sweep_over_several_devices_is_refused(p2o_train_anew, devices):
+    result = p2o_train_anew("-m", *SMALL, "trainer=ddp", f"trainer.devices={devices}", "seed=0,1")
     assert result.returncode == 2
     assert f"trainer.devices={devices} with --multirun: every rank would run" in result.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_a_sweep_runs_side_by_side(p2o_train, tmp_path, launcher):
-    result = p2o_train(
+def test_a_sweep_runs_side_by_side(p2o_train_anew, tmp_path, launcher):
+    result = p2o_train_anew(
         "-m", f"hydra/launcher={launcher}", *SMALL, "seed=0,1", "hydra.sweep.dir=sweep"
     )
     assert result.returncode == 0, result.stderr

@@ -136,6 +136,8 @@ def needs(tmp_path, service, monkeypatch):
         ("verifier", "reasoning_gym"): made,
         # Without a server and a database.
         ("logger", "mlflow"): [f"logger.mlflow.tracking_uri=file:{tmp_path}/mlruns"],
+        # It is right often enough that three rollouts of every problem may be alike.
+        ("model", "digits_willing"): ["data.group_size=8"],
         ("model", "qwen3_4b"): [DIGITS],
         ("model", "smollm2_135m"): [DIGITS],
         ("model", "qwen2.5_coder_0.5b"): [DIGITS],

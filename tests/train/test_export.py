@@ -61,10 +61,10 @@ def command(module, *arguments, cwd, **environment):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(forks, tmp_path_factory):
     """A run, which no test changes."""
     folder = tmp_path_factory.mktemp("made")
-    done = command("p2o.cli.train", *SMALL, f"hydra.run.dir={folder}/run", cwd=folder)
+    done = forks.run("p2o.cli.train", [*SMALL, f"hydra.run.dir={folder}/run"], folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -133,8 +133,8 @@ def rows(folder, first):
     return [[cell.strip() for cell in line.strip("|").split("|")[1:]] for line in lines]
 
 
-def test_the_command_writes_the_last_checkpoint_as_the_run_wrote_its_policy(run, tokenizer):
-    done = command("p2o.cli.export", "run", cwd=run.parent)
+def test_the_command_writes_the_last_checkpoint_as_the_run_wrote_its_policy(forks, run, tokenizer):
+    done = forks.run("p2o.cli.export", ["run"], run.parent)
     assert (done.returncode, done.stderr) == (0, "")
     parameters = AutoModelForCausalLM.from_pretrained(run / "export").num_parameters()
     size = (run / "export" / "model.safetensors").stat().st_size / 1e6
@@ -452,7 +452,7 @@ def shards(tmp_path_factory):
 
 @pytest.mark.multirank
 @pytest.mark.parametrize(("kind", "updates"), [("model_parallel", 2), ("fully_sharded", 5)])
-def test_shards_of_two_ranks_are_put_together(run, shards, tmp_path, kind, updates):
+def test_shards_of_two_ranks_are_put_together(forks, run, shards, tmp_path, kind, updates):
     path = shards / f"{kind}.ckpt"
     index: dict = FileSystemReader(path).read_metadata().state_dict_metadata
     chunks = [len(entry.chunks) for name, entry in index.items() if name.endswith("_proj.weight")]
@@ -463,7 +463,7 @@ def test_shards_of_two_ranks_are_put_together(run, shards, tmp_path, kind, updat
     assert not any(torch.equal(expected[name], start[name]) for name in expected)
     # Beside the others it is found by its name.
     shutil.copytree(path, run / "checkpoints" / f"{kind}.ckpt")
-    done = command("p2o.cli.export", "run", "--checkpoint", f"{kind}.ckpt", cwd=tmp_path)
+    done = forks.run("p2o.cli.export", ["run", "--checkpoint", f"{kind}.ckpt"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert same(in_folder(run / "export"), expected)
     assert rows(run / "export", "checkpoint") == [[f"`{kind}.ckpt` after {updates} updates"]]

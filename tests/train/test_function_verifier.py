@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import pytest
 
 from p2o.cli.data import main
 from p2o.evaluation.completions import read_completions
-from tests.patience import HANGS
 
 pytestmark = pytest.mark.slow
 
@@ -61,18 +58,11 @@ def test_a_file_that_is_not_there_ends_the_run_in_one_line(p2o_train, tmp_path):
     )
 
 
-def test_an_evaluation_is_paid_by_it(tmp_path):
+def test_an_evaluation_is_paid_by_it(forks, tmp_path):
     arguments = ("model=digits", "suite=digits", "renderer.suffix=", "limit=12")
     lengths = ("max_new_tokens=24", "max_prompt_tokens=160", "verifier_guard.max_error_share=1")
-    done = subprocess.run(
-        [sys.executable, "-m", "p2o.cli.eval", *arguments, *lengths, *VERIFIER]
-        + ["hydra.run.dir=out"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
+    given = [*arguments, *lengths, *VERIFIER, "hydra.run.dir=out"]
+    done = forks.run("p2o.cli.eval", given, tmp_path)
     assert done.returncode == 0, done.stderr
     rows = read_completions(tmp_path / "out")
     assert len(rows) == 12

@@ -61,7 +61,10 @@ KILLS = (
 STOPS = [
     (name, point)
     for name, points in {
-        "SIGTERM": ("in a rollout", "within an update", "after a checkpoint", "in a search"),
+        "SIGTERM": (
+            *("in a rollout", "within an update", "after a checkpoint", "in a search"),
+            "after a search",
+        ),
         "SIGINT": ("in a rollout", "before an update", "after an update", "in a search"),
     }.items()
     for point in points

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pytest
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from wandb.proto.wandb_internal_pb2 import Record
+from wandb.proto import wandb_internal_pb2
 
 from p2o.configuration.build import conf_directory
 from tests.patience import HANGS
@@ -161,7 +161,8 @@ def test_wandb_stays_offline_and_gets_the_metrics(run):
 def offline(run) -> list[Any]:
     """The records of the file that wandb writes offline."""
     [file] = run.glob("wandb/offline-run-*/run-*.wandb")
-    return [Record.FromString(content) for content in logged_records(file.read_bytes())]
+    made: Any = wandb_internal_pb2
+    return [made.Record.FromString(content) for content in logged_records(file.read_bytes())]
 
 
 BLOCK, HEADER, BEGINNING = 32768, 7, 7

@@ -2,13 +2,8 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-
-from tests.patience import HANGS
 
 pytestmark = pytest.mark.slow
 
@@ -76,18 +71,11 @@ def test_a_source_without_a_verifier_is_told_before_the_policy_is_asked(p2o_trai
     assert line == "error: verifier.verifiers: none for source long; there are short; add it"
 
 
-def test_an_evaluation_has_a_verifier_for_each_benchmark(tmp_path):
+def test_an_evaluation_has_a_verifier_for_each_benchmark(forks, tmp_path):
     given = ("model=digits", "suite=digits", "renderer.suffix=", "limit=8", "max_new_tokens=24")
     mine = "+verifier.verifiers.digits={_target_: p2o.verifiers.function.Function"
-    done = subprocess.run(
-        [sys.executable, "-m", "p2o.cli.eval", *given, "max_prompt_tokens=160"]
-        + ["verifier=by_source", mine + ", path: 'mine.py:reward'}", "hydra.run.dir=out"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
+    more = ["verifier=by_source", mine + ", path: 'mine.py:reward'}", "hydra.run.dir=out"]
+    done = forks.run("p2o.cli.eval", [*given, "max_prompt_tokens=160", *more], tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["benchmarks"]["digits"]["reward"] == 0.25

@@ -29,13 +29,13 @@ def load(folder: Path, name: str) -> dict:
 
 
 @pytest.mark.slow
-def test_resumed_from_any_epoch_equals_never_stopped(p2o_train, tmp_path):
+def test_resumed_from_any_epoch_equals_never_stopped(p2o_train_anew, tmp_path):
     whole = tmp_path / "whole"
-    assert p2o_train(*SMALL, f"hydra.run.dir={whole}").returncode == 0
+    assert p2o_train_anew(*SMALL, f"hydra.run.dir={whole}").returncode == 0
     final = load(whole, "epoch_0003.ckpt")
     for epoch in (0, 1, 2):
         resumed = tmp_path / f"from_{epoch}"
-        result = p2o_train(
+        result = p2o_train_anew(
             *SMALL,
             f"hydra.run.dir={resumed}",
             f"ckpt_path={whole}/checkpoints/epoch_{epoch:04d}.ckpt",
@@ -119,11 +119,11 @@ def test_a_run_that_ends_within_an_epoch_goes_on_there_when_it_is_given_more(p2o
 
 
 @pytest.mark.slow
-def test_the_same_seed_repeats_a_run_and_another_does_not(p2o_train, tmp_path):
+def test_the_same_seed_repeats_a_run_and_another_does_not(p2o_train_anew, tmp_path):
     finals = []
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
         folder = tmp_path / name
-        result = p2o_train(
+        result = p2o_train_anew(
             *SMALL[:-1], "trainer.max_epochs=2", f"seed={seed}", f"hydra.run.dir={folder}"
         )
         assert result.returncode == 0, result.stderr

@@ -16,7 +16,7 @@ def commands() -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_distillation_strategy_from_another_package(tmp_path):
+def test_a_distillation_strategy_from_another_package(forks, tmp_path):
     text = PAGE.read_text()
     more = {
         name: f"# {name}\n{body}"
@@ -29,7 +29,7 @@ def test_a_distillation_strategy_from_another_package(tmp_path):
         "data.mini_batch=12 trainer.max_epochs=3 evolution.evolver.budget=300 "
         "evolution.evolver.minimum=4 hydra.run.dir=run"
     )
-    run_example(command, tmp_path, *small.split())
+    run_example(forks, command, tmp_path, *small.split())
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     steps = {row["step"] for row in rows if float(row["groups/templated"] or 0) > 0}
     # All but four tokens of a templated response have weight 0.
@@ -43,13 +43,13 @@ def test_the_environment_is_short():
 
 
 @pytest.mark.slow
-def test_an_environment_from_another_package(tmp_path):
+def test_an_environment_from_another_package(forks, tmp_path):
     write_examples(PAGE, tmp_path)
     [command] = [command for command in commands() if "environment=" in command]
     small = (
         "data.source.train=24 data.source.held_out=4 data.batch=12 data.mini_batch=12 "
         "trainer.max_epochs=1 evolution=none hydra.run.dir=run"
     )
-    run_example(command, tmp_path, *small.split())
+    run_example(forks, command, tmp_path, *small.split())
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     assert any(float(row["response/inserted_tokens"] or 0) > 0 for row in rows)

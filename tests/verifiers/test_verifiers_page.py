@@ -18,21 +18,21 @@ SMALL = (
 
 
 @pytest.mark.slow
-def test_a_function_of_yours(tmp_path):
+def test_a_function_of_yours(forks, tmp_path):
     write_examples(PAGE, tmp_path)
     [command] = re.findall(r"^p2o-train (verifier=function .*)$", PAGE.read_text(), re.MULTILINE)
-    run_example(command, tmp_path, *SMALL)
+    run_example(forks, command, tmp_path, *SMALL)
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     # Short lists are solved, and a right response ends with its answer.
     assert max(float(row["reward/solved"] or 0) for row in rows) > 0
 
 
 @pytest.mark.slow
-def test_a_verifier_of_your_own(tmp_path):
+def test_a_verifier_of_your_own(forks, tmp_path):
     text = PAGE.read_text()
     assert write_examples(PAGE, tmp_path) == 3
     [command] = re.findall(r"^p2o-train (--config-dir .*)$", text, re.MULTILINE)
-    run_example(command, tmp_path, *SMALL)
+    run_example(forks, command, tmp_path, *SMALL)
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     rewards = [float(row["reward/mean"]) * 36 * 5 for row in rows if row["reward/mean"]]
     # 36 rollouts, paid in fifths.
