@@ -71,14 +71,7 @@ class Throughput(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Look at the policy, of which a rank has a part alone once it is sharded."""
-        if self._work is not None or trainer.strategy.root_device.type != "cuda":
-            return
-        name = torch.cuda.get_device_name(trainer.strategy.root_device)
-        peak = self.peak(name, _compute_type(trainer, pl_module))
-        if peak is not None:
-            module: Any = pl_module
-            forward, training = flops_a_token(module.policy.model)
-            self._work = Work(forward, training, peak * trainer.world_size)
+        self._work = self._work or work_of(trainer, pl_module, self.peak)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count."""
@@ -138,6 +131,24 @@ def step_metrics(before: Spent, after: Spent, work: Work | None) -> dict[str, fl
     return metrics
 
 
+def work_of(trainer: Any, module: Any, peak: Peak) -> Work | None:
+    """What a token costs on the devices of a trainer; None where these are not known.
+
+    Args:
+        trainer: Lightning's.
+        module: Ours, whose policy is whole.
+        peak: What a device can do.
+    """
+    device = trainer.strategy.root_device
+    if device.type != "cuda":
+        return None
+    of_one = peak(torch.cuda.get_device_name(device), _compute_type(trainer, module))
+    if of_one is None:
+        return None
+    forward, training = flops_a_token(module.policy.model)
+    return Work(forward, training, of_one * trainer.world_size)
+
+
 def flops_a_token(model: nn.Module) -> tuple[float, float]:
     """Operations of a forward pass, and of forward and backward pass, on one token.
 
@@ -156,7 +167,7 @@ def flops_a_token(model: nn.Module) -> tuple[float, float]:
     return 2 * whole, 4 * whole + 2 * trained
 
 
-def _compute_type(trainer: Trainer, module: LightningModule) -> str:
+def _compute_type(trainer: Any, module: Any) -> str:
     """Name of the torch type that matrix products are made in."""
     precision = str(trainer.precision)
     if precision.startswith(("bf16", "16")):

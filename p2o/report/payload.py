@@ -15,6 +15,8 @@ from p2o.report.story import RunStory
 
 DIGITS = 4
 """Of numbers of a rollout, behind the point."""
+MOST_TOKENS = 200_000
+"""Tokens that a page colours; what comes after them is shown as plain text."""
 RATIO_DIGITS = 2
 """Of the log-ratio of a token, likewise."""
 
@@ -106,13 +108,21 @@ def rollout_table(story: RunStory) -> dict[str, Any] | None:
         table[name] = rollouts[name]
     for name in ("advantage", "kept", "reliance"):
         table[name] = [_rounded(value) for value in rollouts[name]]
-    told = {row for story_of in story.stories.values() for row in story_of.scored}
-    table["scored"] = {
-        row: [texts, [_rounded(ratio, RATIO_DIGITS) for ratio in ratios]]
-        for row, (texts, ratios) in story.tokens.items()
-        if row in told
-    }
+    table["scored"] = _scored(story)
     return table
+
+
+def _scored(story: RunStory) -> dict[int, list[Any]]:
+    """Tokens and log-ratios of the rollouts that tell of a problem, by row, as far as they go."""
+    found: dict[int, list[Any]] = {}
+    room = MOST_TOKENS
+    for told in story.stories.values():
+        for row in told.scored:
+            texts, ratios = story.tokens[row]
+            room -= len(texts)
+            if room >= 0:
+                found[row] = [texts, [_rounded(ratio, RATIO_DIGITS) for ratio in ratios]]
+    return found
 
 
 def _problem(

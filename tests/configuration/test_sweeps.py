@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from p2o.cli.settings import TrainSettings
 from p2o.cli.train import main
+from p2o.configuration.build import CONFIG_NAME, conf_directory
 from p2o.configuration.commandline import read_arguments
 from p2o.configuration.overrides import _jobs, check_overrides
 from p2o.configuration.sweeps import LONGEST, job_folder, sweep_name
@@ -35,6 +37,18 @@ def test_jobs_of_a_sweep_share_a_name_and_other_runs_have_none():
     assert jobs == {"sweeps"}
     assert sweep_name(RunMode.RUN, "runs/default/today") is None
     assert sweep_name(None, "runs/default/today") is None
+
+
+@pytest.mark.parametrize(("mode", "group"), [("MULTIRUN", "mine"), ("RUN", None)])
+def test_wandb_has_the_jobs_of_a_sweep_in_one_group(mode, group):
+    folder = "hydra.runtime.output_dir=runs/mine/job"
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+        overrides = ["logger=wandb", f"hydra.mode={mode}", folder]
+        config = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        found = config.logger.wandb.group
+    HydraConfig.instance().cfg = None
+    assert found == group
 
 
 @pytest.fixture

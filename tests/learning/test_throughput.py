@@ -1,10 +1,12 @@
 """Seconds by phase, tokens a second, and what share of the peak that is."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from p2o.learning.throughput import Spent, Work, flops_a_token, step_metrics
+from p2o.learning.throughput import Spent, Work, flops_a_token, step_metrics, work_of
 from p2o.planning.devices import DEVICES, peak_flops
 
 
@@ -82,6 +84,31 @@ def test_a_real_model_has_two_operations_a_parameter(tiny_model):
     everything = sum(each.numel() for each in tiny_model.parameters())
     assert forward == 2 * (everything if tied else everything - inputs)
     assert training == 3 * forward
+
+
+@pytest.mark.parametrize(
+    ("precision", "compute", "rate"),
+    [
+        ("bf16-mixed", None, 312e12),
+        ("32-true", None, 156e12),
+        ("32-true", torch.bfloat16, 312e12),
+        ("32-true", "bfloat16", 312e12),
+    ],
+)
+def test_the_peak_is_that_of_all_devices_in_the_type_of_their_products(
+    monkeypatch, precision, compute, rate
+):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA A100-SXM4-80GB")
+    strategy = SimpleNamespace(root_device=torch.device("cuda:1"), compute_dtype=compute)
+    trainer = SimpleNamespace(strategy=strategy, precision=precision, world_size=4)
+    module = nn.Module()
+    module.policy = nn.Module()
+    module.policy.model = Model(tied=False)
+    matrices = 8 * 8 + 50 * 8
+    assert work_of(trainer, module, peak_flops) == Work(2 * matrices, 6 * matrices, 4 * rate)
+    assert work_of(trainer, module, lambda name, dtype: None) is None
+    strategy.root_device = torch.device("cpu")
+    assert work_of(trainer, module, peak_flops) is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from p2o.cli.report import report
+from p2o.report import payload
+from p2o.report.payload import rollout_table
 from p2o.report.runs import read_run
 from p2o.report.story import tell
 from p2o.report.words import tell_run
@@ -171,3 +173,15 @@ def test_the_command_loads_neither_torch_nor_pandas(tmp_path):
         "sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=HANGS).returncode == 0
+
+
+def test_a_page_colours_as_many_tokens_as_it_can_hold(tmp_path, monkeypatch):
+    story = tell(read_run(write_run(tmp_path / "run")))
+    whole = rollout_table(story)
+    assert whole is not None
+    assert [len(texts) for texts, _ in whole["scored"].values()] == [3, 3]
+    monkeypatch.setattr(payload, "MOST_TOKENS", 5)
+    less = rollout_table(story)
+    assert less is not None
+    assert list(less["scored"]) == list(whole["scored"])[:1]
+    assert less["response"] == whole["response"]
