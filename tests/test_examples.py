@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 NOTEBOOK = EXAMPLES / "notebook.ipynb"
 TINY = (
     *("data.source.train=8", "data.source.held_out=4", "data.batch=8", "data.mini_batch=8"),
-    "trainer.max_epochs=1",
+    "trainer.max_epochs=2",
 )
 
 

@@ -119,11 +119,11 @@ def part_problems(
         yield Problem(key, text)
     if ASKS in node and not isinstance(node[ASKS], str):
         yield Problem(key, f"{key}.{ASKS}={show(node[ASKS])}: give a text")
+    yield from section_problems(node, Takes(target), key)
     narrower = {} if more is None else arguments_of(more.target).hints
     for name in narrower:
         if name in node:
             yield from _value_problems(node, name, narrower[name], _join(key, name), False)
-    yield from section_problems(node, Takes(target), key)
 
 
 def find_target(node: DictConfig, key: str) -> Callable[..., Any]:
