@@ -24,7 +24,7 @@ from p2o.policy.sharding import stop_other_ranks
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.running.loggers import log_configuration
-from p2o.running.preemption import handled_signals, hold_signals
+from p2o.running.preemption import handled_signals, hold_signals, stop_if_told
 from p2o.running.resuming import check_fit, find_checkpoint
 from p2o.running.run_folder import RECORD, leave_nothing, one_run_in, record_configuration
 from p2o.running.secrets import hide_in_run
@@ -103,6 +103,9 @@ def _run(config: DictConfig) -> float:
     try:
         with expected_errors(Path(HydraConfig.get().runtime.output_dir)), handled_signals():
             accuracy = train(config)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                # It came too late for this run, and the next one is not to begin.
+                stop_if_told()
         status = 0
         return accuracy
     except SystemExit as end:

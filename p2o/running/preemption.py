@@ -44,6 +44,7 @@ class _State:
     received: int | None = None
     interruptible = False
     held = False
+    timer: threading.Timer | None = None
 
 
 _state = _State()
@@ -51,7 +52,10 @@ _state = _State()
 
 @contextmanager
 def handled_signals() -> Iterator[None]:
-    """Let signals stop this process in an orderly way; until `hold_signals` they do so at once."""
+    """Let signals stop this process in an orderly way; until `hold_signals` they do so at once.
+
+    What has come to its end in spite of a signal is not stopped later; see `stop_if_told`.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,6 +64,9 @@ def handled_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        if _state.timer is not None:
+            _state.timer.cancel()
+            _state.timer = None
         for number, handler in former.items():
             signal.signal(number, handler)
 
@@ -111,9 +118,9 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if _state.received is not None:
         return
     _state.received = number
-    timer = threading.Timer(GRACE_SECONDS, _give_up, [number])
-    timer.daemon = True
-    timer.start()
+    _state.timer = threading.Timer(GRACE_SECONDS, _give_up, [number])
+    _state.timer.daemon = True
+    _state.timer.start()
     if _state.interruptible:
         raise Preempted(number)
     if number == signal.SIGINT and starting_rank() == 0:
