@@ -10,6 +10,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from pydantic import AfterValidator, StringConstraints
+from torch import Tensor
 
 from p2o.constraints import Positive
 from p2o.errors import EngineError, PeerError, UserError
@@ -103,6 +104,20 @@ class StepCheckpoint(ModelCheckpoint):
         """Save as Lightning would, but not after the last update."""
         if not _epoch_is_ending(trainer):
             super().on_train_batch_end(trainer, *arguments, **named)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save as Lightning would, and also after an epoch without an update.
+
+        What such an epoch has sampled, and what it has found to be hard, is not made again.
+        """
+        self._last_global_step_saved = -1
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Whether a checkpoint is among the best; by its step the newest always is."""
+        if self.monitor == "step" and self.save_top_k != 0:
+            return True
+        return super().check_monitor_top_k(trainer, current)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
