@@ -10,7 +10,9 @@ from tests.forking import Forks
 
 def write_examples(page: Path, folder: Path, more: Mapping[str, str] | None = None) -> int:
     """Write the files that a page shows, each below its name in backquotes; returns how many."""
-    shown = dict(re.findall(r"`(my_\S+)`:\n\n```\w+\n(.*?)```", page.read_text(), re.DOTALL))
+    shown = dict(
+        re.findall(r"`(my_[\w/]+\.\w+)`:\n\n```\w+\n(.*?)```", page.read_text(), re.DOTALL)
+    )
     files = {**shown, **(more or {})}
     for name, body in files.items():
         path = folder / name
