@@ -64,6 +64,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "lines.txt").write_text("".join(f"Add: {n} 1\t{n + 1}\n" for n in range(40)))
     (tmp_path / "my_rewards.py").write_text(REWARD)
     (tmp_path / "my_conf/arm").mkdir(parents=True)
+    # A pattern that finds nothing is an error in some shells.
+    (tmp_path / "sweep/job").mkdir(parents=True)
     (tmp_path / "my_conf/arm/fast.yaml").write_text(ARM)
     origin = Origin(name="some", sha256="0" * 64)
     hint = PooledHint(

@@ -91,7 +91,7 @@ class CheckpointWeights:
         """
         left_out = frozenset() if self.frozen is None else frozen_names(model)
         own = model.state_dict()
-        self._check_fit({name: own[name] for name in own.keys() - left_out})
+        self._check_fit({name: own[name] for name in own if name not in left_out})
         if self.frozen is not None:
             check_frozen(f"--checkpoint={self.path}", self.frozen, frozen_checksum(model))
         for name, parameter in model.named_parameters():

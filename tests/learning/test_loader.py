@@ -468,7 +468,7 @@ def test_updates_that_only_unlearn_are_named_once(caplog, high, warned):
     class FailuresAlone(DistillationStrategy):
         """Has the mask act on successes alone."""
 
-        needs_log_probs, solved = True, False
+        needs_log_probs, solved, pushes_alone = True, False, True
 
         def token_advantages(self, advantage, solved, old_bare, old_templated):
             self.solved = solved

@@ -98,8 +98,11 @@ def test_what_is_no_secret_is_written_as_it_is(name):
             more += ["reflection.model=x", "logger=wandb"]
         config = compose(name, overrides=more)
     config.verifier.headers = {"Accept": "text/html"}
-    # Places are known to a run alone.
-    config: Any = OmegaConf.create(OmegaConf.to_yaml(config).replace("${hydra:", "$ {hydra:"))
+    # Places are known to a run alone, and so is what is made of them.
+    text = OmegaConf.to_yaml(config)
+    for resolver in ("${hydra:", "${p2o.sweep_name:"):
+        text = text.replace(resolver, resolver.replace("$", "$ "))
+    config: Any = OmegaConf.create(text)
     assert plain_config(config) == OmegaConf.to_container(config, resolve=True)
 
 
