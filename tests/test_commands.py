@@ -142,7 +142,7 @@ def look_at_bench(arguments: list[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=named)
 def test_the_shell_takes_it_and_so_does_the_program(command, folder):
     put_examples(command, folder)
-    program, *arguments = command.words()
+    program, *arguments = command.words(folder)
     if program in ("torchrun", "srun", "python") and "-m" in arguments or program == "srun":
         place = arguments.index("p2o-train" if program == "srun" else "-m")
         module = arguments[place + (program != "srun")]
@@ -236,7 +236,7 @@ def runs_here(command: Command) -> bool:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if runs_here(c)], ids=named)
 def test_it_runs_through_a_shell(forks, command, folder):
     put_examples(command, folder)
-    program, *arguments = command.words()
+    program, *arguments = command.words(folder)
     short = ""
     if program == "p2o-train" and "--help" not in arguments:
         short = " ".join(SHORT)
