@@ -30,9 +30,7 @@ responses alone, whose tokens are what is learned, the shares would be:
 SAMPLING = """\
 The floor reads the prompts once and then, for each token of the longest response, multiplies the
 model's linear maps with one token of each row, in float32; attention, norms and the drawing of
-tokens are left out. With few rows a pass takes as long as the weights need to come from memory. TRL
-reads the same weights as often, so that no step whose time is mostly sampling can be faster than
-TRL's by more than its update saves.
+tokens are left out. With few rows a pass takes as long as the weights need to come from memory.
 """
 EVOLUTION = """\
 A width of 16 takes up to 16 parents from the Pareto front, and no more than there are on it;
