@@ -12,6 +12,7 @@ from p2o.accounting.ledger import Ledger
 from p2o.distillation.strategy import DistillationStrategy
 from p2o.learning.credit import CreditAssignment, ragged
 from p2o.learning.minibatch import MiniBatch, collate
+from p2o.learning.pushing import Place, silenced, without_pull
 from p2o.learning.rolled_out import LONGEST, Learned
 from p2o.learning.samples import ScorePasses, Scorer, sample_of, sampled_log_probs
 from p2o.learning.sizes import BatchSizes
@@ -23,8 +24,6 @@ from p2o.running.distributed import gather, gather_shards, rank, world_size
 from p2o.sample import Sample
 
 Groups = Sequence[Sequence[Rollout]]
-Place = tuple[int, int]
-"""Of a rollout: its group, and its number there."""
 
 
 @dataclass
@@ -139,12 +138,12 @@ class ExperienceBuilder:
             tokens -= sum(gather(before - learned))
         dropped: set[Place] = set()
         if not self.strategy.pushes_alone:
-            dropped = _without_pull(places, experience.learned)
+            dropped = without_pull(places, experience.learned)
         alike = self.credit.without_contrast(groups[part])
         own = [kept_places[index] for index in shares[rank()]]
         for index, (place, (rollout, advantage)) in enumerate(zip(own, mine, strict=True)):
             if place in dropped:
-                samples[index] = _silenced(samples[index], rollout, experience.templated)
+                samples[index] = silenced(samples[index], rollout, experience.templated)
             if advantage and alike[place[0] - start] and not rollout.template:
                 samples[index] = samples[index].with_streams(without_contrast=1.0)
         samples = [sample for sample in samples if self._has_gradient(sample)]
@@ -318,32 +317,6 @@ class ExperienceBuilder:
         penalties = torch.zeros(len(everything))
         penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
         return ragged(penalties.split([len(group) for group in groups]))
-
-
-def _without_pull(
-    places: Mapping[Place, tuple[Rollout, float]], learned: Mapping[Place, Learned]
-) -> set[Place]:
-    """Failures of the groups that have successes of which no token is kept."""
-    pull: defaultdict[int, list[bool]] = defaultdict(list)
-    for place, (_, advantage) in places.items():
-        if advantage > 0:
-            pull[place[0]].append(learned[place].kept != 0)
-    return {
-        place
-        for place, (_, advantage) in places.items()
-        if advantage < 0 and pull[place[0]] and not any(pull[place[0]])
-    }
-
-
-def _silenced(sample: Sample, rollout: Rollout, templated: dict[tuple[bool, str], float]) -> Sample:
-    """A sample whose tokens have no weight any more; corrects the sums over templated rollouts."""
-    weights = sample.streams.get("token_weights", torch.ones(sample.learned))
-    if rollout.template:
-        solved = bool(rollout.score.solved)
-        pushed = (sample.streams["advantages"] * weights).clamp(max=0)
-        templated[solved, "push"] += pushed.sum().item()
-        templated[solved, "zero"] += int((weights != 0).sum())
-    return sample.with_streams(token_weights=torch.zeros(sample.learned))
 
 
 def _mean(values: Tensor) -> float | None:

@@ -27,17 +27,16 @@ def shares(run: Path) -> dict[int, tuple[float, float, float]]:
     records = Records(run / FOLDER)
     golds = dict(records.rows("problems", ["problem", "gold"]))
     columns = ["epoch", "problem", "response", "answer", "solved"]
+    rows = list(records.rows("rollouts", columns, phase="held_out"))
+    asked = [Prompt.create([{"role": "user", "content": row[1]}], golds[row[1]]) for row in rows]
+    scores = Numeric().score([row[2] for row in rows], asked)
     found: defaultdict[int, list[tuple[bool, bool, bool]]] = defaultdict(list)
-    for epoch, problem, response, answer, solved in records.rows(
-        "rollouts", columns, phase="held_out"
-    ):
-        asked = Prompt.create([{"role": "user", "content": problem}], golds[problem])
-        [score] = Numeric().score([response], [asked])
+    for (epoch, _, _, answer, solved), score in zip(rows, scores, strict=True):
         listed = len(NUMBER.findall(answer or "")) > 1
         found[epoch].append((bool(solved), bool(score.solved), listed))
     return {
-        epoch: tuple(sum(each) / len(rows) for each in zip(*rows, strict=True))  # type: ignore[misc]
-        for epoch, rows in sorted(found.items())
+        epoch: tuple(sum(each) / len(own) for each in zip(*own, strict=True))  # type: ignore[misc]
+        for epoch, own in sorted(found.items())
     }
 
 
