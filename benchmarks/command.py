@@ -5,10 +5,15 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.process import MeasurementError
+from benchmarks.work import Work
 
 FOLDER = Path("runs/bench")
 """Where results go."""
@@ -44,6 +49,14 @@ class Results:
         """Keep a result."""
         self.content["results"].append(result)
         self._write()
+
+    def measure(self, works: Mapping[str, Work], how: Callable[[Work], dict[str, Any]]) -> None:
+        """Measure each work by its name, and go on where one fails."""
+        for name, work in works.items():
+            try:
+                self.add(case=name, work=asdict(work), **how(work))
+            except MeasurementError as error:
+                self.failed(name, error)
 
     def failed(self, what: str, error: Exception) -> None:
         """Keep what could not be measured, and say so."""

@@ -7,11 +7,10 @@ memory, and so is any engine that keeps them in float32.
 
 import json
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from benchmarks.command import Results, parser
-from benchmarks.process import MeasurementError, module, p2o
+from benchmarks.process import module, p2o
 from benchmarks.work import EMBEDDED, SMOLLM2, Work
 
 
@@ -50,12 +49,7 @@ def main() -> int:
         works = [Work(EMBEDDED, prompts=2, group_size=2, new_tokens=8)]
     else:
         works = [Work(SMOLLM2, prompts=prompts, steps=2) for prompts in (1, 4, 8)]
-    for work in works:
-        name = f"{work.prompts * work.group_size} rows"
-        try:
-            results.add(case=name, work=asdict(work), **measure(work))
-        except MeasurementError as error:
-            results.failed(name, error)
+    results.measure({f"{work.prompts * work.group_size} rows": work for work in works}, measure)
     return results.status()
 
 

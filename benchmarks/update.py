@@ -8,11 +8,10 @@ float32 at the model's sizes. Completions are prescribed: nothing is sampled.
 import json
 import statistics
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from benchmarks.command import Results, parser
-from benchmarks.process import MeasurementError, module, p2o
+from benchmarks.process import module, p2o
 from benchmarks.shape import update_flops
 from benchmarks.work import EMBEDDED, SMOLLM2, Work
 
@@ -58,11 +57,7 @@ def main() -> int:
             "SmolLM2-135M": Work(SMOLLM2, steps=2),
             "embedded policy": Work(EMBEDDED, prompts=16, new_tokens=24, steps=6),
         }
-    for name, work in cases.items():
-        try:
-            results.add(case=name, work=asdict(work), **measure(work))
-        except MeasurementError as error:
-            results.failed(name, error)
+    results.measure(cases, measure)
     return results.status()
 
 
