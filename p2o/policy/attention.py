@@ -12,17 +12,21 @@ IMPLEMENTATIONS = ("sdpa", "eager", "flex_attention")
 """Kinds of attention of transformers that take a mask of any shape."""
 BLOCK = 128
 """Tokens in a block of a sparse mask, flex attention's own choice."""
+LONG_QUERIES = {"kernel_options": {"FORCE_USE_FLEX_ATTENTION": True}}
+"""Flex attention reads rows of fewer than 128 tokens with a kernel for decoding, which cannot be
+compiled for lengths that change from row to row. This keeps it to the usual one."""
 WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 """Fields of configurations that say how many tokens a layer sees at most."""
 
 
 def decoder_arguments(model: Any, packed: Packed) -> dict[str, Any]:
     """Arguments of a decoder beside the tokens: a mask, and positions where rows are trees."""
+    kernel = LONG_QUERIES if is_sparse(model) else {}
     if packed.tree is None:
         places = torch.arange(packed.input_ids.shape[1], device=packed.input_ids.device)
-        return {"attention_mask": (places < packed.lengths[:, None]).long()}
+        return {"attention_mask": (places < packed.lengths[:, None]).long(), **kernel}
     tree = packed.tree
-    return {"attention_mask": _mask(model, tree), "position_ids": tree.positions}
+    return {"attention_mask": _mask(model, tree), "position_ids": tree.positions, **kernel}
 
 
 def implementation(model: Any) -> str | None:

@@ -114,15 +114,16 @@ class CausalPolicy(nn.Module):
     def _longest_in_tree(self) -> int:
         """The longest sample that may share a row; 0 where the model does not read trees.
 
-        Two samples that part and then say the same are scored in one row and apart.
+        Samples that part and then say the same are scored in one row and apart.
         """
         why = f"its attention is {implementation(self.model)}"
         if implementation(self.model) in IMPLEMENTATIONS:
             samples = _parting_samples(self.model.config.get_text_config().vocab_size)
             try:
-                apart, together = (
-                    self._score_samples(Packer(longest), samples) for longest in (0, ALWAYS)
-                )
+                with full_precision():
+                    apart, together = (
+                        self._score_samples(Packer(longest), samples) for longest in (0, ALWAYS)
+                    )
             except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
                 why = f"{type(error).__name__}: {error}"
             else:
@@ -193,9 +194,10 @@ class CausalPolicy(nn.Module):
         packed, ids = packed.to(self.model.device), ids.to(self.model.device)
         training = self.training
         self.train()
-        found, again = (self(packed)[0] for _ in range(2))
+        with full_precision():
+            found, again = (self(packed)[0] for _ in range(2))
+            logits = self.model(ids).logits[0, :-1]
         self.train(training)
-        logits = self.model(ids).logits[0, :-1]
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
         expected = logits.log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
         exact = next(self.model.parameters()).dtype in (torch.float32, torch.float64)
@@ -237,6 +239,17 @@ def _answering(decoder: Any, answer: _Decoded) -> Iterator[None]:
         del decoder.forward
         if own is not None:
             decoder.forward = own
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply float32 as float32, also where a run lets a GPU round it to TF32."""
+    usual = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(usual)
 
 
 def run_layers(model: Any, input_ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:

@@ -254,3 +254,20 @@ def test_compiled_layers_that_are_computed_again_give_the_same_gradient(tiny_mod
         results.append([log_probs, *(p.grad for p in model.parameters())])
     for plain, compiled in zip(*results, strict=True):
         torch.testing.assert_close(compiled, plain)
+
+
+def test_what_a_model_is_tried_with_is_not_rounded(tiny_model):
+    """Else TF32 on a GPU looks like branches that see each other."""
+    torch.set_float32_matmul_precision("high")
+    found = []
+    tiny_model.model.layers[0].register_forward_hook(
+        lambda *_: found.append(torch.get_float32_matmul_precision())
+    )
+    policy = CausalPolicy(tiny_model, 1.0).train()
+    try:
+        assert policy.packer(100).longest == ALWAYS
+        policy.check_model()
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert set(found) == {"highest"}
