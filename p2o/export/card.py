@@ -15,6 +15,7 @@ from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
 from p2o.learning.metrics import MEAN_REWARD, partial_reward
 from p2o.policy.models import EMBEDDED
+from p2o.records.labels import in_words
 from p2o.running.secrets import without_secrets
 
 PARTS = ("data", "verifier", "algorithm", "distillation", "evolution")
@@ -127,7 +128,7 @@ def _outcome(run: Path, summary: dict[str, Any], weights: CheckpointWeights) -> 
         sections += [
             "## Templates in use at the end",
             f"Problems that were hard were sampled with these. {_moved(summary)}",
-            *(_fenced(template["text"]) for template in summary["templates"]),
+            *(_fenced(in_words(template["text"])) for template in summary["templates"]),
         ]
     return sections
 

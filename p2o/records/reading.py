@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from p2o.errors import UserError
+from p2o.records.labels import in_words
 from p2o.records.schema import FOLDER, PARTS, TABLES, VERSION, VERSION_KEY
 
 Value = str | int | float | bool | None
@@ -70,8 +71,9 @@ class Records:
         return self.query("hard")
 
     def texts(self) -> dict[str, str]:
-        """Texts of hints by id; the empty one included."""
-        return {"": "", **dict(self.rows("hints", ["hint", "text"]))}
+        """What hints say, by id; the empty one included."""
+        labels = self.rows("hints", ["hint", "text"])
+        return {"": "", **{hint: in_words(label) for hint, label in labels}}
 
     def query(
         self, name: str, columns: Iterable[str] | None = None, **equal: Value | Iterable[Value]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p2o.prompt import Prompt
+from p2o.records.labels import in_words, label_of
 
 FAMILY = "family"
 """Key of `Prompt.meta` that names a problem's kind, where a source has kinds."""
@@ -19,7 +20,7 @@ class Found:
 
     Attributes:
         kind: A family of problems or a source; ``all`` where there are none.
-        template: Its text.
+        template: What it says.
         solved: Hard samples of that kind that it solved when it was tried.
         tried: On so many.
     """
@@ -43,9 +44,10 @@ def found_templates(folder: Path, prompts: Sequence[Prompt]) -> list[dict[str, A
     results: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
     for path in sorted((folder / "evolution").glob("epoch_*.json")):
         for template in json.loads(path.read_text(encoding="utf-8"))["templates"]:
+            text = in_words(label_of(template))
             for kind, result in _results(template, kinds).items():
-                solved, tried = results[kind].get(template["text"], (0, 0))
-                results[kind][template["text"]] = solved + result[0], tried + result[1]
+                solved, tried = results[kind].get(text, (0, 0))
+                results[kind][text] = solved + result[0], tried + result[1]
     best = []
     for kind in sorted(results):
         # By what was solved, and not by the share of it: one lucky sample proves little.
@@ -63,7 +65,7 @@ def _kind(prompt: Prompt) -> str:
 
 def _results(template: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """Samples of each kind that a template solved, and on which it was tried."""
-    if not template["text"].strip():
+    if not label_of(template):
         return {}
     solved, found = set(template["solved"]), {}
     for sample in template["dev_scores"]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
+from p2o.records.labels import in_words, label_of
 from p2o.records.schema import hint_id
 from p2o.report.problems import Story
 from p2o.report.rollouts import Columns
@@ -35,7 +36,8 @@ class HintNode:
     Attributes:
         epoch: The first epoch that the search is for.
         index: Place in that search, in order of discovery.
-        text: The template; empty for the bare prompt.
+        hint: Its id in the records.
+        text: What it says; empty for the bare prompt.
         parents: Places of those it was derived from.
         score: Mean score on the dev problems; None where it was not tried.
         solved: Dev problems that it solves.
@@ -49,6 +51,7 @@ class HintNode:
 
     epoch: int
     index: int
+    hint: str
     text: str
     parents: tuple[int, ...] = ()
     score: float | None = None
@@ -59,11 +62,6 @@ class HintNode:
     rejected: str = ""
     before: float | None = None
     after: float | None = None
-
-    @property
-    def hint(self) -> str:
-        """Its id in the records."""
-        return hint_id(self.text)
 
     @property
     def blank(self) -> str:
@@ -107,12 +105,12 @@ def hint_nodes(
     found: list[HintNode] = []
     before: list[str] = []
     for epoch, pool in sorted(run.pools.items()):
-        texts = [str(template.get("text", "")) for template in pool["templates"]]
-        if texts == before and epoch not in searched:
+        labels = [label_of(template) for template in pool["templates"]]
+        if labels == before and epoch not in searched:
             continue
-        before = texts
+        before = labels
         for index, template in enumerate(pool["templates"]):
-            exchange = (exchanges or {}).get((epoch, hint_id(texts[index])))
+            exchange = (exchanges or {}).get((epoch, hint_id(labels[index])))
             found.append(_node(epoch, index, template, pool.get("cover", ()), exchange))
     return found
 
@@ -124,10 +122,12 @@ def _node(
     cover: Sequence[int],
     exchange: Exchange | None,
 ) -> HintNode:
+    label = label_of(template)
     return HintNode(
         epoch,
         index,
-        str(template.get("text", "")),
+        hint_id(label),
+        in_words(label),
         tuple(parent for parent in template.get("parents", ()) if parent is not None),
         template.get("score"),
         tuple(template.get("solved", ())),
@@ -174,6 +174,7 @@ def rejected_nodes(
             HintNode(
                 epoch,
                 index,
+                hint or "",
                 texts.get(hint or "", ""),
                 tuple(parent for parent in known if parent is not None),
                 exchange=asked.get((epoch, candidate)),

@@ -13,6 +13,7 @@ from rich.table import Table
 from p2o.learning.datamodule import RolloutDataModule
 from p2o.learning.metrics import MEAN_REWARD, partial_reward
 from p2o.policy.models import EMBEDDED
+from p2o.records.labels import in_words
 from p2o.report.found import found_templates
 from p2o.running.distributed import rank
 from p2o.running.files import written_whole
@@ -124,7 +125,8 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
         templates.add_column("template")
         for template in summary["templates"][:MOST_TEMPLATES]:
             score = template["score"]
-            templates.add_row("-" if score is None else f"{score:.2f}", template["text"])
+            said = in_words(template["text"])
+            templates.add_row("-" if score is None else f"{score:.2f}", said)
         if len(summary["templates"]) > MOST_TEMPLATES:
             templates.add_row("", f"and {len(summary['templates']) - MOST_TEMPLATES} more")
         console.print(templates)

@@ -1,13 +1,16 @@
+from types import SimpleNamespace
+
 from p2o.records import hint_id
 from p2o.records.writing import append
-from p2o.report.hints import HintNode, difference, layout
+from p2o.report.hints import HintNode, difference, hint_nodes, layout
 from p2o.report.runs import read_run
 from p2o.report.story import tell
+from p2o_callbacks import Hint
 from tests.report.world import COLUMNS, REJECTED, write_rejected, write_run
 
 
 def node(index: int, *parents: int) -> HintNode:
-    return HintNode(1, index, f"hint {index}", parents)
+    return HintNode(1, index, hint_id(f"hint {index}"), f"hint {index}", parents)
 
 
 def test_children_stand_below_their_first_parent_each_in_a_row_of_its_own():
@@ -79,3 +82,10 @@ def test_a_search_that_found_the_same_as_the_one_before_is_a_search(tmp_path):
     assert {node.epoch for node in story.nodes} == {1, 2}
     [rejected] = story.rejected
     assert (rejected.epoch, rejected.index) == (2, 4)
+
+
+def test_a_hint_that_is_more_than_a_text_is_the_one_of_the_records_and_reads_as_text():
+    hint = Hint("The plan: {plan}", columns=True)
+    run = SimpleNamespace(pools={1: {"templates": [hint.content()], "cover": [0]}})
+    [node] = hint_nodes(run)
+    assert (node.hint, node.text) == (hint_id(hint.label), "The plan: {plan}")
