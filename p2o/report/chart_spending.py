@@ -1,5 +1,6 @@
 """Charts of what was spent and what came of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def accuracy_chart(
         "field": "accuracy",
         "type": "quantitative",
         "title": "held-out accuracy, no hint",
-        "scale": {"domain": [0, 1]},
+        "scale": {"domain": [0, _top([*rows, *points])]},
         "axis": {"format": ".0%"},
     }
     tip = [
@@ -83,6 +84,12 @@ def accuracy_chart(
             },
         ],
     )
+
+
+def _top(rows: Sequence[Mapping[str, float]]) -> float:
+    """Where an axis of shares ends: a tenth that leaves room above, so that low curves part."""
+    highest = max((row.get("high", row["accuracy"]) for row in rows), default=1.0)
+    return min(1.0, math.ceil(10 * highest + 0.5) / 10)
 
 
 def cost_chart(arms: Mapping[str, Sequence[Mapping[str, Any]]]) -> Spec:

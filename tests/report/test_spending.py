@@ -2,6 +2,7 @@ import csv
 
 import pytest
 
+from p2o.report.chart_spending import accuracy_chart
 from p2o.report.health import MOST_POINTS, guards, panels, thinned
 from p2o.report.runs import read_run
 from p2o.report.spending import cost, share, total
@@ -61,3 +62,10 @@ def test_a_long_series_is_thinned_to_means():
     assert len(thin) == MOST_POINTS
     assert {value for _, value in thin} == {0.5}
     assert thin[0][0] == 4.5
+
+
+@pytest.mark.parametrize(("highest", "top"), [(0.02, 0.1), (0.27, 0.4), (0.5, 0.6), (1.0, 1.0)])
+def test_the_axis_of_accuracy_ends_above_what_was_reached(highest, top):
+    spec = accuracy_chart({"P2O": [([0, 10], [0.0, highest])]}, "rollouts")
+    [line] = [layer for layer in spec["layer"] if layer["mark"]["type"] == "line"]
+    assert line["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(top)]
