@@ -47,9 +47,14 @@ Counts = dict[str, dict[str, float]]
 
 
 class Ledger:
-    """Counters by phase. A phase may be entered inside another; time goes to the inner one."""
+    """Counters by phase. A phase may be entered inside another; time goes to the inner one.
 
-    def __init__(self) -> None:
+    Args:
+        flops: Operations of the network for a token without gradient, and with it.
+    """
+
+    def __init__(self, flops: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.flops = flops
         self._counts: Counts = {phase: dict.fromkeys(COUNTERS, 0) for phase in PHASES}
         self._stack: list[str] = []
         self._since = time.monotonic()
@@ -106,6 +111,17 @@ class Ledger:
         """Tokens that were generated for the method, reflections included."""
         counters = ("generated_tokens", "reflection_tokens")
         return int(sum(self.total(counter, METHOD) for counter in counters))
+
+    @property
+    def training_flops(self) -> float:
+        """Operations that the method took, for tokens sampled, scored and trained on.
+
+        Tokens of reflections count as tokens of the policy, whoever wrote them.
+        """
+        forward, training = self.flops
+        passed = ("generated_tokens", "reflection_tokens", "scored_tokens")
+        read = sum(self.total(counter, METHOD) for counter in passed)
+        return forward * read + training * self.total("trained_tokens", METHOD)
 
     @property
     def training_seconds(self) -> float:

@@ -24,7 +24,7 @@ from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
 from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
-from p2o.learning.throughput import Throughput
+from p2o.learning.throughput import Throughput, flops_a_token
 from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
 from p2o.policy.configured import configured_policy
@@ -78,7 +78,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     verifier = make_verifier(config)
     model, tokenizer = configured_policy(config.model)
     sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
-    ledger = Ledger()
+    ledger = Ledger(flops_a_token(model))
     environment = MeteredEnvironment(sampler.environment, ledger)
     runner = sampler.runner(MeteredEngine(sampler.engine, ledger), environment)
     # A search has a record of its own, from which it goes on when it is killed.

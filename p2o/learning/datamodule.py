@@ -148,6 +148,11 @@ class RolloutDataModule(LightningDataModule):
         return self.ledger.training_tokens
 
     @property
+    def training_flops(self) -> float:
+        """See `p2o_callbacks.FlopsCounter`."""
+        return self.ledger.training_flops
+
+    @property
     def training_seconds(self) -> float:
         """See `p2o_callbacks.TimeCounter`."""
         return self.ledger.training_seconds

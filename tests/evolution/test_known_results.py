@@ -1,6 +1,8 @@
 """A search that is fed by training: what is known is not paid for again, and where it is needed."""
 
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,7 @@ def test_failures_of_the_bare_prompt_are_not_paid_for_again():
     found = fed.search()
     assert "" not in {template for _, template in fed.world.pairs}
     assert found.metric_calls == fed.world.spent > 0
+    assert found.spared is not None
     assert found.spared >= SIZES["dev_size"]
     words = {word for i in found.pool.in_use for word in found.pool.templates[i].text.split()}
     assert {"red", "green", "blue"} <= words
@@ -168,6 +171,7 @@ def test_what_is_known_is_no_call_and_the_budget_holds(
     assert fed.world.spent <= max(budget, smallest)
     assert not known & set(fed.world.pairs)
     assert len(set(fed.world.pairs)) == len(fed.world.pairs)
+    assert found.spared is not None
     assert found.spared <= len(known)
 
 
@@ -176,10 +180,11 @@ class _Set:
         return list(ids)
 
 
-class _State:
-    def __init__(self, texts):
-        self.program_candidates = [{COMPONENT: text} for text in texts]
-        self.total_num_evals = 0
+def state_of(texts) -> Any:
+    """What of gepa's state a beam looks at."""
+    return SimpleNamespace(
+        program_candidates=[{COMPONENT: text} for text in texts], total_num_evals=0
+    )
 
 
 def tasks_of(adapter, train, texts, dev=("d",), width=4):
@@ -188,7 +193,7 @@ def tasks_of(adapter, train, texts, dev=("d",), width=4):
     first = FailuresFirst(beam, adapter, train, list(dev), 2, random.Random(0))
     return [
         [(task.parent_idx, [train[i] for i in task.minibatch_ids]) for task in tasks]
-        for tasks in (first.sample_tasks(_State(texts), None, None, _Set()) for _ in range(3))
+        for tasks in (first.sample_tasks(state_of(texts), None, None, _Set()) for _ in range(3))
     ]
 
 

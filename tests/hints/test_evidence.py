@@ -94,7 +94,9 @@ def test_it_survives_a_checkpoint(evidence):
     other.load_state_dict(state)
     assert other.state_dict()["shown"] == evidence.state_dict()["shown"][:2]
     # Question and answers are the problem's own.
-    assert (other.trial(B, "").question, other.trial(B, "").answers) == ("1?", ("1",))
+    bare = other.trial(B, "")
+    assert bare is not None
+    assert (bare.question, bare.answers) == ("1?", ("1",))
     other.note(5, {A: tried("new", True)})
     assert other.trial(B, "") is None
     assert other.solved_by(A) == {"new"}
