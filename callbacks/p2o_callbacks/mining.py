@@ -61,13 +61,13 @@ class HardSampleMiner(Callback):
         trainer.callbacks[0].hard_set
     """
 
-    def __init__(self, threshold: int | float = 2, name: str = "hard", bare: bool = False) -> None:
+    def __init__(self, threshold: int | float = 2, name: str = "hard") -> None:
         if threshold <= 0 or (isinstance(threshold, float) and threshold > 1):
             raise ConfigurationError(
                 f"threshold={threshold}: give a count of at least 1 or a rate in (0, 1]"
             )
         check_name(name)
-        self.threshold, self.name, self.bare = threshold, name, bare
+        self.threshold, self.name = threshold, name
         self._observing = False
         self._hard_set: list[str] = []
         self._before: set[str] = set()
@@ -134,21 +134,14 @@ class HardSampleMiner(Callback):
         """Put together what the ranks were told of."""
         self._share()
 
-    def _counted(self, group: GroupOutcome) -> Sequence[bool | None]:
-        """The verdicts that say whether a sample is hard."""
-        if not self.bare or not group.hinted or all(group.hinted):
-            return group.solved
-        return [s for s, hinted in zip(group.solved, group.hinted, strict=True) if not hinted]
-
     def _note(self, group: GroupOutcome) -> _Note:
-        counted = self._counted(group)
-        known = [solved for solved in counted if solved is not None]
-        possible = len(counted) - known.count(False)
+        known = [solved for solved in group.solved if solved is not None]
+        possible = len(group.solved) - known.count(False)
         # The quotient, since a rate times a size can be above the whole number it stands for.
         share = isinstance(self.threshold, float)
-        measure = possible / len(counted) if share else possible
+        measure = possible / len(group.solved) if share else possible
         # A group that is smaller than the threshold is not hard when all of it may be right.
-        threshold = self.threshold if share else min(self.threshold, len(counted))
+        threshold = self.threshold if share else min(self.threshold, len(group.solved))
         hard = measure < threshold if known else None
         return _Note(group.sample_id, hard, len(set(_with_verdict(group))) <= 1)
 

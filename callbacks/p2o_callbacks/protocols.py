@@ -27,13 +27,11 @@ class GroupOutcome:
         rewards: One reward for each rollout.
         solved: Whether each rollout solved the sample; None where the verifier failed or timed out,
             which is no evidence either way.
-        hinted: Whether a template stood in front of each rollout; empty where that is not told.
     """
 
     sample_id: str
     rewards: tuple[float, ...]
     solved: tuple[bool | None, ...]
-    hinted: tuple[bool, ...] = ()
 
 
 GroupObserver = Callable[[Sequence[GroupOutcome]], None]

@@ -280,7 +280,6 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
         group[0].prompt.id,
         tuple(rollout.score.reward for rollout in group),
         tuple(rollout.score.solved for rollout in group),
-        tuple(rollout.templated for rollout in group),
     )
 
 
