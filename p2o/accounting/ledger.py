@@ -35,12 +35,14 @@ COUNTERS = (
     "trained_tokens",
     "scored_tokens",
     "metric_calls",
+    "spared_calls",
     "reflection_calls",
     "reflection_tokens",
     "seconds",
 )
 """Rollouts of problems and their tokens; tokens put through the network with and without gradient;
-template evaluations on a sample; proposals asked for and their tokens; wall-clock time."""
+template evaluations on a sample, and those that training has made needless; proposals asked for and
+their tokens; wall-clock time."""
 
 Counts = dict[str, dict[str, float]]
 """Amounts by phase and counter."""

@@ -1,6 +1,7 @@
 """Template search with the gepa package (arXiv 2507.19457) on a hard set, P²O's Algorithm 3."""
 
 import logging
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -73,6 +74,8 @@ class GepaEvolution:
             search reflects on failures that are known, see `FailuresFirst`; and it is made only for
             hard samples on which the templates at hand have been rolled out in vain, while these
             templates stay in the pool (`p2o.evolution.incumbents`).
+        most_reliance: Nats a token; a template at hand whose successes rely on it more than that,
+            as training has measured it (see `LeastReliance`), spares no search. None asks nothing.
 
     Raises:
         UserError: A size or the budget cannot work, be it for the smallest hard set there can be.
@@ -92,6 +95,7 @@ class GepaEvolution:
         leaks: Action = "reject",
         seed_pool: str | None = None,
         evidence: int = 0,
+        most_reliance: float | None = None,
     ) -> None:
         for name, size in (
             ("width", width),
@@ -110,7 +114,8 @@ class GepaEvolution:
         self.minimum, self.stop_when_solved, self.patience = minimum, stop_when_solved, patience
         self.leaks: Action = leaks
         self.first = () if seed_pool is None else seed_texts(seed_pool)
-        self.lasts, self.evidence = evidence, Evidence({})
+        self.lasts, self.most_reliance = evidence, most_reliance
+        self.evidence, self.problems = Evidence({}), Problems([])
         least = self._budget_for(minimum)
         if least.calls < least.smallest:
             raise UserError(
@@ -121,8 +126,10 @@ class GepaEvolution:
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
         if self.lasts:
-            self.evidence = problems.evidence
+            self.problems, self.evidence = problems, problems.evidence
             self.evidence.lasts = max(self.evidence.lasts, self.lasts)
+        if self.most_reliance is not None:
+            problems.keeps_reliance = True
 
     def evolve(
         self,
@@ -134,7 +141,9 @@ class GepaEvolution:
         report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
         """See `p2o_callbacks.Evolver`."""
-        known = find_incumbents(self.evidence, hard_set)
+        bound = math.inf if self.most_reliance is None else self.most_reliance
+        relied_on = [hint for hint, value in self.problems.reliance.items() if value > bound]
+        known = find_incumbents(self.evidence, hard_set, relied_on)
         unsolved = sorted(known.failed) if known.templates else hard_set
         found = self._found(unsolved, evaluate, seed, report)
         if self.lasts:

@@ -14,8 +14,8 @@ class Incumbents:
 
     Attributes:
         templates: Those with which a rollout of a hard sample was right.
-        solved: Ids of these samples.
-        failed: Ids of the hard samples on which templates were rolled out and all were wrong.
+        solved: Ids of the hard samples that need no search.
+        failed: Ids of the hard samples on which templates were rolled out to no avail.
     """
 
     templates: tuple[Template, ...] = ()
@@ -23,23 +23,30 @@ class Incumbents:
     failed: frozenset[str] = frozenset()
 
 
-def find_incumbents(evidence: Evidence, hard_set: Collection[str]) -> Incumbents:
+def find_incumbents(
+    evidence: Evidence, hard_set: Collection[str], relied_on: Collection[str] = ()
+) -> Incumbents:
     """Look at what is known of the hard samples.
 
     Args:
         evidence: From training.
         hard_set: Ids of the hard samples.
+        relied_on: Texts of templates whose successes the bare policy can hardly say: a sample that
+            they alone solve has a search all the same.
     """
     by_sample = {sample: evidence.solved_by(sample) for sample in sorted(hard_set)}
-    solved = frozenset(sample for sample, hints in by_sample.items() if hints)
     hints = sorted(frozenset().union(*by_sample.values()))
+    solved = frozenset(s for s, own in by_sample.items() if own - frozenset(relied_on))
+    tried = frozenset(s for s, own in by_sample.items() if own or evidence.failed_with(s))
     return Incumbents(
         tuple(
-            known_template(evidence, hint, hard_set, {s for s in solved if hint in by_sample[s]})
+            known_template(
+                evidence, hint, hard_set, [s for s, own in by_sample.items() if hint in own]
+            )
             for hint in hints
         ),
         solved,
-        frozenset(s for s in by_sample if s not in solved and evidence.failed_with(s)),
+        tried - solved,
     )
 
 

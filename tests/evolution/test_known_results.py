@@ -15,7 +15,7 @@ from p2o.evolution.incumbents import find_incumbents, with_incumbents
 from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import ParetoBeam
 from p2o.hints.assignment import DiverseAssignment
-from p2o.hints.problems import Problems
+from p2o.hints.problems import Outcome, Problems
 from p2o_callbacks import PromptPool, Template, TemplateTrial
 from tests.evolution.world import HARD, World, Writer
 
@@ -244,6 +244,24 @@ def test_incumbents_are_the_templates_with_which_something_hard_was_solved():
     assert [template.text for template in known.templates] == ["red"]
     assert known.templates[0].dev_scores == {"red-00": 1.0, "blue-00": 0.0}
     assert (known.solved, known.failed) == ({"red-00"}, {"blue-00"})
+
+
+def test_a_template_that_is_relied_on_too_much_spares_no_search_and_stays():
+    fed = Fed(most_reliance=1.0)
+    fed.train(0, [(sample, word) for sample in HARD for word in ("red", "green", "blue")])
+    assert fed.search().metric_calls == 0
+    fed.problems.note([Outcome("blue-00", 1.0, True, None, (("blue", 1.5), ("red", 0.5)))])
+    found = fed.search()
+    blue = {sample for sample in HARD if sample.startswith("blue")}
+    assert {sample for sample, _ in fed.world.pairs} <= blue
+    assert found.metric_calls > 0
+    assert found.solved_before == len(HARD) - len(blue)
+    assert "blue" in {template.text for template in found.pool.templates}
+
+
+def test_reliance_is_kept_where_a_search_asks_for_it():
+    assert Fed(most_reliance=1.0).problems.keeps_reliance
+    assert not Fed().problems.keeps_reliance
 
 
 def test_a_trial_that_is_unverified_stays_unknown():
