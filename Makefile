@@ -7,6 +7,7 @@
 # make test-engines   tests with vLLM's CPU build, in an environment of its own
 # make compare   P2O and GRPO on it at equal rollouts, three seeds each
 # make evidence  every arm on it, three seeds: docs/evidence/embedded.md
+# make slice  two arms and two seeds of a few steps, through the whole bench: does it work?
 # make bench  speed and memory beside TRL's, in about 25 minutes: docs/evidence/speed.md
 # make lock   pin the dependencies anew
 
@@ -20,7 +21,7 @@ DOCS := .venv/.docs
 ENGINES := .venv-engines/bin
 ENGINES_MADE := .venv-engines/.made
 
-.PHONY: demo demo-real test test-fast docs wheels test-engines compare evidence bench lock lock-engines clean
+.PHONY: demo demo-real test test-fast docs wheels test-engines compare evidence slice bench lock lock-engines clean
 
 # Both are started in one shell, so that the report is of this run.
 demo: $(RUNTIME)
@@ -66,6 +67,10 @@ compare: $(RUNTIME)
 # All arms on the embedded world, three seeds: docs/evidence/embedded.md. The same command again goes on.
 evidence: $(RUNTIME)
 	$(BIN)/p2o-bench bench=embedded page=docs/evidence/embedded.md figure=docs/images/embedded.svg
+
+# What CI runs of the bench. It says that everything works, and not who is better.
+slice: $(RUNTIME)
+	$(BIN)/p2o-bench bench=slice
 
 # Let the machine do nothing else meanwhile.
 bench: $(BENCHMARKS)

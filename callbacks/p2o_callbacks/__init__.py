@@ -7,6 +7,7 @@ from p2o_callbacks.candidates import Candidate, Exchange
 from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
+from p2o_callbacks.flops_budget import FlopsBudget, FlopsCounter
 from p2o_callbacks.hint import Hint, HintOrText
 from p2o_callbacks.mining import HardSampleMiner
 from p2o_callbacks.pool import PromptPool, Template
@@ -44,6 +45,8 @@ __all__ = [
     "Evolver",
     "Exchange",
     "FiniteUpdates",
+    "FlopsBudget",
+    "FlopsCounter",
     "GroupObserver",
     "GroupOutcome",
     "GroupSource",

@@ -59,9 +59,9 @@ class PromptEvolution(Callback):
     a few lines. Logs ``evolution/metric_calls``, ``evolution/iterations``,
     ``evolution/failed`` (trials without a verdict), ``evolution/templates``, ``evolution/cover``
     (templates in use, the empty one not counted) and ``evolution/best_score`` of each search, and
-    ``evolution/leaks`` where the evolver looks for templates that give a sample away. Writes the
-    pool of each epoch to ``evolution/epoch_NNNN.json`` under `directory`, or to
-    ``step_NNNNNNNN.json``.
+    ``evolution/leaks``, ``evolution/spared`` and ``evolution/solved_before`` where the evolver
+    tells them (see `Evolution`). Writes the pool of each epoch to ``evolution/epoch_NNNN.json``
+    under `directory`, or to ``step_NNNNNNNN.json``.
 
     Args:
         evolver: The search.
@@ -236,8 +236,9 @@ class PromptEvolution(Callback):
             f"{self.name}/cover": len(self.pool.in_use),
             f"{self.name}/best_score": max(scores, default=0.0),
         }
-        if evolution.leaks is not None:
-            metrics[f"{self.name}/leaks"] = evolution.leaks
+        for name in ("leaks", "spared", "solved_before"):
+            if getattr(evolution, name) is not None:
+                metrics[f"{self.name}/{name}"] = getattr(evolution, name)
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=logging_step(trainer))
         self._write_pool(trainer, place)

@@ -141,6 +141,9 @@ class Evolution:
         iterations: Rounds of proposals.
         candidates: All that was tried, in the order in which it was asked for.
         leaks: Templates found that give a sample away; None where none was looked for.
+        spared: Results that were known without a metric call; None where nobody looks for such.
+        solved_before: Hard samples that templates of earlier pools are known to solve, for which
+            there was no search; None likewise.
     """
 
     pool: PromptPool
@@ -148,6 +151,8 @@ class Evolution:
     iterations: int = 0
     candidates: tuple[Candidate, ...] = ()
     leaks: int | None = None
+    spared: int | None = None
+    solved_before: int | None = None
 
 
 PoolObserver = Callable[[int, PromptPool, Evolution | None], None]

@@ -35,21 +35,28 @@ COUNTERS = (
     "trained_tokens",
     "scored_tokens",
     "metric_calls",
+    "spared_calls",
     "reflection_calls",
     "reflection_tokens",
     "seconds",
 )
 """Rollouts of problems and their tokens; tokens put through the network with and without gradient;
-template evaluations on a sample; proposals asked for and their tokens; wall-clock time."""
+template evaluations on a sample, and those that training has made needless; proposals asked for and
+their tokens; wall-clock time."""
 
 Counts = dict[str, dict[str, float]]
 """Amounts by phase and counter."""
 
 
 class Ledger:
-    """Counters by phase. A phase may be entered inside another; time goes to the inner one."""
+    """Counters by phase. A phase may be entered inside another; time goes to the inner one.
 
-    def __init__(self) -> None:
+    Args:
+        flops: Operations of the network for a token without gradient, and with it.
+    """
+
+    def __init__(self, flops: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.flops = flops
         self._counts: Counts = {phase: dict.fromkeys(COUNTERS, 0) for phase in PHASES}
         self._stack: list[str] = []
         self._since = time.monotonic()
@@ -106,6 +113,17 @@ class Ledger:
         """Tokens that were generated for the method, reflections included."""
         counters = ("generated_tokens", "reflection_tokens")
         return int(sum(self.total(counter, METHOD) for counter in counters))
+
+    @property
+    def training_flops(self) -> float:
+        """Operations that the method took, for tokens sampled, scored and trained on.
+
+        Tokens of reflections count as tokens of the policy, whoever wrote them.
+        """
+        forward, training = self.flops
+        passed = ("generated_tokens", "reflection_tokens", "scored_tokens")
+        read = sum(self.total(counter, METHOD) for counter in passed)
+        return forward * read + training * self.total("trained_tokens", METHOD)
 
     @property
     def training_seconds(self) -> float:

@@ -15,6 +15,7 @@ from p2o.running.secrets import hide_settings
 BUDGETS = {
     "rollouts": ("RolloutBudget", "max_rollouts"),
     "tokens": ("TokenBudget", "max_tokens"),
+    "flops": ("FlopsBudget", "max_flops"),
     "seconds": ("TimeBudget", "max_seconds"),
 }
 """What a budget may be given in, to the callback that keeps it and its argument."""

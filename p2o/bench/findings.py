@@ -10,9 +10,14 @@ from p2o.bench.outcomes import Outcome, Result, read_outcome, results_of
 from p2o.bench.processes import last_line
 from p2o.bench.tasks import LOG
 
-UNITS = {"rollouts": "rollouts", "tokens": "generated tokens", "seconds": "seconds"}
+UNITS = {
+    "rollouts": "rollouts",
+    "tokens": "generated tokens",
+    "flops": "operations",
+    "seconds": "seconds",
+}
 """What a budget may be given in, in words."""
-AXES = {"rollouts": "rollouts", "tokens": "tokens", "seconds": "rollouts"}
+AXES = {"rollouts": "rollouts", "tokens": "tokens", "flops": "flops", "seconds": "rollouts"}
 """The counter over which curves are drawn; evaluations do not note the time."""
 
 

@@ -28,6 +28,7 @@ class BudgetSettings(Section):
 
     rollouts: Count | None
     tokens: Count | None
+    flops: Positive | None
     seconds: Positive | None
 
 

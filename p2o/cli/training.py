@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
@@ -24,7 +25,7 @@ from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
 from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
-from p2o.learning.throughput import Throughput
+from p2o.learning.throughput import Throughput, flops_a_token
 from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
 from p2o.policy.configured import configured_policy
@@ -35,6 +36,8 @@ from p2o.rollout.weights import identity
 from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o.running.preemption import StopWhenPreempted
 from p2o.running.resuming import KeptSettings, settings_of
+from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.protocols import Evolution, PoolSource
 
 SAMPLED_IN = ("train", "evolution", "held_out")
 """Keys of ``sampling``."""
@@ -78,7 +81,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     verifier = make_verifier(config)
     model, tokenizer = configured_policy(config.model)
     sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
-    ledger = Ledger()
+    ledger = Ledger(flops_a_token(model))
     environment = MeteredEnvironment(sampler.environment, ledger)
     runner = sampler.runner(MeteredEngine(sampler.engine, ledger), environment)
     # A search has a record of its own, from which it goes on when it is killed.
@@ -206,4 +209,15 @@ def _make_evolution(
     for part in (assigner, evolver):
         if isinstance(part, KnowsProblems):
             part.bind(problems)
-    return build(config.evolution.callback, "evolution.callback", evolver=evolver)
+    callback: Any = build(config.evolution.callback, "evolution.callback", evolver=evolver)
+    if isinstance(callback, PoolSource):
+        callback.add_pool_observer(partial(_count_spared, ledger))
+    return callback
+
+
+def _count_spared(
+    ledger: Ledger, epoch: int, pool: PromptPool, evolution: Evolution | None
+) -> None:
+    """Keep the books of what a search did not have to ask."""
+    with ledger.phase("evolution"):
+        ledger.add_shared(spared_calls=(evolution and evolution.spared) or 0)

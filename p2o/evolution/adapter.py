@@ -1,7 +1,7 @@
 """The gepa adapter: one component, the template; all evaluations of a stage in one engine call."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gepa.core.adapter import EvaluationBatch
@@ -11,6 +11,9 @@ from p2o_callbacks.protocols import EvaluateTemplates, TemplateTrial
 
 COMPONENT = "template"
 """Name of the one text component that gepa evolves."""
+
+Known = Callable[[str, str], TemplateTrial | None]
+"""Of a sample id and a template text."""
 
 
 class TemplateAdapter:
@@ -23,18 +26,33 @@ class TemplateAdapter:
     Args:
         evaluate: Tries (sample id, template text) pairs in one call.
         guard: Is told of the problems that are tried.
+        known: A result of a sample and a template that somebody else has paid for, if there is one.
+
+    Attributes:
+        spared: Results that were known, so that there was no trial.
     """
 
     propose_new_texts = None
 
-    def __init__(self, evaluate: EvaluateTemplates, guard: LeakGuard | None = None) -> None:
-        self._evaluate, self._guard = evaluate, guard or LeakGuard("off")
+    def __init__(
+        self,
+        evaluate: EvaluateTemplates,
+        guard: LeakGuard | None = None,
+        known: Known = lambda sample, template: None,
+    ) -> None:
+        self._evaluate, self._guard, self._known = evaluate, guard or LeakGuard("off"), known
+        self.spared = 0
         self._kept: dict[tuple[str, str], TemplateTrial] = {}
         self._judged: defaultdict[str, dict[str, TemplateTrial]] = defaultdict(dict)
 
     def solved(self, template: str) -> frozenset[str]:
         """Ids of the samples that a template solved when there was a verdict last."""
         return frozenset(s for s, trial in self._judged[template].items() if trial.solved)
+
+    def verdict(self, template: str, sample: str) -> bool | None:
+        """Whether a template solves a sample; None where nobody has seen it."""
+        trial = self._judged[template].get(sample) or self._known(sample, template)
+        return None if trial is None else trial.solved
 
     def scores(self, template: str, samples: Sequence[str]) -> dict[str, float]:
         """Scores of a template on those of some samples on which there was a verdict."""
@@ -52,6 +70,11 @@ class TemplateAdapter:
     ) -> list[EvaluationBatch[TemplateTrial, TemplateTrial]]:
         """Try each candidate on its samples, all that is not known of them in one engine call."""
         pairs = [[(s, candidate[COMPONENT]) for s in batch] for candidate, batch in items]
+        for pair in {pair for part in pairs for pair in part} - self._kept.keys():
+            result = self._known(*pair)
+            if result is not None:
+                self._kept[pair] = result
+                self.spared += 1
         asked = [[pair for pair in part if pair not in self._kept] for part in pairs]
         together = [pair for part in asked for pair in part]
         fresh = iter(self._evaluate(together) if together else [])

@@ -1,6 +1,7 @@
 """Template search with the gepa package (arXiv 2507.19457) on a hard set, P²O's Algorithm 3."""
 
 import logging
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ from gepa.core.result import GEPAResult
 from p2o.errors import UserError
 from p2o.evolution.adapter import COMPONENT, TemplateAdapter
 from p2o.evolution.budget import resolve_budget
+from p2o.evolution.failures import FailuresFirst
+from p2o.evolution.incumbents import find_incumbents, known_template, with_incumbents
 from p2o.evolution.leaks import Action, LeakGuard
 from p2o.evolution.minibatches import Minibatches
 from p2o.evolution.reflector import Reflector
@@ -27,7 +30,9 @@ from p2o.evolution.strategies import (
 )
 from p2o.evolution.trace import SearchTrace
 from p2o.hints.assignment import Assigner
+from p2o.hints.evidence import Evidence
 from p2o.hints.pool_file import seed_texts
+from p2o.hints.problems import Problems
 from p2o.reflection.base import Reflection
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
@@ -64,6 +69,13 @@ class GepaEvolution:
             ``reject`` keeps it out of the search, ``warn`` tells of it, ``off`` does not look.
         seed_pool: The ``pool.json`` of an earlier run, also of another model. Each search proposes
             its templates first, and they count for what they score in it.
+        evidence: Epochs for which rollouts of training count in the search; 0 is the paper's, which
+            asks for everything anew. What training has shown then costs no metric call; each
+            search reflects on failures that are known, see `FailuresFirst`; and it is made only for
+            hard samples on which the templates at hand have been rolled out in vain, while these
+            templates stay in the pool (`p2o.evolution.incumbents`).
+        most_reliance: Nats a token; a template at hand whose successes rely on it more than that,
+            as training has measured it (see `LeastReliance`), spares no search. None asks nothing.
 
     Raises:
         UserError: A size or the budget cannot work, be it for the smallest hard set there can be.
@@ -82,6 +94,8 @@ class GepaEvolution:
         patience: int = 5,
         leaks: Action = "reject",
         seed_pool: str | None = None,
+        evidence: int = 0,
+        most_reliance: float | None = None,
     ) -> None:
         for name, size in (
             ("width", width),
@@ -100,12 +114,22 @@ class GepaEvolution:
         self.minimum, self.stop_when_solved, self.patience = minimum, stop_when_solved, patience
         self.leaks: Action = leaks
         self.first = () if seed_pool is None else seed_texts(seed_pool)
+        self.lasts, self.most_reliance = evidence, most_reliance
+        self.evidence, self.problems = Evidence({}), Problems([])
         least = self._budget_for(minimum)
         if least.calls < least.smallest:
             raise UserError(
                 f"budget={budget}: even for {minimum} hard samples the seed, one "
                 f"proposal and its acceptance take {least.smallest} metric calls, so give no less"
             )
+
+    def bind(self, problems: Problems) -> None:
+        """See `KnowsProblems`."""
+        if self.lasts:
+            self.problems, self.evidence = problems, problems.evidence
+            self.evidence.lasts = max(self.evidence.lasts, self.lasts)
+        if self.most_reliance is not None:
+            problems.keeps_reliance = True
 
     def evolve(
         self,
@@ -117,6 +141,29 @@ class GepaEvolution:
         report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
         """See `p2o_callbacks.Evolver`."""
+        bound = math.inf if self.most_reliance is None else self.most_reliance
+        relied_on = [hint for hint, value in self.problems.reliance.items() if value > bound]
+        known = find_incumbents(self.evidence, hard_set, relied_on)
+        unsolved = sorted(known.failed) if known.templates else hard_set
+        found = self._found(unsolved, evaluate, seed, report)
+        if self.lasts:
+            found = replace(found, spared=found.spared or 0, solved_before=len(known.solved))
+        templates = list(found.pool.templates)
+        if not templates and known.templates:
+            templates = [known_template(self.evidence, "", hard_set, ())]
+        if not templates:
+            return found
+        templates = with_incumbents(templates, known.templates)
+        return replace(found, pool=self.assigner.assign(templates, hard_set, group_size, seed))
+
+    def _found(
+        self,
+        hard_set: Sequence[str],
+        evaluate: EvaluateTemplates,
+        seed: int,
+        report: Callable[[EvolutionProgress], None],
+    ) -> Evolution:
+        """What a search for some samples finds, not dealt out; nothing where there is none."""
         if len(hard_set) < self.minimum:
             return Evolution(PromptPool())
         train, dev = split_hard_set(hard_set, self.dev_size, seed)
@@ -132,16 +179,24 @@ class GepaEvolution:
             )
             return Evolution(PromptPool())
         guard, trace = LeakGuard(self.leaks), SearchTrace(train, dev)
+        adapter = TemplateAdapter(evaluate, guard, self.evidence.trial)
+        budget.known = sum(self.evidence.trial(sample, "") is not None for sample in dev)
         templates, calls, iterations = self._search(
-            train, dev, budget, evaluate, guard, seed, report, trace
+            train, dev, budget, adapter, guard, seed, report, trace
         )
         # A problem that was tried later on may be one that an earlier template gives away.
         templates = [
             each if guard.admits(each.text) else replace(each, solved=frozenset())
             for each in templates
         ]
-        pool = self.assigner.assign(templates, hard_set, group_size, seed)
-        return Evolution(pool, calls, iterations, tuple(trace.candidates), guard.count)
+        return Evolution(
+            PromptPool(tuple(templates)),
+            calls,
+            iterations,
+            tuple(trace.candidates),
+            leaks=guard.count,
+            spared=adapter.spared if self.lasts else None,
+        )
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
@@ -160,14 +215,13 @@ class GepaEvolution:
         train: list[str],
         dev: list[str],
         budget: Budget,
-        evaluate: EvaluateTemplates,
+        adapter: TemplateAdapter,
         guard: LeakGuard,
         seed: int,
         report: Callable[[EvolutionProgress], None],
         trace: SearchTrace,
     ) -> tuple[list[Template], int, int]:
         """Templates found, metric calls spent and iterations made."""
-        adapter = TemplateAdapter(evaluate, guard)
         reflector = Reflector(self.reflection, seed, trace.reflected, guard.admits, self.first)
         watch = _Watch(budget, report, adapter, dev)
         standstill = Standstill(self.patience, reflector)
@@ -184,11 +238,11 @@ class GepaEvolution:
             # Whether there is nothing to learn is asked of verdicts, by the adapter.
             skip_perfect_score=False,
             batch_sampler=Minibatches(budget.minibatch_size, random.Random(f"minibatches-{seed}")),
-            sampling_strategy=JudgedBeam(beam, adapter, dev),
+            sampling_strategy=self._sampling(beam, adapter, train, dev, seed),
             selection_strategy=AffordableImprovements(budget),
             acceptance_criterion=JudgedImprovement(),
             stop_callbacks=stoppers,
-            max_metric_calls=budget.calls,
+            max_metric_calls=budget.calls + budget.known,
             callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill, trace)],
             logger=_Quiet(),
             track_best_outputs=False,
@@ -196,7 +250,7 @@ class GepaEvolution:
         )
         if reflector.error is not None:
             raise reflector.error
-        calls = result.total_metric_calls or 0
+        calls = (result.total_metric_calls or 0) - budget.known
         if standstill.reached:
             logger.info(
                 "the search ended at %d of %d metric calls: %d iterations in a row brought no "
@@ -206,6 +260,19 @@ class GepaEvolution:
                 standstill.still,
             )
         return _templates(result, dev, adapter), calls, watch.iterations
+
+    def _sampling(
+        self,
+        beam: ParetoBeam,
+        adapter: TemplateAdapter,
+        train: list[str],
+        dev: list[str],
+        seed: int,
+    ) -> JudgedBeam | FailuresFirst:
+        if not self.lasts:
+            return JudgedBeam(beam, adapter, dev)
+        size, generator = beam.budget.minibatch_size, random.Random(f"failures-{seed}")
+        return FailuresFirst(beam, adapter, train, dev, size, generator)
 
 
 class _Watch:
@@ -220,7 +287,7 @@ class _Watch:
     ) -> None:
         self.budget, self.report, self.adapter, self.dev = budget, report, adapter, dev
         self.iterations, self.pool_size, self.best = 0, 0, 0.0
-        self.calls = budget.dev_size
+        self.calls = budget.dev_size - budget.known
 
     def on_valset_evaluated(self, event: Any) -> None:
         self.pool_size += 1
@@ -229,7 +296,7 @@ class _Watch:
         self._tell()
 
     def on_budget_updated(self, event: Any) -> None:
-        self.calls = event["metric_calls_used"]
+        self.calls = event["metric_calls_used"] - self.budget.known
         self._tell()
 
     def on_iteration_start(self, event: Any) -> None:

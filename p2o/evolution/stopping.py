@@ -16,10 +16,12 @@ class Budget:
         calls: Metric calls in all, the seed template's evaluation included.
         minibatch_size: Samples of a reflection, B of the paper.
         dev_size: Samples of a full evaluation.
+        known: Dev samples whose bare result is known; gepa counts them as calls all the same.
     """
 
-    def __init__(self, calls: int, minibatch_size: int, dev_size: int) -> None:
+    def __init__(self, calls: int, minibatch_size: int, dev_size: int, known: int = 0) -> None:
         self.calls, self.minibatch_size, self.dev_size = calls, minibatch_size, dev_size
+        self.known = known
 
     @property
     def smallest(self) -> int:
@@ -28,7 +30,7 @@ class Budget:
 
     def left(self, state: GEPAState[Any, Any]) -> int:
         """Metric calls not spent yet."""
-        return self.calls - state.total_num_evals
+        return self.calls + self.known - state.total_num_evals
 
     def proposals(self, state: GEPAState[Any, Any]) -> int:
         """Proposals that can be made with enough left over to accept one of them."""

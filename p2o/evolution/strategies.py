@@ -33,18 +33,8 @@ class ParetoBeam:
         self, state: GEPAState[Any, Any], candidate_selector: Any, batch_sampler: Any, trainset: Any
     ) -> list[ProposalTask[Any, Any]]:
         """One (parent, minibatch) task for each parent."""
-        fronts = remove_dominated_programs(
-            state.get_pareto_front_mapping(), scores=state.per_program_tracked_scores
-        )
-        weights: dict[int, int] = {}
-        for front in fronts.values():
-            for candidate in sorted(front):
-                weights[candidate] = weights.get(candidate, 0) + 1
-        parents = draw_without_replacement(
-            weights, min(self.width, self.budget.proposals(state)), self.generator
-        )
         tasks = []
-        for parent in parents:
+        for parent in self.parents(state):
             samples = batch_sampler.next_minibatch_ids(trainset, state)
             tasks.append(
                 ProposalTask(
@@ -52,6 +42,21 @@ class ParetoBeam:
                 )
             )
         return tasks
+
+    def parents(self, state: GEPAState[Any, Any]) -> list[int]:
+        """Places of the parents among gepa's candidates."""
+        fronts = remove_dominated_programs(
+            state.get_pareto_front_mapping(), scores=state.per_program_tracked_scores
+        )
+        weights: dict[int, int] = {}
+        for front in fronts.values():
+            for candidate in sorted(front):
+                weights[candidate] = weights.get(candidate, 0) + 1
+        return draw_without_replacement(weights, self.affordable(state), self.generator)
+
+    def affordable(self, state: GEPAState[Any, Any]) -> int:
+        """How many proposals one iteration may make."""
+        return min(self.width, self.budget.proposals(state))
 
 
 class JudgedState:

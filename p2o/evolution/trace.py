@@ -83,9 +83,10 @@ class SearchTrace:
 
     def on_evaluation_skipped(self, event: Any) -> None:
         """There is nothing to learn from a minibatch that is solved."""
-        parent = event["candidate_idx"]
-        for task in self._tasks:
-            task.skipped = task.skipped or task.parent == parent
+        asked = event["candidate_idx"], tuple(map(float, event["scores"]))
+        fitting = (task for task in self._tasks if (task.parent, task.scores) == asked)
+        task = next(task for task in fitting if not task.skipped)
+        task.skipped = True
 
     def reflected(self, outcomes: Sequence[Reflected]) -> None:
         """What came of the reflections of this round, in the order of its tasks."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from p2o.hints.evidence import Evidence
 from p2o.prompt import Prompt
 
 Where = Literal["hard", "all"]
@@ -49,6 +50,7 @@ class Problems:
         memory: Numbers that a search keeps until the next one, by name.
         keeps_reliance: Whether anybody wants to know of reliance.
         reliance: By name of a hint, the mean over its successes in the last batch that had one.
+        evidence: How hints fared in training, for a search that wants to know.
     """
 
     def __init__(self, prompts: Sequence[Prompt]) -> None:
@@ -59,6 +61,7 @@ class Problems:
         self.memory: dict[str, float] = {}
         self.keeps_reliance = False
         self.reliance: dict[str, float] = {}
+        self.evidence = Evidence(self.prompts)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Take in how groups of one batch fared."""
@@ -86,6 +89,7 @@ class Problems:
             "hinted_rates": dict(self.hinted_rates),
             "memory": dict(self.memory),
             "reliance": dict(self.reliance),
+            "evidence": self.evidence.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -94,6 +98,7 @@ class Problems:
         self.hinted_rates = dict(state["hinted_rates"])
         self.memory = dict(state["memory"])
         self.reliance = dict(state["reliance"])
+        self.evidence.load_state_dict(state["evidence"])
 
 
 @runtime_checkable

@@ -18,12 +18,13 @@ from p2o.learning.loader import RolloutLoader
 from p2o.learning.module import P2OModule
 from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.trials import trial_of
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
-from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.rollout.runner import RolloutRunner
 from p2o.running.counted import counted
 from p2o.running.loggers import log_once
-from p2o_callbacks.hint import HintOrText, as_hint
+from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, TemplateTrial
 
@@ -147,6 +148,11 @@ class RolloutDataModule(LightningDataModule):
         return self.ledger.training_tokens
 
     @property
+    def training_flops(self) -> float:
+        """See `p2o_callbacks.FlopsCounter`."""
+        return self.ledger.training_flops
+
+    @property
     def training_seconds(self) -> float:
         """See `p2o_callbacks.TimeCounter`."""
         return self.ledger.training_seconds
@@ -179,7 +185,7 @@ class RolloutDataModule(LightningDataModule):
             watch(RolledOut("evolution", [[rollout] for rollout in rollouts]))
         greedy = self.evolution_sampling.temperature == 0
         return [
-            replace(_trial(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
+            replace(trial_of(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
             for rollout, pair in zip(rollouts, pairs, strict=True)
         ]
 
@@ -225,31 +231,3 @@ class RolloutDataModule(LightningDataModule):
 def _refresh(runner: RolloutRunner, module: P2OModule) -> None:
     """Give the engine the current weights."""
     runner.engine.update_weights(module.policy)
-
-
-def _trial(rollout: Rollout, candidate: HintOrText) -> TemplateTrial:
-    """Say of a rollout what a reflection model should know: response, verdict, gold answer."""
-    prompt, score = rollout.prompt, rollout.score
-    if not as_hint(candidate).empty and not rollout.templated:
-        feedback = "The instruction is too long for the prompt budget; write a much shorter one."
-        return TemplateTrial(
-            0.0, False, prompt.question, rollout.response, feedback, answers=prompt.golds
-        )
-    if score.failed:
-        feedback = f"The answer could not be checked. The correct answer is {prompt.gold}."
-    elif score.solved:
-        feedback = f"Correct. The answer is {prompt.gold}."
-    elif score.answer is None:
-        feedback = f"No answer was found in the response. The correct answer is {prompt.gold}."
-    else:
-        feedback = f"Wrong: the answer given was {score.answer}, the correct one is {prompt.gold}."
-    if score.detail:
-        feedback += f" ({score.detail})"
-    return TemplateTrial(
-        score.reward,
-        score.solved,
-        prompt.question,
-        rollout.response,
-        feedback,
-        answers=prompt.golds,
-    )

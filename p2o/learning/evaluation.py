@@ -33,6 +33,7 @@ class EvaluationBatch:
         rollouts: What the method has spent so far.
         sources: Name of each prompt's source, in order; empty where there is one alone.
         tokens: What the method has generated so far, reflections included.
+        flops: Floating-point operations of the method so far.
         seconds: What the method has taken so far.
         pass_at: Mean pass@k by k, where there are several samples; see `mean_pass_at`.
     """
@@ -44,6 +45,7 @@ class EvaluationBatch:
     rollouts: int
     sources: Sequence[str] = ()
     tokens: int = 0
+    flops: float = 0.0
     seconds: float = 0.0
     pass_at: Mapping[int, float] = field(default_factory=dict)
 
@@ -125,6 +127,7 @@ class EvaluationLoader:
             rollouts=self.ledger.training_rollouts,
             sources=[prompt.source for prompt in self.prompts],
             tokens=self.ledger.training_tokens,
+            flops=self.ledger.training_flops,
             seconds=self.ledger.training_seconds,
             pass_at=mean_pass_at(
                 self.samples, [round(own * self.samples) for own in results.values()]

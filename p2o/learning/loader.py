@@ -14,6 +14,7 @@ from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metri
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.rolled_out import Learned, RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.trials import trial_of
 from p2o.learning.unhelpful import UnhelpfulHints
 from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Context, Prompt
@@ -25,7 +26,7 @@ from p2o.running.preemption import stop_if_told
 from p2o.running.seeds import derive_seed
 from p2o_callbacks.hint import as_hint
 from p2o_callbacks.pool import PromptPool
-from p2o_callbacks.protocols import GroupObserver, GroupOutcome
+from p2o_callbacks.protocols import GroupObserver, GroupOutcome, TemplateTrial
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +137,9 @@ class RolloutLoader:
                 watch(rolled_out)
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
+            if self.problems.evidence.lasts:
+                tried = {group[0].prompt.id: _tried(group) for group in sampled}
+                self.problems.evidence.note(epoch, tried)
             self.problems.note(
                 [
                     _noted(group, [learned.get((place, k)) for k in range(len(group))])
@@ -277,6 +281,12 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
         tuple(rollout.score.reward for rollout in group),
         tuple(rollout.score.solved for rollout in group),
     )
+
+
+def _tried(group: Sequence[Rollout]) -> list[tuple[str, TemplateTrial]]:
+    """How each rollout fared with the hint that it was sampled with."""
+    hints = [rollout.template if rollout.templated else "" for rollout in group]
+    return [(hint, trial_of(rollout, hint)) for hint, rollout in zip(hints, group, strict=True)]
 
 
 def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Outcome:

@@ -33,7 +33,7 @@ from p2o_callbacks.collapse import gradient_norm
 
 EVALUATED = (
     *("val/accuracy", "val/hard_accuracy", "val/reward", "val/failed", "val/updates"),
-    *("ledger/rollouts", "ledger/tokens", "ledger/seconds"),
+    *("ledger/rollouts", "ledger/tokens", "ledger/flops", "ledger/seconds"),
 )
 """What an evaluation on held-out prompts logs."""
 UPDATED = (
@@ -279,6 +279,7 @@ class P2OModule(LightningModule):
         self.log("val/failed", batch.failed, batch_size=len(batch.accuracies))
         self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
         self.log("ledger/tokens", float(batch.tokens), batch_size=1)
+        self.log("ledger/flops", batch.flops, batch_size=1)
         self.log("ledger/seconds", batch.seconds, batch_size=1)
         self.log("val/updates", float(self.trainer.global_step), batch_size=1)
         for k, value in batch.pass_at.items():

@@ -4,6 +4,7 @@ from typing import Any, cast
 import pytest
 
 from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
+from p2o.learning.throughput import flops_a_token
 from p2o.prompt import Prompt
 from p2o.reflection import Phrasebook
 from p2o.reflection.base import ReflectionRequest
@@ -32,6 +33,23 @@ def test_a_phase_ends_when_its_block_fails():
         _ = 1 / 0
     ledger.add(rollouts=1)
     assert ledger.state_dict()["train"]["rollouts"] == 1
+
+
+def test_operations_are_those_of_tokens_read_and_trained_on_but_for_evaluation(tiny_model):
+    # 6 N D for D tokens with gradient, 2 N D for those without (arXiv 2001.08361, section 2.1).
+    forward, training = flops_a_token(tiny_model)
+    ledger = Ledger((forward, training))
+    with ledger.phase("train"):
+        ledger.add(generated_tokens=100, trained_tokens=10)
+    with ledger.phase("scoring"):
+        ledger.add(scored_tokens=40)
+    with ledger.phase("evolution"):
+        ledger.add(generated_tokens=7, reflection_tokens=3)
+    with ledger.phase("evaluation"):
+        ledger.add(generated_tokens=1000)
+    assert training == 3 * forward > 0
+    assert ledger.training_flops == forward * (150 + 3 * 10)
+    assert Ledger().training_flops == 0
 
 
 def test_every_sample_of_an_engine_is_counted(tiny_model):

@@ -47,6 +47,7 @@ def test_an_arm_without_a_label_is_called_by_its_name():
     [
         ({"rollouts": 48}, "RolloutBudget", "max_rollouts=48"),
         ({"rollouts": None, "tokens": 900}, "TokenBudget", "max_tokens=900"),
+        ({"flops": 2e12}, "FlopsBudget", "max_flops=2000000000000.0"),
         ({"seconds": 1.5}, "TimeBudget", "max_seconds=1.5"),
     ],
 )
@@ -66,7 +67,9 @@ def test_a_budget_is_kept_by_the_callback_of_its_kind(budget, callback, argument
     ],
 )
 def test_a_bench_has_exactly_one_budget(budget, said):
-    with pytest.raises(UserError, match=f"^budget: {said}; give one of rollouts, tokens, seconds"):
+    with pytest.raises(
+        UserError, match=f"^budget: {said}; give one of rollouts, tokens, flops, seconds"
+    ):
         budget_settings(budget)
 
 

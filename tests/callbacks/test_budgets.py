@@ -3,12 +3,12 @@
 import pytest
 from lightning.pytorch import Callback, LightningDataModule
 
-from p2o_callbacks import ConfigurationError, TimeBudget, TokenBudget
+from p2o_callbacks import ConfigurationError, FlopsBudget, TimeBudget, TokenBudget
 
 
 @pytest.fixture
 def spending(project):
-    """The project's data, of which each step takes 100 tokens and 2.5 seconds."""
+    """The project's data, of which each step takes 100 tokens, 3e9 operations and 2.5 seconds."""
 
     class Data(project.Data):
         steps = 0
@@ -20,6 +20,10 @@ def spending(project):
         @property
         def training_tokens(self):
             return 100 * self.steps
+
+        @property
+        def training_flops(self):
+            return 3e9 * self.steps
 
         @property
         def training_seconds(self):
@@ -35,6 +39,8 @@ def spending(project):
         (TokenBudget(100), 1),
         (TokenBudget(101), 2),
         (TokenBudget(450), 5),
+        (FlopsBudget(6e9), 2),
+        (FlopsBudget(6.1e9), 3),
         (TimeBudget(0.1), 1),
         (TimeBudget(5), 2),
         (TimeBudget(5.1), 3),
@@ -57,8 +63,12 @@ def test_what_is_spent_so_far_is_what_the_project_counts(project, spending):
 
 @pytest.mark.parametrize(
     ("budget", "member"),
-    [(TokenBudget(1), "training_tokens"), (TimeBudget(1), "training_seconds")],
-    ids=["tokens", "seconds"],
+    [
+        (TokenBudget(1), "training_tokens"),
+        (FlopsBudget(1), "training_flops"),
+        (TimeBudget(1), "training_seconds"),
+    ],
+    ids=["tokens", "flops", "seconds"],
 )
 def test_a_project_that_does_not_count_is_refused_before_training(project, budget, member):
     class Bare(LightningDataModule):
@@ -70,7 +80,12 @@ def test_a_project_that_does_not_count_is_refused_before_training(project, budge
 
 
 @pytest.mark.parametrize(
-    ("make", "said"), [(TokenBudget, "max_tokens=0: .* tokens"), (TimeBudget, "max_seconds=0: ")]
+    ("make", "said"),
+    [
+        (TokenBudget, "max_tokens=0: .* tokens"),
+        (FlopsBudget, "max_flops=0: .* operations"),
+        (TimeBudget, "max_seconds=0: "),
+    ],
 )
 def test_a_budget_that_means_nothing_is_refused(make, said):
     with pytest.raises(ConfigurationError, match=said):

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback
 import p2o_callbacks
 from p2o_callbacks import (
     FiniteUpdates,
+    FlopsBudget,
     GroupOutcome,
     HardSampleMiner,
     LoopProgress,
@@ -113,6 +114,7 @@ def used_share():
 # A new one of each, and one that has something to remember.
 CALLBACKS = {
     FiniteUpdates: (FiniteUpdates, FiniteUpdates),
+    FlopsBudget: (lambda: FlopsBudget(1), lambda: FlopsBudget(1)),
     HardSampleMiner: (HardSampleMiner, used_miner),
     LoopProgress: (LoopProgress, LoopProgress),
     MetricBounds: (lambda: MetricBounds("loss"), used_bounds),
@@ -122,7 +124,7 @@ CALLBACKS = {
     TimeBudget: (lambda: TimeBudget(1), lambda: TimeBudget(1)),
     TokenBudget: (lambda: TokenBudget(1), lambda: TokenBudget(1)),
 }
-STATELESS = {FiniteUpdates, LoopProgress, RolloutBudget, TimeBudget, TokenBudget}
+STATELESS = {FiniteUpdates, FlopsBudget, LoopProgress, RolloutBudget, TimeBudget, TokenBudget}
 
 
 def exported_callbacks():

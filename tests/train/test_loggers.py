@@ -140,6 +140,7 @@ def test_the_rollouts_in_the_ledger_add_up(rows, summary):
     assert ledger["scoring"]["rollouts"] == 0
     assert ledger["evolution"]["rollouts"] == ledger["evolution"]["metric_calls"] > 0
     assert ledger["evolution"]["metric_calls"] == sum(column(rows, "evolution/metric_calls"))
+    assert ledger["evolution"]["spared_calls"] == sum(column(rows, "evolution/spared")) > 0
     spent = sum(ledger[phase]["rollouts"] for phase in ("train", "scoring", "evolution"))
     assert summary["training_rollouts"] == spent
     assert column(rows, "ledger/rollouts")[-1] == spent

@@ -1,0 +1,272 @@
+"""A search that is fed by training: what is known is not paid for again, and where it is needed."""
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p2o.evolution.adapter import COMPONENT, TemplateAdapter
+from p2o.evolution.failures import FailuresFirst
+from p2o.evolution.gepa import GepaEvolution
+from p2o.evolution.incumbents import find_incumbents, with_incumbents
+from p2o.evolution.stopping import Budget
+from p2o.evolution.strategies import ParetoBeam
+from p2o.hints.assignment import DiverseAssignment
+from p2o.hints.problems import Outcome, Problems
+from p2o_callbacks import PromptPool, Template, TemplateTrial
+from tests.evolution.world import HARD, World, Writer
+
+SIZES = {"budget": 400, "width": 4, "dev_size": 18, "minimum": 4}
+
+
+def shown(world, pairs):
+    """What training would have shown of these pairs."""
+    found = {}
+    for sample, template in pairs:
+        found.setdefault(sample, []).append((template, world.try_out(sample, template)))
+    return found
+
+
+class Fed:
+    """A search that has been told of training."""
+
+    def __init__(self, evidence=2, score=None, **options):
+        self.world = World(score, greedy=True) if score else World(greedy=True)
+        self.writer = Writer(self.world)
+        options = {**SIZES, **options}
+        self.evolver = GepaEvolution(self.writer, DiverseAssignment(), evidence=evidence, **options)
+        self.problems = Problems([])
+        self.evolver.bind(self.problems)
+
+    def train(self, epoch, pairs):
+        self.problems.evidence.note(epoch, shown(self.world, pairs))
+
+    def search(self, hard=HARD, seed=0, report=lambda progress: None):
+        return self.evolver.evolve(
+            hard, self.world.evaluate, group_size=6, seed=seed, report=report
+        )
+
+
+def test_failures_of_the_bare_prompt_are_not_paid_for_again():
+    fed = Fed()
+    fed.train(0, [(sample, "") for sample in HARD])
+    found = fed.search()
+    assert "" not in {template for _, template in fed.world.pairs}
+    assert found.metric_calls == fed.world.spent > 0
+    assert found.spared is not None
+    assert found.spared >= SIZES["dev_size"]
+    words = {word for i in found.pool.in_use for word in found.pool.templates[i].text.split()}
+    assert {"red", "green", "blue"} <= words
+
+
+def test_what_training_has_shown_is_what_a_reflection_is_told():
+    fed = Fed()
+    fed.train(0, [(sample, "") for sample in HARD])
+    fed.search()
+    requests = [request for kind, told in fed.world.events if kind == "reflect" for request in told]
+    first = requests[0]
+    assert first.template == ""
+    assert all(not record["solved"] for request in requests[:1] for record in request.records)
+    assert {record["Generated Outputs"] for record in first.records} == {"response"}
+
+
+def test_without_evidence_it_is_the_search_of_the_paper():
+    plain, told = Fed(evidence=0), Fed(evidence=0)
+    told.train(0, [(sample, "") for sample in HARD])
+    assert told.search() == plain.search()
+    assert told.world.events == plain.world.events
+    assert plain.search().spared is None
+    assert plain.search().solved_before is None
+
+
+def test_templates_that_still_work_are_dealt_out_without_a_search():
+    fed = Fed()
+    fed.train(0, [(sample, word) for sample in HARD for word in ("red", "green", "blue")])
+    found = fed.search()
+    assert (found.metric_calls, found.iterations, fed.world.events) == (0, 0, [])
+    assert found.solved_before == len(HARD)
+    assert {found.pool.templates[i].text for i in found.pool.in_use} == {"red", "green", "blue"}
+    assert set(found.pool.assignment) == set(HARD)
+    for sample in HARD:
+        texts = {found.pool.text_for(sample, rollout) for rollout in range(6)}
+        assert texts == {sample.split("-")[0]}
+
+
+def test_a_search_is_for_those_alone_on_which_templates_fail_and_the_others_keep_theirs():
+    fed = Fed()
+    fed.train(0, [(sample, word) for sample in HARD for word in ("red", "green")])
+    found = fed.search()
+    blue = {sample for sample in HARD if sample.startswith("blue")}
+    assert {sample for sample, _ in fed.world.pairs} <= blue
+    assert found.solved_before == len(HARD) - len(blue)
+    in_use = [found.pool.templates[index] for index in found.pool.in_use]
+    assert {"red", "green"} <= {template.text for template in in_use}
+    assert any("blue" in template.text.split() for template in in_use)
+    assert set(found.pool.assignment) == set(HARD)
+
+
+def test_samples_that_no_template_was_tried_on_are_dealt_those_at_hand_first():
+    fed = Fed()
+    told = [sample for sample in HARD if not sample.startswith("blue")]
+    fed.train(0, [(sample, word) for sample in told for word in ("red", "green")])
+    found = fed.search()
+    assert fed.world.events == []
+    assert set(found.pool.assignment) == set(HARD)
+
+
+def test_templates_that_work_no_more_are_left_and_searched_for_anew():
+    fed = Fed()
+    fed.train(0, [(sample, word) for sample in HARD for word in ("red", "green", "blue")])
+    fed.train(1, [(sample, "grey") for sample in HARD])
+    # One epoch later all that is known is that a template fails.
+    fed.train(2, [(sample, "grey") for sample in HARD])
+    found = fed.search()
+    assert found.metric_calls > 0
+    assert found.solved_before == 0
+
+
+def test_fewer_than_a_search_takes_are_dealt_what_is_known():
+    fed = Fed()
+    few = HARD[:2]
+    assert fed.search(few).pool == PromptPool()
+    fed.train(0, [(sample, "red") for sample in few])
+    found = fed.search(few)
+    assert fed.world.events == []
+    assert [found.pool.text_for(sample, 0) for sample in few] == ["red", "red"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(4, 60),
+    st.integers(20, 400),
+    st.integers(1, 15),
+    st.integers(1, 5),
+    st.floats(0, 1),
+    st.integers(0, 99),
+)
+def test_what_is_known_is_no_call_and_the_budget_holds(
+    samples, budget, dev_size, size, share, seed
+):
+    chance = random.Random(seed)
+    dev = samples // 2 if samples < 1.5 * dev_size else dev_size
+    smallest = 2 * dev + 2 * min(size, samples - dev)
+    reports, hard = [], [f"red-{n}" for n in range(samples)]
+    fed = Fed(
+        score=lambda sample, template: float(chance.random() < 0.1),
+        budget=max(budget, smallest),
+        dev_size=dev_size,
+        minibatch_size=size,
+        minimum=samples,
+        patience=1000,
+    )
+    fed.writer.unique = True
+    told = [(sample, "") for sample in hard if chance.random() < share]
+    fed.train(0, told)
+    known = {pair for pair in told if fed.problems.evidence.trial(*pair) is not None}
+    found = fed.search(hard, seed=seed, report=reports.append)
+    assert found.metric_calls == fed.world.spent == reports[-1].metric_calls
+    assert fed.world.spent <= max(budget, smallest)
+    assert not known & set(fed.world.pairs)
+    assert len(set(fed.world.pairs)) == len(fed.world.pairs)
+    assert found.spared is not None
+    assert found.spared <= len(known)
+
+
+class _Set:
+    def fetch(self, ids):
+        return list(ids)
+
+
+def state_of(texts) -> Any:
+    """What of gepa's state a beam looks at."""
+    return SimpleNamespace(
+        program_candidates=[{COMPONENT: text} for text in texts], total_num_evals=0
+    )
+
+
+def tasks_of(adapter, train, texts, dev=("d",), width=4):
+    budget = Budget(1000, 2, len(dev))
+    beam = ParetoBeam(width, budget, random.Random(0))
+    first = FailuresFirst(beam, adapter, train, list(dev), 2, random.Random(0))
+    return [
+        [(task.parent_idx, [train[i] for i in task.minibatch_ids]) for task in tasks]
+        for tasks in (first.sample_tasks(state_of(texts), None, None, _Set()) for _ in range(3))
+    ]
+
+
+def test_minibatches_are_failures_that_nothing_solves_and_the_empty_template_is_a_parent():
+    train = [f"s{n}" for n in range(8)]
+    world = World(lambda sample, template: float((sample, template) in right), greedy=True)
+    right = {("d", "a"), ("s0", "a"), ("s1", "a")}
+    adapter = TemplateAdapter(world.evaluate)
+    adapter.evaluate(["d", *train[:6]], {COMPONENT: ""})
+    adapter.evaluate(["d", "s0", "s1", "s2", "s3"], {COMPONENT: "a"})
+    rounds = tasks_of(adapter, train, ["", "a"])
+    assert [[parent for parent, _ in tasks] for tasks in rounds] == [[0, 1]] * 3
+    bare = [sorted(samples) for tasks in rounds for parent, samples in tasks if parent == 0]
+    # All that the bare prompt fails and nothing solves, before any is shown again.
+    assert sorted(bare[0] + bare[1]) == ["s2", "s3", "s4", "s5"]
+    assert set(bare[2]) <= {"s2", "s3", "s4", "s5"}
+    assert sorted(rounds[0][1][1]) == ["s2", "s3"]
+
+
+def test_a_beam_of_one_still_has_a_parent():
+    adapter = TemplateAdapter(World(greedy=True).evaluate)
+    adapter.evaluate(["d"], {COMPONENT: ""})
+    assert [len(tasks) for tasks in tasks_of(adapter, ["s0", "s1"], [""], width=1)] == [1, 1, 1]
+
+
+def test_the_same_template_from_before_and_from_a_search_is_one():
+    found = [
+        Template("", score=0.0),
+        Template("a", (0,), 0.5, {"x": 1.0, "y": 0.0}, frozenset("x")),
+    ]
+    known = [
+        Template("a", score=1.0, dev_scores={"y": 1.0, "z": 1.0}, solved=frozenset("yz")),
+        Template("b", score=1.0, dev_scores={"x": 1.0}, solved=frozenset("x")),
+    ]
+    merged = with_incumbents(found, known)
+    assert [template.text for template in merged] == ["", "a", "b"]
+    # The search came later.
+    assert merged[1].dev_scores == {"x": 1.0, "y": 0.0, "z": 1.0}
+    assert merged[1].score == pytest.approx(2 / 3)
+    assert merged[1].solved == {"x", "y", "z"}
+    assert merged[1].parents == (0,)
+
+
+def test_incumbents_are_the_templates_with_which_something_hard_was_solved():
+    fed = Fed()
+    fed.train(0, [("red-00", "red"), ("red-00", "green"), ("blue-00", "red"), ("grey-00", "")])
+    known = find_incumbents(fed.problems.evidence, ["red-00", "blue-00", "grey-00"])
+    assert [template.text for template in known.templates] == ["red"]
+    assert known.templates[0].dev_scores == {"red-00": 1.0, "blue-00": 0.0}
+    assert (known.solved, known.failed) == ({"red-00"}, {"blue-00"})
+
+
+def test_a_template_that_is_relied_on_too_much_spares_no_search_and_stays():
+    fed = Fed(most_reliance=1.0)
+    fed.train(0, [(sample, word) for sample in HARD for word in ("red", "green", "blue")])
+    assert fed.search().metric_calls == 0
+    fed.problems.note([Outcome("blue-00", 1.0, True, None, (("blue", 1.5), ("red", 0.5)))])
+    found = fed.search()
+    blue = {sample for sample in HARD if sample.startswith("blue")}
+    assert {sample for sample, _ in fed.world.pairs} <= blue
+    assert found.metric_calls > 0
+    assert found.solved_before == len(HARD) - len(blue)
+    assert "blue" in {template.text for template in found.pool.templates}
+
+
+def test_reliance_is_kept_where_a_search_asks_for_it():
+    assert Fed(most_reliance=1.0).problems.keeps_reliance
+    assert not Fed().problems.keeps_reliance
+
+
+def test_a_trial_that_is_unverified_stays_unknown():
+    fed = Fed()
+    fed.problems.evidence.note(
+        0, {"red-00": [("", TemplateTrial(0.0, None, "", "", "")) for _ in range(6)]}
+    )
+    assert fed.problems.evidence.trial("red-00", "") is None
