@@ -20,6 +20,7 @@ from p2o.configuration.build import build, build_all, call, refuse_missing
 from p2o.configuration.sections import Makes, makes
 from p2o.errors import UserError, located
 from p2o.hints.least_reliance import LeastReliance
+from p2o.prompt import Context
 from p2o.reflection import Phrasebook
 from p2o.rollout.engine import check_training_sampling
 from p2o.world.ancestry import is_of_the_world
@@ -50,6 +51,7 @@ def rehearse(config: DictConfig) -> None:
     _rehearse_optimizer(config)
     _rehearse_advantages(made["algorithm.advantages"], config)
     _rehearse_adapter(config)
+    _check_graded(made["distillation"], config)
     callbacks = [_make(config, "mining")]
     if config.evolution is not None:
         reflection = _make(config, "reflection")
@@ -80,6 +82,21 @@ def rehearse(config: DictConfig) -> None:
         default_root_dir=Path(),
         plugins=[],
     )
+
+
+def _check_graded(strategy: Any, config: DictConfig) -> None:
+    """Refuse a strategy whose contexts would all be missing, or that learns from none of them."""
+    bare = strategy.rollout_context == Context.BARE
+    if strategy.told is not None and not bare:
+        raise UserError(
+            f"distillation._target_={config.distillation.get('_target_')}: tells something of "
+            "responses, and samples them with a template; give rollout_context=bare or told=None"
+        )
+    if bare and strategy.told is None and config.evolution is None:
+        raise UserError(
+            "evolution=none: this distillation lets hints grade responses, and there are none; "
+            "take distillation=sibling_context, or a search"
+        )
 
 
 def _make(config: DictConfig, key: str, **more: Any) -> Any:

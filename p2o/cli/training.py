@@ -25,12 +25,14 @@ from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.module import P2OModule
 from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.telling import Telling
 from p2o.learning.throughput import Throughput, flops_a_token
 from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
 from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters, check_training_sampling
+from p2o.rollout.hf import position_limit
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import identity
 from p2o.running.checkpointing import AtomicCheckpointIO
@@ -105,7 +107,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         runner=runner,
         search_runner=search,
         module=module,
-        builder=_make_builder(config, module, sizes, ledger),
+        builder=_make_builder(config, sampler, module, sizes, ledger),
         ledger=ledger,
         sizes=sizes,
         sampling=sampling["train"],
@@ -166,10 +168,12 @@ def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParamet
 
 
 def _make_builder(
-    config: DictConfig, module: P2OModule, sizes: BatchSizes, ledger: Ledger
+    config: DictConfig, sampler: Sampler, module: P2OModule, sizes: BatchSizes, ledger: Ledger
 ) -> ExperienceBuilder:
     """What makes scored groups into what the network is trained on."""
     reference = build(config.reference, "reference", policy=module.policy)
+    strategy = build(config.distillation, "distillation")
+    limit = position_limit(sampler.model)
     return ExperienceBuilder(
         sizes,
         CreditAssignment(
@@ -178,7 +182,7 @@ def _make_builder(
             build(config.algorithm.overlong, "algorithm.overlong"),
             config.drop_failed_templated,
         ),
-        build(config.distillation, "distillation"),
+        strategy,
         packer=module.packer,
         score=module.score,
         score_reference=reference and partial(module.score, policy=reference),
@@ -186,6 +190,7 @@ def _make_builder(
         entropy_bonus=module.entropy_coefficient != 0,
         updates=lambda: module.trainer.global_step,
         ledger=ledger,
+        tell=strategy.told and Telling(strategy.told, sampler.renderer, limit),
     )
 
 

@@ -8,6 +8,7 @@ from p2o.distillation.strategy import (
     SuccessOnly,
     Tapered,
 )
+from p2o.distillation.told import Told
 from p2o.prompt import Context
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "ReverseKL",
     "SuccessOnly",
     "Tapered",
+    "Told",
 ]

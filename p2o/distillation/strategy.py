@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from p2o.distillation.ratio_mask import context_ratio, hard_mask, soft_weight
+from p2o.distillation.told import Told
 from p2o.errors import UserError
 from p2o.prompt import Context
 
@@ -26,6 +27,10 @@ class DistillationStrategy:
         masked_in_denominator: Whether tokens of weight 0 count in the mean that the loss is.
         pushes_alone: Whether failures of a group count of whose successes the token weights leave
             nothing. Such an update pulls nothing up: it only unlearns.
+        told: What responses without a template are graded by, as if it were their template; None
+            for nothing. Goes with responses that are sampled after the bare prompt.
+        rewards_alone: Whether responses that have neither a template nor anything told are trained
+            on, by their reward.
     """
 
     rollout_context: Context = Context.TEMPLATED
@@ -34,6 +39,8 @@ class DistillationStrategy:
     needs_log_probs: bool = False
     masked_in_denominator: bool = True
     pushes_alone: bool = False
+    told: Told | None = None
+    rewards_alone: bool = True
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:
         """Whether a response is worth a pass through the network.
@@ -194,10 +201,15 @@ class ReverseKL(DistillationStrategy):
     (on-policy distillation, arXiv 2306.13649, with the policy as its own teacher). Rewards of these
     responses count for mining alone. Not in the paper.
 
+    With `told`, responses without a template are graded in the same way by the policy that is told
+    something: with a sibling's success that is SDPO (arXiv 2601.20802, section 3). Responses of
+    which nothing can be told are then not trained on.
+
     Attributes:
         coefficient: Factor on these advantages.
         limit: Largest size of a log ratio; one token that the template rules out must not drown
             all others.
+        told: See `DistillationStrategy`.
 
     Raises:
         UserError: A setting cannot work.
@@ -205,6 +217,7 @@ class ReverseKL(DistillationStrategy):
 
     coefficient: float = 1.0
     limit: float = 5.0
+    told: Told | None = None
 
     rollout_context = Context.BARE
     needs_log_probs = True
@@ -213,6 +226,11 @@ class ReverseKL(DistillationStrategy):
         for name in ("coefficient", "limit"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name}={getattr(self, name)}: give more than 0")
+
+    @property
+    def rewards_alone(self) -> bool:  # type: ignore[override]
+        """Where nothing is told: bare responses are then those of problems without a template."""
+        return self.told is None
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:
         """All do, solved or not."""

@@ -37,12 +37,14 @@ class Experience:
         templated: Sums over tokens of templated rollouts, by verdict and name, of all ranks; see
             `p2o.learning.metrics.weight_metrics`.
         learned: What was made of the rollouts that count, by their place `(g, k)`.
+        told: Share of the rollouts that the strategy tells something when they are graded.
     """
 
     micro_batches: list[MiniBatch | None]
     advantages: Tensor
     templated: dict[tuple[bool, str], float] = field(default_factory=lambda: defaultdict(float))
     learned: dict[tuple[int, int], Learned] = field(default_factory=dict)
+    told: float = 0.0
 
 
 class ExperienceBuilder:
@@ -61,6 +63,7 @@ class ExperienceBuilder:
         entropy_bonus: Whether the loss rewards entropy.
         ledger: Where to count what is scored.
         updates: Tells how many the policy has behind it.
+        tell: Gives rollouts what the strategy tells, see `p2o.learning.telling`; None for nothing.
     """
 
     def __init__(
@@ -75,8 +78,9 @@ class ExperienceBuilder:
         entropy_bonus: bool,
         ledger: Ledger,
         updates: Callable[[], int] = lambda: 0,
+        tell: Callable[[Groups], Groups] | None = None,
     ) -> None:
-        self._updates = updates
+        self._updates, self._tell = updates, tell or (lambda groups: groups)
         self.sizes, self.credit, self.strategy = sizes, credit, strategy
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
         self._score = Scorer(packer, score, ledger)
@@ -86,10 +90,12 @@ class ExperienceBuilder:
         """Those of `groups` whose verdicts give the policy loss a gradient."""
         return [
             group
-            for group, row in zip(groups, self.credit.verdicts(groups).tolist(), strict=True)
+            for group, told, row in zip(
+                groups, self._tell(groups), self.credit.verdicts(groups).tolist(), strict=True
+            )
             if any(
                 self.credit.counts(rollout) and self._teaches(rollout, advantage)
-                for rollout, advantage in zip(group, row, strict=False)
+                for rollout, advantage in zip(told, row, strict=False)
             )
         ]
 
@@ -100,6 +106,10 @@ class ExperienceBuilder:
         because the update that follows changes the weights.
         """
         experience = Experience([], self.credit.assign(groups, self._penalties(groups)))
+        hinted = [bool(rollout.template) for group in groups for rollout in group]
+        groups = self._tell(groups)
+        graded = [bool(rollout.template) for group in groups for rollout in group]
+        experience.told = (sum(graded) - sum(hinted)) / len(graded)
         for start in range(0, len(groups), self.sizes.mini_batch):
             experience.micro_batches += self._mini_batch(groups, start, experience)
         experience.templated = _summed(gather(experience.templated))
@@ -171,7 +181,7 @@ class ExperienceBuilder:
     def _teaches(self, rollout: Rollout, advantage: float) -> bool:
         """Whether the policy loss has a gradient for a response, token weights aside."""
         if not rollout.template:
-            return advantage != 0
+            return advantage != 0 and self.strategy.rewards_alone
         return self.strategy.carries_gradient(advantage, bool(rollout.score.solved))
 
     def _needs_network(self, rollout: Rollout, advantage: float) -> bool:
@@ -221,7 +231,7 @@ class ExperienceBuilder:
         samples = []
         for index, (rollout, advantage) in enumerate(kept):
             old, weights = self._old_context(rollout), None
-            token_advantages: Tensor | float = advantage
+            token_advantages: Tensor | float = advantage if strategy.rewards_alone else 0.0
             sampled = sampled_log_probs(rollout)
             own, engine = scored.get((index, rollout.sampled_after)), None
             learned = Learned(advantage, None if own is None else _mean(sampled - own), weight=1.0)

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 Groups = list[list[Rollout]]
 OUT_OF_REACH = 0.1
 """Share of the tokens of successes below which a mask leaves next to nothing of them."""
+NOT_READ = -0.1
+"""Nats a token by which right responses become less probable when the policy is told something."""
 
 
 class RolloutLoader:
@@ -237,9 +239,12 @@ class RolloutLoader:
                 (places[id(groups[g])], k): fact for (g, k), fact in experience.learned.items()
             }
             metrics |= template_metrics(groups, experience.advantages)
+            if self.builder.strategy.told is not None:
+                metrics["rollout/told"] = experience.told
             weights = weight_metrics(experience.templated)
             metrics |= weights
             self._warn_of_unlearning(weights)
+            self._warn_of_told(experience.told, weights)
         self._log(metrics)
         return micro_batches, learned
 
@@ -264,6 +269,19 @@ class RolloutLoader:
             "(templated/reach) and failures are pushed down (templated/push): such updates unlearn "
             "and teach nothing; take distillation=tapered or success_only",
             100 * reach,
+        )
+
+    def _warn_of_told(self, told: float, metrics: Mapping[str, float]) -> None:
+        """Say, once, that the policy cannot read what it is told when it grades."""
+        reliance = metrics.get("templated/reliance", 0.0)
+        if not told or reliance >= NOT_READ or self._warned:
+            return
+        self._warned = True
+        logger.warning(
+            "told of a success, the policy finds right responses less probable than without "
+            "(templated/reliance %.2f): it cannot use what it is told, and would unlearn what it "
+            "says; put distillation.told.text another way, or take another distillation",
+            reliance,
         )
 
     def _point_to_the_doctor(self, epoch: int) -> None:

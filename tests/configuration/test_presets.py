@@ -113,3 +113,16 @@ def test_reliance_is_asked_for_where_it_is_measured():
         pytest.raises(UserError, match="reliance is not known; take distillation=tapered"),
     ):
         rehearse(config)
+
+
+@pytest.mark.parametrize("settings", [["distillation=reverse_kl"], ["distillation.told=null"]])
+def test_what_lets_hints_grade_is_refused_where_there_are_none(settings):
+    alone = ["distillation=sibling_context", "evolution=none"]
+    for fine in (alone, alone[:1], ["distillation=reverse_kl"]):
+        with as_running(compose_config(fine, "train")) as config:
+            rehearse(config)
+    with (
+        as_running(compose_config([*alone, *settings], "train")) as config,
+        pytest.raises(UserError, match="^evolution=none: .* take distillation=sibling_context"),
+    ):
+        rehearse(config)
