@@ -4,8 +4,8 @@ import difflib
 import importlib
 import math
 import pkgutil
-import sys
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
