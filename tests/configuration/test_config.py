@@ -319,8 +319,8 @@ def test_good_overrides_pass(arguments):
         ),
         (
             ["-m", "evolution=gepa,none", "evolution.evolver.budget=9"],
-            "evolution=none has no such key; it is one of evolution=gepa, gepa_hundred, gepa_paper, "
-            "gepa_small and 2 more; start one sweep for the options of evolution that have it",
+            "evolution=none has no such key; it is one of evolution=gepa, gepa_hundred, gepa_paper"
+            ", gepa_small and 2 more; start one sweep for the options of evolution that have it",
         ),
         (
             ["model.adapter.r=4"],
