@@ -19,16 +19,23 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from p2o.cli.assembly import make_renderer, make_verifier
+from p2o.cli.assembly import make_renderer, make_sampling, make_verifier
+from p2o.cli.checks import check
 from p2o.cli.inspection import WIDTH, print_inspection, print_overlaps
 from p2o.cli.preparation import prepare
 from p2o.cli.program import expected_errors
 from p2o.cli.settings import TrainSettings
 from p2o.configuration.build import CONFIG_NAME, build
-from p2o.configuration.overrides import check_overrides, compose_config, without_hydra
+from p2o.configuration.overrides import (
+    as_running,
+    check_overrides,
+    compose_config,
+    without_hydra,
+)
 from p2o.data.contamination import Contamination, Overlap, find_overlaps
 from p2o.errors import UserError, located
-from p2o.policy.models import load_tokenizer
+from p2o.policy.models import load_configuration, load_tokenizer
+from p2o.rollout.hf import position_limit
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.terminal import Terminal
 
@@ -44,9 +51,14 @@ def inspect(config: DictConfig, console: Terminal) -> None:
     Raises:
         UserError: ``p2o-train`` would refuse them, too.
     """
+    path, options = config.model.path, config.model.get("options")
     with located("model"):
-        tokenizer = load_tokenizer(config.model.path, config.model.get("options"))
+        tokenizer = load_tokenizer(path, options)
     renderer = make_renderer(config, tokenizer)
+    with located("model"):
+        own = position_limit(load_configuration(path, options))
+    # An engine may be told a limit besides the model's own.
+    make_sampling(config, tokenizer, config.rollout.get("max_length") or own)
     split = prepare(config, renderer, make_verifier(config).verifier)
     print_inspection(split, renderer, console)
 
@@ -101,11 +113,14 @@ def compose_run(overrides: Sequence[str], folder: Path | None) -> DictConfig:
         folder: With configuration files besides p2o's own.
 
     Raises:
-        UserError: There is no such folder, key, group or option.
+        UserError: There is no such folder, key, group or option, or values do not fit each other.
     """
     flags = [] if folder is None else [f"--config-dir={folder}"]
     check_overrides([*overrides, *flags], CONFIG_NAME, TrainSettings)
-    return without_hydra(compose_config(overrides, CONFIG_NAME, folder))
+    composed = compose_config(overrides, CONFIG_NAME, folder)
+    with as_running(composed) as config:
+        check(config)
+    return without_hydra(composed)
 
 
 @ended_by_interrupt

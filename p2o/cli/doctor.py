@@ -37,7 +37,7 @@ from p2o.evaluation.diagnosis_file import as_json
 from p2o.evaluation.hints_at_hand import hints_at_hand
 from p2o.policy.configured import configured_policy
 from p2o.prompt import Prompt
-from p2o.rollout.engine import SamplingParameters
+from p2o.rollout.engine import SamplingParameters, check_room
 from p2o.rollout.runner import RolloutRunner
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.seeds import derive_seed
@@ -68,7 +68,8 @@ def examine(config: DictConfig, spending: Spending, console: Terminal) -> Diagno
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
     runner = sampler.runner()
-    runner.check_room(sampling.max_new_tokens, "sampling.train.max_new_tokens")
+    budget, limit = config.data.max_prompt_tokens, getattr(sampler.engine, "max_length", None)
+    check_room(budget, sampling.max_new_tokens, limit, "sampling.train.max_new_tokens")
     prompts = _draw(config, sampler, spending.problems)
     problems = _roll_out_bare(prompts, runner, sampling, spending.samples, config.seed)
     diagnosis = Diagnosis(problems)

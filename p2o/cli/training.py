@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
-from p2o.cli.assembly import Sampler, assemble_sampler, make_verifier
+from p2o.cli.assembly import Sampler, assemble_sampler, make_sampling, make_verifier
 from p2o.cli.checks import check_interval
 from p2o.cli.preparation import prepare
 from p2o.configuration.build import build, build_all, call
@@ -31,7 +31,7 @@ from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
 from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
-from p2o.rollout.engine import SamplingParameters, check_training_sampling
+from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import position_limit
 from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import identity
@@ -40,9 +40,6 @@ from p2o.running.preemption import StopWhenPreempted
 from p2o.running.resuming import KeptSettings, settings_of
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import Evolution, PoolSource
-
-SAMPLED_IN = ("train", "evolution", "held_out")
-"""Keys of ``sampling``."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     search_engine = MeteredEngine(JournaledEngine(sampler.engine, journal), ledger)
     search = sampler.runner(search_engine, environment)
     prompts = prepare(config, sampler.renderer, verifier.verifier)
-    sampling = _make_sampling(config, runner)
+    sampling = make_sampling(config, tokenizer, getattr(sampler.engine, "max_length", None))
     module = _make_module(config, sampler, sampling["train"])
     sizes = BatchSizes(
         config.data.group_size,
@@ -140,15 +137,6 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     )
     origin = "" if config.evolution is None else identity(model)
     return Training(sampler, module, data, callbacks, final, ledger, trainer, origin)
-
-
-def _make_sampling(config: DictConfig, runner: RolloutRunner) -> dict[str, SamplingParameters]:
-    sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
-    check_training_sampling(sampling["train"])
-    for name in SAMPLED_IN:
-        runner.check_room(sampling[name].max_new_tokens, f"sampling.{name}.max_new_tokens")
-        runner.check_stop_tokens(sampling[name].stop_token_ids, f"sampling.{name}.stop_token_ids")
-    return sampling
 
 
 def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParameters) -> P2OModule:

@@ -2,8 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -21,10 +22,10 @@ def options_of(group: str, folder: Path | None) -> list[str]:
     return sorted({path.stem for root in roots for path in (root / group).glob("*.yaml")})
 
 
-def chosen_groups(line: CommandLine) -> list[str]:
-    """Those of a command line's settings that choose an option of a group."""
-    roots = [conf_directory(), *([] if line.folder is None else [line.folder])]
-    named = [(setting, setting.partition("=")[0].lstrip("+~")) for setting in line.settings]
+def chosen_groups(settings: Sequence[str], folder: Path | None) -> list[str]:
+    """Those of the settings of a job that choose an option of a group, or how Hydra runs it."""
+    roots = [conf_directory(), *([] if folder is None else [folder])]
+    named = [(setting, setting.partition("=")[0].lstrip("+~")) for setting in settings]
     return [setting for setting, key in named if any((root / key).is_dir() for root in roots)]
 
 
@@ -52,8 +53,11 @@ def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
     Args:
         message: Hydra's.
         line: What it was told.
-        known: The configuration without the settings of single keys.
+        known: The configuration of the job that it is about, without the settings of single keys
+            and with Hydra's own.
     """
+    choices = known.hydra.runtime.choices
+    known = OmegaConf.masked_copy(known, [name for name in map(str, known) if name != "hydra"])
     first = message.splitlines()[0]
     settings = [s for s in line.settings if f"'{s.partition('=')[0].lstrip('+~')}'" in first]
     if not settings:
@@ -68,12 +72,54 @@ def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
         return f"{setting}: the key has another value; write ~{key}"
     if not setting.startswith(("+", "~")) and _takes(known, key):
         return f"{key}: not in the configuration so far; write +{key}={value}"
+    others = _other_options(key, choices, line)
+    if others:
+        return others
     groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
     leaf = key.rpartition(".")[2]
-    elsewhere = [other for other in names if other.rpartition(".")[2] == leaf]
-    close = elsewhere[:3] or difflib.get_close_matches(key, sorted({*names, *groups}))
+    same = [other for other in names if other.rpartition(".")[2] == leaf]
+    close = same[:3] or difflib.get_close_matches(key, sorted({*names, *groups}))
     hint = f"did you mean {', '.join(close)}?" if close else f"see p2o-{line.name} --cfg job"
     return f"{key}: no such key; {hint}"
+
+
+def _other_options(key: str, choices: Mapping[str, str | None], line: CommandLine) -> str:
+    """One line for a key that other options of its group have; empty where none has it."""
+    folders = ["/".join(key.split(".")[:depth]) for depth in range(key.count("."), 0, -1)]
+    group = next((folder for folder in folders if choices.get(folder)), None)
+    if group is None:
+        return ""
+    inner = key.split(".")[group.count("/") + 1 :]
+    having = [
+        option for option in options_of(group, line.folder) if _has(group, option, inner, line)
+    ]
+    if not having:
+        return ""
+    named = ", ".join(having[:4]) + (f" and {len(having) - 4} more" if len(having) > 4 else "")
+    way_out = ""
+    if line.sweep:
+        way_out = (
+            f"; start one sweep for the options of {group} that have it, and one for those that "
+            "have not, with the same hydra.sweep.dir"
+        )
+    return f"{key}: {group}={choices[group]} has no such key; it is one of {group}={named}{way_out}"
+
+
+def _has(group: str, option: str, inner: Sequence[str], line: CommandLine) -> bool:
+    """Whether the file of an option, or one that it is based on, has a key."""
+    roots = [conf_directory(), *([] if line.folder is None else [line.folder])]
+    paths = [path for root in roots if (path := root / group / f"{option}.yaml").is_file()]
+    if not paths:
+        return False
+    node: Any = OmegaConf.to_container(OmegaConf.load(paths[-1]))
+    bases = [each for each in node.get("defaults", []) if isinstance(each, str)]
+    if any(_has(group, base, inner, line) for base in bases if base != "_self_"):
+        return True
+    for name in inner:
+        if not isinstance(node, dict) or name not in node:
+            return False
+        node = node[name]
+    return True
 
 
 def unreadable(setting: str) -> str:

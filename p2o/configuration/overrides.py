@@ -67,6 +67,7 @@ def check_overrides(
     if line.folder is not None and not line.folder.is_dir():
         raise UserError(f"--config-dir={line.folder}: no such folder (looked from {Path.cwd()})")
     _let_import(Path.cwd(), *([] if line.folder is None else [line.folder.resolve().parent]))
+    job: Sequence[str] = line.settings
     try:
         for job in _jobs(line):
             config = compose_config(job, line.name, line.folder)
@@ -85,9 +86,7 @@ def check_overrides(
     except OverrideParseException as error:
         raise UserError(unreadable(str(error.override))) from error
     except ConfigCompositionException as error:
-        known = without_hydra(
-            compose_config(_first_of(chosen_groups(line)), line.name, line.folder)
-        )
+        known = compose_config(chosen_groups(job, line.folder), line.name, line.folder)
         raise UserError(bad_key(str(error), line, known)) from error
     # Hydra looks up variables that a job is to be given.
     except KeyError as error:
@@ -155,20 +154,6 @@ def _jobs(line: CommandLine) -> Iterator[list[str]]:
 
 def _parse(settings: Sequence[str]) -> list[Override]:
     return OverridesParser.create().parse_overrides([*settings])
-
-
-def _first_of(settings: Sequence[str]) -> list[str]:
-    """Settings with the first value where there are several."""
-    lines = [(o, next(o.sweep_string_iterator()) if _listed(o) else None) for o in _parse(settings)]
-    return [
-        str(o.input_line) if value is None else f"{o.get_key_element()}={value}"
-        for o, value in lines
-        if value is not None or not o.is_sweep_override()
-    ]
-
-
-def _listed(override: Override) -> bool:
-    return override.is_discrete_sweep() and not isinstance(override.value(), Glob)
 
 
 def _values(override: Override, line: CommandLine) -> Iterator[str]:

@@ -5,6 +5,7 @@ import importlib
 import math
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -159,6 +160,10 @@ def _way_out(name: str, error: Exception) -> str:
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if not missing:
         return ""
+    package = sys.modules.get(missing.rpartition(".")[0])
+    if f"{name}.".startswith(f"{missing}.") and package is not None:
+        folders = " and ".join(package.__path__)
+        return f"; {package.__name__} is in {folders}, where there is no such module"
     if f"{name}.".startswith(f"{missing}."):
         return f"; start with PYTHONPATH=FOLDER, the folder that {missing} is in"
     return f"; install {missing}, which it imports"

@@ -1,6 +1,7 @@
 """Load a policy and its tokenizer: embedded, from a folder or the hub, or from a GGUF file."""
 
 import importlib.util
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +17,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -189,6 +191,33 @@ def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTr
             return AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"path={path}: no tokenizer to be had ({reason(error)})") from error
+
+
+def load_configuration(path: str, options: Mapping[str, Any] | None = None) -> PreTrainedConfig:
+    """What transformers knows of a ``model.path`` before it loads weights.
+
+    Args:
+        path: See `load_policy`. An adapter's is that of the model which it belongs to.
+        options: See `load_policy`; whether code of its own may run is all that counts here.
+
+    Raises:
+        UserError: It cannot be had.
+    """
+    trusted = bool((options or {}).get("trust_remote_code"))
+    try:
+        source = pretrained_source(path)
+        with reachable(source):
+            adapter = find_adapter_config_file(source["pretrained_model_name_or_path"])
+            if adapter is not None and "gguf_file" not in source:
+                return load_configuration(_adapted_model(adapter), options)
+            return AutoConfig.from_pretrained(**source, trust_remote_code=trusted)
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"path={path}: no configuration to be had ({reason(error)})") from error
+
+
+def _adapted_model(adapter_config: str) -> str:
+    """Where the model is that an adapter belongs to."""
+    return json.loads(Path(adapter_config).read_text())["base_model_name_or_path"]
 
 
 def _add_end_token(

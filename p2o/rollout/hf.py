@@ -40,7 +40,7 @@ class HFEngine:
     ) -> None:
         self.model: Any = model
         self.max_batch_size, self.probe_bound = max_batch_size, probe_bound
-        self.max_length = position_limit(self.model)
+        self.max_length = position_limit(self.model.config)
         self.end_ids = end_ids(self.model)
         self._version = ""
         self._checked = False
@@ -136,10 +136,14 @@ def end_ids(model: Any) -> list[int]:
     return [ends] if isinstance(ends, int) else list(ends)
 
 
-def position_limit(model: Any) -> int | None:
-    """The most tokens that a model can tell the places of; None where it has no such limit."""
-    config = model.config.get_text_config()
-    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len")]
+def position_limit(config: Any) -> int | None:
+    """The most tokens that a model can tell the places of; None where it has no such limit.
+
+    Args:
+        config: Of the model, as transformers has it.
+    """
+    text = config.get_text_config()
+    limits = [getattr(text, name, None) for name in ("max_position_embeddings", "max_seq_len")]
     return next((int(limit) for limit in limits if limit is not None), None)
 
 

@@ -81,7 +81,7 @@ class VLLMBackend:
         self._failures = (RuntimeError, ValueError, AttributeError, exceptions.EngineDeadError)
         self.version = ""
         self.ends = end_ids(model)
-        self.max_length = max_length or position_limit(model)
+        self.max_length = max_length or position_limit(model.config)
         self.sleep = sleep and torch.cuda.is_available()
         self._asleep = False
         self._llm: Any = None

@@ -34,6 +34,10 @@ def test_a_histogram_counts_every_value_in_its_range(values, bars):
     assert sum(count for _, _, count in ranges) == len(values)
 
 
+# The embedded policy takes 256 tokens.
+SVAMP = ("data=svamp", "data.source.path=rows.json", "data.max_prompt_tokens=96")
+
+
 @pytest.fixture
 def p2o_data(monkeypatch, capsys, tmp_path):
     """Run the command line in this process; returns its status, stdout and stderr."""
@@ -94,7 +98,7 @@ def test_rejected_rows_are_named_with_their_reasons(p2o_data, tmp_path):
     rows = [{"Body": "One", "Question": f"plus {n}?", "Answer": n + 1} for n in range(80)]
     rows[3]["Answer"] = rows[44]["Question"] = None
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    status, output, _ = p2o_data("inspect", "data=svamp", "data.source.path=rows.json")
+    status, output, _ = p2o_data("inspect", *SVAMP)
     assert status == 0
     assert "cannot be used: 2 of 80 (2.50%)\n  row 3: no 'Answer'\n  row 44: no 'Qu" in output
     assert "│ train    │      48 │" in output
@@ -102,10 +106,37 @@ def test_rejected_rows_are_named_with_their_reasons(p2o_data, tmp_path):
 
 def test_data_that_p2o_train_refuses_are_refused(p2o_data, tmp_path):
     (tmp_path / "rows.json").write_text('[{"body": "a"}]')
-    line = refused(p2o_data("inspect", "data=svamp", "data.source.path=rows.json"))
+    line = refused(p2o_data("inspect", *SVAMP))
     assert line.startswith("data.source.question: no column 'Body' in rows.json")
     line = refused(p2o_data("inspect", "data.max_prompt_tokens=10"))
     assert line.startswith("data.max_prompt_tokens=10: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            ["data=file", "data.source.path=rows.jsonl"],
+            "sampling.train.max_new_tokens=24 and data.max_prompt_tokens=1024 are more than the "
+            "256 tokens that the engine takes; lower one of them",
+        ),
+        (["sampling.train.stop_token_ids=[999999]"], "sampling.train.stop_token_ids: there is no"),
+        (["sampling.train.temperature=0"], "sampling.train"),
+        (["data.mini_batch=64"], "data.mini_batch=64 is above data.batch=16"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_settings_that_p2o_train_refuses_are_refused(p2o_data, tmp_path, settings, said):
+    rows = ({"question": f"What is {n} + 3?", "answer": str(n + 3)} for n in range(80))
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert refused(p2o_data("inspect", *settings)).startswith(said)
+
+
+def test_an_engines_own_limit_counts(p2o_data):
+    status, _, _ = p2o_data("inspect", "rollout=vllm", "rollout.max_length=120")
+    assert status == 0
+    line = refused(p2o_data("inspect", "rollout=vllm", "rollout.max_length=60"))
+    assert "more than the 60 tokens that the engine takes" in line
 
 
 @pytest.mark.parametrize(

@@ -461,5 +461,6 @@ def test_lengths_that_the_policy_has_no_room_for_are_refused_at_the_start(in_pro
     status, stderr = in_process(*SMALL, "sampling.train.max_new_tokens=200")
     assert status == 2
     assert (
-        "sampling.train.max_new_tokens=200 and max_prompt_tokens=96 are more than the 256" in stderr
+        "sampling.train.max_new_tokens=200 and data.max_prompt_tokens=96 are more than the 256"
+        in stderr
     )
