@@ -30,6 +30,8 @@ Temperature = Annotated[float, Ge(0), Lt(1000)]
 BelowOne = Annotated[float, Lt(1)]
 """A share that a class itself compares with 0."""
 Decay = Annotated[float, Ge(0), Lt(1)]
+Factor = Annotated[float, Ge(0), Le(100)]
+"""On one term of a loss beside others, which would be nothing beside a larger one."""
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 PART = "a part, which is a mapping with _target_"

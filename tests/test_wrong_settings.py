@@ -45,7 +45,7 @@ BELOW_ZERO = {
     *("algorithm.entropy_coefficient", "evolution.callback.seed", "logger.csv.version"),
     *("trainer.max_epochs", "trainer.num_sanity_val_steps", "checkpoint.save_top_k"),
     *("callbacks.entropy_floor.minimum", "callbacks.kl_ceiling.maximum"),
-    *("callbacks.early_stopping.patience", "logger.tensorboard.version"),
+    "logger.tensorboard.version",
 }
 NO_COUNTS = {
     *("seed", "evolution.callback.seed", "trainer.max_epochs", "checkpoint.save_top_k"),
@@ -280,6 +280,30 @@ def expected(kind: str, key: str, default: Any) -> bool:
         ("data.bach", 1, "data.bach: no such key; did you mean batch"),
         ("traner", {"max_epochs": 3}, "traner: no such key; did you mean trainer"),
         ("planning.device", "abacus", "planning.device=abacus: there are "),
+        ("optimizer.weight_decay", 100, "optimizer.weight_decay=100: give a number from 0 to 10"),
+        ("optimizer.eps", 100, "optimizer.eps=100: give a number of at least 0 and below 1"),
+        ("optimizer.maximize", True, "optimizer.maximize=true: give false"),
+        ("optimizer.differentiable", True, "optimizer.differentiable=true: give false"),
+        ("algorithm.entropy_coefficient", 1e9, "algorithm.entropy_coefficient=1000000000.0: give"),
+        ("algorithm.kl.coefficient", 1e9, "algorithm.kl.coefficient=1000000000.0: give a number f"),
+        (
+            "algorithm.advantages.epsilon",
+            -1,
+            "algorithm.advantages.epsilon=-1: give a number of at",
+        ),
+        ("trainer.fast_dev_run", True, "trainer.fast_dev_run=true: give false"),
+        ("trainer.fast_dev_run", 3, "trainer.fast_dev_run=3: give false"),
+        ("trainer.inference_mode", True, "trainer.inference_mode=true: give false"),
+        ("trainer.barebones", True, "trainer.barebones=true: give false"),
+        ("trainer.num_nodes", 2, "trainer.num_nodes=2: nothing has started this run on the other"),
+        ("callbacks.best.filename", "last", "callbacks.best.filename=last: the link to the newest"),
+        ("callbacks.best.filename", "recent", "callbacks.recent.filename=recent: callbacks.best "),
+        ("callbacks.best.filename", "epoch_0003", "callbacks.best.filename=epoch_0003: checkpoint"),
+        (
+            "callbacks.recent.filename",
+            "epoch_{step}",
+            "callbacks.recent.filename=epoch_{step}: che",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -307,6 +331,31 @@ def test_the_line_says_what_would_do(key, value, line):
         ("optimizer=sgd optimizer.momentum=2", "optimizer.momentum=2: give a number of at least 0"),
         ("optimizer=muon optimizer.momentum=1", "optimizer.momentum=1: give a number of at least"),
         ("model/adapter=lora model.adapter.r=1000000000", "model.adapter.r=1000000000: give a who"),
+        (
+            "optimizer=sgd +optimizer.dampening=7",
+            "optimizer.dampening=7: give a number from 0 to 1",
+        ),
+        (
+            "algorithm=rl_zvp algorithm.advantages.alpha=-5",
+            "algorithm.advantages.alpha=-5: give a n",
+        ),
+        (
+            "distillation=reverse_kl distillation.coefficient=1e9",
+            "distillation.coefficient=10000000",
+        ),
+        (
+            "trainer=fsdp2 trainer.strategy.compute_dtype=int8",
+            "trainer.strategy.compute_dtype=int8:",
+        ),
+        ("rollout=vllm rollout.dtype=int8", "rollout.dtype=int8: give a text such as float32 or b"),
+        (
+            "evolution=none held_out_hint=best",
+            "held_out_hint=best: nothing looks for hints; choose",
+        ),
+        (
+            "selection=early_stopping callbacks.early_stopping.patience=-3",
+            "callbacks.early_stopping.patience=-3: give a whole number of at least 0",
+        ),
         ("verifier=math verifier.workers=100000", "verifier.workers=100000: give a whole number"),
         (
             "evolution=random_template evolution.evolver.number=9000000000",

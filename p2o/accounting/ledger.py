@@ -60,6 +60,7 @@ class Ledger:
         self._counts: Counts = {phase: dict.fromkeys(COUNTERS, 0) for phase in PHASES}
         self._stack: list[str] = []
         self._since = time.monotonic()
+        self._kept: Counts = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -87,9 +88,13 @@ class Ledger:
         """What this rank has spent so far."""
         return {phase: dict(counts) for phase, counts in self._counts.items()}
 
-    def restore(self, counts: Counts) -> None:
-        """Go back to what `counts` gave, but for the seconds, which have passed."""
-        for phase, amounts in counts.items():
+    def keep(self) -> None:
+        """What was spent so far is not spent again, whatever breaks off what follows."""
+        self._kept = self.counts()
+
+    def take_back(self) -> None:
+        """Go back to what was kept last, if anything was; but seconds have passed."""
+        for phase, amounts in self._kept.items():
             self._counts[phase].update(amounts | {"seconds": self._counts[phase]["seconds"]})
 
     def _settle(self) -> None:

@@ -1,5 +1,7 @@
 """What a configuration must satisfy, whatever its parts are; found out before anything runs."""
 
+import os
+import re
 from pathlib import PurePath
 from typing import Any
 
@@ -58,7 +60,9 @@ def check(config: DictConfig) -> None:
     if config.planning.device is not None:
         find_device(config.planning.device)
     _check_samples(config)
+    _check_held_out_hint(config)
     _check_loggers(config)
+    _check_checkpoints(config)
     _check_monitors(config)
     _check_resume(config)
     _check_ranks(config)
@@ -135,8 +139,48 @@ def _check_loggers(config: DictConfig) -> None:
                 )
 
 
+def _check_held_out_hint(config: DictConfig) -> None:
+    if config.held_out_hint is not None and config.evolution is None:
+        raise UserError(
+            f"held_out_hint={config.held_out_hint}: nothing looks for hints; choose one of the "
+            "group hints, or leave it out"
+        )
+
+
+def _check_checkpoints(config: DictConfig) -> None:
+    """Refuse names with which two kinds of checkpoints would be written over each other."""
+    own = f"{HydraConfig.get().runtime.output_dir}/checkpoints"
+    nodes = {f"callbacks.{name}": node for name, node in config.callbacks.items()}
+    taken = [(own, "last", "the link to the newest checkpoint")]
+    for key, node in {"checkpoint": config.checkpoint, **nodes}.items():
+        name = None if node is None else node.get("filename")
+        if not isinstance(name, str):
+            continue
+        folder = str(node.get("dirpath") or own)
+        other = next((by for where, n, by in taken if where == folder and _may_meet(n, name)), None)
+        if other is not None:
+            raise UserError(
+                f"{key}.filename={name}: {other} is written to the same file; give one of them "
+                "another name"
+            )
+        taken.append((folder, name, key))
+
+
+def _may_meet(name: str, other: str) -> bool:
+    """Whether two names, in which braces stand for numbers, may become one."""
+    forms = [
+        (re.sub(r"\\\{.*?\\\}", ".*", re.escape(n)), re.sub("{.*?}", "0", n)) for n in (name, other)
+    ]
+    return any(re.fullmatch(one[0], two[1]) for one, two in (forms, forms[::-1]))
+
+
 def _check_ranks(config: DictConfig) -> None:
-    devices = config.trainer.get("devices", 1)
+    devices, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
+    if nodes > 1 and not launched_from_outside() and "NODE_RANK" not in os.environ:
+        raise UserError(
+            f"trainer.num_nodes={nodes}: nothing has started this run on the other nodes, for "
+            "which it would wait; start it with torchrun or srun, see docs/clusters.md"
+        )
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     # A launcher that starts a task for each device, as submitit does on SLURM.
     tasks = HydraConfig.get().launcher.get("tasks_per_node", 1)

@@ -73,7 +73,8 @@ def expected_errors(folder: Path | None = None) -> Iterator[None]:
     except EngineError as error:
         _end(error, ENGINE_LOST)
     except PeerError as error:
-        _end(error, 1)
+        more = "" if folder is None else f"; {_going_on(folder)}"
+        _end(PeerError(f"{error}{more}"), 1)
     except Preempted as stopped:
         if starting_rank() == 0:
             more = "" if folder is None else f"; {_going_on(folder)}"

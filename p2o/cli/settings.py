@@ -46,6 +46,10 @@ Module = Annotated[
 Drawn = Annotated[Part, Makes(SamplingParameters)]
 Rate = Annotated[float, Le(1)]
 """A learning rate; optimisers say themselves what is too low."""
+Bonus = Annotated[float, Ge(-1), Le(1)]
+"""On the entropy; papers take thousandths."""
+Shrinking = Annotated[float, Ge(0), Le(10)]
+"""A weight decay, which is multiplied by the rate."""
 Efficiency = Annotated[float, Ge(0.001), Le(1)]
 AtLeastOne = Annotated[float, Ge(1)]
 
@@ -72,7 +76,7 @@ class Algorithm(Section):
     advantages: Part
     loss: Annotated[Part, Makes(PolicyLoss)]
     kl: Annotated[Part, Makes(KLPenalty)]
-    entropy_coefficient: float
+    entropy_coefficient: Bonus
     overlong: Annotated[Part, Makes(Overlong)]
     sampling_rounds: Size
 
@@ -119,7 +123,7 @@ class Planning(Section):
 
 @dataclass(frozen=True)
 class TrainerRanges(Section):
-    """Arguments of Lightning's trainer of which not every number makes sense."""
+    """Arguments of Lightning's trainer of which not every value makes sense."""
 
     max_epochs: Annotated[int, Ge(-1)] | None
     min_epochs: Count | None
@@ -138,6 +142,11 @@ class TrainerRanges(Section):
     overfit_batches: Literal[0]
     reload_dataloaders_every_n_epochs: Literal[0]
     use_distributed_sampler: Literal[False]
+    # Batches of rollouts are made where Lightning evaluates, and trained on later.
+    inference_mode: Literal[False]
+    # These leave out checkpoints, loggers and the ends of epochs, on which the method stands.
+    fast_dev_run: Literal[False]
+    barebones: Literal[False]
 
 
 Trainer = Annotated[Part, Takes(TrainerRanges), Makes(lightning.Trainer)]
@@ -150,10 +159,26 @@ class OptimizerRanges(Section):
     lr: Rate
     adamw_lr: Rate
     momentum: Decay
-    weight_decay: NotNegative
+    dampening: Share
+    eps: Decay
+    weight_decay: Shrinking
+    # It would teach what is wrong.
+    maximize: Literal[False]
+    # Weights are changed in place.
+    differentiable: Literal[False]
 
 
 Optimizer = Annotated[Part, Takes(OptimizerRanges)]
+
+
+@dataclass(frozen=True)
+class CallbackRanges(Section):
+    """Arguments of Lightning's callbacks that take numbers which mean nothing."""
+
+    patience: Whole
+
+
+Watching = Annotated[Part, Takes(CallbackRanges)]
 
 
 @dataclass(frozen=True)
@@ -193,7 +218,7 @@ class TrainSettings(Section):
     plan: bool
     planning: Annotated[Mapping, Takes(Planning)]
     checkpoint: Annotated[Part, Makes(Checkpoint)]
-    callbacks: Mapping[str, Part | None]
+    callbacks: Mapping[str, Watching | None]
     resume_changed: bool = False
 
 

@@ -18,9 +18,10 @@ from p2o.cli.rehearsal import rehearse
 from p2o.cli.settings import TrainSettings
 from p2o.cli.training import Training, assemble
 from p2o.configuration.build import CONFIG_NAME
+from p2o.errors import PeerError
 from p2o.learning.final_evaluation import is_measured
 from p2o.planning import plan_from_config, print_plan
-from p2o.policy.sharding import stop_other_ranks
+from p2o.policy.sharding import lost_rank, stop_other_ranks
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.running.loggers import log_configuration
@@ -87,8 +88,12 @@ def _fit(training: Training, checkpoint: Path | None) -> TrainingCollapsed | Non
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except TrainingCollapsed as collapse:
         return collapse
-    except Exception:
+    except Exception as error:
+        # What a broken connection between ranks gives.
+        lost = lost_rank(trainer) if isinstance(error, RuntimeError) else None
         stop_other_ranks(trainer)
+        if lost is not None:
+            raise PeerError(lost) from error
         raise
     if not is_measured(trainer):
         trainer.validate(module, datamodule=data, verbose=False)

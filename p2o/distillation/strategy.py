@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from p2o.constraints import Factor
 from p2o.distillation.ratio_mask import context_ratio, hard_mask, soft_weight
 from p2o.distillation.told import Told
 from p2o.errors import UserError
@@ -215,7 +216,7 @@ class ReverseKL(DistillationStrategy):
         UserError: A setting cannot work.
     """
 
-    coefficient: float = 1.0
+    coefficient: Factor = 1.0
     limit: float = 5.0
     told: Told | None = None
 

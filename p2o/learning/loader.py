@@ -90,6 +90,8 @@ class RolloutLoader:
         # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
         self._epoch, self._start, self._cursor = -1, 0, 0
         self._micro_batches: list[MiniBatch | None] = []
+        # What was logged of it, as long as no update has been made with it.
+        self._metrics: dict[str, float] = {}
         self._ranks = 1
         # Rollouts of the batch at hand that were to have a template and had no room for it.
         self._overflows = 0
@@ -107,6 +109,7 @@ class RolloutLoader:
         epoch, done = self.position()
         if self._epoch != epoch:
             self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
+            self._metrics = {}
             self._rewarded = False
             self._ranks = world_size()
         elif self._ranks != world_size():
@@ -114,6 +117,9 @@ class RolloutLoader:
                 f"ckpt_path: written in the middle of an epoch by {self._ranks} ranks, and there "
                 f"are {world_size()}; resume with as many, or from the end of an epoch"
             )
+        if self._metrics and done == self._start:
+            # Stopped before the batch's first update, at whose step this stands.
+            self._log(self._metrics)
         order = list(self.prompts)
         random.Random(derive_seed(self.seed, "order", epoch)).shuffle(order)
         yield from self._hand_out(done - self._start)
@@ -157,6 +163,8 @@ class RolloutLoader:
             outcomes = [_outcome(group) for group in sampled]
             for observer in self.observers:
                 observer(outcomes)
+            # From here on a checkpoint holds the batch.
+            self.ledger.keep()
             yield from self._hand_out(0)
         for _ in range(self._start + len(self._micro_batches), len(self)):
             self._start += len(self._micro_batches)
@@ -179,6 +187,7 @@ class RolloutLoader:
             "epoch": self._epoch,
             "start": self._start + first,
             "cursor": self._cursor,
+            "metrics": {} if first else self._metrics,
             "micro_batches": gather(rest),
         }
 
@@ -189,7 +198,7 @@ class RolloutLoader:
         self._ranks = len(everyones)
         self._micro_batches = [batch and MiniBatch.from_state(batch) for batch in mine]
         self._epoch, self._start = state_dict["epoch"], state_dict["start"]
-        self._cursor = state_dict["cursor"]
+        self._cursor, self._metrics = state_dict["cursor"], state_dict["metrics"]
 
     def _roll_out(self, prompts: Sequence[Prompt], seed: int) -> Groups:
         """Groups of K rollouts, in the order of `prompts`."""
@@ -245,6 +254,7 @@ class RolloutLoader:
             metrics |= weights
             self._warn_of_unlearning(weights)
             self._warn_of_told(experience.told, weights)
+        self._metrics = metrics
         self._log(metrics)
         return micro_batches, learned
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from p2o.accounting.ledger import Counts, Ledger
+from p2o.accounting.ledger import Ledger
 
 
 class WholeUpdates(Callback):
@@ -13,7 +13,8 @@ class WholeUpdates(Callback):
     Gradients that have been gathered are no part of a checkpoint. One that is written within an
     update, or when an exception breaks off an update, a batch of rollouts or a search, says that
     nothing of it has been done, as the run that goes on from there does all of it. The ledger
-    counts accordingly. To be the first of all callbacks.
+    counts accordingly; a batch of rollouts that is complete is kept, and counted. To be the first
+    of all callbacks.
 
     Args:
         ledger: Of the run.
@@ -22,7 +23,6 @@ class WholeUpdates(Callback):
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._tokens = 0
-        self._settled: Counts | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let a checkpoint from an epoch's end begin the next epoch, also with ``max_steps``.
@@ -35,7 +35,7 @@ class WholeUpdates(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A search may follow."""
-        self._settled = self.ledger.counts()
+        self.ledger.keep()
 
     def on_train_batch_end(
         self,
@@ -52,18 +52,17 @@ class WholeUpdates(Callback):
         if not trainer.fit_loop._should_accumulate():
             self.ledger.add(trained_tokens=self._tokens)
             self._tokens = 0
-            self._settled = self.ledger.counts()
+            self.ledger.keep()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What an evaluation took is not taken again."""
-        self._settled = self.ledger.counts()
+        self.ledger.keep()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """What was broken off has not been spent: it is done again."""
-        if self._settled is not None:
-            self.ledger.restore(self._settled)
+        self.ledger.take_back()
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

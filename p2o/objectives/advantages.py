@@ -7,6 +7,8 @@ verdict: it has no part in its group's statistics, and its advantage is 0.
 import torch
 from torch import Tensor
 
+from p2o.constraints import NotNegative
+
 
 def live_groups(rewards: Tensor) -> Tensor:
     """Which groups have two different rewards, and with them a gradient.
@@ -27,7 +29,7 @@ def live_groups(rewards: Tensor) -> Tensor:
 
 
 def group_advantages(
-    rewards: Tensor, *, divide_by_std: bool = True, epsilon: float = 1e-6
+    rewards: Tensor, *, divide_by_std: bool = True, epsilon: NotNegative = 1e-6
 ) -> Tensor:
     """Each reward relative to its group's mean, in units of the group's standard deviation.
 
@@ -68,7 +70,7 @@ def leave_one_out_advantages(rewards: Tensor) -> Tensor:
     return _of_live_groups(rewards - others, rewards)
 
 
-def batch_advantages(rewards: Tensor, *, epsilon: float = 1e-6) -> Tensor:
+def batch_advantages(rewards: Tensor, *, epsilon: NotNegative = 1e-6) -> Tensor:
     """Each reward minus its group's mean, in units of the whole batch's standard deviation.
 
     REINFORCE++ with a baseline, arXiv 2501.03262: the scale is estimated from all groups of a

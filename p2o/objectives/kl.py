@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from p2o.constraints import Factor
 from p2o.errors import UserError
 
 LOG_RATIO_LIMIT = 20.0
@@ -58,7 +59,7 @@ class KLPenalty:
         UserError: A setting cannot work.
     """
 
-    coefficient: float = 0.0
+    coefficient: Factor = 0.0
     estimator: Estimator = "k3"
     place: Literal["loss", "reward"] = "loss"
 

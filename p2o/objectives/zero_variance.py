@@ -9,10 +9,11 @@ rewarded most in the former, and punished least in the latter.
 import torch
 from torch import Tensor
 
+from p2o.constraints import Factor
 from p2o.objectives.advantages import group_advantages, live_groups
 
 
-def zero_variance_advantages(rewards: Tensor, *, alpha: float = 0.1, right: float = 1.0) -> Tensor:
+def zero_variance_advantages(rewards: Tensor, *, alpha: Factor = 0.1, right: float = 1.0) -> Tensor:
     """Advantages of responses: GRPO's, and `alpha` or -`alpha` in groups of equal rewards.
 
     The latter are for `entropy_shaped`, which makes them those of tokens.

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,14 @@ from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
 from p2o.errors import UserError, first_line
 from p2o.policy.blocks import blocks
+from p2o.policy.models import TorchType
 from p2o.running.checkpoint_files import UNREADABLE, refuse_shards
 from p2o.running.files import UNFINISHED, replace_folder
 from p2o.running.frozen import frozen_names
 from p2o.running.shards import PROGRESS, load_shards, write_checksums
+
+SECONDS = 2.0
+"""In which the kernel says of a rank that it has ended."""
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
@@ -54,7 +59,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
     def __init__(
         self,
-        compute_dtype: str | None = None,
+        compute_dtype: TorchType | None = None,
         save_distributed_checkpoint: bool = False,
         process_group_backend: str | None = None,
     ) -> None:
@@ -153,7 +158,7 @@ class FlatShardedStrategy(FSDPStrategy):
     """
 
     def __init__(
-        self, compute_dtype: str | None = None, process_group_backend: str | None = None
+        self, compute_dtype: TorchType | None = None, process_group_backend: str | None = None
     ) -> None:
         self.compute_dtype = _read_dtype(compute_dtype)
         super().__init__(process_group_backend=process_group_backend)
@@ -243,6 +248,23 @@ def readable_weights(policy: nn.Module) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def lost_rank(trainer: Trainer) -> str | None:
+    """How a rank that this one has started has ended, in words; None where all are at work.
+
+    When one is killed, the others hear of a broken connection, perhaps before the kernel says why.
+    """
+    started = getattr(trainer.strategy.launcher, "procs", [])
+    patience = time.monotonic() + SECONDS
+    while started and time.monotonic() < patience:
+        for number, process in enumerate(started, 1):
+            if process.poll():
+                code = process.returncode
+                how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+                return f"rank {number} {how}"
+        time.sleep(0.1)
+    return None
 
 
 def stop_other_ranks(trainer: Trainer) -> None:

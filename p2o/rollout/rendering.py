@@ -1,5 +1,8 @@
 """From chat messages to token ids, with or without a template: one renderer for both."""
 
+import inspect
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,6 +15,8 @@ from p2o.hints.insertion import insert_template
 from p2o.prompt import Message, as_text
 from p2o.rollout.chat_template import render_chat, template_source
 from p2o.rollout.marks import Marks, unused_sign
+
+logger = logging.getLogger(__name__)
 
 OURS = ("conversation", "tokenize", "add_generation_prompt")
 """Arguments of ``apply_chat_template`` that are always the same."""
@@ -72,6 +77,7 @@ class ChatRenderer:
         self.suffix = suffix or ""
         self.options = dict(options or {})
         self._check_template()
+        self._warn_of_unread()
 
     def _check_template(self) -> None:
         """Refuse a template that loses what the user says, as every prompt would be the same."""
@@ -84,6 +90,18 @@ class ChatRenderer:
                 "each message's content"
             )
         self.render([{"role": "user", "content": "?"}])
+
+    def _warn_of_unread(self) -> None:
+        """Say so when a template does not know an option: it may be another name's misspelling."""
+        source = str(self.options.get("chat_template") or template_source(self.tokenizer))
+        known = inspect.signature(self.tokenizer.apply_chat_template).parameters
+        for name in self.options:
+            if name not in known and not re.search(rf"\b{re.escape(name)}\b", source):
+                logger.warning(
+                    "renderer.options.%s: the chat template of '%s' does not read it",
+                    name,
+                    self.tokenizer.name_or_path,
+                )
 
     def render(
         self,

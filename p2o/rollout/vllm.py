@@ -15,6 +15,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from p2o.constraints import Count, Positive
 from p2o.errors import EngineError, UserError
+from p2o.policy.models import TorchType
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.hf import end_ids, position_limit, without_adapter
 from p2o.rollout.pushed import PushedEngine
@@ -32,7 +33,7 @@ ENVIRONMENT = {
 
 def vllm_engine(
     model: PreTrainedModel,
-    dtype: str | None = None,
+    dtype: TorchType | None = None,
     max_length: Count | None = None,
     memory_share: Annotated[float, Gt(0), Lt(1)] = 0.4,
     sleep: bool = True,

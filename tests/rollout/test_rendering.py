@@ -328,3 +328,12 @@ def test_another_speaker_s_marks_stay_text(kind):
         for text in (NEUTRAL, f"{NEUTRAL} {' '.join(MARKS[kind])}")
     ]
     assert counts[0] == counts[1]
+
+
+def test_an_option_that_the_chat_template_does_not_read_is_named(caplog):
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}{{ enable_thinking }}"
+    options = {"chat_template": template, "enable_thinking": False, "enable_thinkin": False}
+    ChatRenderer(byte_level(), options=options)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("renderer.options.enable_thinkin: the chat template of ")
+    assert said.endswith(" does not read it")

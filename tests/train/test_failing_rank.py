@@ -47,6 +47,11 @@ class End(Callback):
             elif self.hangs:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
+class Kill(Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        if RANK == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
 class Fail(Callback):
     def __init__(self, rank):
         self.rank = rank
@@ -89,6 +94,14 @@ def test_an_update_that_fails_on_one_rank_stops_all(run, rank):
     result = run("+callbacks.fail._target_=failing.Fail", f"+callbacks.fail.rank={rank}")
     assert result.returncode != 0
     assert "a bit flipped" in result.stderr
+
+
+def test_a_rank_that_is_killed_is_named_in_one_line(run, tmp_path):
+    result = run("+callbacks.kill._target_=failing.Kill")
+    assert "Traceback" not in result.stderr
+    # Lightning looks every five seconds, and ends rank 0 if it is the first to see it.
+    said = f"error: rank 1 was ended by signal 9; resume=auto hydra.run.dir={tmp_path}/run goes on"
+    assert result.returncode == -9 or (result.returncode == 1 and said in result.stderr)
 
 
 @pytest.mark.parametrize("hangs", [False, True])

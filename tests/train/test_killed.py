@@ -63,9 +63,12 @@ STOPS = [
     for name, points in {
         "SIGTERM": (
             *("in a rollout", "within an update", "after a checkpoint", "in a search"),
-            "after a search",
+            *("after a search", "after a rollout"),
         ),
-        "SIGINT": ("in a rollout", "before an update", "after an update", "in a search"),
+        "SIGINT": (
+            *("in a rollout", "before an update", "after an update", "in a search"),
+            "after a rollout",
+        ),
     }.items()
     for point in points
 ]
