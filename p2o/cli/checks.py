@@ -178,7 +178,7 @@ def _check_ranks(config: DictConfig) -> None:
     devices, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
     if nodes > 1 and not launched_from_outside() and "NODE_RANK" not in os.environ:
         raise UserError(
-            f"trainer.num_nodes={nodes}: nothing has started this run on the other nodes, for "
+            f"+trainer.num_nodes={nodes}: nothing has started this run on the other nodes, for "
             "which it would wait; start it with torchrun or srun, see docs/clusters.md"
         )
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
