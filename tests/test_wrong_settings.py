@@ -295,7 +295,7 @@ def expected(kind: str, key: str, default: Any) -> bool:
         ("trainer.fast_dev_run", 3, "trainer.fast_dev_run=3: give false"),
         ("trainer.inference_mode", True, "trainer.inference_mode=true: give false"),
         ("trainer.barebones", True, "trainer.barebones=true: give false"),
-        ("trainer.num_nodes", 2, "trainer.num_nodes=2: nothing has started this run on the other"),
+        ("trainer.num_nodes", 2, "+trainer.num_nodes=2: nothing has started this run on the other"),
         ("callbacks.best.filename", "last", "callbacks.best.filename=last: the link to the newest"),
         ("callbacks.best.filename", "recent", "callbacks.recent.filename=recent: callbacks.best "),
         ("callbacks.best.filename", "epoch_0003", "callbacks.best.filename=epoch_0003: checkpoint"),
