@@ -111,7 +111,7 @@ def check_lengths(
         raise UserError(
             f"a prompt of {longest} tokens and {sampling.max_new_tokens} new ones do not fit into "
             f"the engine's {limit}; lower max_prompt_tokens or max_new_tokens, or raise "
-            "rollout.max_length where that is what limits it"
+            "the engine's max_length where that is what limits it"
         )
 
 
@@ -125,13 +125,13 @@ def check_training_sampling(sampling: SamplingParameters) -> None:
     """
     if sampling.temperature < LEAST_TEMPERATURE:
         raise UserError(
-            f"sampling.train.temperature={sampling.temperature}: responses to one prompt have to "
-            f"differ, or nothing is learnt from them; give at least {LEAST_TEMPERATURE}"
+            f"temperature={sampling.temperature}: responses to one prompt have to differ, or "
+            f"nothing is learnt from them; give at least {LEAST_TEMPERATURE}"
         )
-    for key, value, off in (("top_p", sampling.top_p, 1), ("top_k", sampling.top_k, 0)):
+    for name, value, off in (("top_p", sampling.top_p, 1), ("top_k", sampling.top_k, 0)):
         if value != off:
             raise UserError(
-                f"sampling.train.{key}={value}: training takes the probabilities of all tokens, "
-                f"so responses must be drawn from all; leave it at {off} (sampling.held_out and "
-                "sampling.evolution may have another)"
+                f"{name}={value}: training takes the probabilities of all tokens, so responses "
+                f"must be drawn from all; leave it at {off} (evaluations and searches may have "
+                "another)"
             )

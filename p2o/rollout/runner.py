@@ -178,12 +178,11 @@ class RolloutRunner:
                 f"'{everywhere[0]}'; see to what it needs"
             )
 
-    def check_room(self, max_new_tokens: int, key: str) -> None:
+    def check_room(self, max_new_tokens: int) -> None:
         """Refuse lengths that the engine has no room for, before it gets a prompt that shows it.
 
         Args:
             max_new_tokens: Of a response.
-            key: Where that is set.
 
         Raises:
             UserError: Names both settings and the engine's limit.
@@ -191,17 +190,17 @@ class RolloutRunner:
         limit = getattr(self.engine, "max_length", None)
         if limit is not None and self.max_prompt_tokens + max_new_tokens > limit:
             raise UserError(
-                f"{key}={max_new_tokens} and max_prompt_tokens={self.max_prompt_tokens} are more "
-                f"than the {limit} tokens that the engine takes; lower one of them, or raise "
-                "rollout.max_length where that is what limits it"
+                f"max_new_tokens={max_new_tokens}: together with "
+                f"max_prompt_tokens={self.max_prompt_tokens} more than the {limit} tokens that the "
+                "engine takes; lower one of them, or raise the engine's max_length where that is "
+                "what limits it"
             )
 
-    def check_stop_tokens(self, stop_token_ids: Sequence[int], key: str) -> None:
+    def check_stop_tokens(self, stop_token_ids: Sequence[int]) -> None:
         """Refuse stop tokens that the tokenizer does not have, which no response can hold.
 
         Args:
             stop_token_ids: Of a response.
-            key: Where they are set.
 
         Raises:
             UserError: Names the first.
@@ -210,7 +209,8 @@ class RolloutRunner:
         unknown = [token for token in stop_token_ids if token >= known]
         if unknown:
             raise UserError(
-                f"{key}: there is no token {unknown[0]}; the tokenizer has 0 to {known - 1}"
+                f"stop_token_ids: there is no token {unknown[0]}; the tokenizer has 0 to "
+                f"{known - 1}"
             )
 
     def _place(self, prompt: Prompt, candidate: HintOrText) -> "_Placed":
@@ -220,7 +220,7 @@ class RolloutRunner:
             raise UserError(
                 f"prompt {prompt.id} has {len(bare)} tokens, more than "
                 f"max_prompt_tokens={self.max_prompt_tokens}; raise it, or leave such prompts out "
-                "(a training run does with data.overlong=drop)"
+                "(training does with overlong=drop)"
             )
         hint = fill(as_hint(candidate), prompt)
         if hint.empty:
