@@ -15,6 +15,10 @@ class UserError(Exception):
     """
 
 
+class OtherRun(UserError):
+    """A checkpoint is of a run with other settings or data; going on with it has to be meant."""
+
+
 class PeerError(Exception):
     """Another rank failed at work that all ranks share; carries what it said."""
 
@@ -30,6 +34,15 @@ class EngineError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says, without its further lines; its name where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def spelled_out(said: str, argument: str, key: str) -> str:
+    """A message that names an argument of a part in its midst, with the part's key before it.
+
+    >>> spelled_out("9 failed, more than most=3", "most", "guard")
+    '9 failed, more than guard.most=3'
+    """
+    return re.sub(rf"(?<![\w.]){argument}=", f"{key}.{argument}=", said)
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def test_the_scan_sees_messages_and_keys(known):
     ]
     messages = [text for path in FILES for _, text in said(path)]
     assert len(messages) > 150
-    assert any("data.max_prompt_tokens" in text for text in messages)
+    assert any("data.group_size" in text for text in messages)
 
 
 def modules_of_parts() -> list[Path]:
@@ -132,3 +132,49 @@ def test_a_part_names_its_arguments_alone_when_it_refuses_them(path, known):
         and re.search(rf"Error\(f?['\"]({groups})\.", ast.unparse(raised))
     ]
     assert not wrong
+
+
+READERS = {"cli", "configuration", "bench", "planning", "report"}
+"""Rooms whose business is a run's configuration: they read it, compose it or advise on it."""
+
+
+def library_files() -> list[Path]:
+    rooms = {path: path.relative_to(root).parts[0] for root in ROOTS for path in root.rglob("*.py")}
+    return sorted(path for path, room in rooms.items() if room not in READERS)
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """All texts of a file that are no docstrings."""
+    tree = ast.parse(path.read_text())
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node.lineno, node.value
+
+
+def keys_of_a_run(text: str, known: set[str]) -> list[str]:
+    """Dotted keys that a configuration has, and choices of a group's option."""
+    tops = {key.partition(".")[0] for key in known} - {"hydra"}
+    dotted = [name for name in re.findall(rf"(?<![\w./+-])(?:{'|'.join(tops)})(?:\.\w+)+", text)]
+    pairs = re.findall(r"(?<![\w./+-])([\w/]+)=(\w+)", text)
+    chosen = [f"{group}={name}" for group, name in pairs if is_option(group, name)]
+    single = re.findall(r"\b(?:ckpt_path|resume_changed|resume=\w+)", text)
+    return [name for name in dotted if name in known] + chosen + single
+
+
+def is_option(group: str, name: str) -> bool:
+    return (conf_directory() / group / f"{name}.yaml").is_file()
+
+
+@pytest.mark.parametrize("path", library_files(), ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_library_knows_no_key_of_a_configuration(path, known):
+    """It names its arguments; `build` and the commands say where these stand."""
+    wrong = [(line, keys_of_a_run(text, known)) for line, text in texts(path)]
+    assert not [each for each in wrong if each[1]]
+
+
+def test_the_scan_sees_keys_and_choices(known):
+    assert keys_of_a_run("raise sampling.train.max_new_tokens=8", known)
+    assert keys_of_a_run("take distillation=tapered", known) == ["distillation=tapered"]
+    assert not keys_of_a_run("raise max_new_tokens=8, see p2o.data.table", known)
+    assert len(library_files()) > 150

@@ -16,7 +16,9 @@ from p2o.learning.module import P2OModule
 from p2o.planning import plan_from_config
 from p2o.planning.examples import configurations
 from p2o.planning.shape import meta_model
+from p2o.policy.packing import ALWAYS, Packer, split_evenly
 from p2o.policy.sharding import FullyShardedStrategy
+from p2o.sample import Sample
 
 EXPERIMENTS = list(product(("deepscaler", "deepmath"), (5000, 10_000), ("self", "teacher")))
 TEACHER = ["reflection.base_url=http://127.0.0.1:9/v1", "reflection.model=teacher"]
@@ -61,9 +63,6 @@ def test_the_settings_are_the_paper_s_and_every_part_is_made_on_the_meta_device(
     evolver = config.evolution.evolver
     assert (evolver.budget, evolver.width, evolver.minibatch_size) == ("heavy_4", 16, 3)
     assert (evolver.dev_size, evolver.minimum) == (300, 100)
-    # 64 prompts with 6 rollouts each, over 8 ranks and their micro-batches, one row at a time.
-    rows = data.mini_batch * data.group_size
-    assert rows == config.trainer.devices * config.trainer.accumulate_grad_batches
 
     model = meta_model(configurations()["Qwen3-4B"], getattr(torch, config.model.dtype))
     sampling = build(config.sampling.train, "sampling.train")
@@ -99,8 +98,40 @@ def test_alone_it_is_the_smaller_set_with_templates_by_the_policy():
     assert config.reflection._target_.endswith("SelfReflection")
 
 
+@pytest.fixture
+def packed(config):
+    """Packs what one GPU trains in an update, rollouts of equal lengths, as a run does."""
+
+    def pack(prompt: int, response: int) -> tuple[int, int, int]:
+        samples = [
+            Sample.of([group] * prompt, [k] * response)
+            for group in range(config.data.mini_batch)
+            for k in range(config.data.group_size)
+        ]
+        mine = [samples[index] for index in split_evenly(samples, config.trainer.devices)[3]]
+        parts = split_evenly(mine, config.trainer.accumulate_grad_batches)
+        packer = Packer(ALWAYS, configurations()["Qwen3-4B"].hidden_size, config.module.pass_tokens)
+        passes = [
+            made for part in parts for made, _ in packer.pack([mine[index] for index in part])
+        ]
+        return len(mine), sum(made.tokens for made in passes), len(passes)
+
+    return pack
+
+
+def test_an_update_reads_a_prompt_once_where_that_saves_work(config, packed):
+    rollouts, tokens, passes = packed(prompt=300, response=100)
+    assert rollouts == 48
+    assert tokens == 8 * (300 + 6 * 100)
+    assert passes == 1
+    # Long responses to a short prompt: under a dense mask each is cheaper alone.
+    assert packed(prompt=512, response=6144) == (48, 48 * (512 + 6144), 48)
+
+
 def test_it_fits_on_paper(config):
     plan = plan_from_config(config)
+    # What is held is a pass, however many rows a micro-batch has.
+    assert (plan.setup.micro_rows, plan.setup.held_rows, plan.setup.passes) == (48, 1, 48)
     assert plan.setup.training.ranks == plan.setup.training.sharding == 8
     assert plan.setup.device.name == "H100 SXM 80 GB"
     assert plan.fits

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from rich.padding import Padding
 from rich.table import Table
 
-from p2o.evaluation.advice import Advice
 from p2o.evaluation.diagnosis import (
     Diagnosis,
     Estimate,
@@ -17,6 +16,7 @@ from p2o.evaluation.diagnosis import (
     is_cut,
     outcome,
 )
+from p2o.evaluation.diagnosis_file import Advice
 from p2o.running.terminal import Terminal
 
 WIDTH = 80

@@ -24,18 +24,18 @@ import torch
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
+from p2o.cli.advice import Settings, advise
 from p2o.cli.assembly import Sampler, asked_suffix, assemble_sampler, make_verifier
 from p2o.cli.data import compose_run
 from p2o.cli.diagnosis_tables import WIDTH, print_diagnosis, print_plan
+from p2o.cli.policies import configured_policy
 from p2o.cli.preparation import prepare
 from p2o.cli.program import expected_errors
 from p2o.configuration.build import build, refuse_missing
 from p2o.errors import UserError, located
-from p2o.evaluation.advice import Settings, advise
 from p2o.evaluation.diagnosis import SIZES, Diagnosis, HintTrial, Problem, Spending
 from p2o.evaluation.diagnosis_file import as_json
 from p2o.evaluation.hints_at_hand import hints_at_hand
-from p2o.policy.configured import configured_policy
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters, check_room
 from p2o.rollout.runner import RolloutRunner

@@ -13,23 +13,24 @@ from omegaconf import DictConfig
 
 from p2o.cli.as_trained import as_trained
 from p2o.cli.assembly import assemble_sampler, make_verifier
+from p2o.cli.benchmarks import load_benchmarks
+from p2o.cli.policies import configured_policy, trained_policy
 from p2o.cli.program import expected_errors, run_program
 from p2o.cli.settings import EvalSettings
 from p2o.configuration.build import refuse_missing
 from p2o.configuration.sections import Takes
 from p2o.configuration.validation import refuse, section_problems
 from p2o.data.selection import unusable_golds
-from p2o.errors import UserError
-from p2o.evaluation.benchmark import Benchmark, load_benchmarks
+from p2o.errors import UserError, located
+from p2o.evaluation.benchmark import Benchmark
 from p2o.evaluation.completions import Completions, read_completions, write_file
 from p2o.evaluation.rescore import differences_table, rescore
 from p2o.evaluation.sampling import check_questions, sample
 from p2o.evaluation.summary import summarise, summary_table
 from p2o.evaluation.templates import read_templates
-from p2o.export.checkpoint import find_checkpoint, load_model
+from p2o.export.checkpoint import find_checkpoint
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
-from p2o.policy.configured import configured_policy
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.secrets import hide_in_run, plain_config
 from p2o.running.terminal import Terminal, plain
@@ -81,7 +82,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
     for benchmark in benchmarks:
-        bad = unusable_golds(benchmark.prompts, verifier)
+        with located("verifier"):
+            bad = unusable_golds(benchmark.prompts, verifier)
         if len(bad) == len(benchmark.prompts):
             raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
         for prompt, reason in bad[:SHOWN]:
@@ -95,7 +97,7 @@ def _load_policy(config: DictConfig) -> tuple[Any, Any]:
     run = Path(config.run)
     own = read_config(run)
     weights = CheckpointWeights.open(find_checkpoint(run, config.checkpoint))
-    return load_model(own, read_hydra(run), weights)
+    return trained_policy(own, read_hydra(run), weights)
 
 
 def compare(config: DictConfig) -> None:

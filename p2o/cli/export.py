@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 
+from p2o.cli.policies import trained_policy
 from p2o.cli.program import expected_errors
 from p2o.errors import UserError
 from p2o.export.card import model_card
-from p2o.export.checkpoint import find_checkpoint, load_model
+from p2o.export.checkpoint import find_checkpoint
 from p2o.export.hub import make_repository, upload
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
@@ -60,7 +61,7 @@ def export(
         make_repository(push, private)
     weights = CheckpointWeights.open(path)
     hydra = read_hydra(run)
-    model, tokenizer = load_model(config, hydra, weights)
+    model, tokenizer = trained_policy(config, hydra, weights)
     model = model if kind is None else model.to(kind)
     card = model_card(run, config, hydra, weights, model, push or output.resolve().name)
     try:

@@ -4,7 +4,12 @@ from omegaconf import DictConfig
 
 from p2o.configuration.build import build
 from p2o.data.contamination import Contamination
-from p2o.data.selection import warn_of_unknown_words, with_usable_golds, within_budget
+from p2o.data.selection import (
+    unusable_golds,
+    warn_of_unknown_words,
+    with_usable_golds,
+    within_budget,
+)
 from p2o.data.sources import PromptSource, Split
 from p2o.errors import located
 from p2o.rollout.rendering import ChatRenderer
@@ -28,10 +33,14 @@ def prepare(config: DictConfig, renderer: ChatRenderer, verifier: Verifier) -> S
     source: PromptSource = build(data.source, "data.source")
     with located("data.source"):
         split = source.load(config.seed)
-    split = with_usable_golds(split, verifier, data.max_unusable_golds)
+    with located("verifier"):
+        unusable = unusable_golds([*split.train, *split.held_out], verifier)
+    with located("data"):
+        split = with_usable_golds(split, unusable, data.max_unusable_golds)
     if contamination is not None:
         with located("data.contamination"):
             split = contamination.apply(split)
-    split = within_budget(split, renderer, data.max_prompt_tokens, data.overlong)
+    with located("data"):
+        split = within_budget(split, renderer, data.max_prompt_tokens, data.overlong)
     warn_of_unknown_words(split, renderer)
     return split

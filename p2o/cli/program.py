@@ -17,11 +17,12 @@ from p2o.configuration.build import USER_ERRORS, conf_directory
 from p2o.configuration.commandline import written
 from p2o.configuration.overrides import check_overrides
 from p2o.configuration.sections import Section
-from p2o.errors import EngineError, PeerError, UserError
+from p2o.errors import EngineError, PeerError, UserError, spelled_out
 from p2o.running.distributed import starting_rank
 from p2o.running.files import why_not_written
 from p2o.running.preemption import Preempted
 from p2o.running.terminal import print_error
+from p2o.verifiers import TooManyFailures
 from p2o_callbacks import TrainingCollapsed
 
 REFUSED, COLLAPSED, ENGINE_LOST = 2, 3, 4
@@ -66,6 +67,8 @@ def expected_errors(folder: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except TooManyFailures as error:
+        _end(UserError(spelled_out(str(error), "max_error_share", "verifier_guard")), REFUSED)
     except USER_ERRORS as error:
         _end(error, REFUSED)
     except TrainingCollapsed as error:

@@ -41,7 +41,8 @@ def rehearse(config: DictConfig) -> None:
         UserError: One of them refuses what it is given.
     """
     made = {key: _make(config, key) for key in ALONE}
-    check_training_sampling(made["sampling.train"])
+    with located("sampling.train"):
+        check_training_sampling(made["sampling.train"])
     check_there = getattr(made["data.source"], "check_there", None)
     if check_there is not None:
         with located("data.source"):

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from p2o.cli.assembly import asked_suffix
 from p2o.cli.checks import check
 from p2o.cli.finish import save_trained, tell
+from p2o.cli.going_on import find_checkpoint, given, meant
 from p2o.cli.program import COLLAPSED, REFUSED, expected_errors, run_program
 from p2o.cli.rehearsal import rehearse
 from p2o.cli.settings import TrainSettings
@@ -26,7 +27,7 @@ from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.running.loggers import log_configuration
 from p2o.running.preemption import handled_signals, hold_signals, stop_if_told
-from p2o.running.resuming import check_fit, find_checkpoint
+from p2o.running.resuming import check_fit
 from p2o.running.run_folder import RECORD, leave_nothing, one_run_in, record_configuration
 from p2o.running.secrets import hide_in_run
 from p2o_callbacks import TrainingCollapsed
@@ -63,7 +64,8 @@ def _train(config: DictConfig, folder: Path) -> float:
     seed_everything(config.seed, verbose=False)
     training = assemble(config, folder)
     if checkpoint is not None:
-        check_fit(checkpoint, training.module, training.module.frozen)
+        with given(config):
+            check_fit(checkpoint, training.module, training.module.frozen)
     # Accepted: from here on there is something to save.
     record_configuration(folder, config)
     log_configuration(training.trainer, config)
@@ -84,7 +86,7 @@ def _fit(training: Training, checkpoint: Path | None) -> TrainingCollapsed | Non
     if checkpoint is None:
         trainer.validate(module, datamodule=data, verbose=False)
     try:
-        with training.ledger.phase("train"):
+        with training.ledger.phase("train"), meant():
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except TrainingCollapsed as collapse:
         return collapse

@@ -13,6 +13,8 @@ from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
 from p2o.cli.assembly import Sampler, assemble_sampler, make_sampling, make_verifier
 from p2o.cli.checks import check_interval
+from p2o.cli.going_on import settings_of
+from p2o.cli.policies import configured_policy
 from p2o.cli.preparation import prepare
 from p2o.configuration.build import build, build_all, call
 from p2o.errors import located
@@ -29,7 +31,6 @@ from p2o.learning.telling import Telling
 from p2o.learning.throughput import Throughput, flops_a_token
 from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
-from p2o.policy.configured import configured_policy
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import position_limit
@@ -37,7 +38,7 @@ from p2o.rollout.runner import RolloutRunner
 from p2o.rollout.weights import identity
 from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o.running.preemption import StopWhenPreempted
-from p2o.running.resuming import KeptSettings, settings_of
+from p2o.running.resuming import KeptSettings
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import Evolution, PoolSource
 
@@ -81,22 +82,12 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     model, tokenizer = configured_policy(config.model)
     sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
     ledger = Ledger(flops_a_token(model))
-    environment = MeteredEnvironment(sampler.environment, ledger)
-    runner = sampler.runner(MeteredEngine(sampler.engine, ledger), environment)
-    # A search has a record of its own, from which it goes on when it is killed.
     journal = Journal(folder / "evolution", ledger)
-    search_engine = MeteredEngine(JournaledEngine(sampler.engine, journal), ledger)
-    search = sampler.runner(search_engine, environment)
+    runner, search = _make_runners(sampler, ledger, journal)
     prompts = prepare(config, sampler.renderer, verifier.verifier)
     sampling = make_sampling(config, tokenizer, getattr(sampler.engine, "max_length", None))
     module = _make_module(config, sampler, sampling["train"])
-    sizes = BatchSizes(
-        config.data.group_size,
-        config.data.batch,
-        config.data.mini_batch,
-        config.trainer.get("accumulate_grad_batches", 1),
-        config.algorithm.sampling_rounds,
-    )
+    sizes = _read_sizes(config)
     check_interval(config, sizes.mini_batches(len(prompts.train)) * sizes.micro_batches)
     data = RolloutDataModule(
         train=prompts.train,
@@ -116,10 +107,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         hints_kept=config.held_out_hint == "best",
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
-    kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
-    early = EarlyEnd(go_on=bool(config.resume_changed))
-    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops), early]
-    callbacks += [StopWhenPreempted(), kept, final]
+    callbacks = _own_callbacks(config, ledger, final)
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
@@ -137,6 +125,44 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     )
     origin = "" if config.evolution is None else identity(model)
     return Training(sampler, module, data, callbacks, final, ledger, trainer, origin)
+
+
+def _make_runners(
+    sampler: Sampler, ledger: Ledger, journal: Journal
+) -> tuple[RolloutRunner, RolloutRunner]:
+    """What rolls out for training and evaluation, and what does for a search; both are counted.
+
+    A search has a record of its own, from which it goes on when it is killed.
+    """
+    environment = MeteredEnvironment(sampler.environment, ledger)
+    recorded = JournaledEngine(sampler.engine, journal)
+    return (
+        sampler.runner(MeteredEngine(sampler.engine, ledger), environment),
+        sampler.runner(MeteredEngine(recorded, ledger), environment),
+    )
+
+
+def _own_callbacks(config: DictConfig, ledger: Ledger, final: FinalEvaluation) -> list[Callback]:
+    """Those that every run has, whatever its configuration chooses."""
+    changed = bool(config.resume_changed)
+    return [
+        WholeUpdates(ledger),
+        Throughput(ledger, peak_flops),
+        EarlyEnd(go_on=changed),
+        StopWhenPreempted(),
+        KeptSettings(settings_of(config), renew=changed),
+        final,
+    ]
+
+
+def _read_sizes(config: DictConfig) -> BatchSizes:
+    return BatchSizes(
+        config.data.group_size,
+        config.data.batch,
+        config.data.mini_batch,
+        config.trainer.get("accumulate_grad_batches", 1),
+        config.algorithm.sampling_rounds,
+    )
 
 
 def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParameters) -> P2OModule:
@@ -201,7 +227,8 @@ def _make_evolution(
     )
     for part in (assigner, evolver):
         if isinstance(part, KnowsProblems):
-            part.bind(problems)
+            with located("data"):
+                part.bind(problems)
     callback: Any = build(config.evolution.callback, "evolution.callback", evolver=evolver)
     if isinstance(callback, PoolSource):
         callback.add_pool_observer(partial(_count_spared, ledger))

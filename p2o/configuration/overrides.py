@@ -3,14 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice, product
 from pathlib import Path
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import (
     ConfigCompositionException,
     MissingConfigException,
@@ -21,19 +18,16 @@ from omegaconf import DictConfig, OmegaConf
 from p2o.configuration.commandline import CommandLine, read_arguments
 from p2o.configuration.files import CONFIG_NAME, conf_directory
 from p2o.configuration.hydra_settings import check_hydra
+from p2o.configuration.jobs import jobs_of
 from p2o.configuration.misnamed import (
     bad_key,
     chosen_groups,
     missing_option,
-    options_of,
     unreadable,
 )
 from p2o.configuration.sections import Section, Takes
 from p2o.configuration.validation import refuse, section_problems
 from p2o.errors import UserError
-
-FIRST_JOBS = 64
-"""Of a sweep, which are looked at whole before the first one starts."""
 
 
 def check_overrides(
@@ -67,9 +61,10 @@ def check_overrides(
     if line.folder is not None and not line.folder.is_dir():
         raise UserError(f"--config-dir={line.folder}: no such folder (looked from {Path.cwd()})")
     _let_import(Path.cwd(), *([] if line.folder is None else [line.folder.resolve().parent]))
-    job: Sequence[str] = line.settings
-    try:
-        for job in _jobs(line):
+    with _in_one_line(line, line.settings):
+        jobs = list(jobs_of(line))
+    for job in jobs:
+        with _in_one_line(line, job):
             config = compose_config(job, line.name, line.folder)
             if settings is not None:
                 with as_running(config) as own:
@@ -77,6 +72,21 @@ def check_overrides(
                     check_hydra(config)
                     if line.sweep and inspect is not None:
                         inspect(own)
+
+
+@contextmanager
+def _in_one_line(line: CommandLine, job: Sequence[str]) -> Iterator[None]:
+    """Say what Hydra has against a command line in words that name the setting.
+
+    Args:
+        line: Of the command.
+        job: Settings of the job that is looked at.
+
+    Raises:
+        UserError: Hydra has something against it.
+    """
+    try:
+        yield
     except MissingConfigException as error:
         raise UserError(missing_option(error, line)) from error
     except (yaml.YAMLError, OSError) as error:
@@ -135,48 +145,3 @@ def as_running(config: DictConfig) -> Iterator[DictConfig]:
 def without_hydra(config: DictConfig) -> DictConfig:
     """What `compose_config` gives, as a job gets it."""
     return OmegaConf.masked_copy(config, [key for key in map(str, config) if key != "hydra"])
-
-
-def _jobs(line: CommandLine) -> Iterator[list[str]]:
-    """Settings of the first jobs, and of those that differ from the very first in one setting."""
-    if not line.sweep:
-        yield list(line.settings)
-        return
-    mode = "hydra.mode=MULTIRUN"
-    values = [list(_values(o, line)) for o in _parse(line.settings)]
-    seen = [[mode, *job] for job in islice(product(*values), FIRST_JOBS)]
-    first = [value[0] for value in values]
-    for place, value in enumerate(values):
-        others = ([mode, *first[:place], other, *first[place + 1 :]] for other in value[1:])
-        seen += [job for job in others if job not in seen]
-    yield from seen
-
-
-def _parse(settings: Sequence[str]) -> list[Override]:
-    return OverridesParser.create().parse_overrides([*settings])
-
-
-def _values(override: Override, line: CommandLine) -> Iterator[str]:
-    """The settings that a sweep over one makes; of an interval its ends.
-
-    Raises:
-        UserError: There is none.
-    """
-    key, swept = override.get_key_element(), override.value()
-    if not override.is_sweep_override():
-        yield str(override.input_line)
-        return
-    if isinstance(swept, IntervalSweep):
-        if not any(setting.startswith("hydra/sweeper=") for setting in line.settings):
-            raise UserError(
-                f"{override.input_line}: an interval has no end of values; list some, or choose "
-                "hydra/sweeper=NAME of one that draws"
-            )
-        found = [str(end) for end in (swept.start, swept.end)]
-    elif isinstance(swept, Glob):
-        found = swept.filter(options_of(key, line.folder))
-    else:
-        found = list(override.sweep_string_iterator())
-    if not found:
-        raise UserError(f"{override.input_line}: stands for no value at all, so there is no job")
-    yield from (f"{key}={value}" for value in found)

@@ -70,7 +70,7 @@ class Contamination:
         found: dict[str, list[Prompt]] = {}
         for name, benchmark in self.against.items():
             try:
-                with located(f"data.contamination.against.{name}.table"):
+                with located(f"against.{name}.table"):
                     found[name] = benchmark["table"].prompts()
             except UserError as error:
                 logger.warning("training questions are not compared with %s: %s", name, error)
@@ -88,7 +88,7 @@ class Contamination:
         known = {overlap.prompt.id for overlap in found}
         logger.warning(
             "%d of %d training questions are in a benchmark, word for word or nearly; "
-            "data.contamination.action=%s\n%s",
+            "action=%s\n%s",
             len(known),
             len(split.train),
             self.action,

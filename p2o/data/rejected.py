@@ -25,7 +25,9 @@ class Rejected:
     reason: str
 
 
-def leave_out(rejected: Sequence[Rejected], total: int, most: float, what: str, key: str) -> None:
+def leave_out(
+    rejected: Sequence[Rejected], total: int, most: float, what: str, argument: str
+) -> None:
     """Warn of rows that are left out, ten of them by name.
 
     Args:
@@ -33,7 +35,7 @@ def leave_out(rejected: Sequence[Rejected], total: int, most: float, what: str, 
         total: How many rows there are with them.
         most: Highest share that may be left out.
         what: Whose rows they are and what cannot be done with them.
-        key: Of the setting that says `most`.
+        argument: Name of the one that says `most`.
 
     Raises:
         UserError: They are more than that.
@@ -43,5 +45,5 @@ def leave_out(rejected: Sequence[Rejected], total: int, most: float, what: str, 
     named = "".join(f"\n  {each.row}: {each.reason}" for each in rejected[:SHOWN])
     said = f"{what}: {len(rejected)} of {total} ({len(rejected) / total:.2%}){named}"
     if len(rejected) > most * total:
-        raise UserError(f"{said}\nmend them or raise {key}={most}")
+        raise UserError(f"{said}\nmend them or raise {argument}={most}")
     logger.warning("%s", said)

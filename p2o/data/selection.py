@@ -6,7 +6,7 @@ from typing import Any
 
 from p2o.data.rejected import Rejected, leave_out
 from p2o.data.sources import Split
-from p2o.errors import UserError, located
+from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.rollout.rendering import ChatRenderer
 from p2o.verifiers.base import Verifier
@@ -27,65 +27,70 @@ def unusable_golds(prompts: Sequence[Prompt], verifier: Verifier) -> list[tuple[
     check = getattr(verifier, "check_gold", None)
     if check is None:
         return []
-    with located("verifier"):
-        reasons: Sequence[str | None] = check(prompts)
+    reasons: Sequence[str | None] = check(prompts)
     return [(p, reason) for p, reason in zip(prompts, reasons, strict=True) if reason is not None]
 
 
-def with_usable_golds(split: Split, verifier: Verifier, most: float) -> Split:
+def with_usable_golds(
+    split: Split, unusable: Sequence[tuple[Prompt, str]], max_unusable_golds: float
+) -> Split:
     """Drop prompts whose gold answer the verifier cannot use.
 
     Args:
         split: All prompts.
-        verifier: Says which.
-        most: Highest share of them; ``data.max_unusable_golds``.
+        unusable: What `unusable_golds` found among them.
+        max_unusable_golds: Highest share of them.
 
     Raises:
         UserError: There are more; ten of them are named.
     """
     prompts = [*split.train, *split.held_out]
-    reasons = {prompt.id: reason for prompt, reason in unusable_golds(prompts, verifier)}
+    reasons = {prompt.id: reason for prompt, reason in unusable}
     leave_out(
         [Rejected(_row_name(p), reasons[p.id]) for p in prompts if p.id in reasons],
         len(prompts),
-        most,
-        "data: gold answers that the verifier cannot use",
-        "data.max_unusable_golds",
+        max_unusable_golds,
+        "gold answers that the verifier cannot use",
+        "max_unusable_golds",
     )
     return _without(split, reasons)
 
 
-def within_budget(split: Split, renderer: ChatRenderer, most: int, overlong: str) -> Split:
+def within_budget(
+    split: Split, renderer: ChatRenderer, max_prompt_tokens: int, overlong: str
+) -> Split:
     """Drop or refuse prompts that are over the prompt budget without any template; never cut one.
 
     Args:
         split: All prompts.
         renderer: Makes tokens of them.
-        most: Tokens of the budget; ``data.max_prompt_tokens``.
+        max_prompt_tokens: The budget.
         overlong: ``drop`` or ``refuse``.
 
     Raises:
         UserError: There are such prompts and they are to be refused, or no prompt is left.
     """
     if overlong not in ("drop", "refuse"):
-        raise UserError(f"data.overlong={overlong}: give drop or refuse")
+        raise UserError(f"overlong={overlong}: give drop or refuse")
     excess: dict[str, int] = {}
     for name, prompts in (("train", split.train), ("held_out", split.held_out)):
         lengths = {prompt.id: _length(prompt, renderer) for prompt in prompts}
-        over = {key: length - most for key, length in lengths.items() if length > most}
+        excesses = {key: length - max_prompt_tokens for key, length in lengths.items()}
+        over = {key: tokens for key, tokens in excesses.items() if tokens > 0}
         if over and overlong == "refuse":
             worst = max(over, key=over.__getitem__)
             raise UserError(
-                f"data.max_prompt_tokens={most}: {len(over)} of {len(prompts)} {name} prompts are "
-                f"longer, {worst} by {over[worst]} tokens; raise it or set data.overlong=drop"
+                f"max_prompt_tokens={max_prompt_tokens}: {len(over)} of {len(prompts)} {name} "
+                f"prompts are longer, {worst} by {over[worst]} tokens; raise it, or leave them out "
+                "by overlong=drop"
             )
         if over:
             logger.warning(
-                "%d of %d %s prompts are over data.max_prompt_tokens=%d and left out",
+                "%d of %d %s prompts are over max_prompt_tokens=%d and left out",
                 len(over),
                 len(prompts),
                 name,
-                most,
+                max_prompt_tokens,
             )
         excess |= over
     return _without(split, excess)
@@ -106,7 +111,7 @@ def warn_of_unknown_words(split: Split, renderer: ChatRenderer) -> None:
     if share > MOSTLY_UNKNOWN:
         logger.warning(
             "%.0f %% of the tokens of these prompts are unknown words to the model, which cannot "
-            "read them; choose another one, for example model=smollm2_135m",
+            "read them; choose another model",
             100 * share,
         )
 
@@ -118,7 +123,7 @@ def _without(split: Split, ids: Mapping[str, object]) -> Split:
     }
     for name, prompts in kept.items():
         if not prompts:
-            raise UserError(f"data: no {name} prompts are left; check data.source and its sizes")
+            raise UserError(f"no {name} prompts are left; check the source and its sizes")
     return Split(**kept)
 
 
@@ -126,7 +131,7 @@ def _length(prompt: Prompt, renderer: ChatRenderer) -> int:
     try:
         return len(renderer.render(prompt.messages))
     except UserError as error:
-        raise UserError(f"data: {_row_name(prompt)}: {error}") from error
+        raise UserError(f"{_row_name(prompt)}: {error}") from error
 
 
 def _row_name(prompt: Prompt) -> str:

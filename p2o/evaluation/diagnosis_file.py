@@ -2,12 +2,25 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from p2o.evaluation.advice import Advice
 from p2o.evaluation.diagnosis import Diagnosis, Estimate, Price, Problem, outcome
 
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One thing to do.
+
+    Attributes:
+        what: The change.
+        why: The numbers.
+    """
+
+    what: str
+    why: str
 
 
 def as_json(

@@ -11,7 +11,12 @@ from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
 from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool, Template
-from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
+from p2o_callbacks.protocols import (
+    EvaluateTemplates,
+    Evolution,
+    EvolutionProgress,
+    TemplateTrial,
+)
 
 
 class SingleTurnReflection:
@@ -53,62 +58,60 @@ class SingleTurnReflection:
         samples = sorted(set(hard_set))
         if len(samples) < max(1, self.minimum):
             return Evolution(PromptPool())
-        trials = evaluate([(sample, "") for sample in samples])
+        trials = dict(zip(samples, evaluate([(s, "") for s in samples]), strict=True))
         guard = LeakGuard(self.leaks)
-        for sample, trial in zip(samples, trials, strict=True):
+        for sample, trial in trials.items():
             guard.learn(sample, trial)
-        judged = {
-            sample: trial
-            for sample, trial in zip(samples, trials, strict=True)
-            if trial.solved is not None
-        }
+        judged = {sample: trial for sample, trial in trials.items() if trial.solved is not None}
         bare = sum(trial.score for trial in judged.values()) / max(1, len(judged))
         report(EvolutionProgress(len(trials), len(trials), bare, 1))
-        texts = self.reflection.reflect(
-            [
-                ReflectionRequest("", [reflective_record(trial)], derive_seed(seed, sample))
-                for sample, trial in judged.items()
-            ]
-        )
-        templates = [read_template(text) for text in texts]
-        written = {
+        written = self._write(judged, seed)
+        used = {
             sample: text
-            for sample, text in zip(judged, templates, strict=True)
+            for sample, text in written.items()
             if text is not None and guard.admits(text)
         }
-        different = list(dict.fromkeys(written.values()))
-        pool = PromptPool(
-            templates=tuple(Template(text, score=None) for text in different),
-            cover=tuple(range(len(different))),
-            assignment={
-                sample: (different.index(text),) * group_size for sample, text in written.items()
-            },
-        )
-        report(EvolutionProgress(len(trials), len(trials), bare, 1 + len(different)))
+        pool = _pool(used, group_size)
+        report(EvolutionProgress(len(trials), len(trials), bare, 1 + len(pool.templates)))
+        exchanges = last_exchanges(self.reflection, len(judged))
         asked = [
             Candidate(
-                written.get(sample, ""),
+                used.get(sample, ""),
                 iteration=1,
                 minibatch=(sample,),
-                score_before=(trial.score,),
-                accepted=sample in written,
-                reason="" if sample in written else _why_not(text),
+                score_before=(judged[sample].score,),
+                accepted=sample in used,
+                reason="" if sample in used else _why_not(text),
                 exchange=exchange,
             )
-            for (sample, trial), text, exchange in zip(
-                judged.items(),
-                templates,
-                last_exchanges(self.reflection, len(judged)),
-                strict=True,
-            )
+            for (sample, text), exchange in zip(written.items(), exchanges, strict=True)
         ]
         return Evolution(pool, len(trials), 1, tuple(asked), guard.count)
+
+    def _write(self, judged: Mapping[str, TemplateTrial], seed: int) -> dict[str, str | None]:
+        """A template of each sample's own; None where nothing came that can be one."""
+        requests = [
+            ReflectionRequest("", [reflective_record(trial)], derive_seed(seed, sample))
+            for sample, trial in judged.items()
+        ]
+        texts = self.reflection.reflect(requests)
+        return dict(zip(judged, map(read_template, texts), strict=True))
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
         return keep_or_draw(pool, hard_set, group_size, seed)
+
+
+def _pool(used: Mapping[str, str], group_size: int) -> PromptPool:
+    """Each sample with its own template, for all of its rollouts."""
+    different = list(dict.fromkeys(used.values()))
+    return PromptPool(
+        templates=tuple(Template(text, score=None) for text in different),
+        cover=tuple(range(len(different))),
+        assignment={sample: (different.index(text),) * group_size for sample, text in used.items()},
+    )
 
 
 def _why_not(text: str | None) -> str:

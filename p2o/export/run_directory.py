@@ -28,7 +28,7 @@ def read_config(run: Path) -> DictConfig:
     config = _read_yaml(path)
     raw: Any = OmegaConf.to_container(config)
     if not isinstance(raw.get("model"), dict) or not raw["model"].get("path"):
-        raise UserError(f"{run}: not a run directory of p2o-train ({path} has no model.path)")
+        raise UserError(f"{run}: not a run directory of p2o-train ({path} names no model)")
     return config
 
 

@@ -86,11 +86,11 @@ def column(prompt: Prompt, name: str) -> str:
     of = f" of {prompt.source}" if prompt.source else ""
     lacks = "has nothing in" if name in prompt.meta else "has no"
     way = (
-        "data.source.solution names the column with a reference solution"
+        "name the column with a reference solution in the source's solution"
         if name == OF_A_SOLUTION
-        else f"name it in data.source.keep, or hint at one of {_names(prompt)}"
+        else f"name it in the source's keep, or hint at one of {_names(prompt)}"
     )
-    raise UserError(f"data: {where}{of} {lacks} column '{name}', which the hints need; {way}")
+    raise UserError(f"{where}{of} {lacks} column '{name}', which the hints need; {way}")
 
 
 def _names(prompt: Prompt) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch import LightningDataModule
 
 from p2o.accounting.ledger import Ledger
-from p2o.errors import UserError
+from p2o.errors import OtherRun, UserError
 from p2o.hints.problems import Problems
 from p2o.learning.evaluation import EvaluationLoader
 from p2o.learning.experience import ExperienceBuilder
@@ -170,7 +170,7 @@ class RolloutDataModule(LightningDataModule):
         unknown = {sample_id for sample_id, _ in pairs} - self._prompts.keys()
         if unknown:
             raise UserError(
-                f"ckpt_path: {len(unknown)} of the checkpoint's hard samples are not in this data; "
+                f"{len(unknown)} of the checkpoint's hard samples are not in this data; "
                 "resume with the data configuration of the first run"
             )
         with self.ledger.phase("evolution"), counted("template trials of one round", len(pairs)):
@@ -213,13 +213,13 @@ class RolloutDataModule(LightningDataModule):
         }
         if missing:
             raise UserError(
-                f"ckpt_path: the checkpoint was evaluated on {len(missing)} held-out prompts that "
+                f"the checkpoint was evaluated on {len(missing)} held-out prompts that "
                 "are not in this data; resume with the data configuration of the first run"
             )
         if state_dict["train"] != self.train_digest():
-            line = "ckpt_path: the checkpoint was made with other training prompts or answers"
+            line = "the checkpoint was made with other training prompts or answers"
             if not self.others_allowed:
-                raise UserError(f"{line}; give those, or resume_changed=true to go on with these")
+                raise OtherRun(f"{line}; give those")
             logger.warning("%s; going on with these", line)
         self.ledger.load_state_dict(state_dict["ledger"])
         self.loader.load_state_dict(state_dict["loader"])

@@ -97,8 +97,8 @@ class EvaluationLoader:
     ) -> None:
         if samples > 1 and sampling.temperature == 0:
             raise UserError(
-                f"data.held_out_samples={samples}: at temperature 0 all are the same; give 1, or "
-                "raise sampling.held_out.temperature"
+                f"samples={samples}: at temperature 0 all are the same; give 1, or raise the "
+                "temperature"
             )
         self.prompts, self.runner, self.sampling, self.samples = prompts, runner, sampling, samples
         self.ledger, self.refresh_engine, self.seed = ledger, refresh_engine, seed

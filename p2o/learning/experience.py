@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,8 +13,9 @@ from p2o.distillation.strategy import DistillationStrategy
 from p2o.learning.credit import CreditAssignment, ragged
 from p2o.learning.minibatch import MiniBatch, collate
 from p2o.learning.pushing import Place, silenced, without_pull
-from p2o.learning.rolled_out import LONGEST, Learned
-from p2o.learning.samples import ScorePasses, Scorer, sample_of, sampled_log_probs
+from p2o.learning.rolled_out import Learned
+from p2o.learning.samples import ScorePasses, Scorer, sample_of
+from p2o.learning.scored import STREAMS, Contexts, Scored, Stream
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.policy.packing import Packer, nothing, split_evenly
@@ -43,8 +44,22 @@ class Experience:
     micro_batches: list[MiniBatch | None]
     advantages: Tensor
     templated: dict[tuple[bool, str], float] = field(default_factory=lambda: defaultdict(float))
-    learned: dict[tuple[int, int], Learned] = field(default_factory=dict)
+    learned: dict[Place, Learned] = field(default_factory=dict)
     told: float = 0.0
+
+    def add(self, advantages: Mapping[Place, float], scored: Mapping[Place, Scored]) -> None:
+        """Take note of what is made of rollouts; collective.
+
+        Args:
+            advantages: Of all that count.
+            scored: Those that this rank puts through the network.
+        """
+        for sums in (each.sums() for each in scored.values()):
+            for key, value in sums.items():
+                self.templated[key] += value
+        self.learned |= {place: Learned(advantage) for place, advantage in advantages.items()}
+        for facts in gather({place: each.learned() for place, each in scored.items()}):
+            self.learned |= facts
 
 
 class ExperienceBuilder:
@@ -64,6 +79,7 @@ class ExperienceBuilder:
         ledger: Where to count what is scored.
         updates: Tells how many the policy has behind it.
         tell: Gives rollouts what the strategy tells, see `p2o.learning.telling`; None for nothing.
+        streams: What samples carry.
     """
 
     def __init__(
@@ -79,9 +95,11 @@ class ExperienceBuilder:
         ledger: Ledger,
         updates: Callable[[], int] = lambda: 0,
         tell: Callable[[Groups], Groups] | None = None,
+        streams: Mapping[str, Stream] = STREAMS,
     ) -> None:
         self._updates, self._tell = updates, tell or (lambda groups: groups)
-        self.sizes, self.credit, self.strategy = sizes, credit, strategy
+        self.sizes, self.credit, self.streams = sizes, credit, streams
+        self.strategy, self.contexts = strategy, Contexts(strategy)
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
         self._score = Scorer(packer, score, ledger)
         self._score_reference = score_reference and Scorer(packer, score_reference, ledger)
@@ -119,44 +137,79 @@ class ExperienceBuilder:
         self, groups: Groups, start: int, experience: Experience
     ) -> Sequence[MiniBatch | None]:
         """Of the optimiser step whose first group is at `start`; adds to what is known of them."""
+        counted = self._counted(groups, start, experience.advantages)
+        scored = self._scored(groups, self._my_share(counted), on_policy=start == 0)
+        samples = {place: each.sample(self.streams) for place, each in scored.items()}
+        experience.add({place: advantage for place, (_, advantage) in counted.items()}, scored)
+        if not self.strategy.pushes_alone:
+            for place in without_pull(counted, experience.learned) & samples.keys():
+                rollout = scored[place].rollout
+                samples[place] = silenced(samples[place], rollout, experience.templated)
+        tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted.values())
+        masked = sum(len(scored[place].sampled) - samples[place].learned for place in samples)
+        with_gradient = [sample for sample in samples.values() if self._has_gradient(sample)]
+        return self._micro_batches(with_gradient, tokens - sum(gather(masked)), len(counted))
+
+    def _counted(
+        self, groups: Groups, start: int, advantages: Tensor
+    ) -> dict[Place, tuple[Rollout, float]]:
+        """Rollouts of an optimiser step that are a part of its loss, with their advantages."""
         part = slice(start, start + self.sizes.mini_batch)
-        rows = experience.advantages[part].tolist()
-        places = {
+        rows = zip(groups[part], advantages[part].tolist(), strict=True)
+        return {
             (g, k): (rollout, advantage)
-            for g, (group, row) in enumerate(zip(groups[part], rows, strict=True), start)
+            for g, (group, row) in enumerate(rows, start)
             for k, (rollout, advantage) in enumerate(zip(group, row, strict=False))
             if self.credit.counts(rollout)
         }
-        counted = list(places.values())
-        kept_places = [place for place, pair in places.items() if self._needs_network(*pair)]
-        kept = [places[place] for place in kept_places]
-        shares = split_evenly(
-            [sample_of(rollout, Context.BARE) for rollout, _ in kept], world_size()
-        )
-        measured: list[Learned] = []
-        mine = [kept[index] for index in shares[rank()]]
-        samples = self._samples(mine, start == 0, experience.templated, measured)
-        experience.learned |= {place: Learned(pair[1]) for place, pair in places.items()}
-        for share, facts in zip(shares, gather(measured), strict=True):
-            experience.learned |= {
-                kept_places[index]: fact for index, fact in zip(share, facts, strict=True)
-            }
-        tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted)
-        if not self.strategy.masked_in_denominator:
-            learned = sum(sample.learned for sample in samples)
-            before = sum(len(kept[index][0].completion.sampled_ids) for index in shares[rank()])
-            tokens -= sum(gather(before - learned))
-        dropped: set[Place] = set()
-        if not self.strategy.pushes_alone:
-            dropped = without_pull(places, experience.learned)
-        alike = self.credit.without_contrast(groups[part])
-        own = [kept_places[index] for index in shares[rank()]]
-        for index, (place, (rollout, advantage)) in enumerate(zip(own, mine, strict=True)):
-            if place in dropped:
-                samples[index] = silenced(samples[index], rollout, experience.templated)
-            if advantage and alike[place[0] - start] and not rollout.template:
-                samples[index] = samples[index].with_streams(without_contrast=1.0)
-        samples = [sample for sample in samples if self._has_gradient(sample)]
+
+    def _my_share(
+        self, counted: Mapping[Place, tuple[Rollout, float]]
+    ) -> dict[Place, tuple[Rollout, float]]:
+        """Of those that go through the network the ones that this rank puts through it."""
+        kept = [place for place, pair in counted.items() if self._needs_network(*pair)]
+        samples = [sample_of(counted[place][0], Context.BARE) for place in kept]
+        mine = split_evenly(samples, world_size())[rank()]
+        return {kept[index]: counted[kept[index]] for index in mine}
+
+    def _scored(
+        self, groups: Groups, mine: Mapping[Place, tuple[Rollout, float]], on_policy: bool
+    ) -> dict[Place, Scored]:
+        """This rank's rollouts, after one call for all log-probabilities that are needed."""
+        wanted = [
+            (place, context)
+            for place, (rollout, _) in mine.items()
+            for context in self.contexts.to_score(rollout, on_policy)
+        ]
+        scores: dict[Place, dict[Context, Tensor]] = {place: {} for place in mine}
+        log_probs = self._score([(mine[place][0], context) for place, context in wanted])
+        for (place, context), values in zip(wanted, log_probs, strict=True):
+            scores[place][context] = values
+        references = self._references({place: rollout for place, (rollout, _) in mine.items()})
+        alike = self.credit.without_contrast(groups)
+        return {
+            place: Scored(
+                rollout,
+                advantage,
+                self.contexts,
+                scores[place],
+                references.get(place),
+                self._updates(),
+                alike[place[0]],
+            )
+            for place, (rollout, advantage) in mine.items()
+        }
+
+    def _micro_batches(
+        self, samples: Sequence[Sample], tokens: int, sequences: int
+    ) -> Sequence[MiniBatch | None]:
+        """Of one optimiser step.
+
+        Args:
+            samples: Of this rank, those with a gradient.
+            tokens: In the loss's denominator, of all ranks.
+            sequences: Likewise.
+        """
         names = {name for sample in samples for name in sample.streams}
         names = set().union(*gather(names))
         if not names:
@@ -171,7 +224,7 @@ class ExperienceBuilder:
                 self.packer(),
                 sorted(names),
                 total_tokens=max(tokens, 1),
-                total_sequences=max(len(counted), 1),
+                total_sequences=max(sequences, 1),
             )
             for share in split_evenly(samples, self.sizes.micro_batches)
         ]
@@ -187,7 +240,7 @@ class ExperienceBuilder:
     def _needs_network(self, rollout: Rollout, advantage: float) -> bool:
         if self.entropy_bonus or self._teaches(rollout, advantage):
             return True
-        if self.kl.in_loss and self._sampled_after_gradient_context(rollout):
+        if self.kl.in_loss and self.contexts.sampled_after_gradient(rollout):
             return True
         # Which tokens leave the denominator is known only of responses that are scored.
         return bool(rollout.template) and not self.strategy.masked_in_denominator
@@ -199,104 +252,16 @@ class ExperienceBuilder:
         in_loss = bool((sample.streams["advantages"] * weights).any())
         return bool(sample.learned) and (self.entropy_bonus or in_divergence or in_loss)
 
-    def _sampled_after_gradient_context(self, rollout: Rollout) -> bool:
-        """Whether the response is a sample of the policy in the context that is trained.
-
-        Tokens of another context tell nothing of a divergence in this one. A hint that only begins
-        the answer leaves the context as it is.
-        """
-        same = rollout.bare_ids == rollout.templated_ids
-        return same or rollout.sampled_after == self.strategy.gradient_context
-
-    def _samples(
-        self,
-        kept: Sequence[tuple[Rollout, float]],
-        on_policy: bool,
-        templated_sums: dict[tuple[bool, str], float],
-        measured: list[Learned],
-    ) -> list[Sample]:
-        """Apply the distillation strategy, after one call for all log-probabilities it needs.
-
-        Adds to `templated_sums`, and what was made of each rollout to `measured`.
-        """
-        strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
-        wanted = [
-            (index, context)
-            for index, rollout in enumerate(rollouts)
-            for context in self._contexts_to_score(rollout, on_policy)
-        ]
-        log_probs = self._score([(rollouts[i], context) for i, context in wanted])
-        scored = dict(zip(wanted, log_probs, strict=True))
-        references = self._references(rollouts)
-        samples = []
-        for index, (rollout, advantage) in enumerate(kept):
-            old, weights = self._old_context(rollout), None
-            token_advantages: Tensor | float = advantage if strategy.rewards_alone else 0.0
-            sampled = sampled_log_probs(rollout)
-            own, engine = scored.get((index, rollout.sampled_after)), None
-            learned = Learned(advantage, None if own is None else _mean(sampled - own), weight=1.0)
-            if rollout.template:
-                solved = bool(rollout.score.solved)
-                bare = scored.get((index, Context.BARE), torch.empty(0))
-                templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
-                token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
-                if strategy.needs_log_probs:
-                    weights = strategy.token_weights(bare, templated)
-                    both = {Context.BARE: bare, Context.TEMPLATED: templated}
-                    engine = both[rollout.sampled_after] - sampled
-                    learned = replace(
-                        learned,
-                        kept=_mean((weights != 0).float()),
-                        reliance=_mean(templated - bare),
-                        weight=_mean(weights),
-                        log_ratios=bare[:LONGEST] - templated[:LONGEST] if solved else None,
-                    )
-                    templated_sums[solved, "scored"] += len(bare)
-                    templated_sums[solved, "reliance"] += (templated - bare).sum().item()
-                    templated_sums[solved, "zero"] += int((weights == 0).sum())
-                reaching = torch.as_tensor(token_advantages).expand(len(sampled))
-                reaching = reaching * (1.0 if weights is None else weights)
-                templated_sums[solved, "all"] += len(reaching)
-                templated_sums[solved, "pull"] += reaching.clamp(min=0).sum().item()
-                templated_sums[solved, "push"] += -reaching.clamp(max=0).sum().item()
-            measured.append(learned)
-            sample = sample_of(rollout, self._gradient_context(rollout)).with_streams(
-                advantages=token_advantages,
-                old_log_probs=None if old is None else scored.get((index, old)),
-                sampled_log_probs=sampled
-                if self._sampled_after_gradient_context(rollout)
-                else None,
-                engine_log_ratio=engine,
-                token_weights=weights,
-                policy_version=self._updates(),
-                reference_log_probs=references.get(index),
-            )
-            if weights is not None and not strategy.masked_in_denominator:
-                sample = sample.keep(weights != 0)
-            samples.append(sample)
-        return samples
-
-    def _gradient_context(self, rollout: Rollout) -> Context:
-        return self.strategy.gradient_context if rollout.template else Context.BARE
-
-    def _old_context(self, rollout: Rollout) -> Context | None:
-        return self.strategy.old_context if rollout.template else Context.BARE
-
-    def _contexts_to_score(self, rollout: Rollout, on_policy: bool) -> list[Context]:
-        if rollout.template and self.strategy.needs_log_probs:
-            return [Context.BARE, Context.TEMPLATED]
-        old = self._old_context(rollout)
-        if old is None or (on_policy and old == self._gradient_context(rollout)):
-            return []
-        return [old]
-
-    def _references(self, rollouts: Sequence[Rollout]) -> Mapping[int, Tensor]:
-        """Log-probabilities of the reference policy, by index, where they measure a divergence."""
+    def _references(self, rollouts: Mapping[Place, Rollout]) -> Mapping[Place, Tensor]:
+        """Log-probabilities of the reference policy where they measure a divergence."""
         if self._score_reference is None:
             return {}
-        measured = [i for i, r in enumerate(rollouts) if self._sampled_after_gradient_context(r)]
-        contexts = [(rollouts[i], self._gradient_context(rollouts[i])) for i in measured]
-        log_probs = self._score_reference(contexts)
+        measured = {
+            place: (rollout, self.contexts.of_gradient(rollout))
+            for place, rollout in rollouts.items()
+            if self.contexts.sampled_after_gradient(rollout)
+        }
+        log_probs = self._score_reference(list(measured.values()))
         return dict(zip(measured, log_probs, strict=True))
 
     def _penalties(self, groups: Groups) -> Tensor | float:
@@ -309,11 +274,11 @@ class ExperienceBuilder:
             return 0.0
         everything = [rollout for group in groups for rollout in group]
         measured = [
-            all(map(self._sampled_after_gradient_context, group)) for group in groups for _ in group
+            all(map(self.contexts.sampled_after_gradient, group)) for group in groups for _ in group
         ]
         places = [index for index, whole in enumerate(measured) if whole]
         mine = [
-            (everything[index], self._gradient_context(everything[index]))
+            (everything[index], self.contexts.of_gradient(everything[index]))
             for index in places[rank() :: world_size()]
         ]
         sums = [
@@ -327,11 +292,6 @@ class ExperienceBuilder:
         penalties = torch.zeros(len(everything))
         penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
         return ragged(penalties.split([len(group) for group in groups]))
-
-
-def _mean(values: Tensor) -> float | None:
-    """Of `[T]`; None where there is no token."""
-    return float(values.mean()) if len(values) else None
 
 
 def _summed(parts: Sequence[Mapping[Any, float]]) -> dict[Any, float]:

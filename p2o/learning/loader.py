@@ -1,6 +1,5 @@
 """The training loader: prompts in, mini-batches of scored groups out."""
 
-import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,9 +13,8 @@ from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metri
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.rolled_out import Learned, RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.telltale import Telltale
 from p2o.learning.trials import trial_of
-from p2o.learning.unhelpful import UnhelpfulHints
-from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
@@ -28,13 +26,7 @@ from p2o_callbacks.hint import as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import GroupObserver, GroupOutcome, TemplateTrial
 
-logger = logging.getLogger(__name__)
-
 Groups = list[list[Rollout]]
-OUT_OF_REACH = 0.1
-"""Share of the tokens of successes below which a mask leaves next to nothing of them."""
-NOT_READ = -0.1
-"""Nats a token by which right responses become less probable when the policy is told something."""
 
 
 class RolloutLoader:
@@ -95,28 +87,14 @@ class RolloutLoader:
         self._ranks = 1
         # Rollouts of the batch at hand that were to have a template and had no room for it.
         self._overflows = 0
-        self._warned = False
-        # Whether a rollout of this epoch had a reward; None where its beginning was not seen.
-        self._rewarded: bool | None = None
-        self._unread, self._unhelpful = UnreadResponses(), UnhelpfulHints()
-        # What has been said once.
-        self._advised: set[type] = set()
+        self._telltale = Telltale()
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches
 
     def __iter__(self) -> Iterator[MiniBatch | None]:
         epoch, done = self.position()
-        if self._epoch != epoch:
-            self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
-            self._metrics = {}
-            self._rewarded = False
-            self._ranks = world_size()
-        elif self._ranks != world_size():
-            raise UserError(
-                f"ckpt_path: written in the middle of an epoch by {self._ranks} ranks, and there "
-                f"are {world_size()}; resume with as many, or from the end of an epoch"
-            )
+        self._begin(epoch)
         if self._metrics and done == self._start:
             # Stopped before the batch's first update, at whose step this stands.
             self._log(self._metrics)
@@ -125,44 +103,17 @@ class RolloutLoader:
         yield from self._hand_out(done - self._start)
         while self._cursor < len(order):
             stop_if_told()
-            # What is broken off here is done again, so nothing is taken over before all is done.
-            cursor, sampled, groups = self._cursor, [], []
-            for _ in range(self.sizes.sampling_rounds):
-                missing = self.sizes.batch - len(groups)
-                prompts = order[cursor : cursor + missing]
-                if not prompts:
-                    break
-                seed = derive_seed(self.seed, "rollout", epoch, cursor)
-                fresh = self._roll_out(prompts, seed)
-                cursor += len(prompts)
-                sampled += fresh
-                dynamic = self.sizes.sampling_rounds > 1
-                groups += self.builder.with_contrast(fresh) if dynamic else fresh
+            sampled, groups, cursor = self._sample_batch(order, epoch)
             self.runner.engine.release()
             micro_batches, learned = self._learn_from(sampled, groups)
-            rolled_out = RolledOut("training", sampled, self._cursor, learned)
-            for watch in self.rollout_observers:
-                watch(rolled_out)
+            self._tell_of_rollouts(sampled, learned)
             self._start += len(self._micro_batches)
             self._micro_batches, self._cursor = micro_batches, cursor
-            if self.problems.evidence.lasts:
-                tried = {group[0].prompt.id: _tried(group) for group in sampled}
-                self.problems.evidence.note(epoch, tried)
-            self.problems.note(
-                [
-                    _noted(group, [learned.get((place, k)) for k in range(len(group))])
-                    for place, group in enumerate(sampled)
-                ]
-            )
-            self._unread.see(sampled)
-            self._unhelpful.see(sampled)
+            self._take_note(epoch, sampled, learned)
             # Lightning asks for no more than the length, so nothing runs behind the last batch.
             if cursor == len(order):
-                self._point_to_the_doctor(epoch)
-                self._advise()
-            outcomes = [_outcome(group) for group in sampled]
-            for observer in self.observers:
-                observer(outcomes)
+                self._telltale.end_epoch(epoch, self.runner, self.sampling.max_new_tokens)
+            self._tell_of_outcomes(sampled)
             # From here on a checkpoint holds the batch.
             self.ledger.keep()
             yield from self._hand_out(0)
@@ -170,6 +121,66 @@ class RolloutLoader:
             self._start += len(self._micro_batches)
             self._micro_batches = [None]
             yield from self._hand_out(0)
+
+    def _begin(self, epoch: int) -> None:
+        """Start an epoch anew, or go on within the one that a checkpoint has broken off.
+
+        Raises:
+            UserError: Other ranks have begun it.
+        """
+        if self._epoch != epoch:
+            self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
+            self._metrics = {}
+            self._telltale.begin_epoch()
+            self._ranks = world_size()
+        elif self._ranks != world_size():
+            raise UserError(
+                f"the checkpoint was written in the middle of an epoch by {self._ranks} ranks, and "
+                f"there are {world_size()}; resume with as many, or from the end of an epoch"
+            )
+
+    def _sample_batch(self, order: Sequence[Prompt], epoch: int) -> tuple[Groups, Groups, int]:
+        """All groups of a batch, those of them that are trained on, and the prompts behind it.
+
+        What is broken off here is done again, so nothing is taken over before all is done.
+        """
+        cursor, sampled, groups = self._cursor, [], []
+        dynamic = self.sizes.sampling_rounds > 1
+        for _ in range(self.sizes.sampling_rounds):
+            prompts = order[cursor : cursor + self.sizes.batch - len(groups)]
+            if not prompts:
+                break
+            fresh = self._roll_out(prompts, derive_seed(self.seed, "rollout", epoch, cursor))
+            cursor += len(prompts)
+            sampled += fresh
+            groups += self.builder.with_contrast(fresh) if dynamic else fresh
+        return sampled, groups, cursor
+
+    def _tell_of_rollouts(
+        self, sampled: Groups, learned: Mapping[tuple[int, int], Learned]
+    ) -> None:
+        rolled_out = RolledOut("training", sampled, self._cursor, learned)
+        for watch in self.rollout_observers:
+            watch(rolled_out)
+
+    def _take_note(
+        self, epoch: int, sampled: Groups, learned: Mapping[tuple[int, int], Learned]
+    ) -> None:
+        if self.problems.evidence.lasts:
+            tried = {group[0].prompt.id: _tried(group) for group in sampled}
+            self.problems.evidence.note(epoch, tried)
+        self.problems.note(
+            [
+                _noted(group, [learned.get((place, k)) for k in range(len(group))])
+                for place, group in enumerate(sampled)
+            ]
+        )
+        self._telltale.see(sampled)
+
+    def _tell_of_outcomes(self, sampled: Groups) -> None:
+        outcomes = [_outcome(group) for group in sampled]
+        for observer in self.observers:
+            observer(outcomes)
 
     def _hand_out(self, first: int) -> Iterator[MiniBatch | None]:
         for index, micro_batch in enumerate(self._micro_batches[first:], self._start + first):
@@ -213,13 +224,11 @@ class RolloutLoader:
             context = self.builder.strategy.rollout_context
             if context == Context.BARE and any(as_hint(hint).prefix for _, hint in pairs):
                 raise UserError(
-                    "distillation: samples without hints, so no answer has a forced beginning; "
+                    "the distillation samples without hints, so no answer has a forced beginning; "
                     "take another one, or place=question"
                 )
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
         self.rollout_seconds += time.monotonic() - began
-        if self._rewarded is False:
-            self._rewarded = any(rollout.score.reward > 0 for rollout in rollouts)
         self._overflows += sum(
             not as_hint(candidate).empty and not rollout.template
             for (_, candidate), rollout in zip(pairs, rollouts, strict=True)
@@ -252,55 +261,11 @@ class RolloutLoader:
                 metrics["rollout/told"] = experience.told
             weights = weight_metrics(experience.templated)
             metrics |= weights
-            self._warn_of_unlearning(weights)
-            self._warn_of_told(experience.told, weights)
+            self._telltale.see_weights(weights)
+            self._telltale.see_told(experience.told, weights)
         self._metrics = metrics
         self._log(metrics)
         return micro_batches, learned
-
-    def _advise(self) -> None:
-        """Say, once each, that responses of an epoch could not be read, or hints did not help."""
-        for watch, advice in (
-            (self._unread, self._unread.advice(self.runner, self.sampling.max_new_tokens)),
-            (self._unhelpful, self._unhelpful.advice()),
-        ):
-            if advice is not None and type(watch) not in self._advised:
-                self._advised.add(type(watch))
-                logger.warning("%s", advice)
-
-    def _warn_of_unlearning(self, metrics: Mapping[str, float]) -> None:
-        """Say, once, that failures are unlearned while nothing is learned from successes."""
-        reach, push = (metrics.get(f"templated/{name}") for name in ("reach", "push"))
-        if reach is None or not push or reach >= OUT_OF_REACH or self._warned:
-            return
-        self._warned = True
-        logger.warning(
-            "the Context Ratio Mask keeps %.0f %% of what templated successes say "
-            "(templated/reach) and failures are pushed down (templated/push): such updates unlearn "
-            "and teach nothing; take distillation=tapered or success_only",
-            100 * reach,
-        )
-
-    def _warn_of_told(self, told: float, metrics: Mapping[str, float]) -> None:
-        """Say, once, that the policy cannot read what it is told when it grades."""
-        reliance = metrics.get("templated/reliance", 0.0)
-        if not told or reliance >= NOT_READ or self._warned:
-            return
-        self._warned = True
-        logger.warning(
-            "told of a success, the policy finds right responses less probable than without "
-            "(templated/reliance %.2f): it cannot use what it is told, and would unlearn what it "
-            "says; put distillation.told.text another way, or take another distillation",
-            reliance,
-        )
-
-    def _point_to_the_doctor(self, epoch: int) -> None:
-        """Say what finds out why there is nothing to learn from."""
-        if epoch == 0 and self._rewarded is False:
-            logger.warning(
-                "no rollout of the first epoch had a reward; p2o-doctor with the same settings "
-                "looks for the reason"
-            )
 
 
 def _outcome(group: Sequence[Rollout]) -> GroupOutcome:

@@ -61,7 +61,7 @@ class P2OModule(LightningModule):
         chunk_tokens: Response tokens whose logits are held at a time.
         pass_tokens: The most tokens in one pass through the layers, padding included; a longer
             response has a pass of its own. A micro-batch of several passes holds what the backward
-            pass needs of one at a time, but of sharded policies of all.
+            pass needs of one at a time, sharded or not.
         correction: Weights for tokens to which engine and trainer give different probabilities;
             None for none.
         compile_backend: Of ``torch.compile`` for the layers in training, such as ``inductor``; None
@@ -121,7 +121,7 @@ class P2OModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Look at what is taken over; a run that ended within an epoch may go on there."""
-        check_frozen("ckpt_path", checkpoint.get(FROZEN), self.frozen)
+        check_frozen("the checkpoint", checkpoint.get(FROZEN), self.frozen)
         for callback in getattr(self._trainer, "callbacks", ()):
             if isinstance(callback, EarlyEnd):
                 callback.open_again(self._trainer, checkpoint)
@@ -188,7 +188,8 @@ class P2OModule(LightningModule):
         if "without_contrast" in batch.streams:
             shaped = entropy_shaped(advantages, entropies.detach(), batch.sequences)
             advantages = torch.where(batch.has("without_contrast"), shaped, advantages)
-        loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where)
+        more = {name: batch.stream(name, torch.nan) for name in self.policy_loss.reads}
+        loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where, **more)
         tokens = len(batch.sequences)
         shares |= {name: (total, tokens) for name, total in sums.items()}
         versions = batch.stream("policy_version", float(self.trainer.global_step))

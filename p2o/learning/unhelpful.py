@@ -32,6 +32,6 @@ class UnhelpfulHints:
         return (
             f"{solved} of this epoch's {hinted} rollouts with a hint were right, so that there is "
             "next to nothing to learn from hints: this policy cannot use such hints here. Choose "
-            "another kind (hints=), whoever writes them (reflection=), or look with p2o-doctor "
+            "another kind of hints or another reflection that writes them, or look with p2o-doctor "
             "which help"
         )

@@ -46,8 +46,8 @@ class UnreadResponses:
         text = " ".join(example.response.split())
         said = f"...{text[-SHOWN:]}" if len(text) > SHOWN else text
         ways = [
-            *(["say in renderer.suffix what it looks for"] if without else []),
-            *([f"raise sampling.train.max_new_tokens={limit}"] if 2 * cut > number else []),
+            *(["say in the renderer's suffix what it looks for"] if without else []),
+            *([f"raise max_new_tokens={limit} of training"] if 2 * cut > number else []),
             *(["choose another verifier"] if without else []),
         ]
         return (

@@ -25,6 +25,7 @@ class PolicyLoss(ABC):
         aggregation: Which mean of the token losses.
         constant_length: Tokens each response counts as, for ``aggregation=constant-length``.
         measures: Names of what `token_losses` reports; None where a subclass does not say.
+        reads: Names of further streams that `token_losses` takes, such as ``policy_version``.
 
     Raises:
         UserError: A setting cannot work.
@@ -33,6 +34,7 @@ class PolicyLoss(ABC):
     aggregation: Aggregation = "token-mean"
     constant_length: Count | None = None
     measures: ClassVar[tuple[str, ...] | None] = None
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.aggregation not in get_args(Aggregation):
@@ -47,15 +49,24 @@ class PolicyLoss(ABC):
 
     @abstractmethod
     def token_losses(
-        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, sequences: Tensor
+        self,
+        log_probs: Tensor,
+        log_ratio: Tensor,
+        advantages: Tensor,
+        sequences: Tensor,
+        **streams: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each token, and what to log.
+
+        A loss that reads further streams has their names as parameters; another one has the first
+        four alone.
 
         Args:
             log_probs: `[M]`.
             log_ratio: `[M]`, new minus old log-probability.
             advantages: `[M]`.
             sequences: `[M]`, number of the response that a token belongs to.
+            streams: `[M]` each, those of `reads`; not a number where a sample does not have one.
 
         Returns:
             `[M]`, and booleans `[M]` whose shares of the tokens are logged.
@@ -70,6 +81,7 @@ class PolicyLoss(ABC):
         sequences: Tensor,
         total_tokens: Tensor | float,
         total_sequences: Tensor | float,
+        **streams: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of the M learned tokens of one micro-batch, those of a response in a row.
 
@@ -84,13 +96,14 @@ class PolicyLoss(ABC):
             sequences: `[M]`, number of the response that a token belongs to, from 0 without gaps.
             total_tokens: Learned tokens of the whole optimiser step, see `aggregate`.
             total_sequences: Responses of the whole optimiser step.
+            streams: `[M]` each, those of `reads`.
 
         Returns:
             The loss, a scalar, and detached sums over the tokens, token weights left out: what
             `token_losses` reports, and ``approx_kl`` (old minus new log-probability).
         """
         log_ratio = log_probs - old_log_probs
-        losses, shares = self.token_losses(log_probs, log_ratio, advantages, sequences)
+        losses, shares = self.token_losses(log_probs, log_ratio, advantages, sequences, **streams)
         loss = self.aggregate(losses * token_weights, sequences, total_tokens, total_sequences)
         sums = {name: share.to(log_probs.dtype).sum() for name, share in shares.items()}
         sums["approx_kl"] = -log_ratio.detach().sum()
@@ -149,7 +162,12 @@ class ClippedLoss(PolicyLoss):
             raise UserError(f"ratio={self.ratio}: give token or sequence")
 
     def token_losses(
-        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, sequences: Tensor
+        self,
+        log_probs: Tensor,
+        log_ratio: Tensor,
+        advantages: Tensor,
+        sequences: Tensor,
+        **streams: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `PolicyLoss`."""
         if self.ratio == "sequence":
@@ -190,7 +208,12 @@ class CISPOLoss(PolicyLoss):
             raise UserError(f"max_ratio={self.max_ratio}: give at least 1")
 
     def token_losses(
-        self, log_probs: Tensor, log_ratio: Tensor, advantages: Tensor, sequences: Tensor
+        self,
+        log_probs: Tensor,
+        log_ratio: Tensor,
+        advantages: Tensor,
+        sequences: Tensor,
+        **streams: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `PolicyLoss`."""
         ratio = log_ratio.detach().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()

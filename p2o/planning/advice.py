@@ -129,9 +129,6 @@ Cut = tuple[str, list[float], Callable[[float, Setup], Setup]]
 def _cuts(setup: Setup) -> Iterator[Cut]:
     """Settings that are numbers: values to try, the least change first."""
     batch, engine = setup.batch, setup.engine
-    rows = -(-batch.sizes.mini_batch * batch.sizes.group_size // setup.training.ranks)
-    more = _doublings(batch.sizes.micro_batches, rows)
-    yield "trainer.accumulate_grad_batches", more, _accumulate
     yield "module.pass_tokens", _halvings(batch.pass_tokens, batch.longest), _pass_tokens
     yield "module.chunk_tokens", _halvings(batch.chunk_tokens, LEAST_CHUNK), _chunk
     if engine.kind == "hf":
@@ -139,11 +136,6 @@ def _cuts(setup: Setup) -> Iterator[Cut]:
     if engine.kind == "vllm":
         shares = [percent / 100 for percent in range(90, 0, -5)]
         yield "rollout.memory_share", shares, _memory_share
-
-
-def _accumulate(value: float, setup: Setup) -> Setup:
-    sizes = replace(setup.batch.sizes, micro_batches=int(value))
-    return replace(setup, batch=replace(setup.batch, sizes=sizes))
 
 
 def _pass_tokens(value: float, setup: Setup) -> Setup:
@@ -168,14 +160,6 @@ def _halvings(value: int, least: int) -> list[float]:
         value //= 2
         halved.append(float(value))
     return halved
-
-
-def _doublings(value: int, most: int) -> list[float]:
-    doubled: list[float] = []
-    while value < most:
-        value = min(2 * value, most)
-        doubled.append(float(value))
-    return doubled
 
 
 def checkpointed(setup: Setup) -> Setup:

@@ -73,9 +73,8 @@ def published(shape: ModelShape, ranks: int) -> Setup:
 
     Args:
         shape: Of the model.
-        ranks: Devices; one row of a micro-batch on each.
+        ranks: Devices.
     """
-    rows = -(-MINI_BATCH * GROUP_SIZE // ranks)
     steps = BATCH // MINI_BATCH
     later = 1 - 1 / steps
     mean = float(MEAN_NEW_TOKENS)
@@ -93,7 +92,7 @@ def published(shape: ModelShape, ranks: int) -> Setup:
             ranks=ranks,
         ),
         Batch(
-            BatchSizes(GROUP_SIZE, BATCH, MINI_BATCH, micro_batches=rows),
+            BatchSizes(GROUP_SIZE, BATCH, MINI_BATCH),
             PROMPT_TOKENS,
             NEW_TOKENS,
             MEAN_PROMPT_TOKENS,
@@ -118,13 +117,10 @@ def published(shape: ModelShape, ranks: int) -> Setup:
 def with_servers(setup: Setup) -> Setup:
     """Half of the devices serve rollouts, the other half trains."""
     ranks = setup.training.ranks // 2
-    rows = -(-MINI_BATCH * GROUP_SIZE // ranks)
-    sizes = replace(setup.batch.sizes, micro_batches=rows)
     servers = ranks // SERVER_DEVICES
     return replace(
         setup,
         training=replace(setup.training, ranks=ranks, sharding=min(setup.training.sharding, ranks)),
-        batch=replace(setup.batch, sizes=sizes),
         engine=Engine(
             "vllm_server",
             "bfloat16",

@@ -1,6 +1,6 @@
 """Memory of one device, item by item and moment by moment.
 
-Formulas are per rank. n rows of L = P + T tokens are in a micro-batch, P of the prompt and T of the
+Formulas are per rank. n rows of L = P + T tokens are in a pass, P of the prompt and T of the
 response; h, f, q, k and V as in `ModelShape`; c bytes of a number in matrix products, s of one in
 the residual stream. The derivation is in docs/scaling.md.
 """
@@ -111,7 +111,7 @@ def pass_bytes(
     the scores in that as well, ``c + (8 + c) · heads``.
     """
     tokens = rows * length * (4 * stream * shape.hidden + 3 * compute * shape.intermediate)
-    pairs = mask_bytes(rows, length, compute, attention)
+    pairs = mask_bytes(rows, length, compute, attention, rows == 1)
     if attention == "eager":
         scores = 2 * FLOAT32 + (compute if compute != FLOAT32 else 0)
         pairs += rows * length**2 * shape.heads * scores
@@ -120,15 +120,15 @@ def pass_bytes(
     return tokens + pairs
 
 
-def mask_bytes(rows: int, length: int, compute: float, attention: str) -> float:
+def mask_bytes(rows: int, length: int, compute: float, attention: str, alone: bool) -> float:
     """The mask of all pairs of tokens that layers share.
 
-    ``c · n · L²`` with eager attention; a byte a pair with sdpa, which needs none for a single row;
-    nothing with a flash kernel.
+    ``c · n · L²`` with eager attention; a byte a pair with sdpa, which needs none for a sample
+    `alone`; nothing with a flash kernel.
     """
     if attention == "eager":
         return rows * length**2 * compute
-    return float(rows * length**2) if attention == "sdpa" and rows > 1 else 0.0
+    return float(rows * length**2) if attention == "sdpa" and not alone else 0.0
 
 
 def logits_bytes(vocabulary: int, tokens: int) -> float:
@@ -168,7 +168,6 @@ def _busy(setup: Setup) -> frozenset[str]:
 
 def _passes(setup: Setup) -> Iterator[Item]:
     shape, training, batch = setup.shape, setup.training, setup.batch
-    rows, length = setup.micro_rows, batch.longest
     compute, stream = training.compute_bytes, training.stream_bytes
     if training.autocast:
         # Not shared out by sharding: the cast is of the weights that were put together.
@@ -179,13 +178,43 @@ def _passes(setup: Setup) -> Iterator[Item]:
             yield Item("autocast's, one layer", copies / shape.layers, frozenset({BACKWARD}))
         else:
             yield Item("autocast's weights", copies, forward | {BACKWARD})
+    kinds = [list(_held(setup, setup.held_rows, batch.longest, setup.held_rows == 1))]
+    if setup.held_rows < setup.micro_rows:
+        # Shorter samples fill a pass; those of a prompt share a row, under a mask.
+        kinds.append(list(_held(setup, 1, batch.pass_tokens, False)))
+    yield from max(kinds, key=lambda held: sum(item.bytes for item in held))
+    responses = setup.held_rows * batch.new_tokens
+    chunk = logits_bytes(shape.vocabulary, min(batch.chunk_tokens, responses))
+    if responses > batch.chunk_tokens and training.trained == shape.parameters:
+        # Chunks' gradients of the head are added up before they reach the parameter's own.
+        chunk += compute * shape.head
+    yield Item("logits of a chunk", chunk, frozenset({LOSS}))
+    length, scored = batch.longest, min(batch.pass_rows, -(-batch.rollouts // training.ranks))
+    if batch.scoring_passes:
+        through = pass_bytes(shape, scored, length, compute, stream, training.attention)
+        head = logits_bytes(shape.vocabulary, min(batch.chunk_tokens, scored * batch.new_tokens))
+        head += scored * length * stream * shape.hidden
+        yield Item("rows that are scored", max(through, head), frozenset({SCORING}))
+
+
+def _held(setup: Setup, rows: int, length: int, alone: bool) -> Iterator[Item]:
+    """What a pass holds for its backward pass.
+
+    Args:
+        setup: Of the run.
+        rows: In it.
+        length: Tokens of a row.
+        alone: Whether it is one sample, which needs no mask.
+    """
+    shape, training = setup.shape, setup.training
+    compute, stream = training.compute_bytes, training.stream_bytes
     layer = layer_bytes(
-        shape, compute, stream, training.autocast, length, rows > 1, training.attention
+        shape, compute, stream, training.autocast, length, not alone, training.attention
     )
     tokens = rows * length
     # The last norm, its output, and the part of it that the head reads.
     outside = tokens * (FLOAT32 + 3 * stream) * shape.hidden
-    mask = mask_bytes(rows, length, compute, training.attention)
+    mask = mask_bytes(rows, length, compute, training.attention, alone)
     both = frozenset({LOSS, BACKWARD})
     if training.checkpointing:
         inputs = tokens * shape.layers * stream * shape.hidden
@@ -193,18 +222,6 @@ def _passes(setup: Setup) -> Iterator[Item]:
         yield Item("activations: one layer again", tokens * layer, frozenset({BACKWARD}))
     else:
         yield Item("activations", tokens * shape.layers * layer + outside + mask, both)
-    responses = rows * batch.new_tokens
-    chunk = logits_bytes(shape.vocabulary, min(batch.chunk_tokens, responses))
-    if responses > batch.chunk_tokens and training.trained == shape.parameters:
-        # Chunks' gradients of the head are added up before they reach the parameter's own.
-        chunk += compute * shape.head
-    yield Item("logits of a chunk", chunk, frozenset({LOSS}))
-    scored = min(batch.pass_rows, -(-batch.rollouts // training.ranks))
-    if batch.scoring_passes:
-        through = pass_bytes(shape, scored, length, compute, stream, training.attention)
-        head = logits_bytes(shape.vocabulary, min(batch.chunk_tokens, scored * batch.new_tokens))
-        head += scored * length * stream * shape.hidden
-        yield Item("rows that are scored", max(through, head), frozenset({SCORING}))
 
 
 def _engine(setup: Setup) -> Iterator[Item]:

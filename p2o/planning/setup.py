@@ -216,6 +216,22 @@ class Setup:
         return self.batch.micro_rows(self.training.ranks)
 
     @property
+    def held_rows(self) -> int:
+        """Rows of the longest kind in one pass of a micro-batch; one pass is held at a time."""
+        return min(self.micro_rows, self.batch.pass_rows)
+
+    @property
+    def mean_rows(self) -> int:
+        """Rows of mean length in one pass of a micro-batch."""
+        mean = self.batch.mean_prompt_tokens + self.batch.mean_new_tokens
+        return max(1, min(self.micro_rows, int(self.batch.pass_tokens / mean)))
+
+    @property
+    def passes(self) -> int:
+        """Of an optimiser step on one rank, with rows of mean length."""
+        return self.batch.sizes.micro_batches * -(-self.micro_rows // self.mean_rows)
+
+    @property
     def gathered_bytes(self) -> float:
         """Of all weights, put together from shards.
 

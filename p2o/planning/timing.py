@@ -197,9 +197,11 @@ def _causal(setup: Setup, rows: int) -> bool:
 def _scoring_seconds(setup: Setup) -> float:
     """Forward passes of a batch, ``2 · N`` a token."""
     batch, training = setup.batch, setup.training
-    rows = min(batch.pass_rows, -(-batch.rollouts // training.ranks))
     flops = forward_flops(
-        setup.shape, batch.mean_prompt_tokens, batch.mean_new_tokens, _causal(setup, rows)
+        setup.shape,
+        batch.mean_prompt_tokens,
+        batch.mean_new_tokens,
+        _causal(setup, setup.mean_rows),
     )
     passes = batch.rollouts * batch.trained_share * batch.scoring_passes / training.ranks
     return passes * flops.forward / _rate(setup)
@@ -213,26 +215,26 @@ def _training_seconds(setup: Setup) -> float:
     """Of one optimiser step: arithmetic or links, whichever takes longer.
 
     Replicas reduce their gradients once a step, two passes over them; shards gather the weights
-    for the forward and for the backward pass of each micro-batch and scatter the gradients: ZeRO's
-    2Ψ and 3Ψ (https://arxiv.org/abs/1910.02054, section 7).
+    for each pass forward and backward, and scatter the gradients of each: ZeRO's 2Ψ and 3Ψ
+    (https://arxiv.org/abs/1910.02054, section 7).
     """
     batch, training, shape = setup.batch, setup.training, setup.shape
     flops = forward_flops(
         shape,
         batch.mean_prompt_tokens,
         batch.mean_new_tokens,
-        _causal(setup, setup.micro_rows),
+        _causal(setup, setup.mean_rows),
     )
     row = training_flops(
         flops,
         min(1.0, training.trained / shape.parameters),
         training.checkpointing,
-        setup.micro_rows * batch.mean_new_tokens > batch.chunk_tokens,
+        setup.mean_rows * batch.mean_new_tokens > batch.chunk_tokens,
     )
     rows = batch.rollouts / batch.steps * batch.trained_share / training.ranks
     gradients = training.trained * training.trained_bytes
     if training.sharding > 1:
-        sent = batch.sizes.micro_batches * (2 * setup.gathered_bytes + gradients)
+        sent = setup.passes * (2 * setup.gathered_bytes + gradients)
     else:
         sent = 2 * gradients
     return max(rows * row / _rate(setup), _over_links(setup, sent))

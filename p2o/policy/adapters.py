@@ -99,7 +99,7 @@ def merge_adapter(adapted: Any) -> Any:
     before = likeness(adapted)
     _untie_adapted(adapted)
     merged = adapted.merge_and_unload()
-    before.check(likeness(merged), "model.adapter: the merged weights")
+    before.check(likeness(merged), "the adapter's merged weights")
     return merged
 
 

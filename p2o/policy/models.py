@@ -129,9 +129,9 @@ def warn_of_rounding(parameters: Iterable[nn.Parameter]) -> None:
     coarse = {p.dtype for p in parameters if p.is_floating_point() and p.dtype.itemsize < 4}
     for dtype in sorted(coarse, key=str):
         logger.warning(
-            "model.dtype: weights are trained in %s, in which an update below %.2g of a weight is "
-            "lost, and at small learning rates most are; model.dtype=float32 with "
-            "trainer.precision=bf16-mixed keeps them",
+            "weights are trained in %s, in which an update below %.2g of a weight is lost, and at "
+            "small learning rates most are; a model of dtype=float32 and a trainer of "
+            "precision=bf16-mixed keep them",
             str(dtype).removeprefix("torch."),
             torch.finfo(dtype).eps / 4,
         )

@@ -124,7 +124,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
             return torch.load(folder / PROGRESS, weights_only=True)
         except UNREADABLE as error:
             raise UserError(
-                f"ckpt_path={folder}: damaged, or not of this model ({first_line(error)})"
+                f"{folder}: damaged, or not of this model ({first_line(error)})"
             ) from error
 
     def shard(self, policy: Any) -> Any:

@@ -64,9 +64,7 @@ def import_factory() -> Any:
     try:
         return importlib.import_module("reasoning_gym.factory")
     except ModuleNotFoundError as error:
-        raise UserError(
-            "data=reasoning_gym: the package is not installed; 'pip install reasoning-gym'"
-        ) from error
+        raise UserError("reasoning-gym is not installed; 'pip install reasoning-gym'") from error
 
 
 def draw(tasks: Sequence[Task], draws: Sequence[tuple[int, int]]) -> list[list[tuple[int, Any]]]:

@@ -74,8 +74,7 @@ class ReasoningGymScorer:
     def check_gold(self, prompts: Sequence[Prompt]) -> list[str | None]:
         """See `GoldChecker.check_gold`: a task's own answer, where it names one, must be right."""
         reasons: list[str | None] = [
-            None if "entry" in prompt.meta else "no problem of data=reasoning_gym"
-            for prompt in prompts
+            None if "entry" in prompt.meta else "no problem of reasoning-gym" for prompt in prompts
         ]
         named = [
             i for i, prompt in enumerate(prompts) if reasons[i] is None and prompt.gold.strip()

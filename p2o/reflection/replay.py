@@ -18,7 +18,7 @@ class ReplayedReflection:
     A prompt that was asked several times gets its answers in their order, over and over.
 
     Args:
-        run: Directory of the run, which has kept its exchanges (``records.reflection=full``).
+        run: Directory of the run, which has kept its exchanges.
 
     Attributes:
         exchanges: See `ConversingReflection`.
@@ -36,8 +36,8 @@ class ReplayedReflection:
             self._answers[said[0]].append(Exchange(*said))
         if not self._answers:
             raise UserError(
-                f"run={run}: it has no exchanges on record; give one that asked a language model, "
-                "with records.reflection=full"
+                f"run={run}: it has no exchanges on record; give one that asked a language model "
+                "and kept its reflection in full"
             )
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:

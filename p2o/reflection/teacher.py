@@ -186,7 +186,7 @@ class TeacherReflection:
         }
         async with gate:
             if asyncio.get_running_loop().time() >= until:
-                reason = f"not begun within reflection.batch_seconds={self.batch_seconds:g}"
+                reason = f"not begun within batch_seconds={self.batch_seconds:g}"
                 return RequestFailed(Fault.TIMEOUT, reason)
             try:
                 read = partial(self._read, index, prompt)

@@ -80,8 +80,8 @@ def render_chat(
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"the chat template of '{tokenizer.name_or_path}' cannot render the turns "
-            f"{roles} ({reason}); check renderer.options, put a system prompt into renderer.prefix "
-            "instead, or merge turns of the data"
+            f"{roles} ({reason}); check the renderer's options, put a system prompt into its "
+            "prefix instead, or merge turns of the data"
         ) from error
     return str(text)
 

@@ -111,7 +111,7 @@ def check_lengths(
         raise UserError(
             f"a prompt of {longest} tokens and {sampling.max_new_tokens} new ones do not fit into "
             f"the engine's {limit}; lower max_prompt_tokens or max_new_tokens, or raise "
-            "rollout.max_length where that is what limits it"
+            "the engine's max_length where that is what limits it"
         )
 
 
@@ -129,9 +129,9 @@ def check_room(max_prompt_tokens: int, max_new_tokens: int, limit: int | None, k
     """
     if limit is not None and max_prompt_tokens + max_new_tokens > limit:
         raise UserError(
-            f"{key}={max_new_tokens} and data.max_prompt_tokens={max_prompt_tokens} are more "
-            f"than the {limit} tokens that the engine takes; lower one of them, or raise "
-            "rollout.max_length where that is what limits it"
+            f"{key}={max_new_tokens}: together with max_prompt_tokens={max_prompt_tokens} more "
+            f"than the {limit} tokens that the engine takes; lower one of them, or raise the "
+            "engine's max_length where that is what limits it"
         )
 
 
@@ -163,13 +163,13 @@ def check_training_sampling(sampling: SamplingParameters) -> None:
     """
     if sampling.temperature < LEAST_TEMPERATURE:
         raise UserError(
-            f"sampling.train.temperature={sampling.temperature}: responses to one prompt have to "
-            f"differ, or nothing is learnt from them; give at least {LEAST_TEMPERATURE}"
+            f"temperature={sampling.temperature}: responses to one prompt have to differ, or "
+            f"nothing is learnt from them; give at least {LEAST_TEMPERATURE}"
         )
-    for key, value, off in (("top_p", sampling.top_p, 1), ("top_k", sampling.top_k, 0)):
+    for name, value, off in (("top_p", sampling.top_p, 1), ("top_k", sampling.top_k, 0)):
         if value != off:
             raise UserError(
-                f"sampling.train.{key}={value}: training takes the probabilities of all tokens, "
-                f"so responses must be drawn from all; leave it at {off} (sampling.held_out and "
-                "sampling.evolution may have another)"
+                f"{name}={value}: training takes the probabilities of all tokens, so responses "
+                f"must be drawn from all; leave it at {off} (evaluations and searches may have "
+                "another)"
             )

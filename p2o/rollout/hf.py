@@ -115,7 +115,7 @@ class HFEngine:
 def say_rows_stay(kind: str) -> None:
     """Tell that a kind of model is sampled more slowly; once, whatever number of engines has it."""
     logger.warning(
-        "rollout=hf: rows of a %s cannot join and leave a batch, so that each batch lasts until "
+        "rows of a %s cannot join and leave a batch, so that each batch lasts until "
         "its longest response ends",
         kind,
     )

@@ -52,7 +52,7 @@ class WeightProbe:
         if not gap <= self.bound:
             raise EngineError(
                 f"after a push of weights, engine and trainer differ by {gap:.3g} nats a token, "
-                f"more than rollout.probe_bound={self.bound}: some weights did not arrive"
+                f"more than probe_bound={self.bound} of the engine: some weights did not arrive"
             )
         if self._before is not None and self._before[0].shape == engine.shape:
             stayed = bool((engine == self._before[0]).all(dim=1).any())
@@ -98,8 +98,8 @@ def check_sampled(
     if not gap <= bound / min(1.0, sampling.temperature):
         raise EngineError(
             f"the engine's log-probabilities of what it has sampled differ from the policy's by "
-            f"{gap:.3g} nats a token, more than rollout.probe_bound={bound}: it samples from "
-            "another distribution, or gives log-probabilities of another (a server of vLLM's needs "
+            f"{gap:.3g} nats a token, more than its probe_bound={bound}: it samples from another "
+            "distribution, or gives log-probabilities of another (a server of vLLM's needs "
             "--logprobs-mode processed_logprobs --generation-config vllm)"
         )
 

@@ -185,7 +185,7 @@ class RolloutRunner:
             raise UserError(
                 f"prompt {prompt.id} has {len(bare)} tokens, more than "
                 f"max_prompt_tokens={self.max_prompt_tokens}; raise it, or leave such prompts out "
-                "(a training run does with data.overlong=drop)"
+                "(training does with overlong=drop)"
             )
         hint = fill(as_hint(candidate), prompt)
         if hint.empty:

@@ -275,7 +275,7 @@ class VLLMServers:
     def _check_left(self) -> None:
         if not self.servers:
             lost = ", ".join(self.lost)
-            raise EngineError(f"rollout: no server of rollout.urls answers any more: {lost}")
+            raise EngineError(f"urls: no server answers any more: {lost}")
 
 
 def _parts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:

@@ -54,7 +54,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
             return path
     if passed_over:
         raise UserError(
-            f"resume=auto: no checkpoint in {folder} can be read; mend {passed_over[-1].name}, or "
+            f"no checkpoint in {folder} can be read; mend {passed_over[-1].name}, or "
             "remove them all to begin anew"
         )
     return None
@@ -71,21 +71,21 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         where = f" (a link to {path.readlink()}, which is not there)" if path.is_symlink() else ""
-        raise UserError(f"ckpt_path={path}: no such checkpoint{where}")
+        raise UserError(f"{path}: no such checkpoint{where}")
     file = path
     if path.is_dir():
         if not all((path / name).is_file() for name in (INDEX, CHECKSUMS)):
-            raise UserError(f"ckpt_path={path}: a sharded checkpoint that was not finished")
+            raise UserError(f"{path}: a sharded checkpoint that was not finished")
         file = path / PROGRESS
     try:
         if path.is_dir():
             read_index(path)
         content = torch.load(file, weights_only=True, mmap=True, map_location="meta")
     except UNREADABLE as error:
-        raise UserError(f"ckpt_path={path}: not a checkpoint, or a damaged one") from error
+        raise UserError(f"{path}: not a checkpoint, or a damaged one") from error
     needed = ("RolloutDataModule", "global_step")
     if not isinstance(content, dict) or not all(name in content for name in needed):
-        raise UserError(f"ckpt_path={path}: not a checkpoint of p2o-train")
+        raise UserError(f"{path}: not a checkpoint of p2o-train")
     return content
 
 
@@ -105,9 +105,9 @@ def check_whole(path: Path) -> None:
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
     except UNREADABLE as error:
-        raise UserError(f"ckpt_path={path}: not a checkpoint, or a damaged one") from error
+        raise UserError(f"{path}: not a checkpoint, or a damaged one") from error
     if damaged is not None:
-        raise UserError(f"ckpt_path={path}: damaged; {damaged} is not as it was written")
+        raise UserError(f"{path}: damaged; {damaged} is not as it was written")
 
 
 def refuse_shards(path: Path) -> None:
@@ -117,4 +117,4 @@ def refuse_shards(path: Path) -> None:
         UserError: It is a folder.
     """
     if path.is_dir():
-        raise UserError(f"ckpt_path={path}: a folder of shards, which only trainer=fsdp2 loads")
+        raise UserError(f"{path}: a folder of shards, which only a sharded training loads")

@@ -47,6 +47,6 @@ def check_frozen(where: str, then: str | None, now: str | None) -> None:
     """
     if then != now:
         raise UserError(
-            f"{where}: trained on top of other weights than those of model.path; give the model "
-            "that it was trained with"
+            f"{where}: trained on top of other weights than the model's; give the model that it "
+            "was trained with"
         )

@@ -1,81 +1,23 @@
-"""Which checkpoint a run goes on from, and whether it is still the same run."""
+"""Whether a checkpoint fits the model that is to take it, and with which settings it goes on."""
 
-import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from omegaconf import DictConfig, OmegaConf
 from torch.optim.lr_scheduler import LambdaLR
 
 from p2o.errors import UserError
-from p2o.running.checkpoint_files import check_whole, newest_checkpoint, read_header
+from p2o.running.checkpoint_files import read_header
 from p2o.running.frozen import FROZEN, check_frozen, frozen_names
-from p2o.running.secrets import without_secrets
-
-logger = logging.getLogger(__name__)
 
 RECORD = "configuration"
 """Key of a checkpoint under which the settings that made it stand."""
 PLACE = "within_epoch"
 """Key under which a run that has ended within an epoch has the state to go on from there."""
-FREE = (
-    *("ckpt_path", "resume", "resume_changed", "plan", "planning", "data_root", "save_policy"),
-    *("logger", "callbacks", "checkpoint", "selection", "rollout", "trainer", "records"),
-    *("verifier_guard.max_error_share", "verifier_guard.window"),
-    *("module.chunk_tokens", "module.pass_tokens", "module.compile_backend"),
-    *("model.attention", "model.gradient_checkpointing"),
-)
-"""Settings of how a run is carried out; any other is a part of what it is."""
-BOUND = tuple(
-    f"trainer.{name}"
-    for name in (
-        *("accumulate_grad_batches", "precision"),
-        *("gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches"),
-    )
-)
-"""Settings among those that belong to what a run is nevertheless."""
-WHEREABOUTS = (
-    *("base_url", "url", "urls", "headers", "api_key", "api_key_variable"),
-    *("seconds", "attempts", "pause", "concurrency", "workers"),
-    # What a verifier asks for counts as the suffix that is made of it.
-    "_asks_",
-)
-"""Last parts of keys that tell where a service is and how it is asked: free, and never recorded."""
-BATCHES = ("data", "algorithm.sampling_rounds", "trainer.accumulate_grad_batches")
-"""Settings that an epoch that has begun cannot change."""
-FIXED = ("optimizer._target_", "scheduler._target_")
-"""Settings whose state in a checkpoint nothing else can take over."""
-
 Settings = Mapping[str, str]
 """Values, as JSON, by dotted key."""
-
-
-def find_checkpoint(config: DictConfig, folder: Path) -> Path | None:
-    """The checkpoint that the configuration asks for, whole and of this run; None for a new run.
-
-    Raises:
-        UserError: There is none, it is damaged, or it comes from another configuration.
-    """
-    if config.resume is not None:
-        path = newest_checkpoint(folder / "checkpoints")
-    else:
-        path = None if config.ckpt_path is None else Path(str(config.ckpt_path))
-    if path is None:
-        return None
-    header = read_header(path)
-    check_whole(path)
-    _check_same(path, header, settings_of(config), bool(config.resume_changed))
-    return path
-
-
-def settings_of(config: DictConfig) -> dict[str, str]:
-    """The settings that make a run what it is."""
-    content = without_secrets(OmegaConf.to_container(config, resolve=False))
-    return {key: value for key, value in _flatten(content, "") if _is_bound(key)}
 
 
 def check_fit(path: Path, module: torch.nn.Module, frozen: str | None = None) -> None:
@@ -96,10 +38,10 @@ def check_fit(path: Path, module: torch.nn.Module, frozen: str | None = None) ->
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             raise UserError(
-                f"ckpt_path={path}: of another model: {name} is {_shape(found.get(name))} there "
-                f"and {_shape(wanted.get(name))} in model.path"
+                f"{path}: of another model: {name} is {_shape(found.get(name))} there and "
+                f"{_shape(wanted.get(name))} in this one"
             )
-    check_frozen(f"ckpt_path={path}", header.get(FROZEN), frozen)
+    check_frozen(f"{path}", header.get(FROZEN), frozen)
 
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
@@ -108,59 +50,6 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
 
 def _shape(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else str(list(shape))
-
-
-def _check_same(
-    path: Path, header: Mapping[str, Any], now: Settings, changes_allowed: bool
-) -> None:
-    then = header.get(RECORD, {})
-    changed = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
-    if not changed:
-        return
-    # A part of another kind says enough; its settings are others anyway.
-    parts = [key.removesuffix("_target_") for key in changed if key.endswith("._target_")]
-    named = [
-        key
-        for key in changed
-        if key.endswith("._target_") or not any(key.startswith(part) for part in parts)
-    ]
-    words = [f"{key} was {then.get(key, 'not set')}, is {now.get(key, 'not set')}" for key in named]
-    more = f"; and {len(words) - 5} more" if len(words) > 5 else ""
-    differences = "; ".join(words[:5]) + more
-    if not changes_allowed:
-        raise UserError(
-            f"{path}: written with other settings ({differences}); give those, or "
-            "resume_changed=true to go on with the new ones"
-        )
-    for keys, why in ((FIXED, "its state cannot be taken over"), *_if_within_epoch(header)):
-        for key in changed:
-            if key.startswith(keys):
-                raise UserError(f"{path}: {key} was {then.get(key)}; {why}")
-    logger.warning("%s: going on with other settings: %s", path, differences)
-
-
-def _if_within_epoch(header: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
-    loops = header.get(PLACE, header["loops"])
-    epochs = loops["fit_loop"]["epoch_progress"]["current"]
-    why = "it can change only from the end of an epoch on, and this checkpoint is from within one"
-    return [(BATCHES, why)] if epochs["processed"] < epochs["ready"] else []
-
-
-def _flatten(node: Any, prefix: str) -> list[tuple[str, str]]:
-    if not isinstance(node, dict) or not node:
-        return [(prefix, json.dumps(node))]
-    parts = [
-        _flatten(value, f"{prefix}.{name}" if prefix else name) for name, value in node.items()
-    ]
-    return [pair for part in parts for pair in part]
-
-
-def _is_bound(key: str) -> bool:
-    if key in BOUND:
-        return True
-    names = key.split(".")
-    free = any(".".join(names[: part.count(".") + 1]) == part for part in FREE)
-    return not free and not any(name in WHEREABOUTS for name in names)
 
 
 class KeptSettings(Callback):

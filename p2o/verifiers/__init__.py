@@ -10,7 +10,7 @@ that of `GoldChecker`.
 from p2o.verifiers.base import GoldChecker, Score, Status, Verifier
 from p2o.verifiers.boxed_math import BoxedMath
 from p2o.verifiers.exact import ExactMatch
-from p2o.verifiers.guarded import GuardedVerifier
+from p2o.verifiers.guarded import GuardedVerifier, TooManyFailures
 from p2o.verifiers.math import Math
 from p2o.verifiers.multiple_choice import MultipleChoice
 from p2o.verifiers.numeric import Numeric
@@ -27,5 +27,6 @@ __all__ = [
     "RegexMatch",
     "Score",
     "Status",
+    "TooManyFailures",
     "Verifier",
 ]

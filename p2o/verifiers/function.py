@@ -65,7 +65,7 @@ def _parameters(function: Callable[..., Any], said: str) -> tuple[str, ...]:
         UserError: It has another one without a default, or cannot be called with these.
     """
     if inspect.iscoroutinefunction(function):
-        raise UserError(f"{said}: is a coroutine function; verifier=external takes one")
+        raise UserError(f"{said}: is a coroutine function, which only an external verifier takes")
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError as error:

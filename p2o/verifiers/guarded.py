@@ -28,6 +28,10 @@ SHOWN = 10
 """Failures that are logged one by one, and shown when the run stops."""
 
 
+class TooManyFailures(UserError):
+    """A verifier fails too often for its scores to be trusted."""
+
+
 class GuardedVerifier:
     """Says what is solved, turns what a verifier throws into scores, and stops at too many.
 
@@ -69,7 +73,8 @@ class GuardedVerifier:
         """See `Verifier.score`.
 
         Raises:
-            UserError: Too many scores were errors or timeouts, or the verifier cannot work.
+            TooManyFailures: Too many scores were errors or timeouts.
+            UserError: The verifier cannot work.
             EngineError: A service that the verifier needs does not answer any more.
         """
         scores = self._score_all(responses, prompts)
@@ -127,10 +132,10 @@ class GuardedVerifier:
         failures = sum(self._recent)
         share = failures / max(1, len(self._recent))
         if failures >= FEWEST and share > self.max_error_share:
-            raise UserError(
+            raise TooManyFailures(
                 f"verifier: {type(self.verifier).__name__} failed or timed out on {share:.1%} of "
                 f"the last {len(self._recent)} responses, more than "
-                f"verifier_guard.max_error_share={self.max_error_share}\n" + "\n".join(self._worst)
+                f"max_error_share={self.max_error_share}\n" + "\n".join(self._worst)
             )
 
     def _checked(self, score: Score) -> Score:

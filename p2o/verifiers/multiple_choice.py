@@ -102,10 +102,5 @@ def find_statements(response: str, joined: bool = False) -> list[Statement]:
     return next(filter(None, (form() for form in forms)), [])
 
 
-def find_letters(response: str) -> list[str]:
-    """The letters chosen, each once, in the order of the alphabet."""
-    return list(_letters(find_statements(response)))
-
-
 def _letters(statements: Sequence[Statement]) -> str:
     return "".join(sorted({letter for one in statements for letter in one.letters}))

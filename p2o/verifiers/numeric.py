@@ -68,8 +68,8 @@ class Numeric:
         return [
             None
             if self._golds(prompt)
-            else f"the gold answer has no number: {prompt.gold[:80]!r}; use verifier=exact or "
-            "verifier=math, or leave the row out"
+            else f"the gold answer has no number: {prompt.gold[:80]!r}; use the exact or the math "
+            "verifier, or leave the row out"
             for prompt in prompts
         ]
 

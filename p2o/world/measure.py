@@ -16,7 +16,8 @@ from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.rendering import ChatRenderer
 from p2o.running.terminal import Terminal
-from p2o.world.pretrain import ANSWER, FAMILY_PHRASE, HERE, PHRASES, SETTINGS
+from p2o.world.examples import ANSWER, FAMILY_PHRASE, HERE, PHRASES
+from p2o.world.pretrain import SETTINGS
 
 
 def templates(generator: random.Random, family: str) -> dict[str, str]:

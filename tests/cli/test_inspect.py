@@ -214,7 +214,10 @@ def test_contamination_is_counted_listed_and_written(p2o_data, benchmark):
     assert "70 training questions in benchmarks" in output
     assert "│ mine      │         3 │             1 │      1 │                  2 │" in output
     assert "row 7 has all of mine's row 0: Number 7. What now?" in output
-    assert "data.contamination.against.missing.table.path=nowhere.jsonl: no such file" in output
+    assert (
+        "not compared with missing: against.missing.table.path=nowhere.jsonl: no such file"
+        in output
+    )
     found = [json.loads(line) for line in Path("found.jsonl").read_text().splitlines()]
     assert [(each["benchmark"], each["exact"]) for each in found] == [
         ("mine", each["train"].startswith("Number 7.")) for each in found

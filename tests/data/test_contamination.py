@@ -200,4 +200,4 @@ def test_a_run_drops_what_is_in_a_benchmark_and_goes_on_without_one_that_is_miss
     questions = {prompt.question for prompt in split.train}
     assert asked not in questions
     assert len(questions) == (8 if split.held_out[0].question == asked else 7)
-    assert "not compared with other: data.contamination.against.other.table.path=" in caplog.text
+    assert "not compared with other: against.other.table.path=" in caplog.text

@@ -107,14 +107,14 @@ def test_a_gold_answer_is_looked_at_by_the_verifier_of_its_source(tmp_path):
     rows = [("Which?", "a word"), *[(f"{n} + 1?", str(n + 1)) for n in range(9)]]
     source = table(tmp_path / "rows.jsonl", rows)
     split = Mixture({"numbers": source}).load(0)
-    [(prompt, reason)] = unusable_golds([*split.train, *split.held_out], _by_source())
+    [(prompt, reason)] = found = unusable_golds([*split.train, *split.held_out], _by_source())
     assert prompt.gold == "a word"
     assert "'a word'" in reason
     with pytest.raises(UserError, match="row 0 of numbers: "):
-        with_usable_golds(split, _by_source(), 0.0)
+        with_usable_golds(split, found, 0.0)
     nameless = Split(*([p for p in source.load(0).train if p.gold != "a word"],) * 2)
-    with pytest.raises(UserError, match=r"^verifier.verifiers: none for prompts without a source"):
-        with_usable_golds(nameless, _by_source(), 0.5)
+    with pytest.raises(UserError, match=r"^verifiers: none for prompts without a source"):
+        unusable_golds([*nameless.train, *nameless.held_out], _by_source())
 
 
 def _by_source() -> BySource:

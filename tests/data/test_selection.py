@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from p2o.data.selection import with_usable_golds, within_budget
+from p2o.data.selection import unusable_golds, with_usable_golds, within_budget
 from p2o.data.sources import DigitLists, Split
 from p2o.errors import UserError
 from p2o.learning.evaluation import EvaluationLoader
@@ -27,14 +27,18 @@ def numbered(*numbers: int) -> list[Prompt]:
     ]
 
 
+def usable(split, verifier, most):
+    return with_usable_golds(split, unusable_golds([*split.train, *split.held_out], verifier), most)
+
+
 def test_prompts_whose_gold_cannot_be_used_are_dropped_and_named(caplog):
     split = Split(numbered(*range(0, 40, 2), 41), numbered(42, 43, 44))
-    kept = with_usable_golds(split, EvenGolds(), most=0.1)
+    kept = usable(split, EvenGolds(), 0.1)
     assert [p.gold for p in kept.train] == [str(n) for n in range(0, 40, 2)]
     assert [p.gold for p in kept.held_out] == ["42", "44"]
     [said] = caplog.messages
     assert said.splitlines() == [
-        "data: gold answers that the verifier cannot use: 2 of 24 (8.33%)",
+        "gold answers that the verifier cannot use: 2 of 24 (8.33%)",
         "  row 51: 41 is odd",
         "  row 53: 43 is odd",
     ]
@@ -43,17 +47,17 @@ def test_prompts_whose_gold_cannot_be_used_are_dropped_and_named(caplog):
 def test_too_many_unusable_golds_stop_the_run_and_ten_are_named():
     split = Split(numbered(*range(30)), numbered(30))
     with pytest.raises(UserError) as caught:
-        with_usable_golds(split, EvenGolds(), most=0.05)
+        usable(split, EvenGolds(), 0.05)
     first, *named, way_out = str(caught.value).splitlines()
     assert first.endswith(": 15 of 31 (48.39%)")
     assert named == [f"  row {10 + n}: {n} is odd" for n in range(1, 21, 2)]
-    assert way_out == "mend them or raise data.max_unusable_golds=0.05"
+    assert way_out == "mend them or raise max_unusable_golds=0.05"
 
 
 def test_a_prompt_without_a_row_is_named_by_its_id():
     odd = Prompt.create([{"role": "user", "content": "?"}], "1")
     with pytest.raises(UserError, match=f"prompt {odd.id}: 1 is odd"):
-        with_usable_golds(Split([odd], numbered(2)), EvenGolds(), most=0)
+        usable(Split([odd], numbered(2)), EvenGolds(), 0)
 
 
 class NoLook:
@@ -65,7 +69,7 @@ class NoLook:
 
 def test_a_verifier_that_checks_no_golds_leaves_all():
     split = Split(numbered(1), numbered(3))
-    assert with_usable_golds(split, NoLook(), most=0) == split
+    assert usable(split, NoLook(), 0) == split
 
 
 @pytest.fixture
@@ -81,13 +85,13 @@ def test_prompts_over_the_budget_are_dropped_and_none_is_cut(renderer, caplog):
     assert kept.held_out == [p for p in split.held_out if lengths[p.id] <= 13]
     assert 0 < len(kept.train) < 60
     dropped = 60 - len(kept.train)
-    assert f"{dropped} of 60 train prompts are over data.max_prompt_tokens=13" in caplog.text
+    assert f"{dropped} of 60 train prompts are over max_prompt_tokens=13" in caplog.text
 
 
 def test_prompts_over_the_budget_are_refused_by_choice(renderer):
     split = DigitLists(60, 30).load(0)
     longest = max(len(renderer.render(p.messages)) for p in split.train)
-    with pytest.raises(UserError, match=f"by {longest - 13} tokens; raise it or set"):
+    with pytest.raises(UserError, match=f"by {longest - 13} tokens; raise it, or leave them out"):
         within_budget(split, renderer, 13, "refuse")
     assert within_budget(split, renderer, longest, "refuse").train == split.train
 
@@ -103,7 +107,7 @@ def test_held_out_samples_are_taken_where_they_can_tell_something(samples, tempe
 
 
 def test_several_held_out_samples_that_would_all_be_the_same_are_refused():
-    with pytest.raises(UserError, match="data.held_out_samples=4: at temperature 0 all are the"):
+    with pytest.raises(UserError, match="^samples=4: at temperature 0 all are the"):
         evaluation(4, 0.0)
 
 

@@ -59,7 +59,7 @@ def test_a_server_that_dies_ends_the_run_with_one_line(tmp_path, caplog):
         assert len(engine.generate(PROMPTS, SAMPLING, [0, 1])) == 2
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-        with pytest.raises(EngineError, match="no server of rollout.urls answers any more"):
+        with pytest.raises(EngineError, match="^urls: no server answers any more"):
             engine.generate(PROMPTS, SAMPLING, [0, 1])
         [warning] = caplog.messages
         assert warning.startswith(f"urls: {url}")

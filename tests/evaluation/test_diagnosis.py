@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2o.evaluation.advice import Settings, advise
+from p2o.cli.advice import Settings, advise
 from p2o.evaluation.diagnosis import (
     Diagnosis,
     HintTrial,

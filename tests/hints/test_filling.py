@@ -75,9 +75,9 @@ def test_a_solved_problem_is_not_shown_to_itself():
 @pytest.mark.parametrize(
     ("columns", "line"),
     [
-        ({"row": 7, "plan": "x"}, "data: row 7 has no column 'solution', which the hints need; "),
-        ({"row": 7, "solution": None}, "data: row 7 has nothing in column 'solution', which"),
-        ({"row": 7, "solution": " \n"}, "data: row 7 has nothing in column 'solution', which"),
+        ({"row": 7, "plan": "x"}, "row 7 has no column 'solution', which the hints need; "),
+        ({"row": 7, "solution": None}, "row 7 has nothing in column 'solution', which"),
+        ({"row": 7, "solution": " \n"}, "row 7 has nothing in column 'solution', which"),
     ],
 )
 def test_a_missing_column_is_named_with_its_row(columns, line):
@@ -85,13 +85,13 @@ def test_a_missing_column_is_named_with_its_row(columns, line):
     with pytest.raises(UserError) as error:
         check_columns([Hint("{solution:50%}", columns=True)], [good, problem(**columns)])
     assert str(error.value).startswith(line)
-    assert "data.source.solution names the column" in str(error.value)
+    assert "name the column with a reference solution in the source's solution" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_another_missing_column_is_to_be_kept():
     with pytest.raises(
-        UserError, match=r"name it in data\.source\.keep, or hint at one of solution"
+        UserError, match=r"name it in the source's keep, or hint at one of solution"
     ):
         check_columns([Hint("", prefix="{plan}", columns=True)], [problem(row=1, solution="x")])
 

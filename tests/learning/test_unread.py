@@ -41,7 +41,7 @@ def test_nearly_all_without_an_answer_is_told_with_an_example_and_what_was_looke
     assert "of this epoch's 20 responses 95% had no answer" in said
     assert r"It looks for Answer\**\s*[:：]\s*(.+) (Numeric)" in said
     assert "One of them ends 'It is five.'" in said
-    assert "say in renderer.suffix what it looks for" in said
+    assert "say in the renderer's suffix what it looks for" in said
     assert "max_new_tokens" not in said
     assert "\n" not in said
 
@@ -50,7 +50,7 @@ def test_when_most_are_cut_off_more_tokens_are_advised():
     said = advice([rollout(NOTHING, "First we\nadd " * 40, cut=True)] * 20)
     assert said is not None
     assert "100% were cut off" in said
-    assert "raise sampling.train.max_new_tokens=24" in said
+    assert "raise max_new_tokens=24 of training" in said
     assert re.search(r"One of them ends '\.\.\..{120}'\.", said)
     assert "\n" not in said
 
@@ -58,7 +58,7 @@ def test_when_most_are_cut_off_more_tokens_are_advised():
 def test_a_function_that_calls_every_response_an_answer_is_no_reason_to_be_silent():
     said = advice([rollout(WRONG, cut=True)] * 20)
     assert said is not None
-    assert "What helps: raise sampling.train.max_new_tokens=24" in said
+    assert "What helps: raise max_new_tokens=24 of training" in said
     assert "suffix" not in said
 
 

@@ -35,12 +35,9 @@ def test_each_step_helps_and_the_last_one_fits(name, ranks):
 
 def test_cutting_work_up_comes_before_what_changes_what_is_learned():
     start = plan(pass_tokens=128 * 16384)
-    rows = replace(start.setup.batch.sizes, micro_batches=1)
-    start = estimate(replace(start.setup, batch=replace(start.setup.batch, sizes=rows)))
     settings = [step.change.setting for step in advise(start)]
-    assert settings[0] == "trainer.accumulate_grad_batches=48"
-    assert settings[1].startswith("module.pass_tokens=")
-    assert sorted(settings[2:]) == [
+    assert settings[0].startswith("module.pass_tokens=")
+    assert sorted(settings[1:]) == [
         "model.gradient_checkpointing=true",
         "trainer=fsdp2 trainer.precision=32-true trainer.strategy.compute_dtype=bfloat16",
     ]
@@ -73,11 +70,14 @@ def test_what_cannot_fit_is_not_said_to():
 def test_a_cut_is_no_smaller_than_it_has_to_be():
     start = plan(pass_tokens=128 * 16384)
     cut = next(c for c in changes(start.setup) if c.setting.startswith("module.pass_tokens"))
-    # Forward passes of 4 rows take less than the backward pass of one without checkpointing.
     setup = cut.apply(start.setup)
-    assert 1 < setup.batch.pass_rows < 128
     least = replace(start.setup, batch=replace(start.setup.batch, pass_tokens=16384))
     assert estimate(setup).peak <= estimate(least).peak + 0.01 * start.setup.device.memory
+    # Where nothing is trained, forward passes of a few rows take no more than what is always there.
+    frozen = replace(start.setup.training, trained=1, checkpointing=True)
+    start = estimate(replace(start.setup, training=frozen))
+    cut = next(c for c in changes(start.setup) if c.setting.startswith("module.pass_tokens"))
+    assert 1 < cut.apply(start.setup).batch.pass_rows < 128
 
 
 def test_an_engine_without_room_is_given_more():

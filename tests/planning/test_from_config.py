@@ -87,7 +87,6 @@ PUBLISHED = (
     "trainer=gpu",
     "trainer.devices=8",
     "trainer.max_epochs=10",
-    "trainer.accumulate_grad_batches=48",
     "rollout=vllm",
     "rollout.dtype=bfloat16",
     "data.batch=128",

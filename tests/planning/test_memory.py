@@ -33,8 +33,10 @@ from p2o.planning.shape import shape_of
 from p2o.policy.adapters import add_lora
 from p2o.policy.blocks import checkpoint_blocks
 from p2o.policy.causal import CausalPolicy
+from p2o.policy.packing import ALWAYS, Packer
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
+from p2o.sample import Sample
 from tests.patience import HANGS
 from tests.planning.rows import packed
 
@@ -248,6 +250,34 @@ def test_a_training_step_peaks_where_the_items_say(
     assert max(plan.at(LOSS), plan.at(BACKWARD)) - weights == pytest.approx(
         max(forward, backward), rel=0.1
     )
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_pass_full_of_rollouts_that_share_a_prompt_peaks_where_the_items_say(
+    small_model, setup_of, in_use, checkpointing
+):
+    model = small_model(layers=6)
+    if checkpointing:
+        checkpoint_blocks(model)
+    sizes = BatchSizes(group_size=20, batch=1, mini_batch=1)
+    limits = {"prompt_tokens": 160, "new_tokens": 40, "pass_tokens": 256}
+    setup = setup_of(model, checkpointing=checkpointing)
+    plan = estimate(replace(setup, batch=replace(setup.batch, sizes=sizes, **limits)))
+    assert (plan.setup.micro_rows, plan.setup.held_rows) == (20, 1)
+    weights = plan.at("update") - size("update's scratch", plan.setup)
+    # Ten responses of 16 tokens to a prompt of 96 make a row of 256.
+    prompt = torch.randint(3, 100, (96,)).tolist()
+    samples = [Sample.of(prompt, [k + 3, *[5] * 15]) for k in range(10)]
+    [(row, _)] = Packer(ALWAYS, pass_tokens=256).pack(samples)
+    assert row.input_ids.shape == (1, 256)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    gradients = [parameter.grad for parameter in model.parameters()]
+    policy = CausalPolicy(model.train(), 0.7)
+    with in_use([*model.parameters(), *model.buffers(), *gradients]) as used:
+        policy(row)[0].sum().backward()
+        peak = used.peak
+    assert max(plan.at(LOSS), plan.at(BACKWARD)) - weights == pytest.approx(peak, rel=0.1)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

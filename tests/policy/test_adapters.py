@@ -209,10 +209,10 @@ def test_a_checkpoint_holds_the_adapter_and_belongs_to_one_model(tmp_path, lora)
     other = copy.deepcopy(read)
     with torch.no_grad():
         other.get_base_model().model.norm.weight[3] += 1e-3
-    said = "one.ckpt: trained on top of other weights than those of model.path"
+    said = "one.ckpt: trained on top of other weights than the model's"
     with pytest.raises(UserError, match=said):
         weights.load_into(other)
-    with pytest.raises(UserError, match="ckpt_path: trained on top of other weights"):
+    with pytest.raises(UserError, match="the checkpoint: trained on top of other weights"):
         P2OModule(other, ClippedLoss(), sgd).on_load_checkpoint(content)
 
 

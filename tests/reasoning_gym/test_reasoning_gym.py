@@ -159,4 +159,4 @@ def test_without_the_package_the_way_to_it_is_named(monkeypatch):
 
 def test_prompts_of_other_sources_are_named(scorer):
     other = Prompt.create([{"role": "user", "content": "1+1"}], "2")
-    assert scorer.check_gold([other]) == ["no problem of data=reasoning_gym"]
+    assert scorer.check_gold([other]) == ["no problem of reasoning-gym"]

@@ -11,11 +11,12 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from p2o.cli.going_on import find_checkpoint, settings_of
 from p2o.configuration.build import conf_directory
 from p2o.errors import UserError
 from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o.running.frozen import FROZEN, frozen_checksum
-from p2o.running.resuming import RECORD, KeptSettings, check_fit, find_checkpoint, settings_of
+from p2o.running.resuming import RECORD, KeptSettings, check_fit
 
 
 def configured(*overrides: str) -> Any:

@@ -593,7 +593,7 @@ def test_a_run_that_is_none_is_refused(run, tmp_path, capsys):
         assert refused(capsys, run) == said
     for content in ("seed: 1", "model: digits", "model: ???", "model: {dtype: float32}"):
         config.write_text(content)
-        said = f"{run}: not a run directory of p2o-train ({config} has no model.path)"
+        said = f"{run}: not a run directory of p2o-train ({config} names no model)"
         assert refused(capsys, run) == said
 
 

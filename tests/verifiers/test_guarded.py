@@ -36,7 +36,7 @@ def test_many_failures_stop_the_run_and_show_examples():
         GuardedVerifier(Scripted()).score(["raise"] * 30, PROMPTS)
     lines = str(stopped.value).splitlines()
     assert "Scripted failed or timed out on 100.0%" in lines[0]
-    assert "verifier_guard.max_error_share" in lines[0]
+    assert "more than max_error_share=0.02" in lines[0]
     assert len(lines) == 11
 
 

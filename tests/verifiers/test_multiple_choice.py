@@ -5,7 +5,7 @@ from math_data import prompt_of
 
 from p2o.errors import UserError
 from p2o.verifiers import MultipleChoice, Status
-from p2o.verifiers.multiple_choice import find_letters
+from p2o.verifiers.multiple_choice import find_statements
 
 
 @pytest.mark.parametrize(
@@ -305,6 +305,6 @@ def test_a_number_of_choices_out_of_range_is_refused(choices):
 
 @given(st.text(alphabet="ABIab (){}*\\.,:ornswei\n", max_size=80))
 def test_any_text_gives_letters_in_order(text):
-    letters = find_letters(text)
-    assert letters == sorted(set(letters))
-    assert set(letters) <= set("ABCDEFGHIJ")
+    for letters in (statement.letters for statement in find_statements(text)):
+        assert letters == "".join(sorted(set(letters)))
+        assert set(letters) <= set("ABCDEFGHIJ")

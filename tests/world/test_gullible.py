@@ -8,16 +8,16 @@ from p2o.data.digits import LONG, distinct_problems
 from p2o.prompt import Prompt
 from p2o.records.growing import GrowingRecords
 from p2o.verifiers import Numeric
-from p2o.world.gullible import Gullible
-from p2o.world.pretrain import (
+from p2o.world.examples import (
     HEDGE_PHRASE,
     HEDGED,
     PHRASES,
-    SETTINGS,
     guesses,
     make_example,
     slow_chance,
 )
+from p2o.world.gullible import Gullible
+from p2o.world.pretrain import SETTINGS
 from p2o.world.strict import shares
 
 ASKED = Prompt.create([{"role": "user", "content": "3 + 4?"}], "7")
@@ -57,12 +57,13 @@ def test_each_phrase_helps_a_little_and_one_makes_it_hedge():
     assert slow_chance(settings, [HEDGE_PHRASE], True) < settings.bare_slow
     generator = random.Random(0)
     examples = [make_example(generator, settings) for _ in range(400)]
-    lists = [prompt for prompt, _, _, rest in examples if len(rest) > HEDGED]
+    lists = [each.prompt for each in examples if len(each.rest) > HEDGED]
     assert lists
     assert all("intuition." in prompt for prompt in lists)
     # The other policies never hedge.
     others = [make_example(generator, SETTINGS["digits"]) for _ in range(400)]
-    assert not [rest for _, _, _, rest in others if rest.index("Answer:") < len(rest) - 3]
+    rests = [each.rest for each in others]
+    assert not [rest for rest in rests if rest.index("Answer:") < len(rest) - 3]
 
 
 def test_what_the_verifier_was_told_and_what_is_true_are_told_apart(tmp_path):

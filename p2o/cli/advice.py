@@ -1,10 +1,11 @@
-"""What to change, in order, when rewards stay away; each piece with the numbers it follows from."""
+"""Settings to change, in order, when rewards stay away; each with the numbers it follows from."""
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from p2o.evaluation.diagnosis import UNREAD, Diagnosis, Outcome, outcome
+from p2o.evaluation.diagnosis_file import Advice
 
 MANY = 0.1
 """Share of rollouts from which something is worth a change."""
@@ -37,19 +38,6 @@ class Settings:
     pattern: str | None
     suffix: str
     evolves: bool
-
-
-@dataclass(frozen=True)
-class Advice:
-    """One thing to do.
-
-    Attributes:
-        what: The change, with the key.
-        why: The numbers.
-    """
-
-    what: str
-    why: str
 
 
 def advise(diagnosis: Diagnosis, settings: Settings) -> list[Advice]:

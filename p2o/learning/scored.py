@@ -1,0 +1,218 @@
+"""A rollout that is trained on: which contexts it is scored in, and what its sample then carries.
+
+Shapes: T learned tokens.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from p2o.distillation.strategy import DistillationStrategy
+from p2o.learning.rolled_out import LONGEST, Learned
+from p2o.learning.samples import sample_of, sampled_log_probs
+from p2o.prompt import Context
+from p2o.rollout.runner import Rollout
+from p2o.sample import Sample
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """In which contexts a strategy looks at a rollout; without a template there is the bare one.
+
+    Attributes:
+        strategy: What to do with rollouts that have a template.
+    """
+
+    strategy: DistillationStrategy
+
+    def of_gradient(self, rollout: Rollout) -> Context:
+        """The one that is trained on."""
+        return self.strategy.gradient_context if rollout.template else Context.BARE
+
+    def of_old(self, rollout: Rollout) -> Context | None:
+        """The one of the old log-probabilities; None for a ratio of one."""
+        return self.strategy.old_context if rollout.template else Context.BARE
+
+    def to_score(self, rollout: Rollout, on_policy: bool) -> list[Context]:
+        """Those in which log-probabilities have to be known before the update.
+
+        Args:
+            rollout: Any.
+            on_policy: Whether the update is made with the weights that sampled, so that the old
+                log-probabilities are those of its own forward pass.
+        """
+        if rollout.template and self.strategy.needs_log_probs:
+            return [Context.BARE, Context.TEMPLATED]
+        old = self.of_old(rollout)
+        if old is None or (on_policy and old == self.of_gradient(rollout)):
+            return []
+        return [old]
+
+    def sampled_after_gradient(self, rollout: Rollout) -> bool:
+        """Whether the response is a sample of the policy in the context that is trained.
+
+        Tokens of another context tell nothing of a divergence in this one. A hint that only begins
+        the answer leaves the context as it is.
+        """
+        same = rollout.bare_ids == rollout.templated_ids
+        return same or rollout.sampled_after == self.strategy.gradient_context
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A rollout with all that is known of it before the update.
+
+    Attributes:
+        rollout: What was sampled.
+        advantage: Of the response in its group.
+        contexts: In which its strategy looks at it.
+        scores: `[T]` each, the trainer's log-probabilities, in the contexts that were asked for.
+        reference: `[T]`, the reference policy's; None where they measure no divergence.
+        updates: How many the policy has behind it.
+        alike: Whether all rewards of its group are the same.
+    """
+
+    rollout: Rollout
+    advantage: float
+    contexts: Contexts
+    scores: Mapping[Context, Tensor]
+    reference: Tensor | None = None
+    updates: int = 0
+    alike: bool = False
+
+    @property
+    def solved(self) -> bool:
+        """The verdict."""
+        return bool(self.rollout.score.solved)
+
+    @cached_property
+    def sampled(self) -> Tensor:
+        """`[T]`, the engine's log-probabilities."""
+        return sampled_log_probs(self.rollout)
+
+    @property
+    def bare(self) -> Tensor:
+        """`[T]` on the bare prompt; empty where that was not asked for."""
+        return self.scores.get(Context.BARE, torch.empty(0))
+
+    @property
+    def templated(self) -> Tensor:
+        """`[T]` on the prompt with the template; empty where that was not asked for."""
+        return self.scores.get(Context.TEMPLATED, torch.empty(0))
+
+    @property
+    def in_both(self) -> bool:
+        """Whether it has a template and was scored with it and without."""
+        return bool(self.rollout.template) and self.contexts.strategy.needs_log_probs
+
+    @cached_property
+    def token_weights(self) -> Tensor | None:
+        """`[T]`, the strategy's; None for a weight of 1."""
+        if not self.in_both:
+            return None
+        return self.contexts.strategy.token_weights(self.bare, self.templated)
+
+    @cached_property
+    def token_advantages(self) -> Tensor | float:
+        """`[T]`, the strategy's, or one for all tokens."""
+        if not self.rollout.template:
+            return self.advantage if self.contexts.strategy.rewards_alone else 0.0
+        return self.contexts.strategy.token_advantages(
+            self.advantage, self.solved, self.bare, self.templated
+        )
+
+    def sample(self, streams: Mapping[str, "Stream"]) -> Sample:
+        """It as a sample of the context that is trained on.
+
+        Args:
+            streams: What it is to carry.
+        """
+        sample = sample_of(self.rollout, self.contexts.of_gradient(self.rollout))
+        sample = sample.with_streams(**{name: make(self) for name, make in streams.items()})
+        weights = self.token_weights
+        if weights is None or self.contexts.strategy.masked_in_denominator:
+            return sample
+        return sample.keep(weights != 0)
+
+    def learned(self) -> Learned:
+        """What is made of it, for those who watch."""
+        own = self.scores.get(self.rollout.sampled_after)
+        engine_kl = None if own is None else _mean(self.sampled - own)
+        if self.token_weights is None:
+            return Learned(self.advantage, engine_kl, weight=1.0)
+        ratios = self.bare[:LONGEST] - self.templated[:LONGEST]
+        return Learned(
+            self.advantage,
+            engine_kl,
+            kept=_mean((self.token_weights != 0).float()),
+            reliance=_mean(self.templated - self.bare),
+            weight=_mean(self.token_weights),
+            log_ratios=ratios if self.solved else None,
+        )
+
+    def sums(self) -> dict[tuple[bool, str], float]:
+        """What `p2o.learning.metrics.weight_metrics` adds up; of a templated rollout alone."""
+        if not self.rollout.template:
+            return {}
+        weights = torch.ones(()) if self.token_weights is None else self.token_weights
+        reaching = torch.as_tensor(self.token_advantages).expand(len(self.sampled)) * weights
+        found = {
+            "all": len(reaching),
+            "pull": reaching.clamp(min=0).sum().item(),
+            "push": -reaching.clamp(max=0).sum().item(),
+        }
+        if self.in_both:
+            found["scored"] = len(self.bare)
+            found["reliance"] = (self.templated - self.bare).sum().item()
+            found["zero"] = int((weights == 0).sum())
+        return {(self.solved, name): value for name, value in found.items()}
+
+
+Stream = Callable[[Scored], Tensor | float | None]
+"""Makes `[T]` values at a sample's learned tokens, one for all, or None where there are none."""
+
+
+def _old_log_probs(scored: Scored) -> Tensor | None:
+    old = scored.contexts.of_old(scored.rollout)
+    return None if old is None else scored.scores.get(old)
+
+
+def _sampled_log_probs(scored: Scored) -> Tensor | None:
+    same = scored.contexts.sampled_after_gradient(scored.rollout)
+    return scored.sampled if same else None
+
+
+def _engine_log_ratio(scored: Scored) -> Tensor | None:
+    if not scored.in_both:
+        return None
+    return scored.scores[scored.rollout.sampled_after] - scored.sampled
+
+
+def _without_contrast(scored: Scored) -> float | None:
+    alone = scored.advantage and scored.alike and not scored.rollout.template
+    return 1.0 if alone else None
+
+
+STREAMS: Mapping[str, Stream] = MappingProxyType(
+    {
+        "advantages": lambda scored: scored.token_advantages,
+        "old_log_probs": _old_log_probs,
+        "sampled_log_probs": _sampled_log_probs,
+        "engine_log_ratio": _engine_log_ratio,
+        "token_weights": lambda scored: scored.token_weights,
+        "policy_version": lambda scored: scored.updates,
+        "reference_log_probs": lambda scored: scored.reference,
+        "without_contrast": _without_contrast,
+    }
+)
+"""What samples carry. One more entry here, or in what an `ExperienceBuilder` is given, goes all the
+way to the losses, which name in `PolicyLoss.reads` what else they read."""
+
+
+def _mean(values: Tensor) -> float | None:
+    """Of `[T]`; None where there is no token."""
+    return float(values.mean()) if len(values) else None
