@@ -10,21 +10,12 @@ from p2o.configuration.build import build, call
 from p2o.configuration.sections import Makes
 from p2o.configuration.validation import ASKS
 from p2o.errors import UserError
-from p2o.rollout.engine import (
-    RolloutEngine,
-    SamplingParameters,
-    check_room,
-    check_stop_tokens,
-    check_training_sampling,
-)
+from p2o.rollout.engine import RolloutEngine
 from p2o.rollout.environment import Environment
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import GuardedVerifier, Verifier
 from p2o.world.ancestry import is_of_the_world
-
-SAMPLED_IN = ("train", "evolution", "held_out")
-"""Keys of ``sampling``."""
 
 
 @dataclass(frozen=True)
@@ -117,29 +108,6 @@ def make_renderer(config: DictConfig, tokenizer: PreTrainedTokenizerBase) -> Cha
     """
     settings = {**config.renderer, "suffix": asked_suffix(config)}
     return call(ChatRenderer, "renderer", tokenizer=tokenizer, **settings)
-
-
-def make_sampling(
-    config: DictConfig, tokenizer: PreTrainedTokenizerBase, limit: int | None
-) -> dict[str, SamplingParameters]:
-    """How a run samples in training, in searches and in evaluations, by their keys.
-
-    Args:
-        config: Of ``p2o-train``.
-        tokenizer: The policy's.
-        limit: Tokens of a prompt and a response that the engine takes; None for any number.
-
-    Raises:
-        UserError: Nothing could be trained on such samples, or there is no room for them.
-    """
-    sampling = {name: build(config.sampling[name], f"sampling.{name}") for name in SAMPLED_IN}
-    check_training_sampling(sampling["train"])
-    for name, each in sampling.items():
-        key = f"sampling.{name}"
-        budget = config.data.max_prompt_tokens
-        check_room(budget, each.max_new_tokens, limit, f"{key}.max_new_tokens")
-        check_stop_tokens(each.stop_token_ids, len(tokenizer), f"{key}.stop_token_ids")
-    return sampling
 
 
 def asked_suffix(config: DictConfig) -> str:

@@ -153,9 +153,9 @@ def _check_checkpoints(config: DictConfig) -> None:
     nodes = {f"callbacks.{name}": node for name, node in config.callbacks.items()}
     taken = [(own, "last", "the link to the newest checkpoint")]
     for key, node in {"checkpoint": config.checkpoint, **nodes}.items():
-        name = None if node is None else node.get("filename")
-        if not isinstance(name, str):
+        if node is None or not isinstance(node.get("filename"), str):
             continue
+        name = str(node.filename)
         folder = str(node.get("dirpath") or own)
         other = next((by for where, n, by in taken if where == folder and _may_meet(n, name)), None)
         if other is not None:

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from p2o.cli.assembly import make_renderer, make_sampling, make_verifier
+from p2o.cli.assembly import make_renderer, make_verifier
 from p2o.cli.checks import check
 from p2o.cli.inspection import WIDTH, print_inspection, print_overlaps
 from p2o.cli.preparation import prepare
 from p2o.cli.program import expected_errors
+from p2o.cli.sampling import make_sampling
 from p2o.cli.settings import TrainSettings
 from p2o.configuration.build import CONFIG_NAME, build
 from p2o.configuration.overrides import (

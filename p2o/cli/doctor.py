@@ -31,13 +31,14 @@ from p2o.cli.diagnosis_tables import WIDTH, print_diagnosis, print_plan
 from p2o.cli.policies import configured_policy
 from p2o.cli.preparation import prepare
 from p2o.cli.program import expected_errors
+from p2o.cli.sampling import check_room
 from p2o.configuration.build import build, refuse_missing
 from p2o.errors import UserError, located
 from p2o.evaluation.diagnosis import SIZES, Diagnosis, HintTrial, Problem, Spending
 from p2o.evaluation.diagnosis_file import as_json
 from p2o.evaluation.hints_at_hand import hints_at_hand
 from p2o.prompt import Prompt
-from p2o.rollout.engine import SamplingParameters, check_room
+from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.seeds import derive_seed
@@ -68,8 +69,7 @@ def examine(config: DictConfig, spending: Spending, console: Terminal) -> Diagno
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
     runner = sampler.runner()
-    budget, limit = config.data.max_prompt_tokens, getattr(sampler.engine, "max_length", None)
-    check_room(budget, sampling.max_new_tokens, limit, "sampling.train.max_new_tokens")
+    check_room(config, "train", getattr(sampler.engine, "max_length", None))
     prompts = _draw(config, sampler, spending.problems)
     problems = _roll_out_bare(prompts, runner, sampling, spending.samples, config.seed)
     diagnosis = Diagnosis(problems)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
@@ -11,11 +10,12 @@ from omegaconf import DictConfig
 
 from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
-from p2o.cli.assembly import Sampler, assemble_sampler, make_sampling, make_verifier
+from p2o.cli.assembly import Sampler, assemble_sampler, make_verifier
 from p2o.cli.checks import check_interval
 from p2o.cli.going_on import settings_of
 from p2o.cli.policies import configured_policy
 from p2o.cli.preparation import prepare
+from p2o.cli.sampling import make_sampling
 from p2o.configuration.build import build, build_all, call
 from p2o.errors import located
 from p2o.hints.problems import KnowsProblems, Problems
@@ -229,7 +229,7 @@ def _make_evolution(
         if isinstance(part, KnowsProblems):
             with located("data"):
                 part.bind(problems)
-    callback: Any = build(config.evolution.callback, "evolution.callback", evolver=evolver)
+    callback: Callback = build(config.evolution.callback, "evolution.callback", evolver=evolver)
     if isinstance(callback, PoolSource):
         callback.add_pool_observer(partial(_count_spared, ledger))
     return callback

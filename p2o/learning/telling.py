@@ -62,7 +62,7 @@ class Telling:
             self._warned = True
             logger.warning(
                 "what prompt %s is told makes it %d tokens long, with its response %d: more than "
-                "distillation.told.longest=%d or what the model takes (%s); such responses are not "
+                "longest=%d or what the model takes (%s); such responses are not "
                 "graded",
                 rollout.prompt.id,
                 len(context),

@@ -115,44 +115,6 @@ def check_lengths(
         )
 
 
-def check_room(max_prompt_tokens: int, max_new_tokens: int, limit: int | None, key: str) -> None:
-    """Refuse lengths that an engine has no room for, before it gets a prompt that shows it.
-
-    Args:
-        max_prompt_tokens: The prompt budget.
-        max_new_tokens: Of a response.
-        limit: Tokens that the engine takes; None for any number.
-        key: Where `max_new_tokens` is set.
-
-    Raises:
-        UserError: Names both settings and the engine's limit.
-    """
-    if limit is not None and max_prompt_tokens + max_new_tokens > limit:
-        raise UserError(
-            f"{key}={max_new_tokens}: together with max_prompt_tokens={max_prompt_tokens} more "
-            f"than the {limit} tokens that the engine takes; lower one of them, or raise the "
-            "engine's max_length where that is what limits it"
-        )
-
-
-def check_stop_tokens(stop_token_ids: Sequence[int], known: int, key: str) -> None:
-    """Refuse stop tokens that a tokenizer does not have, which no response can hold.
-
-    Args:
-        stop_token_ids: Of a response.
-        known: Tokens of the tokenizer.
-        key: Where they are set.
-
-    Raises:
-        UserError: Names the first.
-    """
-    unknown = [token for token in stop_token_ids if token >= known]
-    if unknown:
-        raise UserError(
-            f"{key}: there is no token {unknown[0]}; the tokenizer has 0 to {known - 1}"
-        )
-
-
 def check_training_sampling(sampling: SamplingParameters) -> None:
     """Refuse to train on what was not drawn from the whole distribution.
 

@@ -98,7 +98,7 @@ class ChatRenderer:
         for name in self.options:
             if name not in known and not re.search(rf"\b{re.escape(name)}\b", source):
                 logger.warning(
-                    "renderer.options.%s: the chat template of '%s' does not read it",
+                    "options.%s: the chat template of '%s' does not read it",
                     name,
                     self.tokenizer.name_or_path,
                 )

@@ -14,7 +14,8 @@ from p2o.cli.settings import TrainSettings
 from p2o.cli.train import main
 from p2o.configuration.build import CONFIG_NAME, conf_directory
 from p2o.configuration.commandline import read_arguments
-from p2o.configuration.overrides import _jobs, check_overrides
+from p2o.configuration.jobs import jobs_of
+from p2o.configuration.overrides import check_overrides
 from p2o.configuration.sweeps import LONGEST, job_folder, sweep_name
 
 
@@ -117,7 +118,8 @@ def test_all_jobs_of_a_small_sweep_are_looked_at_and_of_a_large_one_every_value(
 
     check_overrides(["-m", "seed=0,1", "data.batch=16,32"], "train", TrainSettings, note)
     assert sorted(seen) == [(0, 16), (0, 32), (1, 16), (1, 32)]
-    settings = _jobs(read_arguments(["-m", "seed=range(100)", "data.batch=range(16,26)"], "train"))
+    line = ["-m", "seed=range(100)", "data.batch=range(16,26)"]
+    settings = jobs_of(read_arguments(line, "train"))
     jobs = [dict(setting.split("=") for setting in job) for job in settings]
     assert len(jobs) < 200
     assert {job["seed"] for job in jobs} == set(map(str, range(100)))

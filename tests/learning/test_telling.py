@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_left_out_and_said_once(world, caplog, longest, mos
     told = Telling(replace(TOLD, longest=longest), renderer, most)([rollouts])
     assert told == [rollouts]
     assert len(caplog.records) == 1
-    assert f"distillation.told.longest={longest}" in caplog.text
+    assert f"longest={longest}" in caplog.text
 
 
 def experience(
@@ -177,4 +177,4 @@ def test_a_policy_that_cannot_read_what_it_is_told_is_named_once(
     )
     assert len(list(loader)) == 2
     assert [metrics["rollout/told"] for metrics in logged] == [1.0, 1.0]
-    assert caplog.text.count("put distillation.told.text another way") == warned
+    assert caplog.text.count("put the text that tells it another way") == warned

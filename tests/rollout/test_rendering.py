@@ -335,5 +335,5 @@ def test_an_option_that_the_chat_template_does_not_read_is_named(caplog):
     options = {"chat_template": template, "enable_thinking": False, "enable_thinkin": False}
     ChatRenderer(byte_level(), options=options)
     [said] = [record.getMessage() for record in caplog.records]
-    assert said.startswith("renderer.options.enable_thinkin: the chat template of ")
+    assert said.startswith("options.enable_thinkin: the chat template of ")
     assert said.endswith(" does not read it")
