@@ -190,10 +190,9 @@ class RolloutRunner:
         limit = getattr(self.engine, "max_length", None)
         if limit is not None and self.max_prompt_tokens + max_new_tokens > limit:
             raise UserError(
-                f"max_new_tokens={max_new_tokens}: together with "
-                f"max_prompt_tokens={self.max_prompt_tokens} more than the {limit} tokens that the "
-                "engine takes; lower one of them, or raise the engine's max_length where that is "
-                "what limits it"
+                f"max_new_tokens={max_new_tokens} and max_prompt_tokens={self.max_prompt_tokens} "
+                f"are more than the {limit} tokens that the engine takes; lower one of them, or "
+                "raise the engine's max_length where that is what limits it"
             )
 
     def check_stop_tokens(self, stop_token_ids: Sequence[int]) -> None:
