@@ -155,7 +155,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 def keys_of_a_run(text: str, known: set[str]) -> list[str]:
     """Dotted keys that a configuration has, and choices of a group's option."""
     tops = {key.partition(".")[0] for key in known} - {"hydra"}
-    dotted = [name for name in re.findall(rf"(?<![\w./+-])(?:{'|'.join(tops)})(?:\.\w+)+", text)]
+    dotted = [name for name in re.findall(rf"(?<![\w./-])(?:{'|'.join(tops)})(?:\.\w+)+", text)]
     pairs = re.findall(r"(?<![\w./+-])([\w/]+)=(\w+)", text)
     chosen = [f"{group}={name}" for group, name in pairs if is_option(group, name)]
     single = re.findall(r"\b(?:ckpt_path|resume_changed|resume=\w+)", text)

@@ -20,6 +20,7 @@ from p2o.configuration.build import build, build_all, call, refuse_missing
 from p2o.configuration.sections import Makes, makes
 from p2o.errors import UserError, located
 from p2o.hints.least_reliance import LeastReliance
+from p2o.learning.baseline import asks_for_verdicts
 from p2o.prompt import Context
 from p2o.reflection import Phrasebook
 from p2o.rollout.engine import check_training_sampling
@@ -118,7 +119,12 @@ def _make(config: DictConfig, key: str, **more: Any) -> Any:
 def _rehearse_advantages(advantages: Any, config: DictConfig) -> None:
     key, rewards = "algorithm.advantages", torch.tensor([[0.0, 1.0, 1.0]])
     name = config.algorithm.advantages.get("_target_")
-    found = call(partial(_called, advantages, rewards), key, name)
+    try:
+        verdicts = {"solved": rewards} if asks_for_verdicts(advantages) else {}
+    # What cannot be called says so below.
+    except TypeError:
+        verdicts = {}
+    found = call(partial(_called, advantages, rewards, **verdicts), key, name)
     if not isinstance(found, Tensor) or found.shape != rewards.shape:
         raise UserError(f"{key}._target_={name}: makes no advantages of rewards, one for each")
 

@@ -1,5 +1,6 @@
 """What a templated rollout's reward is measured against."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -10,9 +11,19 @@ from p2o.learning.metrics import mean
 from p2o.objectives.advantages import live_groups
 from p2o.rollout.runner import Rollout
 
-Advantages = Callable[[Tensor], Tensor]
+Advantages = Callable[..., Tensor]
 """Rewards `[G, K]` to advantages `[G, K]`, for groups that are rolled out together. A reward that
-is not a number has no verdict behind it: it counts for nothing, and its advantage is 0."""
+is not a number has no verdict behind it: it counts for nothing, and its advantage is 0. One with a
+parameter `solved` is given the verdicts as well."""
+
+
+def asks_for_verdicts(estimate: Advantages) -> bool:
+    """Whether an estimate wants to know what is solved besides the rewards."""
+    try:
+        return "solved" in inspect.signature(estimate).parameters
+    # Of what is written in C nothing is known.
+    except ValueError:
+        return False
 
 
 class Baseline(Protocol):

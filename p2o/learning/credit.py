@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from p2o.learning.baseline import Advantages, Baseline
+from p2o.learning.baseline import Advantages, Baseline, asks_for_verdicts
 from p2o.objectives.advantages import live_groups
 from p2o.objectives.overlong import Overlong
 from p2o.rollout.runner import Rollout
@@ -44,7 +45,7 @@ class CreditAssignment:
 
     def verdicts(self, groups: Groups) -> Tensor:
         """Advantages `[G, K]` of the verifier's rewards alone, nothing added or taken."""
-        return self.baseline.advantages(groups, _rewards(groups), self.advantages)
+        return self.baseline.advantages(groups, _rewards(groups), self._estimate(groups))
 
     def assign(self, groups: Groups, penalties: Tensor | float) -> Tensor:
         """Advantages `[G, K]` of shaped rewards.
@@ -58,11 +59,16 @@ class CreditAssignment:
         """
         shaped = self._shaped(groups)
         shaped = shaped - penalties * live_groups(shaped)[:, None]
-        return self.baseline.advantages(groups, shaped, self.advantages)
+        return self.baseline.advantages(groups, shaped, self._estimate(groups))
 
     def without_contrast(self, groups: Groups) -> list[bool]:
         """Which groups have equal rewards, punishments counted in."""
         return (~live_groups(self._shaped(groups))).tolist()
+
+    def _estimate(self, groups: Groups) -> Advantages:
+        if not asks_for_verdicts(self.advantages):
+            return self.advantages
+        return partial(self.advantages, solved=_solved(groups))
 
     def _shaped(self, groups: Groups) -> Tensor:
         lengths = ragged(
@@ -91,4 +97,12 @@ def _rewards(groups: Groups) -> Tensor:
             torch.tensor([math.nan if r.score.failed else r.score.reward for r in group])
             for group in groups
         ]
+    )
+
+
+def _solved(groups: Groups) -> Tensor:
+    """`[G, K]`, 1 where the verdict is that it is solved, 0 where it is not; else not a number."""
+    verdicts = [[rollout.score.solved for rollout in group] for group in groups]
+    return ragged(
+        [torch.tensor([math.nan if v is None else float(v) for v in g]) for g in verdicts]
     )

@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from p2o.learning.loops import STEPPED, evaluation_is_due
 from p2o.learning.updates import end_with_whole_update
 from p2o.running.resuming import PLACE
 
@@ -77,15 +78,7 @@ def _place(trainer: Any) -> dict[str, Any]:
     for counts in (loop["epoch_progress"]["total"], loop["epoch_progress"]["current"]):
         counts["processed"] -= 1
     end_with_whole_update(loop["epoch_loop.batch_progress"], trainer.accumulate_grad_batches)
-    if _was_evaluated(trainer):
+    if evaluation_is_due(trainer):
         # The trainer counts this step, with whose evaluation it begins, when it goes on.
-        loop["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
+        loop["epoch_loop.state_dict"][STEPPED] -= 1
     return place
-
-
-def _was_evaluated(trainer: Any) -> bool:
-    """Whether an evaluation was due after the last step, and not because the run ends."""
-    told, trainer.should_stop = trainer.should_stop, False
-    due = trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
-    trainer.should_stop = told
-    return due

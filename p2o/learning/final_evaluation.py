@@ -4,6 +4,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from p2o.learning.loops import at_the_last_step
+
 
 class FinalEvaluation(Callback):
     """Evaluates at the end of training, where the trainer has not done so after the last update.
@@ -44,12 +46,9 @@ class FinalEvaluation(Callback):
         self._ended = trainer.should_stop
         if _is_last(trainer) and not is_measured(trainer):
             training: Any = trainer
-            loop = trainer.fit_loop.epoch_loop
             training.validating = True
-            # Logged at the step of the last update, as evaluations within an epoch are.
-            loop._batches_that_stepped -= 1
-            loop.val_loop.run()
-            loop._batches_that_stepped += 1
+            with at_the_last_step(trainer):
+                trainer.fit_loop.epoch_loop.val_loop.run()
             training.training = True
 
 

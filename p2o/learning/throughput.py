@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from p2o.accounting.ledger import Ledger
+from p2o.learning.loops import has_updated
 from p2o.running.loggers import log_once
 
 PHASES = {"scoring": "scoring", "evolution": "search", "evaluation": "evaluation"}
@@ -86,7 +87,7 @@ class Throughput(Callback):
         batch_idx: int,
     ) -> None:
         """Log a step when it is whole."""
-        if self._before is None or trainer.fit_loop._should_accumulate():
+        if self._before is None or not has_updated(trainer):
             return
         spent = self._spent(trainer)
         log_once(trainer, step_metrics(self._before, spent, self._work))

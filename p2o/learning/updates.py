@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from p2o.accounting.ledger import Ledger
+from p2o.learning.loops import has_updated, never_close_an_epoch_twice
 
 
 class WholeUpdates(Callback):
@@ -25,13 +26,8 @@ class WholeUpdates(Callback):
         self._tokens = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let a checkpoint from an epoch's end begin the next epoch, also with ``max_steps``.
-
-        A trainer that counts steps takes such an epoch for one that was broken off, and ends it
-        once more.
-        """
-        loop: Any = trainer.fit_loop
-        loop._iteration_based_training = _never
+        """Let a checkpoint from an epoch's end begin the next epoch."""
+        never_close_an_epoch_twice(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A search may follow."""
@@ -49,7 +45,7 @@ class WholeUpdates(Callback):
         # An update without any gradient is not made, and its batches are None.
         if batch is not None:
             self._tokens += batch.tokens
-        if not trainer.fit_loop._should_accumulate():
+        if has_updated(trainer):
             self.ledger.add(trained_tokens=self._tokens)
             self._tokens = 0
             self.ledger.keep()
@@ -71,10 +67,6 @@ class WholeUpdates(Callback):
         loop = checkpoint["loops"]["fit_loop"]
         _end_with_whole_epoch(loop["epoch_progress"])
         end_with_whole_update(loop["epoch_loop.batch_progress"], trainer.accumulate_grad_batches)
-
-
-def _never() -> bool:
-    return False
 
 
 def _end_with_whole_epoch(progress: dict[str, dict[str, int]]) -> None:

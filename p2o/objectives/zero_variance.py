@@ -13,21 +13,22 @@ from p2o.constraints import Factor
 from p2o.objectives.advantages import group_advantages, live_groups
 
 
-def zero_variance_advantages(rewards: Tensor, *, alpha: Factor = 0.1, right: float = 1.0) -> Tensor:
+def zero_variance_advantages(rewards: Tensor, solved: Tensor, *, alpha: Factor = 0.1) -> Tensor:
     """Advantages of responses: GRPO's, and `alpha` or -`alpha` in groups of equal rewards.
 
     The latter are for `entropy_shaped`, which makes them those of tokens.
 
     Args:
         rewards: `[G, K]`.
+        solved: `[G, K]`, 1 where the verdict is that a response is right, 0 where it is not, and
+            not a number where there is none.
         alpha: Their size, in units of entropy; 0 is GRPO.
-        right: Reward from which a response is right.
 
     Returns:
         `[G, K]`.
     """
-    alike = torch.where(rewards >= right, alpha, -alpha)
-    alike = alike.masked_fill(rewards.isnan(), 0.0).to(rewards.dtype)
+    alike = torch.where(solved == 1, alpha, -alpha)
+    alike = alike.masked_fill(rewards.isnan() | solved.isnan(), 0.0).to(rewards.dtype)
     return torch.where(live_groups(rewards)[:, None], group_advantages(rewards), alike)
 
 

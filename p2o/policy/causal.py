@@ -207,7 +207,7 @@ class CausalPolicy(nn.Module):
             raise UserError(
                 f"model: {name} is random: log-probabilities of the same tokens differ by "
                 f"{_gap(found, again):.3g} from one pass to the next, so that what is trained is "
-                "not what was sampled; +model.options.FIELD=0 sets a field of its configuration"
+                "not what was sampled; set the field of its configuration to 0, among the options"
             )
         if not torch.allclose(found, expected, atol=tolerance):
             raise UserError(

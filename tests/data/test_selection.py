@@ -125,5 +125,5 @@ def test_a_row_whose_turns_the_chat_template_refuses_is_named(tokenizer, monkeyp
     monkeypatch.setattr(tokenizer, "chat_template", alternate)
     user = {"role": "user", "content": "1?"}
     twice = Prompt.create([user, user], "2", row=7)
-    with pytest.raises(UserError, match="data: row 7: .* user, user .one turn, please.; "):
+    with pytest.raises(UserError, match="^row 7: .* user, user .one turn, please.; "):
         within_budget(Split(numbered(1), [twice]), ChatRenderer(tokenizer), 99, "drop")

@@ -39,9 +39,18 @@ def test_a_group_with_contrast_is_grpos_and_others_say_right_or_wrong():
     rewards = torch.tensor(
         [[1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.5, 0.5, math.nan], [math.nan] * 3]
     )
-    found = zero_variance_advantages(rewards, alpha=ALPHA)
+    solved = torch.where(rewards.isnan(), rewards, (rewards == 1).float())
+    found = zero_variance_advantages(rewards, solved, alpha=ALPHA)
     assert torch.equal(found[0], group_advantages(rewards)[0])
     expected = [[ALPHA] * 3, [-ALPHA] * 3, [-ALPHA, -ALPHA, 0.0], [0.0] * 3]
     assert found[1:].tolist() == [pytest.approx(row) for row in expected]
-    assert torch.equal(zero_variance_advantages(rewards, alpha=0.0), group_advantages(rewards))
-    assert zero_variance_advantages(rewards, right=0.5)[3, 0] > 0
+    grpo = group_advantages(rewards)
+    assert torch.equal(zero_variance_advantages(rewards, solved, alpha=0.0), grpo)
+
+
+def test_what_is_right_is_said_by_the_verdict_and_not_by_the_reward():
+    rewards = torch.tensor([[0.5, 0.5], [1.0, 1.0], [0.0, 0.0]])
+    solved = torch.tensor([[1.0, 1.0], [0.0, 0.0], [1.0, math.nan]])
+    found = zero_variance_advantages(rewards, solved, alpha=ALPHA)
+    expected = [[ALPHA, ALPHA], [-ALPHA, -ALPHA], [ALPHA, 0.0]]
+    assert found.tolist() == [pytest.approx(row) for row in expected]

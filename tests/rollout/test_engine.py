@@ -10,8 +10,8 @@ from p2o.rollout.vllm_sampling import sampling_fields
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"top_p": 0.5}, "sampling.train.top_p=0.5: training takes the probabilities of all"),
-        ({"top_k": 20}, "sampling.train.top_k=20: training takes the probabilities of all tokens"),
+        ({"top_p": 0.5}, "top_p=0.5: training takes the probabilities of all"),
+        ({"top_k": 20}, "top_k=20: training takes the probabilities of all tokens"),
     ],
 )
 def test_training_on_a_part_of_the_distribution_is_refused(settings, said):

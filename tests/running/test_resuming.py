@@ -131,8 +131,8 @@ def test_keys_of_services_are_not_written_down():
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (nn.Linear(4, 2, bias=False), r"weight is \[3, 4\] there and \[2, 4\] in model.path"),
-        (nn.Linear(4, 3), r"bias is missing there and \[3\] in model.path"),
+        (nn.Linear(4, 2, bias=False), r"weight is \[3, 4\] there and \[2, 4\] in this one"),
+        (nn.Linear(4, 3), r"bias is missing there and \[3\] in this one"),
     ],
 )
 def test_weights_of_another_model_are_named(tmp_path, module, said):
@@ -155,7 +155,9 @@ def test_weights_that_are_not_trained_are_those_that_it_was_trained_with(tmp_pat
     check_fit(path, layer, base)
     with torch.no_grad():
         layer[0].bias[1] += 1e-3
-    with pytest.raises(UserError, match="one.ckpt: trained on top of other weights than those of"):
+    with pytest.raises(
+        UserError, match="one.ckpt: trained on top of other weights than the model's"
+    ):
         check_fit(path, layer, frozen_checksum(layer))
     with pytest.raises(UserError, match=r"of another model: 0.bias is missing there and \[2\]"):
         check_fit(path, layer.requires_grad_(True))

@@ -1,0 +1,57 @@
+"""All that p2o asks of the inside of Lightning's loops, and why.
+
+What Lightning 2.6 says in public is taken from there: batches that are ready, their number in an
+epoch, how many make an update. For the rest there is nothing public: no setting lets a run with
+``max_steps`` begin the epoch after the one whose end its checkpoint holds, no method tells whether
+an evaluation is due after a batch, and the step that an evaluation is logged at is a count that the
+loop alone keeps.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+STEPPED = "_batches_that_stepped"
+"""Attribute of the epoch loop, and key of its state: the step at which it logs."""
+
+
+def has_updated(trainer: Trainer) -> bool:
+    """Whether the batch that is ready ends an update; what is left of an epoch makes one, too."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    ready = progress.current.ready
+    last = progress.is_last_batch or ready == trainer.num_training_batches
+    return last or ready % trainer.accumulate_grad_batches == 0
+
+
+def never_close_an_epoch_twice(trainer: Trainer) -> None:
+    """Let a checkpoint from an epoch's end begin the next epoch, also with ``max_steps``.
+
+    A trainer that counts steps takes such an epoch for one that was broken off, and ends it once
+    more.
+    """
+    loop: Any = trainer.fit_loop
+    loop._iteration_based_training = _never
+
+
+def evaluation_is_due(trainer: Trainer) -> bool:
+    """Whether the trainer evaluates after this batch, were it not that the run ends."""
+    loop: Any = trainer.fit_loop
+    told, trainer.should_stop = trainer.should_stop, False
+    due: bool = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    trainer.should_stop = told
+    return due
+
+
+@contextmanager
+def at_the_last_step(trainer: Trainer) -> Iterator[None]:
+    """Log at the step of the last update, as evaluations within an epoch are."""
+    loop = trainer.fit_loop.epoch_loop
+    setattr(loop, STEPPED, getattr(loop, STEPPED) - 1)
+    yield
+    setattr(loop, STEPPED, getattr(loop, STEPPED) + 1)
+
+
+def _never() -> bool:
+    return False
