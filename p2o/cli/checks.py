@@ -49,6 +49,11 @@ def check(config: DictConfig) -> None:
         )
     if config.save_policy == "adapter" and config.model.get("adapter") is None:
         raise UserError("save_policy=adapter: there is no adapter; add model/adapter=lora")
+    if config.model.dtype == "float16":
+        raise UserError(
+            "model.dtype=float16: what is trained needs a wider range of numbers; give float32, "
+            "with trainer.precision=bf16-mixed for speed, or bfloat16"
+        )
     _check_shards(config)
     _check_schedule(config)
     threshold = OmegaConf.select(config, "mining.threshold")
@@ -153,8 +158,7 @@ def _check_checkpoints(config: DictConfig) -> None:
     nodes = {f"callbacks.{name}": node for name, node in config.callbacks.items()}
     taken = [(own, "last", "the link to the newest checkpoint")]
     for key, node in {"checkpoint": config.checkpoint, **nodes}.items():
-        name = None if node is None else node.get("filename")
-        if not isinstance(name, str):
+        if node is None or not isinstance(name := node.get("filename"), str):
             continue
         folder = str(node.get("dirpath") or own)
         other = next((by for where, n, by in taken if where == folder and _may_meet(n, name)), None)

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from p2o.learning.updates import end_with_whole_update
+from p2o.running.loggers import tables
 from p2o.running.resuming import PLACE
 
 
@@ -49,6 +50,8 @@ class EarlyEnd(Callback):
             return
         checkpoint["loops"]["fit_loop"] = place["fit_loop"]
         checkpoint["callbacks"].update(place["callbacks"])
+        for table, count in zip(tables(trainer), place["rows"], strict=False):
+            table.drop_rows(lambda place, row, count=count: place >= count)
         checkpoint[type(trainer.datamodule).__qualname__] = place["datamodule"]
 
     def _goes_on(self, trainer: Any, checkpoint: dict[str, Any], place: dict[str, Any]) -> bool:
@@ -71,6 +74,7 @@ def _place(trainer: Any) -> dict[str, Any]:
         "callbacks": {each.state_key: state for each in callbacks if (state := each.state_dict())},
         "datamodule": trainer.datamodule.state_dict(),
         "told": trainer.should_stop,
+        "rows": [table.count_rows() for table in tables(trainer)],
     }
     place = copy.deepcopy(place)
     loop = place["fit_loop"]
