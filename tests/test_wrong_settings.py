@@ -294,6 +294,12 @@ def expected(kind: str, key: str, default: Any) -> bool:
         ("trainer.fast_dev_run", True, "trainer.fast_dev_run=true: give false"),
         ("trainer.fast_dev_run", 3, "trainer.fast_dev_run=3: give false"),
         ("trainer.inference_mode", True, "trainer.inference_mode=true: give false"),
+        ("trainer.strategy", "ddp_spawn", "trainer.strategy=ddp_spawn: give auto, ddp or ddp_find"),
+        ("trainer.strategy", "fsdp", "trainer.strategy=fsdp: give auto, ddp or ddp_find_unused_pa"),
+        ("trainer.precision", "16-true", "trainer.precision=16-true: give 64, 32, 16, 64-true, 32"),
+        ("model.dtype", "float16", "model.dtype=float16: what is trained needs a wider range of"),
+        ("evolution.callback.miner", "x", "evolution.callback.miner=x: there are miners with the"),
+        ("reflection.phrases", [""], 'reflection.phrases=[""]: give a list'),
         ("trainer.barebones", True, "trainer.barebones=true: give false"),
         ("trainer.num_nodes", 2, "+trainer.num_nodes=2: nothing has started this run on the other"),
         ("callbacks.best.filename", "last", "callbacks.best.filename=last: the link to the newest"),
@@ -355,6 +361,14 @@ def test_the_line_says_what_would_do(key, value, line):
         (
             "selection=early_stopping callbacks.early_stopping.patience=-3",
             "callbacks.early_stopping.patience=-3: give a whole number of at least 0",
+        ),
+        (
+            "evolution.callback.every_n_epochs=3 evolution.callback.every_n_steps=5",
+            "evolution.callback.every_n_epochs=3: every_n_steps=5 stands in place of epochs; give",
+        ),
+        (
+            "logger=mlflow logger.mlflow.tracking_uri=foo://x",
+            "logger.mlflow: cannot make lightning.pytorch.loggers.MLFlowLogger (",
         ),
         ("verifier=math verifier.workers=100000", "verifier.workers=100000: give a whole number"),
         (

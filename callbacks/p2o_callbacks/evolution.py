@@ -78,7 +78,8 @@ class PromptEvolution(Callback):
         miner: The name of the miner that it follows, where there are several.
 
     Raises:
-        ConfigurationError: An interval or `last_search` is below 1, the name is none of a folder,
+        ConfigurationError: An interval or `last_search` is below 1, both intervals are given, the
+            name is none of a folder,
             or it is not clear which miner is meant; or, after a search, ranks have found
             different pools.
         TypeError: No `HardSetSource` is among the trainer's callbacks.
@@ -107,6 +108,11 @@ class PromptEvolution(Callback):
         ):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{setting}={value}: give at least 1")
+        if every_n_steps is not None and every_n_epochs != 1:
+            raise ConfigurationError(
+                f"every_n_epochs={every_n_epochs}: every_n_steps={every_n_steps} stands in place "
+                "of epochs; give one of them"
+            )
         check_name(name)
         self.evolver = evolver
         self.every_n_epochs, self.every_n_steps = every_n_epochs, every_n_steps
@@ -134,7 +140,7 @@ class PromptEvolution(Callback):
         """Find the parts this callback works with, before anything is spent."""
         if stage == "fit":
             find_early(trainer, TemplateUser, "PromptEvolution")
-            self._source(trainer)
+            self.find_miner(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publish the pool: an epoch resumed in its middle does not start again."""
@@ -285,13 +291,18 @@ class PromptEvolution(Callback):
         return random.Random("/".join(map(str, (self.seed, *place)))).getrandbits(62)
 
     def _hard_set(self, trainer: Trainer) -> Sequence[str]:
-        source = self._source(trainer)
+        source = self.find_miner(trainer)
         if self.every_n_steps is not None and isinstance(source, HardSetSoFar):
             return source.hard_so_far
         return source.hard_set
 
-    def _source(self, trainer: Trainer) -> HardSetSource:
-        """The miner, wherever it stands: the hard set of an epoch is there when the next begins."""
+    def find_miner(self, trainer: Trainer) -> HardSetSource:
+        """The miner, wherever it stands: the hard set of an epoch is there when the next begins.
+
+        Raises:
+            ConfigurationError: It is not clear which one is meant.
+            TypeError: There is none.
+        """
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         sources = [each for each in callbacks if isinstance(each, HardSetSource)]
         if not sources:

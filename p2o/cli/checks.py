@@ -49,6 +49,11 @@ def check(config: DictConfig) -> None:
         )
     if config.save_policy == "adapter" and config.model.get("adapter") is None:
         raise UserError("save_policy=adapter: there is no adapter; add model/adapter=lora")
+    if config.model.dtype == "float16":
+        raise UserError(
+            "model.dtype=float16: what is trained needs a wider range of numbers; give float32, "
+            "with trainer.precision=bf16-mixed for speed, or bfloat16"
+        )
     _check_shards(config)
     _check_schedule(config)
     threshold = OmegaConf.select(config, "mining.threshold")

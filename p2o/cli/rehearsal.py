@@ -25,6 +25,8 @@ from p2o.prompt import Context
 from p2o.reflection import Phrasebook
 from p2o.rollout.engine import check_training_sampling
 from p2o.world.ancestry import is_of_the_world
+from p2o_callbacks import PromptEvolution
+from p2o_callbacks.errors import ConfigurationError
 
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
@@ -76,7 +78,7 @@ def rehearse(config: DictConfig) -> None:
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(_make(config, "checkpoint", dirpath=Path("checkpoints")))
     loggers = build_all(config.logger, "logger", Logger)
-    _make(
+    trainer = _make(
         config,
         "trainer",
         callbacks=callbacks,
@@ -84,6 +86,10 @@ def rehearse(config: DictConfig) -> None:
         default_root_dir=Path(),
         plugins=[],
     )
+    for each in callbacks:
+        if isinstance(each, PromptEvolution):
+            with located("evolution.callback", ConfigurationError, TypeError):
+                each.find_miner(trainer)
 
 
 def _check_graded(strategy: Any, config: DictConfig) -> None:

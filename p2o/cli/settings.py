@@ -121,6 +121,16 @@ class Planning(Section):
     devices_per_server: AtLeastOne | None
 
 
+Strategy = Annotated[
+    Literal["auto", "ddp", "ddp_find_unused_parameters_true"], ", or choose trainer=fsdp2"
+]
+"""Those that start a program for each rank."""
+Precision = Literal[
+    *("64", "32", "16", "64-true", "32-true", "bf16-true", "bf16-mixed", "16-mixed"),
+    *("bf16", "transformer-engine", 64, 32, 16),
+]
+
+
 @dataclass(frozen=True)
 class TrainerRanges(Section):
     """Arguments of Lightning's trainer of which not every value makes sense."""
@@ -146,6 +156,9 @@ class TrainerRanges(Section):
     inference_mode: Literal[False]
     # These leave out checkpoints, loggers and the ends of epochs, on which the method stands.
     fast_dev_run: Literal[False]
+    strategy: Strategy
+    # Weights would be trained in 16 bits, of which small updates and small gradients are nothing.
+    precision: Precision | None
     barebones: Literal[False]
 
 

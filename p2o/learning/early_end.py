@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from p2o.learning.loops import STEPPED, evaluation_is_due
 from p2o.learning.updates import end_with_whole_update
+from p2o.running.loggers import tables
 from p2o.running.resuming import PLACE
 
 
@@ -50,6 +51,8 @@ class EarlyEnd(Callback):
             return
         checkpoint["loops"]["fit_loop"] = place["fit_loop"]
         checkpoint["callbacks"].update(place["callbacks"])
+        for table, count in zip(tables(trainer), place["rows"], strict=False):
+            table.drop_rows(lambda place, row, count=count: place >= count)
         checkpoint[type(trainer.datamodule).__qualname__] = place["datamodule"]
 
     def _goes_on(self, trainer: Any, checkpoint: dict[str, Any], place: dict[str, Any]) -> bool:
@@ -72,6 +75,7 @@ def _place(trainer: Any) -> dict[str, Any]:
         "callbacks": {each.state_key: state for each in callbacks if (state := each.state_dict())},
         "datamodule": trainer.datamodule.state_dict(),
         "told": trainer.should_stop,
+        "rows": [table.count_rows() for table in tables(trainer)],
     }
     place = copy.deepcopy(place)
     loop = place["fit_loop"]

@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from p2o.learning.loops import at_the_last_step
+from p2o.running.loggers import tables
 
 
 class FinalEvaluation(Callback):
@@ -25,6 +26,8 @@ class FinalEvaluation(Callback):
 
     def __init__(self, go_on: bool = False) -> None:
         self.go_on, self.trained, self._ended = go_on, False, False
+        # The step at which it was logged, where the trainer would not have evaluated.
+        self._added: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that training goes on, or let it not begin."""
@@ -32,14 +35,17 @@ class FinalEvaluation(Callback):
             trainer.should_stop = True
         else:
             self.trained, self._ended = True, False
+            if self._added is not None:
+                _drop_evaluation(trainer, self._added)
+                self._added = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether a callback has ended the run."""
-        return {"ended": self._ended}
+        """Whether a callback has ended the run, and where an evaluation was added."""
+        return {"ended": self._ended, "added": self._added}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
-        self._ended = state_dict["ended"]
+        self._ended, self._added = state_dict["ended"], state_dict["added"]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate, when this epoch is the last."""
@@ -47,9 +53,18 @@ class FinalEvaluation(Callback):
         if _is_last(trainer) and not is_measured(trainer):
             training: Any = trainer
             training.validating = True
-            with at_the_last_step(trainer):
+            with at_the_last_step(trainer) as step:
+                self._added = step
                 trainer.fit_loop.epoch_loop.val_loop.run()
             training.training = True
+
+
+def _drop_evaluation(trainer: Trainer, step: int) -> None:
+    """A run that goes on is to have the table of one that never ended."""
+    for table in tables(trainer):
+        table.drop_rows(
+            lambda place, row: int(row["step"]) == step and bool(row.get("val/accuracy"))
+        )
 
 
 def is_measured(trainer: Trainer) -> bool:

@@ -45,12 +45,13 @@ def evaluation_is_due(trainer: Trainer) -> bool:
 
 
 @contextmanager
-def at_the_last_step(trainer: Trainer) -> Iterator[None]:
-    """Log at the step of the last update, as evaluations within an epoch are."""
+def at_the_last_step(trainer: Trainer) -> Iterator[int]:
+    """Log at the step of the last update, as evaluations within an epoch are; gives the step."""
     loop = trainer.fit_loop.epoch_loop
-    setattr(loop, STEPPED, getattr(loop, STEPPED) - 1)
-    yield
-    setattr(loop, STEPPED, getattr(loop, STEPPED) + 1)
+    step: int = getattr(loop, STEPPED) - 1
+    setattr(loop, STEPPED, step)
+    yield step
+    setattr(loop, STEPPED, step + 1)
 
 
 def _never() -> bool:

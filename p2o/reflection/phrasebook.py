@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from p2o.constraints import Text
 from p2o.errors import UserError
 from p2o.reflection.base import ReflectionRequest
 from p2o.rollout.engine import RolloutEngine
@@ -32,7 +33,7 @@ class Phrasebook:
     """
 
     def __init__(
-        self, path: str | None = None, max_phrases: int = 4, phrases: Sequence[str] = ()
+        self, path: str | None = None, max_phrases: int = 4, phrases: Sequence[Text] = ()
     ) -> None:
         if max_phrases < 1:
             raise UserError(f"max_phrases={max_phrases}: give at least 1")

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,33 @@ class MetricsTable(CSVLogger):
             self._begun = True
             self.experiment.keep_rows_before(step)
         super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def drop_rows(self, unwanted: Callable[[int, Mapping[str, str]], bool]) -> None:
+        """Leave out rows of a table that was there before the first row of this run.
+
+        Args:
+            unwanted: Tells of a row, by its place from 0 and its cells, whether it is left out.
+        """
+        path = Path(self.experiment.metrics_file_path)
+        table = _read(path) if path.exists() else None
+        if table is not None:
+            columns, rows = table
+            kept = [row for place, row in enumerate(rows) if not unwanted(place, row)]
+            _write(path, columns, kept)
+
+    @rank_zero_only
+    def count_rows(self) -> int:
+        """How many rows are on the disk, those logged so far included; None on other ranks."""
+        self.save()
+        path = Path(self.experiment.metrics_file_path)
+        table = _read(path) if path.exists() else None
+        return 0 if table is None else len(table[1])
+
+
+def tables(trainer: Trainer) -> list[MetricsTable]:
+    """Those among a trainer's loggers."""
+    return [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
 
 
 class _Writer(ExperimentWriter):

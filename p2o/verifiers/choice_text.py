@@ -14,6 +14,7 @@ from p2o.verifiers.choice_words import (
     JOINING,
     LEADING,
     LETTERS,
+    NAMING,
     NEGATING,
     NOT,
     OPERATORS,
@@ -24,6 +25,7 @@ from p2o.verifiers.choice_words import (
     RIGHT,
     SINGULAR,
     SO,
+    SUPPOSING,
     UNREAL,
     VERBS,
     WRONG,
@@ -142,6 +144,11 @@ class ChoiceText:
 
     def _is_unreal(self, cue: int, place: int) -> bool:
         """Whether a letter would be the answer under a condition, or would be but is not."""
+        before = cue - 1
+        while before > 0 and self.folded[before] in NAMING:
+            before -= 1
+        if before >= 0 and self.folded[before] in SUPPOSING:
+            return True
         if not UNREAL & set(self.folded[cue:place]):
             return False
         behind = self._skip(place + 1, lambda i: self._is_mark(i) or self.words[i] == ",")

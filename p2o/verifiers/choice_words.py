@@ -96,6 +96,10 @@ FILLING = (
 UNREAL = {"would", "could", "might"}
 CONDITIONS = {"if", "unless", "had", "suppose", "assuming", "were"}
 """Words that make what would be right a thing that is not said."""
+SUPPOSING = {"if", "whether", "suppose", "supposing", "assume", "assuming", "imagine", "unless"}
+"""Words before one for an answer that only try out what the answer may be."""
+NAMING = {"the", "that", "correct", "right", "final", "true", "best", "your", "my"}
+"""What may stand between the two."""
 JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
 """What stands between letters, and whether it leaves open which of them is meant."""
 OPERATORS = {

@@ -31,6 +31,10 @@ BEHIND = re.compile(
         | (?:more|less|fewer)\s+than\s+\W?\d | (?:out\s+)?of\s+\d
         | at\s+(?:the\s+)?(?:least|most)\b
         | (?:no|not|is\snot|isn't)\b)
+    # taken back for another number
+    | [\s,;.(–—-]{0,8}(?:no|nope|wait|sorry|oops|hmm|actually|rather|correction|i\s+mean)\b\W{0,8}
+        (?:(?:it|that|the\s+answer)(?:'s|\s+is)\s|(?:rather|actually|make\s+(?:it|that))\s)?
+        \W{0,8}\d
     | [\s,]*(?:unless|if\s+not|(?:or\s+)?(?:maybe|perhaps|possibly))\b
     | \s*if\s+\W*[a-z]\s*[<>=≤≥≠]
     # a word that works as a sign

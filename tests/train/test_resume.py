@@ -1,5 +1,6 @@
 """A run that is stopped and resumed ends with the weights of one that never stopped."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -113,9 +114,36 @@ def test_a_run_that_ends_within_an_epoch_goes_on_there_when_it_is_given_more(p2o
     for table in TABLES:
         rows = [sorted(map(repr, read(f).query(table).to_pylist())) for f in (whole, parts)]
         assert rows[0] == rows[1], table
+    assert metrics(whole) == metrics(parts)
     summaries = [json.loads((f / "summary.json").read_text()) for f in (whole, parts)]
     for key in ("accuracy", "held_out", "hard_set", "templates"):
         assert summaries[0][key] == summaries[1][key], key
+
+
+@pytest.mark.slow
+def test_the_last_evaluation_of_a_shorter_run_is_no_row_of_a_longer_one(p2o_train, tmp_path):
+    """It was made since the run ended; the longer run evaluates after every second epoch."""
+    settings = (
+        *(s for s in SMALL if "scheduler" not in s and "max_epochs" not in s),
+        *("evolution=none", "save_policy=null", "+trainer.check_val_every_n_epoch=2"),
+    )
+    settings = tuple(s for s in settings if not s.startswith("evolution."))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder, epochs in ((whole, 2), (parts, 1), (parts, 2)):
+        result = p2o_train(
+            *settings, f"hydra.run.dir={folder}", f"trainer.max_epochs={epochs}", "resume=auto"
+        )
+        assert result.returncode == 0, result.stderr
+    assert metrics(whole) == metrics(parts)
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    """Rows of metrics.csv without what takes another time in each run."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+    timed = ("seconds/", "throughput/", "ledger/seconds")
+    untimed = [{k: v for k, v in row.items() if not k.startswith(timed)} for row in rows]
+    return [row for row in untimed if row.keys() - {"step", "epoch"}]
 
 
 @pytest.mark.slow

@@ -308,3 +308,15 @@ def test_any_text_gives_letters_in_order(text):
     for letters in (statement.letters for statement in find_statements(text)):
         assert letters == "".join(sorted(set(letters)))
         assert set(letters) <= set("ABCDEFGHIJ")
+
+
+@pytest.mark.parametrize("begin", ["If", "Suppose", "Assume that", "Let us see whether"])
+def test_a_letter_that_is_only_tried_out_is_not_chosen(begin):
+    response = f"{begin} the answer is C, then 1 = 2. So it is D."
+    scores = MultipleChoice().score([response] * 2, [prompt_of("C"), prompt_of("D")])
+    assert [score.reward for score in scores] == [0.0, 1.0]
+
+
+def test_a_condition_of_its_own_leaves_the_letter_chosen():
+    response = "If no heat is lost, the answer is C."
+    assert MultipleChoice().score([response], [prompt_of("C")])[0].reward == 1.0

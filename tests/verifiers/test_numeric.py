@@ -191,3 +191,16 @@ def test_a_tolerance_that_makes_no_sense_is_refused(name, value):
 def test_a_pattern_that_cannot_work_is_refused(pattern):
     with pytest.raises(UserError, match="^pattern="):
         Numeric(pattern)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["12, no, 13", "12 no 13", "12... wait, 13", "12, sorry, it is 13", "12 (actually 13)"],
+)
+def test_a_number_that_is_taken_back_for_another_one_is_not_rewarded(answer):
+    assert score(f"Answer: {answer}", "12").reward == 0.0
+
+
+@pytest.mark.parametrize("answer", ["12, no more", "12, not 13", "12, actually", "12 (no units)"])
+def test_a_number_with_words_behind_it_stays(answer):
+    assert score(f"Answer: {answer}", "12").reward == 1.0
