@@ -166,6 +166,11 @@ def _check_shards(config: DictConfig) -> None:
     optimizer = OmegaConf.select(config, "optimizer._target_") or ""
     if not strategy.endswith("ShardedStrategy"):
         return
+    if config.teacher is not None:
+        raise UserError(
+            "teacher=moving_average: cannot average a policy in shards; use trainer=ddp, or "
+            "teacher=current"
+        )
     if config.save_policy == "adapter":
         raise UserError("save_policy=adapter: of a sharded policy give merged or null")
     if optimizer.endswith("adamw_8bit"):

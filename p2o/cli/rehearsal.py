@@ -85,12 +85,17 @@ def rehearse(config: DictConfig) -> None:
 
 
 def _check_graded(strategy: Any, config: DictConfig) -> None:
-    """Refuse a strategy whose contexts would all be missing, or that learns from none of them."""
+    """Refuse a strategy that grades responses where nothing would, and a teacher of no use."""
     bare = strategy.rollout_context == Context.BARE
     if strategy.told is not None and not bare:
         raise UserError(
             f"distillation._target_={config.distillation.get('_target_')}: tells something of "
             "responses, and samples them with a template; give rollout_context=bare or told=None"
+        )
+    if not bare and config.teacher is not None:
+        raise UserError(
+            "teacher=moving_average: nothing is graded by a teacher where responses are sampled "
+            "with the hint; take distillation=reverse_kl or sibling_context, or teacher=current"
         )
     if bare and strategy.told is None and config.evolution is None:
         raise UserError(

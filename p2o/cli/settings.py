@@ -22,6 +22,7 @@ from p2o.objectives.kl import KLPenalty
 from p2o.objectives.overlong import Overlong
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy.models import load_policy
+from p2o.policy.moving_average import MovingAverage
 from p2o.reflection.base import Reflection
 from p2o.rollout.engine import RolloutEngine, SamplingParameters
 from p2o.rollout.environment import Environment
@@ -169,6 +170,7 @@ class TrainSettings(Section):
     distillation: Annotated[Part, Makes(DistillationStrategy)]
     baseline: Annotated[Part, Makes(Baseline)]
     reference: Annotated[Part, Makes(nn.Module)] | None
+    teacher: Annotated[Part, Makes(MovingAverage)] | None
     correction: Annotated[Part, Makes(EngineCorrection)] | None
     mining: Annotated[Part, Makes(Callback)]
     evolution: Annotated[Mapping, Takes(Evolution)] | None

@@ -16,6 +16,7 @@ from p2o.cli.preparation import prepare
 from p2o.configuration.build import build, build_all, call
 from p2o.errors import located
 from p2o.hints.problems import KnowsProblems, Problems
+from p2o.learning.averaged_teacher import AveragedTeacher
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.datamodule import RolloutDataModule
 from p2o.learning.early_end import EarlyEnd
@@ -29,6 +30,7 @@ from p2o.learning.throughput import Throughput
 from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
 from p2o.policy.configured import configured_policy
+from p2o.policy.moving_average import MovingAverage
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters, check_training_sampling
 from p2o.rollout.hf import position_limit
@@ -90,6 +92,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     prompts = prepare(config, sampler.renderer, verifier.verifier)
     sampling = _make_sampling(config, runner)
     module = _make_module(config, sampler, sampling["train"])
+    teacher = build(config.teacher, "teacher", policy=module.policy)
     sizes = BatchSizes(
         config.data.group_size,
         config.data.batch,
@@ -104,7 +107,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         runner=runner,
         search_runner=search,
         module=module,
-        builder=_make_builder(config, sampler, module, sizes, ledger),
+        builder=_make_builder(config, sampler, module, teacher, sizes, ledger),
         ledger=ledger,
         sizes=sizes,
         sampling=sampling["train"],
@@ -118,8 +121,9 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
     early = EarlyEnd(go_on=bool(config.resume_changed))
-    callbacks: list[Callback] = [WholeUpdates(ledger), Throughput(ledger, peak_flops), early]
-    callbacks += [StopWhenPreempted(), kept, final]
+    callbacks: list[Callback] = [WholeUpdates(ledger)]
+    callbacks += [] if teacher is None else [AveragedTeacher(teacher)]
+    callbacks += [Throughput(ledger, peak_flops), early, StopWhenPreempted(), kept, final]
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
@@ -165,7 +169,12 @@ def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParamet
 
 
 def _make_builder(
-    config: DictConfig, sampler: Sampler, module: P2OModule, sizes: BatchSizes, ledger: Ledger
+    config: DictConfig,
+    sampler: Sampler,
+    module: P2OModule,
+    teacher: MovingAverage | None,
+    sizes: BatchSizes,
+    ledger: Ledger,
 ) -> ExperienceBuilder:
     """What makes scored groups into what the network is trained on."""
     reference = build(config.reference, "reference", policy=module.policy)
@@ -188,6 +197,7 @@ def _make_builder(
         updates=lambda: module.trainer.global_step,
         ledger=ledger,
         tell=strategy.told and Telling(strategy.told, sampler.renderer, limit),
+        score_teacher=teacher and partial(module.score, policy=teacher),
     )
 
 

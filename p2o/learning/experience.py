@@ -64,6 +64,8 @@ class ExperienceBuilder:
         ledger: Where to count what is scored.
         updates: Tells how many the policy has behind it.
         tell: Gives rollouts what the strategy tells, see `p2o.learning.telling`; None for nothing.
+        score_teacher: `score` for the policy that grades behind templates and what is told, where
+            that is another one; None where the policy grades itself.
     """
 
     def __init__(
@@ -79,12 +81,14 @@ class ExperienceBuilder:
         ledger: Ledger,
         updates: Callable[[], int] = lambda: 0,
         tell: Callable[[Groups], Groups] | None = None,
+        score_teacher: ScorePasses | None = None,
     ) -> None:
         self._updates, self._tell = updates, tell or (lambda groups: groups)
         self.sizes, self.credit, self.strategy = sizes, credit, strategy
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
         self._score = Scorer(packer, score, ledger)
         self._score_reference = score_reference and Scorer(packer, score_reference, ledger)
+        self._score_teacher = score_teacher and Scorer(packer, score_teacher, ledger)
 
     def with_contrast(self, groups: Groups) -> list[Sequence[Rollout]]:
         """Those of `groups` whose verdicts give the policy loss a gradient."""
@@ -219,14 +223,17 @@ class ExperienceBuilder:
 
         Adds to `templated_sums`, and what was made of each rollout to `measured`.
         """
-        strategy, rollouts = self.strategy, [rollout for rollout, _ in kept]
+        strategy = self.strategy.after(self._updates())
+        rollouts = [rollout for rollout, _ in kept]
         wanted = [
             (index, context)
             for index, rollout in enumerate(rollouts)
             for context in self._contexts_to_score(rollout, on_policy)
         ]
-        log_probs = self._score([(rollouts[i], context) for i, context in wanted])
-        scored = dict(zip(wanted, log_probs, strict=True))
+        scored: dict[tuple[int, Context], Tensor] = {}
+        for scorer, places in self._by_scorer(wanted):
+            log_probs = scorer([(rollouts[i], context) for i, context in places])
+            scored |= zip(places, log_probs, strict=True)
         references = self._references(rollouts)
         samples = []
         for index, (rollout, advantage) in enumerate(kept):
@@ -275,6 +282,16 @@ class ExperienceBuilder:
                 sample = sample.keep(weights != 0)
             samples.append(sample)
         return samples
+
+    def _by_scorer(
+        self, wanted: Sequence[tuple[int, Context]]
+    ) -> list[tuple[Scorer, list[tuple[int, Context]]]]:
+        """Who scores what: a teacher of its own all that stands behind a template."""
+        teacher = self._score_teacher
+        if teacher is None:
+            return [(self._score, list(wanted))]
+        graded = [place for place in wanted if place[1] == Context.TEMPLATED]
+        return [(self._score, [p for p in wanted if p not in graded]), (teacher, graded)]
 
     def _gradient_context(self, rollout: Rollout) -> Context:
         return self.strategy.gradient_context if rollout.template else Context.BARE
