@@ -28,7 +28,7 @@ from p2o.world.ancestry import is_of_the_world
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
     *("algorithm.advantages", "algorithm.loss", "algorithm.kl", "algorithm.overlong"),
-    *("distillation", "baseline", "environment", "correction"),
+    *("distillation", "baseline", "allocation", "environment", "correction"),
     *("data.source", "data.contamination"),
 )
 """Keys of parts that need nothing else."""
@@ -52,6 +52,8 @@ def rehearse(config: DictConfig) -> None:
     _rehearse_advantages(made["algorithm.advantages"], config)
     _rehearse_adapter(config)
     _check_graded(made["distillation"], config)
+    with located("allocation"):
+        made["allocation"].sizes([None], config.data.group_size)
     callbacks = [_make(config, "mining")]
     if config.evolution is not None:
         reflection = _make(config, "reflection")

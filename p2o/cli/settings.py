@@ -15,6 +15,7 @@ from p2o.data.contamination import Contamination
 from p2o.data.sources import PromptSource
 from p2o.distillation import DistillationStrategy
 from p2o.hints.assignment import Assigner
+from p2o.learning.allocation import Allocation
 from p2o.learning.baseline import Baseline
 from p2o.learning.module import P2OModule
 from p2o.objectives.engine_correction import EngineCorrection
@@ -169,6 +170,7 @@ class TrainSettings(Section):
     algorithm: Annotated[Mapping, Takes(Algorithm)]
     distillation: Annotated[Part, Makes(DistillationStrategy)]
     baseline: Annotated[Part, Makes(Baseline)]
+    allocation: Annotated[Part, Makes(Allocation)]
     reference: Annotated[Part, Makes(nn.Module)] | None
     teacher: Annotated[Part, Makes(MovingAverage)] | None
     correction: Annotated[Part, Makes(EngineCorrection)] | None

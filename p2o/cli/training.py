@@ -117,6 +117,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         seed=config.seed,
         others_allowed=bool(config.resume_changed),
         hints_kept=config.held_out_hint == "best",
+        allocation=build(config.allocation, "allocation"),
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
     kept = KeptSettings(settings_of(config), renew=bool(config.resume_changed))
