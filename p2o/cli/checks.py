@@ -62,6 +62,12 @@ def check(config: DictConfig) -> None:
             f"mining.threshold={threshold} is above data.group_size={data.group_size}, so every "
             f"sample would be hard; give at most {data.group_size}"
         )
+    even = str(config.allocation.get("_target_")).endswith(".Even")
+    if isinstance(threshold, int) and config.evolution is not None and not even:
+        raise UserError(
+            f"mining.threshold={threshold} counts successes, and this allocation makes groups of "
+            f"unequal size; give a rate, such as {threshold / data.group_size:.2f}"
+        )
     if config.planning.device is not None:
         find_device(config.planning.device)
     _check_samples(config)
@@ -215,6 +221,11 @@ def _check_shards(config: DictConfig) -> None:
     optimizer = OmegaConf.select(config, "optimizer._target_") or ""
     if not strategy.endswith("ShardedStrategy"):
         return
+    if config.teacher is not None:
+        raise UserError(
+            "teacher=moving_average: cannot average a policy in shards; use trainer=ddp, or "
+            "teacher=current"
+        )
     if config.save_policy == "adapter":
         raise UserError("save_policy=adapter: of a sharded policy give merged or null")
     if optimizer.endswith("adamw_8bit"):

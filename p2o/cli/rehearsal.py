@@ -31,7 +31,7 @@ from p2o_callbacks.errors import ConfigurationError
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
     *("algorithm.advantages", "algorithm.loss", "algorithm.kl", "algorithm.overlong"),
-    *("distillation", "baseline", "environment", "correction"),
+    *("distillation", "baseline", "allocation", "environment", "correction"),
     *("data.source", "data.contamination"),
 )
 """Keys of parts that need nothing else."""
@@ -56,6 +56,8 @@ def rehearse(config: DictConfig) -> None:
     _rehearse_advantages(made["algorithm.advantages"], config)
     _rehearse_adapter(config)
     _check_graded(made["distillation"], config)
+    with located("allocation"):
+        made["allocation"].sizes([None], config.data.group_size)
     callbacks = [_make(config, "mining")]
     if config.evolution is not None:
         reflection = _make(config, "reflection")
@@ -93,12 +95,17 @@ def rehearse(config: DictConfig) -> None:
 
 
 def _check_graded(strategy: Any, config: DictConfig) -> None:
-    """Refuse a strategy whose contexts would all be missing, or that learns from none of them."""
+    """Refuse a strategy that grades responses where nothing would, and a teacher of no use."""
     bare = strategy.rollout_context == Context.BARE
     if strategy.told is not None and not bare:
         raise UserError(
             f"distillation._target_={config.distillation.get('_target_')}: tells something of "
             "responses, and samples them with a template; give rollout_context=bare or told=None"
+        )
+    if not bare and config.teacher is not None:
+        raise UserError(
+            "teacher=moving_average: nothing is graded by a teacher where responses are sampled "
+            "with the hint; take distillation=reverse_kl or sibling_context, or teacher=current"
         )
     if bare and strategy.told is None and config.evolution is None:
         raise UserError(

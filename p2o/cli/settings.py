@@ -15,6 +15,7 @@ from p2o.data.contamination import Contamination
 from p2o.data.sources import PromptSource
 from p2o.distillation import DistillationStrategy
 from p2o.hints.assignment import Assigner
+from p2o.learning.allocation import Allocation
 from p2o.learning.baseline import Baseline
 from p2o.learning.module import P2OModule
 from p2o.objectives.engine_correction import EngineCorrection
@@ -22,6 +23,7 @@ from p2o.objectives.kl import KLPenalty
 from p2o.objectives.overlong import Overlong
 from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy.models import load_policy
+from p2o.policy.moving_average import MovingAverage
 from p2o.reflection.base import Reflection
 from p2o.rollout.engine import RolloutEngine, SamplingParameters
 from p2o.rollout.environment import Environment
@@ -206,7 +208,9 @@ class TrainSettings(Section):
     algorithm: Annotated[Mapping, Takes(Algorithm)]
     distillation: Annotated[Part, Makes(DistillationStrategy)]
     baseline: Annotated[Part, Makes(Baseline)]
+    allocation: Annotated[Part, Makes(Allocation)]
     reference: Annotated[Part, Makes(nn.Module)] | None
+    teacher: Annotated[Part, Makes(MovingAverage)] | None
     correction: Annotated[Part, Makes(EngineCorrection)] | None
     mining: Annotated[Part, Makes(Callback)]
     evolution: Annotated[Mapping, Takes(Evolution)] | None

@@ -19,6 +19,7 @@ from p2o.cli.sampling import make_sampling
 from p2o.configuration.build import build, build_all, call
 from p2o.errors import located
 from p2o.hints.problems import KnowsProblems, Problems
+from p2o.learning.averaged_teacher import AveragedTeacher
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.datamodule import RolloutDataModule
 from p2o.learning.early_end import EarlyEnd
@@ -31,6 +32,7 @@ from p2o.learning.telling import Telling
 from p2o.learning.throughput import Throughput, flops_a_token
 from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
+from p2o.policy.moving_average import MovingAverage
 from p2o.reflection.base import RemoteReflection
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import position_limit
@@ -87,6 +89,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     prompts = prepare(config, sampler.renderer, verifier.verifier)
     sampling = make_sampling(config, tokenizer, getattr(sampler.engine, "max_length", None))
     module = _make_module(config, sampler, sampling["train"])
+    teacher = build(config.teacher, "teacher", policy=module.policy)
     sizes = _read_sizes(config)
     check_interval(config, sizes.mini_batches(len(prompts.train)) * sizes.micro_batches)
     data = RolloutDataModule(
@@ -95,7 +98,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         runner=runner,
         search_runner=search,
         module=module,
-        builder=_make_builder(config, sampler, module, sizes, ledger),
+        builder=_make_builder(config, sampler, module, teacher, sizes, ledger),
         ledger=ledger,
         sizes=sizes,
         sampling=sampling["train"],
@@ -105,9 +108,10 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         seed=config.seed,
         others_allowed=bool(config.resume_changed),
         hints_kept=config.held_out_hint == "best",
+        allocation=build(config.allocation, "allocation"),
     )
     final = FinalEvaluation(go_on=bool(config.resume_changed))
-    callbacks = _own_callbacks(config, ledger, final)
+    callbacks = _own_callbacks(config, ledger, final, teacher)
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
@@ -142,11 +146,14 @@ def _make_runners(
     )
 
 
-def _own_callbacks(config: DictConfig, ledger: Ledger, final: FinalEvaluation) -> list[Callback]:
-    """Those that every run has, whatever its configuration chooses."""
+def _own_callbacks(
+    config: DictConfig, ledger: Ledger, final: FinalEvaluation, teacher: MovingAverage | None
+) -> list[Callback]:
+    """Those that every run has, whatever else its configuration chooses."""
     changed = bool(config.resume_changed)
     return [
         WholeUpdates(ledger),
+        *([] if teacher is None else [AveragedTeacher(teacher)]),
         Throughput(ledger, peak_flops),
         EarlyEnd(go_on=changed),
         StopWhenPreempted(),
@@ -182,7 +189,12 @@ def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParamet
 
 
 def _make_builder(
-    config: DictConfig, sampler: Sampler, module: P2OModule, sizes: BatchSizes, ledger: Ledger
+    config: DictConfig,
+    sampler: Sampler,
+    module: P2OModule,
+    teacher: MovingAverage | None,
+    sizes: BatchSizes,
+    ledger: Ledger,
 ) -> ExperienceBuilder:
     """What makes scored groups into what the network is trained on."""
     reference = build(config.reference, "reference", policy=module.policy)
@@ -205,6 +217,7 @@ def _make_builder(
         updates=lambda: module.trainer.global_step,
         ledger=ledger,
         tell=strategy.told and Telling(strategy.told, sampler.renderer, limit),
+        score_teacher=teacher and partial(module.score, policy=teacher),
     )
 
 

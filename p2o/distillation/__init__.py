@@ -1,5 +1,6 @@
 """Which context a templated rollout is trained on, and how its tokens are weighed."""
 
+from p2o.distillation.reweighted import Reweighted
 from p2o.distillation.strategy import (
     ContextDistillation,
     DistillationStrategy,
@@ -17,6 +18,7 @@ __all__ = [
     "DistillationStrategy",
     "NoDistillation",
     "ReverseKL",
+    "Reweighted",
     "SuccessOnly",
     "Tapered",
     "Told",

@@ -50,6 +50,10 @@ class DistillationStrategy:
         """
         return advantage != 0
 
+    def after(self, updates: int) -> "DistillationStrategy":
+        """The strategy for a policy that has so many updates behind it."""
+        return self
+
     def token_weights(self, old_bare: Tensor, old_templated: Tensor) -> Tensor:
         """Factors on the token losses of a response.
 

@@ -11,6 +11,8 @@ from p2o.prompt import Prompt
 
 Where = Literal["hard", "all"]
 """Which problems have hints: those that are hard at the time, or all."""
+Tally = tuple[int, int]
+"""Rollouts of a group that solved the problem, and rollouts with a verdict."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Outcome:
             none.
         reliance: Hint, and mean of log pi(y|x~) - log pi(y|x) over tokens, of each success
             with a hint of which it was measured.
+        judged: Its rollouts with a verdict.
     """
 
     prompt_id: str
@@ -32,6 +35,7 @@ class Outcome:
     hinted: bool
     solution: str | None
     reliance: tuple[tuple[str, float], ...] = ()
+    judged: int = 0
 
 
 class Problems:
@@ -47,6 +51,7 @@ class Problems:
         solutions: By problem id, the newest solution of the policy's own that was verified; the
             problem solved last stands last.
         hinted_rates: By problem id, the success rate of the last group with hints.
+        bare: By problem id, how the last group without hints fared that had a verdict.
         memory: Numbers that a search keeps until the next one, by name.
         keeps_reliance: Whether anybody wants to know of reliance.
         reliance: By name of a hint, the mean over its successes in the last batch that had one.
@@ -58,6 +63,7 @@ class Problems:
         self.keep = 0
         self.solutions: dict[str, str] = {}
         self.hinted_rates: dict[str, float] = {}
+        self.bare: dict[str, Tally] = {}
         self.memory: dict[str, float] = {}
         self.keeps_reliance = False
         self.reliance: dict[str, float] = {}
@@ -71,6 +77,9 @@ class Problems:
                 measured[hint].append(value)
             if outcome.hinted and outcome.success_rate is not None:
                 self.hinted_rates[outcome.prompt_id] = outcome.success_rate
+            elif outcome.success_rate is not None:
+                solved = round(outcome.success_rate * outcome.judged)
+                self.bare[outcome.prompt_id] = solved, outcome.judged
             if outcome.solution is not None and outcome.solution.strip() and self.keep:
                 self.solutions.pop(outcome.prompt_id, None)
                 self.solutions[outcome.prompt_id] = outcome.solution.strip()
@@ -87,6 +96,7 @@ class Problems:
         return {
             "solutions": dict(self.solutions),
             "hinted_rates": dict(self.hinted_rates),
+            "bare": dict(self.bare),
             "memory": dict(self.memory),
             "reliance": dict(self.reliance),
             "evidence": self.evidence.state_dict(),
@@ -96,6 +106,7 @@ class Problems:
         """Take over what `state_dict` wrote."""
         self.solutions = dict(state["solutions"])
         self.hinted_rates = dict(state["hinted_rates"])
+        self.bare = {key: tuple(tally) for key, tally in state["bare"].items()}
         self.memory = dict(state["memory"])
         self.reliance = dict(state["reliance"])
         self.evidence.load_state_dict(state["evidence"])

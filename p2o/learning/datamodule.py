@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule
 from p2o.accounting.ledger import Ledger
 from p2o.errors import OtherRun, UserError
 from p2o.hints.problems import Problems
+from p2o.learning.allocation import Allocation
 from p2o.learning.evaluation import EvaluationLoader
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.loader import RolloutLoader
@@ -53,6 +54,7 @@ class RolloutDataModule(LightningDataModule):
         seed: Of the run.
         others_allowed: Whether a checkpoint that was made with other training prompts is taken.
         hints_kept: Whether held-out prompts are asked with the best hint in use.
+        allocation: How many rollouts each training prompt gets; as many for all when left out.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RolloutDataModule(LightningDataModule):
         seed: int,
         others_allowed: bool = False,
         hints_kept: bool = False,
+        allocation: Allocation | None = None,
     ) -> None:
         super().__init__()
         self.others_allowed = others_allowed
@@ -97,6 +100,7 @@ class RolloutDataModule(LightningDataModule):
             refresh_engine=refresh_engine,
             log=self._log,
             seed=seed,
+            allocation=allocation,
         )
         self.evaluation = EvaluationLoader(
             held_out,

@@ -1,7 +1,7 @@
 """From scored groups to the micro-batches of their optimiser steps."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,8 @@ class ExperienceBuilder:
         ledger: Where to count what is scored.
         updates: Tells how many the policy has behind it.
         tell: Gives rollouts what the strategy tells, see `p2o.learning.telling`; None for nothing.
+        score_teacher: `score` for the policy that grades behind templates and what is told, where
+            that is another one; None where the policy grades itself.
         streams: What samples carry.
     """
 
@@ -95,6 +97,7 @@ class ExperienceBuilder:
         ledger: Ledger,
         updates: Callable[[], int] = lambda: 0,
         tell: Callable[[Groups], Groups] | None = None,
+        score_teacher: ScorePasses | None = None,
         streams: Mapping[str, Stream] = STREAMS,
     ) -> None:
         self._updates, self._tell = updates, tell or (lambda groups: groups)
@@ -103,6 +106,7 @@ class ExperienceBuilder:
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
         self._score = Scorer(packer, score, ledger)
         self._score_reference = score_reference and Scorer(packer, score_reference, ledger)
+        self._score_teacher = score_teacher and Scorer(packer, score_teacher, ledger)
 
     def with_contrast(self, groups: Groups) -> list[Sequence[Rollout]]:
         """Those of `groups` whose verdicts give the policy loss a gradient."""
@@ -182,16 +186,18 @@ class ExperienceBuilder:
             for context in self.contexts.to_score(rollout, on_policy)
         ]
         scores: dict[Place, dict[Context, Tensor]] = {place: {} for place in mine}
-        log_probs = self._score([(mine[place][0], context) for place, context in wanted])
-        for (place, context), values in zip(wanted, log_probs, strict=True):
-            scores[place][context] = values
+        for scorer, part in self._by_scorer(wanted):
+            log_probs = scorer([(mine[place][0], context) for place, context in part])
+            for (place, context), values in zip(part, log_probs, strict=True):
+                scores[place][context] = values
         references = self._references({place: rollout for place, (rollout, _) in mine.items()})
         alike = self.credit.without_contrast(groups)
+        contexts = Contexts(self.strategy.after(self._updates()))
         return {
             place: Scored(
                 rollout,
                 advantage,
-                self.contexts,
+                contexts,
                 scores[place],
                 references.get(place),
                 self._updates(),
@@ -199,6 +205,16 @@ class ExperienceBuilder:
             )
             for place, (rollout, advantage) in mine.items()
         }
+
+    def _by_scorer(
+        self, wanted: Sequence[tuple[Place, Context]]
+    ) -> Iterator[tuple[Scorer, list[tuple[Place, Context]]]]:
+        """Who scores what: a teacher of its own all that stands behind a template."""
+        if self._score_teacher is None:
+            yield self._score, list(wanted)
+            return
+        for scorer, graded in ((self._score, False), (self._score_teacher, True)):
+            yield scorer, [each for each in wanted if (each[1] == Context.TEMPLATED) == graded]
 
     def _micro_batches(
         self, samples: Sequence[Sample], tokens: int, sequences: int

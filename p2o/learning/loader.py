@@ -3,11 +3,13 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
 from p2o.hints.problems import Outcome, Problems
+from p2o.learning.allocation import Allocation, Even
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
 from p2o.learning.minibatch import MiniBatch
@@ -51,6 +53,7 @@ class RolloutLoader:
         refresh_engine: Called before every batch; gives the engine the current weights.
         log: Called once for every batch, with what to log of it.
         seed: Of the run.
+        allocation: How many rollouts each prompt gets; as many for all when left out.
 
     Attributes:
         pool: Says which hint each rollout has.
@@ -70,7 +73,9 @@ class RolloutLoader:
         refresh_engine: Callable[[], None],
         log: Callable[[Mapping[str, float]], None],
         seed: int,
+        allocation: Allocation | None = None,
     ) -> None:
+        self.allocation = allocation or Even()
         self.prompts, self.runner, self.builder, self.sizes = prompts, runner, builder, sizes
         self.sampling, self.ledger, self.seed = sampling, ledger, seed
         self.position, self.refresh_engine, self._log = position, refresh_engine, log
@@ -212,11 +217,11 @@ class RolloutLoader:
         self._cursor, self._metrics = state_dict["cursor"], state_dict["metrics"]
 
     def _roll_out(self, prompts: Sequence[Prompt], seed: int) -> Groups:
-        """Groups of K rollouts, in the order of `prompts`."""
-        size, began = self.sizes.group_size, time.monotonic()
+        """Groups of rollouts, in the order of `prompts`."""
+        sizes, began = self._group_sizes(prompts), time.monotonic()
         pairs = [
             (prompt, self.pool.hint_for(prompt.id, index))
-            for prompt in prompts
+            for prompt, size in zip(prompts, sizes, strict=True)
             for index in range(size)
         ]
         with self.ledger.phase("train"), counted("rollouts of one batch", len(pairs)):
@@ -233,9 +238,18 @@ class RolloutLoader:
             not as_hint(candidate).empty and not rollout.template
             for (_, candidate), rollout in zip(pairs, rollouts, strict=True)
         )
-        groups = [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
+        remaining = iter(rollouts)
+        groups = [list(islice(remaining, size)) for size in sizes]
         self.builder.credit.observe(groups)
         return groups
+
+    def _group_sizes(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Rollouts of each prompt; those with hints have K, for which hints are dealt out."""
+        size, tallies = self.sizes.group_size, self.problems.bare
+        hinted = [prompt.id in self.pool.assignment for prompt in prompts]
+        asked = [tallies.get(p.id) for p, has in zip(prompts, hinted, strict=True) if not has]
+        allotted = iter(self.allocation.sizes(asked, size))
+        return [size if has else next(allotted) for has in hinted]
 
     def _learn_from(
         self, sampled: Groups, groups: Groups
@@ -246,6 +260,9 @@ class RolloutLoader:
         """
         metrics = rollout_metrics(sampled)
         metrics["rollout/template_overflows"] = float(self._overflows)
+        if not isinstance(self.allocation, Even):
+            lengths = [len(group) for group in sampled]
+            metrics |= {"groups/smallest": min(lengths), "groups/largest": max(lengths)}
         self._overflows = 0
         micro_batches: list[MiniBatch | None] = [None] * self.sizes.micro_batches
         learned: dict[tuple[int, int], Learned] = {}
@@ -296,4 +313,5 @@ def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Outco
             if rollout.templated and rollout.score.solved
             if fact is not None and fact.reliance is not None
         ),
+        len(judged),
     )

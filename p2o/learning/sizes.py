@@ -8,7 +8,8 @@ class BatchSizes:
     """How prompts are grouped.
 
     Attributes:
-        group_size: Rollouts of each prompt, K of the paper.
+        group_size: Rollouts of each prompt, K of the paper; their mean where an allocation deals
+            them out.
         batch: Prompts rolled out together.
         mini_batch: Prompts in one optimiser step.
         micro_batches: Training steps that one optimiser step is split into; the trainer's

@@ -122,8 +122,9 @@ def _sharding(reader: Reader, ranks: int) -> tuple[int, bool]:
 
 
 def _frozen_copies(reader: Reader, adapted: bool) -> int:
-    """The reference policy, and the initial policy where it writes templates."""
-    copies = int(reader.get("reference") is not None and not adapted)
+    """The reference policy, a teacher, and the initial policy where it writes templates."""
+    others = [reader.get("reference"), reader.get("teacher")]
+    copies = 0 if adapted else sum(other is not None for other in others)
     reflects = str(reader.get("reflection._target_", "")).endswith("SelfReflection")
     shared = str(reader.get("rollout._target_", "")).endswith("HFEngine")
     return copies + int(reflects and shared and reader.get("evolution") is not None)

@@ -1,5 +1,6 @@
 """Responses that are graded by what the policy is told, from groups to samples."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from p2o.accounting.ledger import Ledger
-from p2o.distillation import ReverseKL, Told
+from p2o.distillation import ReverseKL, Reweighted, Told
 from p2o.learning.baseline import GroupMean
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.experience import Experience, ExperienceBuilder
@@ -127,6 +128,72 @@ def test_a_token_is_worth_what_the_told_policy_adds_to_its_log_probability(world
     torch.testing.assert_close(batch.streams["advantages"], torch.cat(wanted), atol=1e-4, rtol=1e-4)
     assert batch.total_sequences == 3
     assert made.told == pytest.approx(2 / 3)
+
+
+def test_a_teacher_of_its_own_scores_what_is_told_and_nothing_else(world):
+    _, renderer = world
+    bare = tuple(renderer.render(PROMPT.messages))
+    rollouts = group(renderer, False, True, False)
+    asked: dict[str, set[tuple[int, ...]]] = {"policy": set(), "teacher": set()}
+
+    def scorer(name, value):
+        def score(passes):
+            for packed in passes:
+                asked[name] |= {ids[: len(bare)] for ids in seen(packed)}
+            return [torch.full((len(packed.targets),), value) for packed in passes]
+
+        return score
+
+    builder = ExperienceBuilder(
+        BatchSizes(3, 1, 1),
+        CreditAssignment(group_advantages, GroupMean(), Overlong(30), False),
+        ReverseKL(told=TOLD),
+        lambda: Packer(ALWAYS),
+        scorer("policy", -2.0),
+        None,
+        KLPenalty(),
+        False,
+        Ledger(),
+        tell=Telling(TOLD, renderer, None),
+        score_teacher=scorer("teacher", -1.5),
+    )
+    [batch] = builder.build([rollouts]).micro_batches
+    assert batch is not None
+    assert batch.streams["advantages"].unique().tolist() == [0.5]
+    told = told_to(renderer, rollouts[1].response)[: len(bare)]
+    assert asked == {"policy": {bare}, "teacher": {told}}
+
+
+def test_a_strategy_knows_how_many_updates_the_policy_has_behind_it(world):
+    """And a success that has nothing told of it has the advantage of its reward."""
+    _, renderer = world
+    bare = tuple(renderer.render(PROMPT.messages))
+
+    def score(passes):
+        return [
+            torch.tensor([-2.0 if ids[: len(bare)] == bare else -1.5 for ids in seen(packed)])
+            for packed in passes
+        ]
+
+    builder = ExperienceBuilder(
+        BatchSizes(2, 1, 1),
+        CreditAssignment(group_advantages, GroupMean(), Overlong(30), False),
+        Reweighted(epsilon=1.0, share=0.5, decay_updates=50, told=TOLD),
+        lambda: Packer(ALWAYS),
+        score,
+        None,
+        KLPenalty(),
+        False,
+        Ledger(),
+        updates=lambda: 25,
+        tell=Telling(TOLD, renderer, None),
+    )
+    [batch] = builder.build([group(renderer, True, False)]).micro_batches
+    assert batch is not None
+    lone = 0.5**0.5
+    found = sorted(batch.streams["advantages"].unique().tolist())
+    wanted = [-lone * (0.75 + 0.25 * math.exp(-0.5)), lone]
+    assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_group_of_which_nothing_is_told_is_no_step_and_none_for_dynamic_sampling(world):

@@ -150,6 +150,7 @@ def test_the_published_setting_on_the_command_line_is_that_of_the_tables(plan, q
             {"bucket_copies": False, "ranks": 2},
         ),
         (["reference=initial"], {"frozen_copies": 1}),
+        (["reference=initial", "teacher=moving_average"], {"frozen_copies": 2}),
         (["reflection=self"], {"frozen_copies": 1}),
         (["reflection=self", "evolution=none"], {"frozen_copies": 0}),
         (["reflection=self", "rollout=vllm"], {"frozen_copies": 0}),

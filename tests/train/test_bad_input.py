@@ -138,6 +138,20 @@ def test_the_fixture_would_notice_that_training_began(refused):
             ["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"],
             "save_policy=adapter: of a",
         ),
+        (
+            ["trainer=fsdp2", "teacher=moving_average", "distillation=reverse_kl"],
+            "teacher=moving_average: cannot average a policy in shards; use trainer=ddp",
+        ),
+        (
+            ["allocation=expected_gain"],
+            "mining.threshold=2 counts successes, and this allocation makes groups of unequal",
+        ),
+        (
+            ["allocation=expected_gain", "evolution=none", "allocation.low=8"],
+            "allocation.low=8 and high=128: data.group_size=6 is the mean of all groups",
+        ),
+        (["teacher=moving_average"], "teacher=moving_average: nothing is graded by a teacher"),
+        (["teacher=moving_average", "teacher.rate=0"], "teacher.rate=0: give a number above 0"),
         (["trainer=fsdp2", "optimizer=adamw_8bit"], "optimizer=adamw_8bit: its state cannot be sh"),
         (["trainer=fsdp", "optimizer=muon"], "optimizer=muon: needs whole matrices, not flat"),
         (["module.compile_backend=fast"], "module.compile_backend=fast: give a text with a"),

@@ -155,6 +155,8 @@ def needs(tmp_path, service, monkeypatch):
         ("reflection", "policy"): ["reflection.max_new_tokens=8"],
         ("reflection", "hint_writer"): ["reflection.max_new_tokens=8"],
         ("hints", "self_hint"): ["reflection=phrasebook"],
+        ("allocation", "expected_gain"): ["mining.threshold=0.34"],
+        ("teacher", "moving_average"): ["distillation=reverse_kl"],
         ("reference", "initial"): ["algorithm.kl.coefficient=0.01"],
     }
 

@@ -169,6 +169,10 @@ def test_the_same_seed_repeats_a_run_and_another_does_not(p2o_train_anew, tmp_pa
             ("algorithm=dapo", "baseline=bare_success_rate", "trainer.accumulate_grad_batches=2"),
             id="dapo",
         ),
+        pytest.param(
+            ("distillation=reverse_kl", "teacher=moving_average", "teacher.rate=0.5"),
+            id="teacher",
+        ),
     ],
 )
 def test_resumed_in_the_middle_of_an_epoch_equals_never_stopped(p2o_train, tmp_path, more):
