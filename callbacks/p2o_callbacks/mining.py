@@ -171,7 +171,9 @@ class HardSampleMiner(Callback):
             f"{self.name}/relapsed": len((hard & self._ever_hard) - self._before),
             f"{self.name}/dead_groups": self._dead / max(1, self._groups),
         }
-        pl_module.log_dict({name: float(value) for name, value in flow.items()}, batch_size=1)
+        values = {name: float(value) for name, value in flow.items()}
+        # They are equal on all ranks, which Lightning cannot know and would warn of.
+        pl_module.log_dict(values, batch_size=1, sync_dist=True)
         self._hard_set, self._before = sorted(hard), hard
         self._ever_hard |= hard
         self._seen, self._groups, self._dead = {}, 0, 0

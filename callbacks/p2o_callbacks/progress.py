@@ -22,6 +22,7 @@ from rich.text import Text
 
 from p2o_callbacks.pace import Pace
 from p2o_callbacks.protocols import EvolutionProgress
+from p2o_callbacks.spoken import several
 
 
 class LoopProgress(ProgressBar):
@@ -99,7 +100,7 @@ class LoopProgress(ProgressBar):
         steps = int(trainer.num_training_batches)
         self._before = dict(trainer.callback_metrics)
         self._pace = Pace(steps, done)
-        self._announce(f"{description}, {steps} steps")
+        self._announce(f"{description}, {several(steps, 'step')}")
         self._epoch_task = progress.add_task(description, total=steps, note="")
 
     def on_train_batch_end(

@@ -20,7 +20,7 @@ from p2o_callbacks.pool import PromptPool
 
 @dataclass(frozen=True)
 class GroupOutcome:
-    """How all rollouts of one sample fared, gathered over ranks.
+    """How the rollouts of one sample fared.
 
     Attributes:
         sample_id: Stable identity of the sample.
@@ -44,7 +44,7 @@ class GroupSource(Protocol):
     group_size: int
 
     def add_group_observer(self, observer: GroupObserver) -> None:
-        """Call `observer` with every batch of groups, on every rank, with the groups of all."""
+        """Call `observer` on every rank with each batch of groups: its own, or those of all."""
         ...
 
 
@@ -106,7 +106,10 @@ class TemplateUser(Protocol):
     def evaluate_templates(
         self, pairs: Sequence[tuple[str, HintOrText]], seed: int
     ) -> list[TemplateTrial]:
-        """Try (sample id, hint or its text) pairs with the current policy, in one engine call."""
+        """Try (sample id, hint or its text) pairs with the current policy, in one engine call.
+
+        Every rank is asked for all pairs, and has to return the same.
+        """
         ...
 
     def publish_pool(self, pool: PromptPool) -> None:

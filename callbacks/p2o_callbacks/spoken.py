@@ -24,7 +24,7 @@ class SpokenSearch:
 
     def __init__(self, name: str, hard_samples: int) -> None:
         self._name, self._said = name, 0
-        _say(f"{name}: searching templates for {hard_samples} hard samples")
+        _say(f"{name}: searching templates for {several(hard_samples, 'hard sample')}")
 
     def evolution_progress(self, progress: EvolutionProgress) -> None:
         """Say it each time that another part of the budget is spent."""
@@ -49,6 +49,17 @@ def _say(line: str) -> None:
         rank_zero_info(line)
 
 
+def several(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Example::
+
+        >>> several(1, "step"), several(3, "step")
+        ('1 step', '3 steps')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def outcome(hard_samples: int, evolution: Evolution) -> str:
     """What came of a search, in a few words."""
     leaks = evolution.leaks or 0
@@ -57,10 +68,11 @@ def outcome(hard_samples: int, evolution: Evolution) -> str:
 
 
 def _found(hard_samples: int, evolution: Evolution) -> str:
+    samples = several(hard_samples, "hard sample")
     if number := len(evolution.pool.in_use):
-        return f"{number} template{'s'[: number > 1]} for {hard_samples} hard samples"
+        return f"{several(number, 'template')} for {samples}"
     if evolution.pool.templates:
         bare = evolution.pool.templates[0].score or 0.0
-        return f"no template for {hard_samples} hard samples (bare dev score {bare:.2f})"
+        return f"no template for {samples} (bare dev score {bare:.2f})"
     found = "no template" if evolution.metric_calls else "no search"
-    return f"{found} for {hard_samples} hard samples"
+    return f"{found} for {samples}"

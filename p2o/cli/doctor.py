@@ -31,6 +31,7 @@ from p2o.cli.diagnosis_tables import WIDTH, print_diagnosis, print_plan
 from p2o.cli.policies import configured_policy
 from p2o.cli.preparation import prepare
 from p2o.cli.program import expected_errors
+from p2o.cli.rehearsal import check_phrasebook
 from p2o.cli.sampling import check_room
 from p2o.configuration.build import build, refuse_missing
 from p2o.errors import UserError, located
@@ -64,6 +65,7 @@ def examine(config: DictConfig, spending: Spending, console: Terminal) -> Diagno
     sampling = build(config.sampling.train, "sampling.train")
     refuse_missing(config.rollout, "rollout")
     reflection = build(config.reflection, "reflection") if spending.hints else None
+    check_phrasebook(reflection, str(config.model.path))
     print_plan(spending, sampling.max_new_tokens, console)
     model, tokenizer = configured_policy(config.model)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()

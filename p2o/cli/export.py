@@ -23,7 +23,7 @@ from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
 from p2o.policy.adapters import save_policy
 from p2o.running.console import ended_by_interrupt, quieten_libraries
-from p2o.running.files import written_whole
+from p2o.running.files import link_if_equal, written_whole
 from p2o.running.terminal import Terminal
 
 
@@ -70,15 +70,22 @@ def export(
             file.write(card)
     except OSError as error:
         raise UserError(f"--output={output}: cannot be written ({error})") from error
+    shared = [link_if_equal(path, run / "policy" / path.name) for path in _weights(output)]
     terminal = Terminal()
-    size = sum(path.stat().st_size for path in output.glob("*.safetensors")) / 1e6
+    size = sum(path.stat().st_size for path in _weights(output)) / 1e6
+    known = ", stored once with those of policy" if all(shared) else ""
     terminal.print(
-        f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, {size:,.1f} MB",
+        f"{output}: {path.resolve().name}, {model.num_parameters():,} parameters, "
+        f"{size:,.1f} MB{known}",
         soft_wrap=True,
     )
     if push is not None:
         terminal.print(upload(output, push), soft_wrap=True)
     return output
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
 
 
 def _read_dtype(name: str | None) -> torch.dtype | None:

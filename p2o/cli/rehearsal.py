@@ -75,7 +75,7 @@ def rehearse(config: DictConfig) -> None:
         )
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
-            _check_phrasebook(reflection, str(config.model.path))
+            check_phrasebook(reflection, str(config.model.path))
         callbacks.append(_make(config, "evolution.callback", evolver=evolver))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(_make(config, "checkpoint", dirpath=Path("checkpoints")))
@@ -159,8 +159,16 @@ def _takes(function: Any) -> None:
     inspect.signature(function).bind(nn.Module())
 
 
-def _check_phrasebook(reflection: Any, model: str) -> None:
-    """Refuse the phrases of the embedded world for a policy that has never heard of them."""
+def check_phrasebook(reflection: Any, model: str) -> None:
+    """Refuse the phrases of the embedded world for a policy that has never heard of them.
+
+    Args:
+        reflection: Of any kind, or none.
+        model: The policy's ``model.path``.
+
+    Raises:
+        UserError: Tells what to take in their place.
+    """
     embedded = isinstance(reflection, Phrasebook) and reflection.embedded
     if embedded and not is_of_the_world(model):
         raise UserError(

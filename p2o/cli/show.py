@@ -19,6 +19,8 @@ from pathlib import Path
 
 from p2o.errors import UserError
 from p2o.records import read
+from p2o.report.drift import drifts
+from p2o.report.runs import read_run
 from p2o.report.show_problem import show_hint, show_problem
 from p2o.report.show_run import show_run
 from p2o.report.show_wrong import show_wrong
@@ -52,8 +54,21 @@ def show(run: Path, kind: str | None = None, start: str = "", everything: bool =
         show_wrong(records, str(run), everything, console)
     else:
         show_run(records, str(run), console)
+        _show_drifts(run, console)
     for note in records.notes:
         console.print(f"note: {note}", soft_wrap=True)
+
+
+def _show_drifts(run: Path, console: Terminal) -> None:
+    """Say what the metrics tell of lengths and pass@k, where the run has any."""
+    try:
+        sentences = drifts(read_run(run))
+    except UserError:
+        return
+    if sentences:
+        console.print()
+        console.print("Has it drifted?", style="bold")
+        console.print(" ".join(sentences))
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ class ExpectedGain:
         """See `Allocation`."""
         if not self.low <= group_size <= self.high:
             raise UserError(
-                f"low={self.low} and high={self.high}: data.group_size={group_size} is the mean of "
+                f"low={self.low} and high={self.high}: group_size={group_size} is the mean of "
                 "all groups and has to lie between"
             )
         rates = [self.rate(tally) for tally in tallies]

@@ -217,6 +217,7 @@ def _written_aside(folder: Path) -> Iterator[Path]:
     aside = folder.resolve().parent
     with tempfile.TemporaryDirectory(dir=aside, prefix=f".{folder.name}_unfinished_") as unfinished:
         yield Path(unfinished)
+        _readable_alike(Path(unfinished))
         folder.mkdir(exist_ok=True)
         for pattern in STALE:
             for path in folder.glob(pattern):
@@ -226,3 +227,10 @@ def _written_aside(folder: Path) -> Iterator[Path]:
                 moved = folder / path.relative_to(unfinished)
                 moved.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(moved)
+
+
+def _readable_alike(folder: Path) -> None:
+    """Let weights be read by those who may read the rest: safetensors keeps them to the owner."""
+    modes = [path.stat().st_mode for path in folder.glob("*.json")]
+    for path in folder.glob("*.safetensors") if modes else ():
+        path.chmod(modes[0])

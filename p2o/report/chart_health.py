@@ -1,4 +1,4 @@
-"""Charts of metrics over optimiser steps."""
+"""Charts of metrics over training steps, those without an update included."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ TINY = 1e-3
 
 
 def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Spec:
-    """Metrics that are drawn together, over optimiser steps."""
+    """Metrics that are drawn together, over training steps."""
     values = [
         {"metric": name, "step": step, "value": value}
         for name, points in series.items()
@@ -28,7 +28,7 @@ def panel(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Sp
             "x": {
                 "field": "step",
                 "type": "quantitative",
-                "title": "optimiser step",
+                "title": "training step",
                 "axis": {"tickMinStep": 1, "tickCount": 5},
             },
             "y": {

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from p2o.report.drift import pass_at
 from p2o.report.runs import Run
 
 MOST_POINTS = 400
@@ -20,6 +21,7 @@ PANELS = {
     "Entropy of the policy, nats": ("train/entropy",),
     "Divergence from the reference, nats": ("train/kl",),
     "Norm of the gradient": ("train/grad_norm",),
+    "Length of a response, tokens": ("response/tokens",),
     "Responses cut off, or without an answer": ("response/cut", "response/no_answer"),
     "Verdicts that failed, share": ("verifier/failed",),
     "Reward, mean": ("reward/mean", "templated/reward"),
@@ -42,7 +44,9 @@ GUARDS = {
 def panels(run: Run) -> dict[str, dict[str, list[tuple[float, float]]]]:
     """Title to metric to its series of step and value, for the metrics that the run has."""
     found = {}
-    for title, names in PANELS.items():
+    several = pass_at(run)
+    beside = ("val/accuracy", *several.values()) if several else ()
+    for title, names in {**PANELS, "Accuracy and pass@k, held out": beside}.items():
         series = {name: thinned(run.column(name)) for name in names if run.column(name)}
         if series:
             found[title] = series

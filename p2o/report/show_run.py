@@ -57,6 +57,10 @@ def _show_hints(records: Records, lived: list[Life], console: Terminal) -> None:
             str(bare),
         )
     console.print(shown)
+    console.print(
+        "dev: its score in the search. first to solve: problems that nothing had solved before. "
+        "bare now: of these, solved without a hint at the end."
+    )
     if len(hints) > MOST_HINTS:
         console.print(f"and {of(len(hints) - MOST_HINTS, 'more hint')}")
     console.print()
@@ -69,7 +73,7 @@ def _show_rejected(records: Records, console: Terminal) -> None:
         for (reason,) in records.rows("candidates", ["reason"], accepted=False)
     )
     if reasons:
-        why = "; ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
+        why = "; ".join(f"{reason} ({number:,})" for reason, number in reasons.most_common())
         console.print(f"Searches tried {of(reasons.total(), 'candidate')} and kept none: {why}.")
 
 
@@ -93,7 +97,7 @@ def _show_unlocked(records: Records, lived: list[Life], name: str, console: Term
     if unlocked:
         epochs_of = Counter(life.unlocked for life in unlocked)
         console.print(
-            "First solved with a hint, by epoch: "
+            "First solved with a hint, by epoch, counted from 0: "
             + ", ".join(f"{count:,} in {epoch}" for epoch, count in sorted(epochs_of.items()))
         )
         questions = dict(records.rows("problems", ["problem", "question"]))
@@ -125,7 +129,7 @@ def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal) -> Non
     elif lived:
         console.print("No hint has unlocked a problem, so there is none that they could need.")
     shown = table(
-        "Problems and accuracy by epoch (-1: before training)",
+        "Problems and accuracy by epoch, counted from 0 (-1: before training)",
         *("epoch", "hard", "never", "hint", "bare", "relapsed", "hinted acc", "reliance"),
         "held out",
     )

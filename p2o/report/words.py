@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any
 
 from p2o.report.arms import Arms, by_seed
+from p2o.report.drift import drifts
 from p2o.report.intervals import FEWEST_SEEDS, Difference, bootstrap_mean, wilson
 from p2o.report.spending import share, total
 from p2o.report.story import RunStory
@@ -119,7 +120,7 @@ def _accuracy(story: RunStory) -> list[str]:
         low, high = wilson(after * number, number)
         if low <= before <= high:
             sentences.append("The accuracy before training lies within that interval.")
-    return sentences
+    return [*sentences, *drifts(story.run)]
 
 
 def _hints(story: RunStory) -> list[str]:

@@ -1,6 +1,7 @@
 """Files and folders that are whole or not there."""
 
 import errno
+import filecmp
 import logging
 import os
 import re
@@ -66,6 +67,33 @@ def replace_folder(unfinished: Path, target: Path) -> None:
     unfinished.rename(target)
     _sync_folder(target.parent)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def link_if_equal(path: Path, other: Path) -> bool:
+    """Let a file be another name of one that has the same bytes, so that they are stored once.
+
+    Both are to be replaced as wholes, never written into.
+
+    Args:
+        path: The file that becomes a link.
+        other: What it may be equal to; need not be there.
+
+    Returns:
+        Whether they are one file now. Not every file system can do that.
+    """
+    same_name = path.resolve() == other.resolve()
+    if same_name or not other.is_file() or not filecmp.cmp(path, other, shallow=False):
+        return False
+    linked = path.with_name(path.name + UNFINISHED)
+    try:
+        linked.unlink(missing_ok=True)
+        os.link(other.resolve(), linked)
+    except OSError:
+        return False
+    linked.replace(path)
+    # Where both are one file already, the line above leaves the second name.
+    linked.unlink(missing_ok=True)
+    return True
 
 
 def set_aside(path: Path) -> None:

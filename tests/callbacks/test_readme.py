@@ -32,13 +32,14 @@ def run(code: str, folder: Path, *paths: Path) -> str:
         timeout=HANGS,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("Think step by step.\n")
     return done.stderr
 
 
 @pytest.mark.slow
 def test_the_example_runs_as_it_is_printed(tmp_path):
     said = run(example(), tmp_path, HOME / "callbacks")
-    assert "evolution: 1 template for 1 hard samples" in said
+    assert "evolution: 1 template for 1 hard sample\n" in said
     assert "step by step" in (tmp_path / "evolution" / "epoch_0001.json").read_text()
 
 
@@ -78,4 +79,4 @@ def test_the_callbacks_have_a_wheel_that_brings_lightning_and_little_more(tmp_pa
     assert needed == {"torch", "lightning", "rich"}
     assert metadata["Version"] == p2o_callbacks.__version__
     said = run(WITHOUT_P2O + example(), tmp_path, tmp_path / "site")
-    assert "evolution: 1 template for 1 hard samples" in said
+    assert "evolution: 1 template for 1 hard sample\n" in said

@@ -181,13 +181,28 @@ def test_a_problem_without_an_id_is_refused(run, monkeypatch, capsys):
     assert "give how its id begins" in printed.err
 
 
+def test_lengths_and_pass_at_k_are_told_where_the_run_has_logged_them(run, capsys):
+    assert "Has it drifted?" not in said(capsys, run)
+    rows = (
+        "step,response/tokens,val/accuracy,val/pass_at_4\n0,,0.25,0.5\n0,10,,\n1,20,,\n1,,0.5,0.4\n"
+    )
+    (run / "metrics.csv").write_text(rows)
+    text = " ".join(said(capsys, run).split())
+    assert "Has it drifted? A training response had 10.0 tokens in the first tenth" in text
+    assert "They became 2.0 times longer." in text
+    assert "pass@4 fell while accuracy rose" in text
+
+
 def test_a_search_that_kept_nothing_is_told_with_the_reasons(tmp_path, capsys):
     append(tmp_path, "rollouts", [rollout(0, "4f2a" * 4, False)])
     left = {"epoch": 1, "iteration": 1, "accepted": False, "reason": "no better"}
     rows = [{**left, "candidate": number, "hint": hint_id(str(number))} for number in (1, 2)]
     append(tmp_path, "candidates", rows)
     text = " ".join(said(capsys, tmp_path).split())
-    assert "Nothing: no hint was in use. Searches tried 2 candidates and kept none: 2 no" in text
+    assert (
+        "Nothing: no hint was in use. Searches tried 2 candidates and kept none: no better (2)."
+        in text
+    )
     assert "a hint solved 0" in text
     assert "No hint has unlocked a problem" in text
 

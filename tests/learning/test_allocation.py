@@ -71,7 +71,7 @@ def test_bounds_that_cannot_work_are_named(settings):
 
 @pytest.mark.parametrize("settings", [{"low": 8}, {"high": 4}])
 def test_the_mean_of_groups_has_to_lie_within_the_bounds(settings):
-    with pytest.raises(UserError, match=r"data\.group_size=6 is the mean"):
+    with pytest.raises(UserError, match=r"high=.*: group_size=6 is the mean"):
         ExpectedGain(**settings).sizes([None], 6)
 
 

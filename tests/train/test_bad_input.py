@@ -148,7 +148,7 @@ def test_the_fixture_would_notice_that_training_began(refused):
         ),
         (
             ["allocation=expected_gain", "evolution=none", "allocation.low=8"],
-            "allocation.low=8 and high=128: data.group_size=6 is the mean of all groups",
+            "allocation.low=8 and high=128: group_size=6 is the mean of all groups",
         ),
         (["teacher=moving_average"], "teacher=moving_average: nothing is graded by a teacher"),
         (["teacher=moving_average", "teacher.rate=0"], "teacher.rate=0: give a number above 0"),

@@ -138,8 +138,10 @@ def test_the_command_writes_the_last_checkpoint_as_the_run_wrote_its_policy(fork
     assert (done.returncode, done.stderr) == (0, "")
     parameters = AutoModelForCausalLM.from_pretrained(run / "export").num_parameters()
     size = (run / "export" / "model.safetensors").stat().st_size / 1e6
-    expected = f"run/export: epoch_0001.ckpt, {parameters:,} parameters, {size:.1f} MB\n"
-    assert done.stdout == expected
+    expected = f"run/export: epoch_0001.ckpt, {parameters:,} parameters, {size:.1f} MB"
+    assert done.stdout == f"{expected}, stored once with those of policy\n"
+    assert (run / "export" / "model.safetensors").samefile(run / "policy" / "model.safetensors")
+    assert len({(run / "policy" / name).stat().st_mode for name in names(run / "policy")}) == 1
     assert same(in_folder(run / "export"), in_checkpoint(run / "checkpoints" / "last.ckpt"))
     policy = names(run / "policy")
     assert {"model.safetensors", "tokenizer.json", "generation_config.json"} < policy
@@ -152,6 +154,31 @@ def test_the_command_writes_the_last_checkpoint_as_the_run_wrote_its_policy(fork
     assert words.chat_template == tokenizer.chat_template
     model = AutoModelForCausalLM.from_pretrained(run / "export")
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
+
+
+def test_weights_that_differ_from_the_policys_stay_files_of_their_own(run, capsys):
+    policy = run / "policy" / "model.safetensors"
+    before = policy.read_bytes()
+    first = export(run, "epoch_0000.ckpt") / "model.safetensors"
+    assert capsys.readouterr().out.endswith(" MB\n")
+    assert not first.samefile(policy)
+    # An export in the same place neither writes into the policy's file nor leaves the old one.
+    for checkpoint in ("last.ckpt", "last.ckpt", "epoch_0000.ckpt"):
+        again = export(run, checkpoint, overwrite=True) / "model.safetensors"
+        assert again.samefile(policy) == (checkpoint == "last.ckpt")
+        assert policy.read_bytes() == before
+        assert names(run / "export") == {*names(run / "policy"), "README.md"}
+
+
+def test_a_disk_without_links_keeps_a_copy(run, capsys, monkeypatch):
+    def refuse(*paths):
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    written = export(run) / "model.safetensors"
+    assert capsys.readouterr().out.endswith(" MB\n")
+    assert written.read_bytes() == (run / "policy" / "model.safetensors").read_bytes()
+    assert not written.samefile(run / "policy" / "model.safetensors")
 
 
 def test_the_command_is_installed():
