@@ -31,13 +31,15 @@ def _start(name: str) -> None:
     try:
         check_overrides(arguments, name)
         asks = read_arguments(arguments, name).asks
+        # Takes seconds, in each rank.
+        program = None if asks else importlib.import_module(f"p2o.cli.{name}")
     except UserError as error:
         print_error(error)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    if asks:
+    if program is None:
         # Hydra answers itself, and calls nothing.
         hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=name)(print)()
         return
-    importlib.import_module(f"p2o.cli.{name}").main()
+    program.main()

@@ -45,3 +45,25 @@ def test_it_is_said_at_once(tmp_path, entry, arguments, said, status):
     assert last == str(status)
     assert "\n".join([done.stdout, *lines]).lstrip().startswith(said)
     assert not list(tmp_path.iterdir())
+
+
+INTERRUPTED = """
+import sys
+from p2o.cli.start import train
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["p2o-train"]
+train()
+"""
+
+
+def test_ctrl_c_while_libraries_are_imported_is_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (130, "")
