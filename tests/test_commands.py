@@ -16,8 +16,9 @@ from p2o.cli.checks import check
 from p2o.cli.data import compose_run
 from p2o.cli.doctor import _parser as doctor_parser
 from p2o.cli.pool import _parser as pool_parser
-from p2o.cli.rehearsal import rehearse
+from p2o.cli.rehearsal import check_phrasebook, rehearse
 from p2o.cli.settings import EvalSettings, TrainSettings
+from p2o.configuration.build import build
 from p2o.configuration.commandline import read_arguments
 from p2o.configuration.overrides import as_running, check_overrides, compose_config
 from p2o.hints.pool_file import Origin, PooledHint, PoolFile, write_pool
@@ -30,6 +31,8 @@ from tests.pages import write_examples
 COMMANDS = commands()
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
 """An epoch of one update."""
+SMALL = ("data.source.train=16", "data.source.held_out=4", "save_policy=null")
+"""Besides, for each run of a sweep."""
 REWARD = "def reward(completion, answer): return float(answer in completion)\n"
 
 
@@ -164,7 +167,8 @@ def test_the_shell_takes_it_and_so_does_the_program(command, folder):
             look_at_bench(arguments)
         case "p2o-doctor":
             told = doctor_parser().parse_intermixed_args(arguments)
-            compose_run(told.overrides, told.config_dir)
+            config = compose_run(told.overrides, told.config_dir)
+            check_phrasebook(build(config.reflection, "reflection"), config.model.path)
         case "p2o-pool":
             pool_parser().parse_args(arguments)
         case "p2o-export" | "p2o-show" | "p2o-report":
@@ -239,7 +243,7 @@ def test_it_runs_through_a_shell(forks, command, folder):
     program, *arguments = command.words(folder)
     short = ""
     if program == "p2o-train" and "--help" not in arguments:
-        short = " ".join(SHORT)
+        short = " ".join((*SHORT, *SMALL) if "-m" in arguments else SHORT)
     if program == "p2o-eval" and "--help" not in arguments:
         short = "limit=2"
     if re.search("runs/default/TIME|RUN", command.text):

@@ -2,7 +2,7 @@
 
   p2o-doctor
   p2o-doctor experiment=smollm2_svamp --problems 8 --samples 6 --hints 4
-  p2o-doctor data=gsm8k model.path=Qwen/Qwen3-4B rollout=vllm --output doctor.json
+  p2o-doctor experiment=gsm8k rollout=vllm --output doctor.json
   p2o-doctor --json > doctor.json
 
 Settings are those of p2o-train, all of them. Nothing is trained, and it says first how many

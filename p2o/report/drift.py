@@ -24,27 +24,31 @@ def drifts(run: Run) -> list[str]:
 
 def _lengths(run: Run) -> list[str]:
     """The mean length of training responses, in the first and in the last tenth of the steps."""
-    lengths = [value for _, value in run.column("response/tokens")]
-    if len(lengths) < 2:
+    lengths, cut = _tenths(run, "response/tokens"), _tenths(run, "response/cut")
+    if lengths is None:
         return []
-    tenth = max(1, len(lengths) // 10)
-    first, last = fmean(lengths[:tenth]), fmean(lengths[-tenth:])
+    first, last = lengths
     sentence = (
         f"A training response had {first:.1f} tokens in the first tenth of the steps, and "
         f"{last:.1f} in the last."
     )
-    if not first or not last or 1 / ALIKE < last / first < ALIKE:
-        return [sentence]
-    grown = last > first
-    cause = (
-        "Look whether more of them are cut, and at algorithm.overlong."
-        if grown
-        else "Look whether the reward can be had without the work."
-    )
-    factor = last / first if grown else first / last
-    return [
-        f"{sentence} They became {factor:.1f} times {'longer' if grown else 'shorter'}. {cause}"
-    ]
+    if first and last and not 1 / ALIKE < last / first < ALIKE:
+        factor = max(first, last) / min(first, last)
+        sentence += f" They became {factor:.1f} times {'longer' if last > first else 'shorter'}."
+    # Growth alone may be what was to be learned.
+    if cut is not None and last > first and cut[1] > cut[0]:
+        sentence += (
+            f" More of them are cut off, {_percent(cut[1])} in place of {_percent(cut[0])}; see "
+            "algorithm.overlong and sampling.train.max_new_tokens."
+        )
+    return [sentence]
+
+
+def _tenths(run: Run, name: str) -> tuple[float, float] | None:
+    """Means of a metric over the first and the last tenth of the steps; None for fewer than two."""
+    values = [value for _, value in run.column(name)]
+    tenth = max(1, len(values) // 10)
+    return (fmean(values[:tenth]), fmean(values[-tenth:])) if len(values) > 1 else None
 
 
 def _within_reach(run: Run) -> list[str]:

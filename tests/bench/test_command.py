@@ -105,7 +105,7 @@ def test_an_arm_that_fails_does_not_stop_the_others(bench, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_bench_that_is_told_to_stop_saves_and_goes_on_where_it_was(bench, tmp_path):
-    command = ("bench=slice", "arm=grpo", "seeds=1", "figure=null", "budget.rollouts=320")
+    command = ("bench=slice", "arm=grpo", "seeds=1", "figure=null", "budget.rollouts=160")
     bench(*command, "folder=whole")
     process = subprocess.Popen(
         [sys.executable, "-m", "p2o.cli.bench", *command, "folder=runs"],
@@ -139,7 +139,7 @@ def test_templates_at_inference_are_measured_with_the_pool_of_the_search(bench, 
     small += '"evolution=random_template","data.group_size=3"]'
     found = bench(
         *("bench=slice", "arm=inference_templates", "seeds=1", "folder=runs", "figure=null"),
-        *("budget.rollouts=400", f"overrides={small}"),
+        *("budget.rollouts=200", f"overrides={small}"),
     )
     assert found.failures == {}
     run = tmp_path / "runs" / "inference_templates" / "seed0"

@@ -87,6 +87,7 @@ def test_responses_that_are_cut_and_a_pattern_that_finds_nothing_are_told_apart(
         (("data.grup_size=3",), "data.grup_size"),
         (("--output", "no/such/folder.json", *SMALL, "--hints", "0"), "--output=no/such/folder"),
         (("reflection=teacher",), "reflection.base_url"),
+        (("model.path=some/model",), "model.path=some/model: reflection=phrasebook has phrases of"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(p2o_doctor, arguments, message):

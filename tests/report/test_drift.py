@@ -32,18 +32,39 @@ def run_of(folder: Path, lengths: list[float], evaluations: Sequence[tuple[float
             "had 10.0 tokens in the first tenth of the steps, and 13.0 in the last.",
         ),
         # Tenths of 20 steps are two of them.
-        ([10, 20, *[99] * 16, 30, 60], "They became 3.0 times longer. Look whether more of them"),
-        ([30, 10], "They became 3.0 times shorter. Look whether the reward can be had without"),
+        ([10, 20, *[99] * 16, 30, 60], "They became 3.0 times longer."),
+        ([30, 10], "They became 3.0 times shorter."),
         # Half as long again is a drift; less is none.
         ([10, 15], "They became 1.5 times longer."),
         ([10, 14.9], "14.9 in the last."),
         ([0, 10], "had 0.0 tokens"),
     ],
 )
-def test_the_length_of_responses_is_told_and_a_drift_with_what_to_look_at(tmp_path, lengths, told):
+def test_the_length_of_responses_is_told_and_by_how_much_it_drifted(tmp_path, lengths, told):
     [sentence] = drifts(run_of(tmp_path, lengths))
     assert told in sentence
     assert ("They became" in sentence) == ("They became" in told)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "cut", "told"),
+    [
+        ((10, 12), (0.1, 0.25), True),
+        ((10, 12), (0.25, 0.1), False),
+        ((10, 8), (0.1, 0.25), False),
+    ],
+)
+def test_longer_responses_that_are_cut_off_more_often_are_told_with_what_to_set(
+    tmp_path, lengths, cut, told
+):
+    rows = "".join(
+        f"{step},{pair[0]},{pair[1]}\n" for step, pair in enumerate(zip(lengths, cut, strict=True))
+    )
+    (tmp_path / "metrics.csv").write_text(f"step,response/tokens,response/cut\n{rows}")
+    [sentence] = drifts(read_run(tmp_path))
+    expected = "More of them are cut off, 25.0 % in place of 10.0 %; see algorithm.overlong and sa"
+    assert (expected in sentence) == told
+    assert ("cut off" in sentence) == told
 
 
 def test_a_run_without_lengths_says_nothing(tmp_path):
