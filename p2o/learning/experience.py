@@ -14,7 +14,7 @@ from p2o.learning.credit import CreditAssignment, ragged
 from p2o.learning.minibatch import MiniBatch, collate
 from p2o.learning.pushing import Place, silenced, without_pull
 from p2o.learning.rolled_out import LONGEST, Learned
-from p2o.learning.samples import ScorePasses, Scorer, sample_of, sampled_log_probs
+from p2o.learning.samples import ScoreMost, ScorePasses, Scorer, sample_of, sampled_log_probs
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.policy.packing import Packer, nothing, split_evenly
@@ -66,6 +66,8 @@ class ExperienceBuilder:
         tell: Gives rollouts what the strategy tells, see `p2o.learning.telling`; None for nothing.
         score_teacher: `score` for the policy that grades behind templates and what is told, where
             that is another one; None where the policy grades itself.
+        score_most: The trainer's forward pass that tells the most probable tokens, for a strategy
+            with `choices`.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class ExperienceBuilder:
         updates: Callable[[], int] = lambda: 0,
         tell: Callable[[Groups], Groups] | None = None,
         score_teacher: ScorePasses | None = None,
+        score_most: ScoreMost | None = None,
     ) -> None:
+        self._score_most = score_most
         self._updates, self._tell = updates, tell or (lambda groups: groups)
         self.sizes, self.credit, self.strategy = sizes, credit, strategy
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
@@ -235,6 +239,7 @@ class ExperienceBuilder:
             log_probs = scorer([(rollouts[i], context) for i, context in places])
             scored |= zip(places, log_probs, strict=True)
         references = self._references(rollouts)
+        choices = self._choices(rollouts)
         samples = []
         for index, (rollout, advantage) in enumerate(kept):
             old, weights = self._old_context(rollout), None
@@ -246,8 +251,10 @@ class ExperienceBuilder:
                 solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
                 templated = scored.get((index, Context.TEMPLATED), torch.empty(0))
+                if index in choices:
+                    bare, templated, _ = choices[index]
                 token_advantages = strategy.token_advantages(advantage, solved, bare, templated)
-                if strategy.needs_log_probs:
+                if strategy.needs_log_probs and index not in choices:
                     weights = strategy.token_weights(bare, templated)
                     both = {Context.BARE: bare, Context.TEMPLATED: templated}
                     engine = both[rollout.sampled_after] - sampled
@@ -261,7 +268,9 @@ class ExperienceBuilder:
                     templated_sums[solved, "scored"] += len(bare)
                     templated_sums[solved, "reliance"] += (templated - bare).sum().item()
                     templated_sums[solved, "zero"] += int((weights == 0).sum())
-                reaching = torch.as_tensor(token_advantages).expand(len(sampled))
+                reaching = torch.as_tensor(token_advantages)
+                if index not in choices:
+                    reaching = reaching.expand(len(sampled))
                 reaching = reaching * (1.0 if weights is None else weights)
                 templated_sums[solved, "all"] += len(reaching)
                 templated_sums[solved, "pull"] += reaching.clamp(min=0).sum().item()
@@ -278,10 +287,36 @@ class ExperienceBuilder:
                 policy_version=self._updates(),
                 reference_log_probs=references.get(index),
             )
+            if index in choices:
+                sample = _with_choices(sample, token_advantages, *choices[index])
             if weights is not None and not strategy.masked_in_denominator:
                 sample = sample.keep(weights != 0)
             samples.append(sample)
         return samples
+
+    def _choices(self, rollouts: Sequence[Rollout]) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
+        """By index of rollouts with a template, what they are graded over, where it is choices.
+
+        Log-probabilities on x and behind the template, and the tokens, `[T, C]` each.
+        """
+        most = self.strategy.choices
+        if most is None:
+            return {}
+        if self._score_most is None:
+            raise ValueError("score_most: this strategy grades over choices, give what finds them")
+        places = [index for index, rollout in enumerate(rollouts) if rollout.template]
+        found = self._score.most_probable(
+            [(rollouts[index], Context.BARE) for index in places], most, self._score_most
+        )
+        grade = self._score_teacher or self._score
+        graded = grade(
+            [(rollouts[index], Context.TEMPLATED) for index in places],
+            [tokens for _, tokens in found],
+        )
+        return {
+            index: (bare, values.view_as(bare), tokens)
+            for index, (bare, tokens), values in zip(places, found, graded, strict=True)
+        }
 
     def _by_scorer(
         self, wanted: Sequence[tuple[int, Context]]
@@ -300,6 +335,8 @@ class ExperienceBuilder:
         return self.strategy.old_context if rollout.template else Context.BARE
 
     def _contexts_to_score(self, rollout: Rollout, on_policy: bool) -> list[Context]:
+        if rollout.template and self.strategy.choices is not None:
+            return []
         if rollout.template and self.strategy.needs_log_probs:
             return [Context.BARE, Context.TEMPLATED]
         old = self._old_context(rollout)
@@ -344,6 +381,16 @@ class ExperienceBuilder:
         penalties = torch.zeros(len(everything))
         penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
         return ragged(penalties.split([len(group) for group in groups]))
+
+
+def _with_choices(
+    sample: Sample, advantages: Tensor | float, bare: Tensor, graded: Tensor, tokens: Tensor
+) -> Sample:
+    """A sample that learns several tokens at each place; streams of single tokens are left out."""
+    streams = {"advantages": torch.as_tensor(advantages), "old_log_probs": bare}
+    version = sample.streams["policy_version"][:, None].expand_as(bare)
+    streams = {name: values.flatten() for name, values in streams.items()}
+    return replace(sample, choices=tokens, streams=streams | {"policy_version": version.flatten()})
 
 
 def _mean(values: Tensor) -> float | None:
