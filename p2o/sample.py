@@ -15,7 +15,7 @@ class Sample:
     A token that a tool, an environment or a forced prefix put there is in `token_ids` and not in
     `loss_mask`, wherever it stands.
 
-    Shapes: L tokens, T of them learned.
+    Shapes: L tokens, T of them learned; with `choices` each of these stands for C.
 
     Attributes:
         token_ids: `[L]`, context and completion.
@@ -24,6 +24,8 @@ class Sample:
             ``old_log_probs``, ``sampled_log_probs``, ``token_weights``,
             ``reference_log_probs`` and ``policy_version``, the updates that the policy had behind
             it when the tokens were sampled. What reads a stream says what its absence means.
+        choices: `[T, C]`, tokens that are learned at each of these places in place of the one that
+            stands there; streams are `[T * C]` then, place by place. None for that one alone.
 
     Raises:
         ValueError: The first token is to be learned.
@@ -32,6 +34,7 @@ class Sample:
     token_ids: tuple[int, ...]
     loss_mask: Tensor
     streams: Mapping[str, Tensor] = field(default_factory=dict)
+    choices: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.loss_mask[:1].any():
@@ -56,9 +59,14 @@ class Sample:
         return cls((*context_ids, *completion_ids), mask)
 
     @property
-    def learned(self) -> int:
-        """T, how many tokens are learned."""
+    def places(self) -> int:
+        """T, at how many places something is learned."""
         return int(self.loss_mask.sum())
+
+    @property
+    def learned(self) -> int:
+        """T, how many tokens are learned; with `choices` T * C."""
+        return self.places if self.choices is None else self.choices.numel()
 
     def with_streams(self, **streams: Tensor | float | None) -> Self:
         """With more streams; a number is the value at every token, and None is no stream."""

@@ -102,6 +102,8 @@ def _check_graded(strategy: Any, config: DictConfig) -> None:
             f"distillation._target_={config.distillation.get('_target_')}: tells something of "
             "responses, and samples them with a template; give rollout_context=bare or told=None"
         )
+    if strategy.choices is not None:
+        _check_choices(config)
     if not bare and config.teacher is not None:
         raise UserError(
             "teacher=moving_average: nothing is graded by a teacher where responses are sampled "
@@ -112,6 +114,22 @@ def _check_graded(strategy: Any, config: DictConfig) -> None:
             "evolution=none: this distillation lets hints grade responses, and there are none; "
             "take distillation=sibling_context, or a search"
         )
+
+
+def _check_choices(config: DictConfig) -> None:
+    """Refuse what is about one token at each place."""
+    algorithm = config.algorithm
+    for key, value, wanted in (
+        ("loss.ratio", algorithm.loss.get("ratio"), "token"),
+        ("loss.aggregation", algorithm.loss.get("aggregation"), "token-mean"),
+        ("entropy_coefficient", algorithm.entropy_coefficient, 0),
+        ("kl.coefficient", algorithm.kl.coefficient, 0),
+    ):
+        if value not in (None, wanted):
+            raise UserError(
+                f"algorithm.{key}={value}: is about one token at each place, and this distillation "
+                f"learns several (distillation.choices); give {wanted}"
+            )
 
 
 def _make(config: DictConfig, key: str, **more: Any) -> Any:

@@ -218,6 +218,7 @@ def _make_builder(
         ledger=ledger,
         tell=strategy.told and Telling(strategy.told, sampler.renderer, limit),
         score_teacher=teacher and partial(module.score, policy=teacher),
+        score_most=module.score_most,
     )
 
 

@@ -10,6 +10,7 @@ from p2o.distillation.strategy import (
     Tapered,
 )
 from p2o.distillation.told import Told
+from p2o.distillation.top_k import TopKReverseKL
 from p2o.prompt import Context
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "SuccessOnly",
     "Tapered",
     "Told",
+    "TopKReverseKL",
 ]

@@ -30,6 +30,9 @@ class DistillationStrategy:
             nothing. Such an update pulls nothing up: it only unlearns.
         told: What responses without a template are graded by, as if it were their template; None
             for nothing. Goes with responses that are sampled after the bare prompt.
+        choices: Over how many of the most probable tokens at each place responses with a template
+            are graded; their log-probabilities are `[T, C]` then, and so are `token_advantages`.
+            None for the token that was sampled.
         rewards_alone: Whether responses that have neither a template nor anything told are trained
             on, by their reward.
     """
@@ -41,6 +44,7 @@ class DistillationStrategy:
     masked_in_denominator: bool = True
     pushes_alone: bool = False
     told: Told | None = None
+    choices: int | None = None
     rewards_alone: bool = True
 
     def carries_gradient(self, advantage: float, solved: bool) -> bool:

@@ -14,8 +14,8 @@ from p2o.learning.credit import CreditAssignment, ragged
 from p2o.learning.minibatch import MiniBatch, collate
 from p2o.learning.pushing import Place, silenced, without_pull
 from p2o.learning.rolled_out import Learned
-from p2o.learning.samples import ScorePasses, Scorer, sample_of
-from p2o.learning.scored import STREAMS, Contexts, Scored, Stream
+from p2o.learning.samples import ScoreMost, ScorePasses, Scorer, sample_of
+from p2o.learning.scored import STREAMS, Choices, Contexts, Scored, Stream
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.policy.packing import Packer, nothing, split_evenly
@@ -81,6 +81,8 @@ class ExperienceBuilder:
         tell: Gives rollouts what the strategy tells, see `p2o.learning.telling`; None for nothing.
         score_teacher: `score` for the policy that grades behind templates and what is told, where
             that is another one; None where the policy grades itself.
+        score_most: The trainer's forward pass that tells the most probable tokens, for a strategy
+            with `choices`.
         streams: What samples carry.
     """
 
@@ -98,8 +100,10 @@ class ExperienceBuilder:
         updates: Callable[[], int] = lambda: 0,
         tell: Callable[[Groups], Groups] | None = None,
         score_teacher: ScorePasses | None = None,
+        score_most: ScoreMost | None = None,
         streams: Mapping[str, Stream] = STREAMS,
     ) -> None:
+        self._score_most = score_most
         self._updates, self._tell = updates, tell or (lambda groups: groups)
         self.sizes, self.credit, self.streams = sizes, credit, streams
         self.strategy, self.contexts = strategy, Contexts(strategy)
@@ -150,7 +154,7 @@ class ExperienceBuilder:
                 rollout = scored[place].rollout
                 samples[place] = silenced(samples[place], rollout, experience.templated)
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted.values())
-        masked = sum(len(scored[place].sampled) - samples[place].learned for place in samples)
+        masked = sum(len(scored[place].sampled) - samples[place].places for place in samples)
         with_gradient = [sample for sample in samples.values() if self._has_gradient(sample)]
         return self._micro_batches(with_gradient, tokens - sum(gather(masked)), len(counted))
 
@@ -191,6 +195,7 @@ class ExperienceBuilder:
             for (place, context), values in zip(part, log_probs, strict=True):
                 scores[place][context] = values
         references = self._references({place: rollout for place, (rollout, _) in mine.items()})
+        choices = self._choices({place: rollout for place, (rollout, _) in mine.items()})
         alike = self.credit.without_contrast(groups)
         contexts = Contexts(self.strategy.after(self._updates()))
         return {
@@ -202,8 +207,30 @@ class ExperienceBuilder:
                 references.get(place),
                 self._updates(),
                 alike[place[0]],
+                choices.get(place),
             )
             for place, (rollout, advantage) in mine.items()
+        }
+
+    def _choices(self, rollouts: Mapping[Place, Rollout]) -> dict[Place, Choices]:
+        """What rollouts with a template are graded over, where a strategy grades over choices."""
+        most = self.strategy.choices
+        if most is None:
+            return {}
+        if self._score_most is None:
+            raise ValueError("score_most: this strategy grades over choices, give what finds them")
+        graded = {place: rollout for place, rollout in rollouts.items() if rollout.template}
+        found = self._score.most_probable(
+            [(rollout, Context.BARE) for rollout in graded.values()], most, self._score_most
+        )
+        grade = self._score_teacher or self._score
+        grades = grade(
+            [(rollout, Context.TEMPLATED) for rollout in graded.values()],
+            [tokens for _, tokens in found],
+        )
+        return {
+            place: Choices(tokens, bare, values.view_as(bare))
+            for place, (bare, tokens), values in zip(graded, found, grades, strict=True)
         }
 
     def _by_scorer(

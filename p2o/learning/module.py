@@ -303,26 +303,45 @@ class P2OModule(LightningModule):
         scheduler = self.make_scheduler(optimizer, num_training_steps=length)
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
-    @torch.no_grad()
     def score(self, passes: Sequence[Packed], policy: nn.Module | None = None) -> list[Tensor]:
         """Log-probabilities `[M]` of each pass's learned tokens, on the CPU.
-
-        Collective: every rank goes through the network as often as the one with the most passes.
 
         Args:
             passes: Packed samples.
             policy: Whose; the one being trained when left out.
         """
+        return [log_probs for log_probs, _ in self._scored(passes, policy)]
+
+    def score_most(self, passes: Sequence[Packed], most: int) -> list[tuple[Tensor, Tensor]]:
+        """What is most probable at the learned tokens of each pass, on the CPU.
+
+        Args:
+            passes: Packed samples.
+            most: How many tokens at each place.
+
+        Returns:
+            Log-probabilities and ids, both `[M, most]`.
+        """
+        return self._scored(passes, None, most)
+
+    @torch.no_grad()
+    def _scored(
+        self, passes: Sequence[Packed], policy: nn.Module | None, *most: int
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Passes without gradient.
+
+        Collective: every rank goes through the network as often as the one with the most passes.
+        """
         scorer: Any = self.policy if policy is None else policy.to(self.device)
         training = scorer.training
         scorer.eval()
-        scored: list[Tensor] = []
+        scored: list[tuple[Tensor, Tensor]] = []
         for index in range(maximum(len(passes))):
             packed = passes[index] if index < len(passes) else nothing()
             # The same precision as in training, or the ratio of an unchanged policy is not one.
             with self._precision():
-                log_probs, _ = scorer(packed.to(self.device))
-            scored.append(log_probs.cpu())
+                first, second = scorer(packed.to(self.device), *most)
+            scored.append((first.cpu(), second.cpu()))
         scorer.train(training)
         return scored[: len(passes)]
 

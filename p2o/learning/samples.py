@@ -1,6 +1,7 @@
 """From rollouts to samples, and from samples to their log-probabilities."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from p2o.sample import Sample
 
 ScorePasses = Callable[[Sequence[Packed]], list[Tensor]]
 """Log-probabilities `[M]` of each pass's learned tokens, by the trainer's own forward pass."""
+ScoreMost = Callable[[Sequence[Packed], int], list[tuple[Tensor, Tensor]]]
+"""Log-probabilities and ids, both `[M, C]`, of the most probable tokens at each pass's learned
+ones."""
 
 
 def sample_of(rollout: Rollout, context: Context) -> Sample:
@@ -41,18 +45,53 @@ class Scorer:
     def __init__(self, packer: Callable[[], Packer], score: ScorePasses, ledger: Ledger) -> None:
         self.packer, self.score, self.ledger = packer, score, ledger
 
-    def __call__(self, pairs: Sequence[tuple[Rollout, Context]]) -> list[Tensor]:
+    def __call__(
+        self, pairs: Sequence[tuple[Rollout, Context]], choices: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
         """`[T]` of each rollout's chosen tokens in a context, in one call for all.
 
         Collective: every rank passes its own pairs, be it none.
+
+        Args:
+            pairs: Rollouts and contexts.
+            choices: `[T, C]` of each pair, tokens in place of the chosen ones; what comes back is
+                `[T * C]` then.
         """
         samples = [sample_of(*pair) for pair in pairs]
+        if choices:
+            samples = [
+                replace(sample, choices=tokens)
+                for sample, tokens in zip(samples, choices, strict=True)
+            ]
+        return self._in_passes(samples, self.score)
+
+    def most_probable(
+        self, pairs: Sequence[tuple[Rollout, Context]], most: int, score: ScoreMost
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Log-probabilities and ids `[T, C]` of what is most probable at each chosen token.
+
+        Collective, as a call is.
+
+        Args:
+            pairs: Rollouts and contexts.
+            most: C, of all tokens at the most.
+            score: The forward pass.
+        """
+
+        def both(passes: Sequence[Packed]) -> list[Tensor]:
+            found = score(passes, most)
+            return [torch.stack([values.double(), ids.double()], 1) for values, ids in found]
+
+        found = self._in_passes([sample_of(*pair) for pair in pairs], both)
+        return [(values[:, 0].float(), values[:, 1].long()) for values in found]
+
+    def _in_passes(self, samples: Sequence[Sample], score: ScorePasses) -> list[Tensor]:
         packed = self.packer().pack(samples)
         if not maximum(len(packed)):
             return []
         with self.ledger.phase("scoring"):
             self.ledger.add(scored_tokens=sum(rows.tokens for rows, _ in packed))
-            flat = self.score([rows for rows, _ in packed])
+            flat = score([rows for rows, _ in packed])
         scored: dict[int, Tensor] = {}
         for (_, indices), values in zip(packed, flat, strict=True):
             sizes = [samples[index].learned for index in indices]

@@ -4,7 +4,7 @@ Shapes: T learned tokens.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -45,6 +45,8 @@ class Contexts:
             on_policy: Whether the update is made with the weights that sampled, so that the old
                 log-probabilities are those of its own forward pass.
         """
+        if rollout.template and self.strategy.choices is not None:
+            return []
         if rollout.template and self.strategy.needs_log_probs:
             return [Context.BARE, Context.TEMPLATED]
         old = self.of_old(rollout)
@@ -63,6 +65,36 @@ class Contexts:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What is learned at each place of a rollout in place of the token that was sampled.
+
+    Attributes:
+        tokens: `[T, C]`, the most probable ones on the bare prompt.
+        bare: `[T, C]`, their log-probabilities there.
+        templated: `[T, C]`, those on the prompt with the template.
+    """
+
+    tokens: Tensor
+    bare: Tensor
+    templated: Tensor
+
+    def put_into(self, sample: Sample, advantages: Tensor | float, updates: int) -> Sample:
+        """A sample that learns them; streams of single tokens are left out.
+
+        Args:
+            sample: Of the rollout.
+            advantages: `[T, C]`, or one for all.
+            updates: How many the policy has behind it.
+        """
+        streams = {
+            "advantages": torch.as_tensor(advantages).expand_as(self.bare).flatten(),
+            "old_log_probs": self.bare.flatten(),
+            "policy_version": torch.full((self.bare.numel(),), float(updates)),
+        }
+        return replace(sample, choices=self.tokens, streams=streams)
+
+
+@dataclass(frozen=True)
 class Scored:
     """A rollout with all that is known of it before the update.
 
@@ -74,6 +106,7 @@ class Scored:
         reference: `[T]`, the reference policy's; None where they measure no divergence.
         updates: How many the policy has behind it.
         alike: Whether all rewards of its group are the same.
+        choices: What is learned in place of its tokens; None for these.
     """
 
     rollout: Rollout
@@ -83,6 +116,7 @@ class Scored:
     reference: Tensor | None = None
     updates: int = 0
     alike: bool = False
+    choices: Choices | None = None
 
     @property
     def solved(self) -> bool:
@@ -96,18 +130,23 @@ class Scored:
 
     @property
     def bare(self) -> Tensor:
-        """`[T]` on the bare prompt; empty where that was not asked for."""
+        """`[T]` on the bare prompt, `[T, C]` of choices; empty where that was not asked for."""
+        if self.choices is not None:
+            return self.choices.bare
         return self.scores.get(Context.BARE, torch.empty(0))
 
     @property
     def templated(self) -> Tensor:
-        """`[T]` on the prompt with the template; empty where that was not asked for."""
+        """The same on the prompt with the template."""
+        if self.choices is not None:
+            return self.choices.templated
         return self.scores.get(Context.TEMPLATED, torch.empty(0))
 
     @property
     def in_both(self) -> bool:
-        """Whether it has a template and was scored with it and without."""
-        return bool(self.rollout.template) and self.contexts.strategy.needs_log_probs
+        """Whether its own tokens were scored with a template and without."""
+        asked = self.contexts.strategy.needs_log_probs and self.choices is None
+        return bool(self.rollout.template) and asked
 
     @cached_property
     def token_weights(self) -> Tensor | None:
@@ -118,7 +157,7 @@ class Scored:
 
     @cached_property
     def token_advantages(self) -> Tensor | float:
-        """`[T]`, the strategy's, or one for all tokens."""
+        """`[T]`, the strategy's, `[T, C]` of choices, or one for all tokens."""
         if not self.rollout.template:
             return self.advantage if self.contexts.strategy.rewards_alone else 0.0
         return self.contexts.strategy.token_advantages(
@@ -132,6 +171,8 @@ class Scored:
             streams: What it is to carry.
         """
         sample = sample_of(self.rollout, self.contexts.of_gradient(self.rollout))
+        if self.choices is not None:
+            return self.choices.put_into(sample, self.token_advantages, self.updates)
         sample = sample.with_streams(**{name: make(self) for name, make in streams.items()})
         weights = self.token_weights
         if weights is None or self.contexts.strategy.masked_in_denominator:
@@ -159,7 +200,10 @@ class Scored:
         if not self.rollout.template:
             return {}
         weights = torch.ones(()) if self.token_weights is None else self.token_weights
-        reaching = torch.as_tensor(self.token_advantages).expand(len(self.sampled)) * weights
+        reaching = torch.as_tensor(self.token_advantages)
+        if self.choices is None:
+            reaching = reaching.expand(len(self.sampled))
+        reaching = reaching * weights
         found = {
             "all": len(reaching),
             "pull": reaching.clamp(min=0).sum().item(),

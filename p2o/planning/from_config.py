@@ -133,7 +133,9 @@ def _scoring_passes(reader: Reader, steps: int, templated: float) -> float:
         of_templated = 0.0
     else:
         of_templated = later if strategy.old_context == strategy.gradient_context else 1.0
-    passes = (1 - templated) * later + templated * of_templated
+    # What is told makes of a bare row one that is scored in both contexts.
+    of_bare = later if strategy is None or strategy.told is None else of_templated
+    passes = (1 - templated) * of_bare + templated * of_templated
     if reader.get("reference") is None:
         return passes
     in_reward = reader.get("algorithm.kl.coefficient", 0) and (

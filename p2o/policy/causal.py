@@ -87,11 +87,19 @@ class CausalPolicy(nn.Module):
         self._longest: int | None = None
         self.chunk_tokens, self.entropy_gradient = chunk_tokens, entropy_gradient
 
-    def forward(self, packed: Packed) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and entropies of the learned tokens, both `[M]`."""
+    def forward(self, packed: Packed, most: int | None = None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of the learned tokens, both `[M]`.
+
+        Args:
+            packed: What goes through the network.
+            most: How many of the most probable tokens at each place to tell instead: their
+                log-probabilities and ids, both `[M, most]`.
+        """
         arguments = decoder_arguments(self.model, packed)
-        hidden = self._run_layers(self.model, packed.input_ids, arguments)
-        return self._score(hidden.flatten(0, 1)[packed.predictors], packed.targets)
+        hidden = self._run_layers(self.model, packed.input_ids, arguments).flatten(0, 1)
+        if packed.choices:
+            return self._score_choices(hidden, packed)
+        return self._score(hidden[packed.predictors], packed.targets, most)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all but the model, which stays in evaluation mode."""
@@ -153,11 +161,13 @@ class CausalPolicy(nn.Module):
         finally:
             self.temperature = usual
 
-    def _score(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _score(
+        self, hidden: Tensor, targets: Tensor, most: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         if len(hidden) <= self.chunk_tokens:
-            return self._score_chunk(hidden, targets)
+            return self._score_chunk(hidden, targets, None, most)
         chunks = [
-            checkpoint(self._score_chunk, *chunk, use_reentrant=False)
+            checkpoint(self._score_chunk, *chunk, None, most, use_reentrant=False)
             for chunk in zip(
                 hidden.split(self.chunk_tokens), targets.split(self.chunk_tokens), strict=True
             )
@@ -165,14 +175,37 @@ class CausalPolicy(nn.Module):
         log_probs, entropies = zip(*chunks, strict=True)  # type: ignore[arg-type]
         return torch.cat(log_probs), torch.cat(entropies)
 
-    def _score_chunk(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self._logits(hidden, targets)
+    def _score_choices(self, hidden: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
+        """Tokens of one place share its logits."""
+        places, which = packed.predictors.unique_consecutive(return_inverse=True)
+        chunks = []
+        for start in range(0, len(places), self.chunk_tokens):
+            part = places[start : start + self.chunk_tokens]
+            inside = (which >= start) & (which < start + len(part))
+            arguments = hidden[part], packed.targets[inside], which[inside] - start
+            chunks.append(checkpoint(self._score_chunk, *arguments, use_reentrant=False))
+        log_probs, entropies = zip(*chunks, strict=True)  # type: ignore[arg-type]
+        return torch.cat(log_probs), torch.cat(entropies)
+
+    def _score_chunk(
+        self,
+        hidden: Tensor,
+        targets: Tensor,
+        which: Tensor | None = None,
+        most: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """See `forward`; `which` tells of each target the place that predicts it."""
+        logits = self._logits(hidden, targets[: len(hidden)])
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.temperature != 1:
             logits = logits / self.temperature
         log_probs = logits.log_softmax(-1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.entropy_gradient):
             entropies = -(log_probs.exp() * log_probs).sum(-1)
+        if most is not None:
+            return log_probs.topk(min(most, log_probs.shape[-1]))
+        if which is not None:
+            return log_probs[which, targets], entropies[which]
         return log_probs.gather(-1, targets[:, None])[:, 0], entropies
 
     def _logits(self, hidden: Tensor, targets: Tensor) -> Tensor:

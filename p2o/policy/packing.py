@@ -61,6 +61,7 @@ class Packed:
             learned tokens, sample by sample.
         targets: `[M]`, the learned tokens.
         tree: None where each row is one sample.
+        choices: Whether some place predicts several tokens, which `targets` has one after another.
     """
 
     input_ids: Tensor
@@ -68,6 +69,7 @@ class Packed:
     predictors: Tensor
     targets: Tensor
     tree: Tree | None = None
+    choices: bool = False
 
     @property
     def tokens(self) -> int:
@@ -223,9 +225,11 @@ def _packed(rows: Sequence[_Row], samples: Sequence[Sample]) -> Packed:
                 before[branch - 1] = common
                 shared[number, branch, :branch] = shared[number, :branch, branch] = before
             learned = np.flatnonzero(sample.loss_mask.numpy())
-            # The hidden state at one place predicts the token at the next.
-            predictors.append(number * length + path[learned - 1])
-            targets.append(ids[learned])
+            chosen = ids[learned] if sample.choices is None else sample.choices.flatten().numpy()
+            # The hidden state at one place predicts the token at the next, or each of its choices.
+            place = number * length + path[learned - 1]
+            predictors.append(place.repeat(len(chosen) // len(learned)) if len(learned) else place)
+            targets.append(chosen)
         diagonal = np.arange(most + 1)
         shared[number, diagonal, diagonal] = ALWAYS
     return Packed(
@@ -234,4 +238,5 @@ def _packed(rows: Sequence[_Row], samples: Sequence[Sample]) -> Packed:
         torch.from_numpy(np.concatenate(predictors)),
         torch.from_numpy(np.concatenate(targets)),
         Tree(*map(torch.from_numpy, (positions, branches, shared))) if most > 1 else None,
+        any(samples[index].choices is not None for row in rows for index in row.indices),
     )

@@ -198,6 +198,8 @@ def test_an_adapter_is_counted_without_memory(plan):
         (["distillation=no_crm", "data.mini_batch=8"], 1.0, 0.5),
         (["distillation=importance_corrected"], 1.0, 1.0),
         (["distillation=success_only"], 1.0, 0.0),
+        (["distillation=sibling_context", "evolution=none"], None, 2.0),
+        (["distillation=reverse_kl_top_k"], 0.25, 0.5),
         (["evolution=none", "reference=initial"], None, 1.0),
         (
             [
