@@ -61,6 +61,7 @@ def test_the_settings_are_the_paper_s_and_every_part_is_made_on_the_meta_device(
     evolver = config.evolution.evolver
     assert (evolver.budget, evolver.width, evolver.minibatch_size) == ("heavy_4", 16, 3)
     assert (evolver.dev_size, evolver.minimum) == (300, 100)
+    assert evolver.evidence == 0
     # 64 prompts with 6 rollouts each, over 8 ranks and their micro-batches, one row at a time.
     rows = data.mini_batch * data.group_size
     assert rows == config.trainer.devices * config.trainer.accumulate_grad_batches
