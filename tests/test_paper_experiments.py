@@ -63,6 +63,7 @@ def test_the_settings_are_the_paper_s_and_every_part_is_made_on_the_meta_device(
     evolver = config.evolution.evolver
     assert (evolver.budget, evolver.width, evolver.minibatch_size) == ("heavy_4", 16, 3)
     assert (evolver.dev_size, evolver.minimum) == (300, 100)
+    assert evolver.evidence == 0
 
     model = meta_model(configurations()["Qwen3-4B"], getattr(torch, config.model.dtype))
     sampling = build(config.sampling.train, "sampling.train")

@@ -16,6 +16,7 @@ class Hint:
         prefix: How the answer begins; the policy goes on from there.
         columns: Whether ``{name}`` in `text` and `prefix` stands for a column of the problem's own,
             and ``{name:50%}`` for its first half. Else braces are text like any other.
+        learned: Whether the policy is trained on `prefix` as if it had chosen these tokens.
     """
 
     text: str
@@ -23,6 +24,7 @@ class Hint:
     turns: tuple[tuple[str, str], ...] = ()
     prefix: str = ""
     columns: bool = False
+    learned: bool = False
 
     @property
     def empty(self) -> bool:
@@ -46,7 +48,13 @@ class Hint:
         """The same as it is passed on: a text where it is nothing but one."""
         if self.is_text:
             return self.text
-        return Hint(self.text, turns=self.turns, prefix=self.prefix, columns=self.columns)
+        return Hint(
+            self.text,
+            turns=self.turns,
+            prefix=self.prefix,
+            columns=self.columns,
+            learned=self.learned,
+        )
 
     def content(self) -> dict[str, Any]:
         """Primitives only; what is as it is in an instruction is left out."""
@@ -57,7 +65,14 @@ class Hint:
             content["prefix"] = self.prefix
         if self.columns:
             content["columns"] = True
+        if self.learned:
+            content["learned"] = True
         return content
+
+
+def names_text(label: str) -> bool:
+    """Whether a label is that of a hint which is nothing but a text."""
+    return not label.startswith('{"text": ')
 
 
 HintOrText: TypeAlias = str | Hint
@@ -76,4 +91,5 @@ def more_than_text(content: Mapping[str, Any]) -> dict[str, Any]:
         "turns": tuple((question, answer) for question, answer in turns),
         "prefix": content.get("prefix", ""),
         "columns": content.get("columns", False),
+        "learned": content.get("learned", False),
     }

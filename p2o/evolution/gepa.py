@@ -12,6 +12,7 @@ from gepa.core.adapter import GEPAAdapter
 from gepa.core.callbacks import GEPACallback
 from gepa.core.result import GEPAResult
 
+from p2o.constraints import Positive, Whole
 from p2o.errors import UserError
 from p2o.evolution.adapter import COMPONENT, TemplateAdapter
 from p2o.evolution.budget import resolve_budget
@@ -94,8 +95,8 @@ class GepaEvolution:
         patience: int = 5,
         leaks: Action = "reject",
         seed_pool: str | None = None,
-        evidence: int = 0,
-        most_reliance: float | None = None,
+        evidence: Whole = 0,
+        most_reliance: Positive | None = None,
     ) -> None:
         for name, size in (
             ("width", width),
@@ -143,9 +144,14 @@ class GepaEvolution:
         """See `p2o_callbacks.Evolver`."""
         bound = math.inf if self.most_reliance is None else self.most_reliance
         relied_on = [hint for hint, value in self.problems.reliance.items() if value > bound]
-        known = find_incumbents(self.evidence, hard_set, relied_on)
+        guard = LeakGuard(self.leaks)
+        for sample in hard_set:
+            example = self.evidence.example(sample)
+            if example is not None:
+                guard.learn(sample, example)
+        known = find_incumbents(self.evidence, hard_set, guard.admits, relied_on)
         unsolved = sorted(known.failed) if known.templates else hard_set
-        found = self._found(unsolved, evaluate, seed, report)
+        found = self._found(unsolved, evaluate, guard, seed, report)
         if self.lasts:
             found = replace(found, spared=found.spared or 0, solved_before=len(known.solved))
         templates = list(found.pool.templates)
@@ -160,6 +166,7 @@ class GepaEvolution:
         self,
         hard_set: Sequence[str],
         evaluate: EvaluateTemplates,
+        guard: LeakGuard,
         seed: int,
         report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
@@ -178,7 +185,7 @@ class GepaEvolution:
                 budget.smallest,
             )
             return Evolution(PromptPool())
-        guard, trace = LeakGuard(self.leaks), SearchTrace(train, dev)
+        trace = SearchTrace(train, dev)
         adapter = TemplateAdapter(evaluate, guard, self.evidence.trial)
         budget.known = sum(self.evidence.trial(sample, "") is not None for sample in dev)
         templates, calls, iterations = self._search(

@@ -1,10 +1,11 @@
 """Templates that training still shows to work, so that a search is made only where they do not."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from p2o.hints.evidence import Evidence
+from p2o_callbacks.hint import names_text
 from p2o_callbacks.pool import Template
 
 
@@ -24,18 +25,24 @@ class Incumbents:
 
 
 def find_incumbents(
-    evidence: Evidence, hard_set: Collection[str], relied_on: Collection[str] = ()
+    evidence: Evidence,
+    hard_set: Collection[str],
+    admits: Callable[[str], bool] = lambda text: True,
+    relied_on: Collection[str] = (),
 ) -> Incumbents:
     """Look at what is known of the hard samples.
 
     Args:
         evidence: From training.
         hard_set: Ids of the hard samples.
+        admits: Whether a template may be in use.
         relied_on: Texts of templates whose successes the bare policy can hardly say: a sample that
             they alone solve has a search all the same.
     """
     by_sample = {sample: evidence.solved_by(sample) for sample in sorted(hard_set)}
     hints = sorted(frozenset().union(*by_sample.values()))
+    hints = [hint for hint in hints if names_text(hint) and admits(hint)]
+    by_sample = {sample: own & frozenset(hints) for sample, own in by_sample.items()}
     solved = frozenset(s for s, own in by_sample.items() if own - frozenset(relied_on))
     tried = frozenset(s for s, own in by_sample.items() if own or evidence.failed_with(s))
     return Incumbents(

@@ -31,17 +31,25 @@ class PartOfSolution:
             part of the response that the verifier reads, and carry no gradient.
         column: The problem's own column with the solution.
         text: What stands in front of the question, with ``{part}`` in it.
+        learned: Whether forced tokens are trained on all the same, as if the policy had chosen
+            them.
 
     Raises:
-        UserError: The text has no place for the part.
+        UserError: The text has no place for the part, or what is learned is no part of the answer.
     """
 
     def __init__(
-        self, place: Place = "question", column: str = "solution", text: str = BEGINS
+        self,
+        place: Place = "question",
+        column: str = "solution",
+        text: str = BEGINS,
+        learned: bool = False,
     ) -> None:
         if PART not in text:
             raise UserError(f"text={text!r:.60}: write {PART} where the solution's part belongs")
-        self.place, self.column, self.text = place, column, text
+        if learned and place != "answer":
+            raise UserError("learned=true: only what begins the answer can be; give place=answer")
+        self.place, self.column, self.text, self.learned = place, column, text, learned
 
     def hint(self, share: float) -> Hint:
         """The hint with this share, for any problem; the empty one with none."""
@@ -49,7 +57,7 @@ class PartOfSolution:
             return Hint("")
         part = f"{{{self.column}:{100 * share:.6g}%}}"
         if self.place == "answer":
-            return Hint("", prefix=part, columns=True)
+            return Hint("", prefix=part, columns=True, learned=self.learned)
         return Hint(self.text.replace(PART, part), columns=True)
 
 
@@ -68,6 +76,7 @@ class SolutionShare(GuardedSearch):
         text: Likewise.
         among: Problems that have hints: those that are hard at the time, or all.
         minimum: Problems below which nothing is done.
+        learned: See `PartOfSolution`.
     """
 
     def __init__(
@@ -80,9 +89,10 @@ class SolutionShare(GuardedSearch):
         text: str = BEGINS,
         among: Where = "hard",
         minimum: Count = 1,
+        learned: bool = False,
     ) -> None:
         super().__init__(among, minimum)
-        self.share, self.part = share, PartOfSolution(place, column, text)
+        self.share, self.part = share, PartOfSolution(place, column, text, learned)
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""

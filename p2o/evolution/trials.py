@@ -59,4 +59,5 @@ def tried(hint: Hint, trials: Trials) -> Template:
         turns=hint.turns,
         prefix=hint.prefix,
         columns=hint.columns,
+        learned=hint.learned,
     )

@@ -99,6 +99,10 @@ class Evidence:
             return None
         return replace(shown.trial, score=shown.score, repeatable=True)
 
+    def example(self, problem: str) -> TemplateTrial | None:
+        """Some rollout of a problem, for its question and its answers; None where there is none."""
+        return next((shown.trial for shown in self._shown.get(problem, {}).values()), None)
+
     def solved_by(self, problem: str) -> frozenset[str]:
         """Hints, the empty one not among them, with which some rollout of a problem was right."""
         shown = self._shown.get(problem, {})

@@ -50,7 +50,8 @@ def fill(hint: Hint, prompt: Prompt) -> Hint:
     turns = tuple(turn for turn in hint.turns if turn[0] != prompt.question)
     if not hint.columns:
         return hint if len(turns) == len(hint.turns) else replace(hint, turns=turns)
-    return Hint(_filled(hint.text, prompt), turns=turns, prefix=_filled(hint.prefix, prompt))
+    text, prefix = _filled(hint.text, prompt), _filled(hint.prefix, prompt)
+    return Hint(text, turns=turns, prefix=prefix, learned=hint.learned)
 
 
 def check_columns(hints: Iterable[Hint], prompts: Iterable[Prompt]) -> None:

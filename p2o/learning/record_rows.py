@@ -8,7 +8,7 @@ from p2o.prompt import Prompt
 from p2o.records.schema import Rows, hint_id
 from p2o.rollout.runner import Rollout
 from p2o_callbacks.candidates import Candidate
-from p2o_callbacks.hint import as_hint
+from p2o_callbacks.hint import as_hint, names_text
 from p2o_callbacks.pool import PromptPool
 
 SAMPLED = 10
@@ -128,7 +128,7 @@ def hint_rows(texts: Iterable[str]) -> Rows:
         {
             "hint": hint_id(text),
             "text": text,
-            "kind": "hint" if text.startswith('{"text": ') else "instruction",
+            "kind": "instruction" if names_text(text) else "hint",
         }
         for text in dict.fromkeys(texts)
         if text.strip()

@@ -50,8 +50,10 @@ class Completion:
         finish_reason: ``stop`` after an end token or a stop token, ``length`` at the limit.
         log_probs: The engine's own log-probability of each token at the sampling temperature,
             before top-p and top-k (vLLM: after them); 0 throughout for temperature 0, and where
-            the policy did not choose the token.
-        loss_mask: Whether the policy chose each token; None where it chose all of them.
+            the policy did not choose the token; not a number where it is trained on one that it
+            did not choose.
+        loss_mask: Whether the policy chose each token, or is trained on it as if it had; None where
+            that is so of all of them.
     """
 
     token_ids: tuple[int, ...]

@@ -1,5 +1,6 @@
 """A response while it grows, turn by turn."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -28,6 +29,7 @@ class Response:
         self._log_probs: list[float] = []
         self._loss_mask: list[bool] = []
         self._finish_reason: Literal["stop", "length"] = "stop"
+        self._sampled = 0
 
     @property
     def length(self) -> int:
@@ -39,7 +41,7 @@ class Response:
         """Tokens that may still be sampled."""
         if self.full:
             return 0
-        left = self.budget - sum(self._loss_mask)
+        left = self.budget - self._sampled
         return left if self.max_length is None else max(0, min(left, self.max_length - self.length))
 
     def limit(self, wanted: int | None) -> int:
@@ -50,11 +52,18 @@ class Response:
         """Whether so many more tokens fit into what the engine takes."""
         return self.max_length is None or self.length + count <= self.max_length
 
-    def insert(self, token_ids: Sequence[int]) -> None:
-        """Add tokens that the policy has not chosen, unless they do not fit."""
+    def insert(self, token_ids: Sequence[int], learned: bool = False) -> None:
+        """Add tokens that the policy has not chosen, unless they do not fit.
+
+        Args:
+            token_ids: The tokens.
+            learned: Whether it is trained on them as if it had. What the engine would have given
+                them for a log-probability is not known, and no number.
+        """
         self.full = self.full or not self.has_room(len(token_ids))
         if not self.full:
-            self._add(token_ids, [0.0] * len(token_ids), chosen=False)
+            unknown = math.nan if learned else 0.0
+            self._add(token_ids, [unknown] * len(token_ids), learned)
 
     def sampled(self, completion: Completion, limit: int) -> Completion:
         """Add a turn of the policy's; returns as much of it as the turn may have.
@@ -67,7 +76,8 @@ class Response:
             completion = Completion(
                 completion.token_ids[:limit], "length", completion.log_probs[:limit]
             )
-        self._add(completion.token_ids, completion.log_probs, chosen=True)
+        self._add(completion.token_ids, completion.log_probs, True)
+        self._sampled += len(completion.token_ids)
         self._finish_reason = completion.finish_reason
         self.turns += 1
         return completion
@@ -85,7 +95,7 @@ class Response:
             None if all(self._loss_mask) else tuple(self._loss_mask),
         )
 
-    def _add(self, token_ids: Sequence[int], log_probs: Sequence[float], chosen: bool) -> None:
+    def _add(self, token_ids: Sequence[int], log_probs: Sequence[float], learned: bool) -> None:
         self.token_ids.extend(token_ids)
         self._log_probs.extend(log_probs)
-        self._loss_mask.extend([chosen] * len(token_ids))
+        self._loss_mask.extend([learned] * len(token_ids))

@@ -132,7 +132,7 @@ class RolloutRunner:
         starts = [
             Start(prompt, "", placed.bare, seed)
             if context == Context.BARE
-            else Start(prompt, placed.text, placed.ids, seed, placed.prefix)
+            else Start(prompt, placed.text, placed.ids, seed, placed.prefix, placed.learned)
             for (prompt, _), placed, seed in zip(pairs, contexts, seeds, strict=True)
         ]
         episodes = play(self.environment, self.engine, self.renderer, starts, sampling)
@@ -197,7 +197,8 @@ class RolloutRunner:
         begun = hint.prefix.strip()
         prefix = tuple(self.renderer.continue_with(begun)) if begun else ()
         if len(ids) + len(prefix) <= self.max_prompt_tokens:
-            return _Placed(as_hint(candidate).label, hint.text, bare, ids, prefix)
+            label = as_hint(candidate).label
+            return _Placed(label, hint.text, bare, ids, prefix, hint.learned)
         self._overflow(prompt, as_hint(candidate), len(ids) + len(prefix))
         return _Placed("", "", bare, bare)
 
@@ -227,6 +228,7 @@ class _Placed:
         bare: Token ids of the problem alone.
         ids: Those of the problem with what stands before its answer.
         prefix: Those that begin the answer.
+        learned: Whether the policy is trained on these.
     """
 
     label: str
@@ -234,3 +236,4 @@ class _Placed:
     bare: tuple[int, ...]
     ids: tuple[int, ...]
     prefix: tuple[int, ...] = ()
+    learned: bool = False

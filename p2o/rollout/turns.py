@@ -31,6 +31,7 @@ class Start:
         context: Token ids of both.
         seed: Of its draws: of the first turn's as it is, of turn n's as derived with n.
         prefix: Token ids that begin the response and that the policy has not chosen.
+        learned: Whether it is trained on them as if it had.
     """
 
     problem: Prompt
@@ -38,6 +39,7 @@ class Start:
     context: Sequence[int]
     seed: int
     prefix: Sequence[int] = ()
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def play(
         check_lengths([(*s.context, *s.prefix) for s in starts], sampling, limit)
         for start in starts:
             response = Response(start.context, sampling.max_new_tokens, limit)
-            response.insert(start.prefix)
+            response.insert(start.prefix, learned=start.learned)
             players.append(_Player(environment, start, Sampler(response, renderer), response))
             stack.callback(players[-1].close)
         for player in players:

@@ -30,6 +30,15 @@ def test_hints_survive_json_in_readable_form():
     assert '"prefix": "{solution:50%}", "columns": true' in text
 
 
+def test_a_beginning_that_is_learned_stays_so():
+    hint = Template("", prefix="{solution}", columns=True, learned=True)
+    pool = PromptPool((hint,), (0,), {"a": (0,)})
+    again = PromptPool.from_state_dict(json.loads(json.dumps(pool.state_dict())))
+    assert again == pool
+    assert as_hint(again.hint_for("a", 0)).learned
+    assert hint.label != Template("", prefix="{solution}", columns=True).label
+
+
 def test_an_instruction_is_written_as_it_always_was():
     written = PromptPool((Template("Think."),)).state_dict()["templates"][0]
     assert list(written) == ["text", "parents", "score", "dev_scores", "solved"]

@@ -16,7 +16,7 @@ from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import ParetoBeam
 from p2o.hints.assignment import DiverseAssignment
 from p2o.hints.problems import Outcome, Problems
-from p2o_callbacks import PromptPool, Template, TemplateTrial
+from p2o_callbacks import Hint, PromptPool, Template, TemplateTrial
 from tests.evolution.world import HARD, World, Writer
 
 SIZES = {"budget": 400, "width": 4, "dev_size": 18, "minimum": 4}
@@ -257,6 +257,26 @@ def test_a_template_that_is_relied_on_too_much_spares_no_search_and_stays():
     assert found.metric_calls > 0
     assert found.solved_before == len(HARD) - len(blue)
     assert "blue" in {template.text for template in found.pool.templates}
+
+
+def test_a_template_that_gives_a_hard_problem_away_does_not_stay():
+    fed = Fed()
+    question, answers = "What is the colour of the sky above the river at noon?", ("blue",)
+    trial = TemplateTrial(1.0, True, question, "r", "f", answers=answers)
+    fed.problems.evidence.note(0, {"sky-00": [("The answer is blue.", trial)]})
+    found = fed.search(["sky-00", "sky-01"])
+    assert (found.pool, found.solved_before) == (PromptPool(), 0)
+
+
+def test_hints_of_another_kind_are_no_templates():
+    shown_turns = Hint("", turns=(("1 + 1?", "2"),))
+    fed = Fed()
+    fed.train(0, [(sample, "red") for sample in HARD[:4]])
+    trial = TemplateTrial(1.0, True, "?", "r", "f")
+    fed.problems.evidence.note(0, {HARD[5]: [(shown_turns.label, trial)]})
+    known = find_incumbents(fed.problems.evidence, HARD)
+    assert [template.text for template in known.templates] == ["red"]
+    assert HARD[5] not in known.solved
 
 
 def test_reliance_is_kept_where_a_search_asks_for_it():

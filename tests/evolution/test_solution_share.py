@@ -4,7 +4,7 @@ import pytest
 
 from p2o.errors import UserError
 from p2o.evolution.shares import AdaptiveShare, AnnealedShare, ConstantShare
-from p2o.evolution.solution_share import SolutionShare
+from p2o.evolution.solution_share import PartOfSolution, SolutionShare
 from p2o.hints.filling import fill
 from p2o.hints.problems import Outcome, Problems
 from p2o.prompt import Prompt
@@ -84,3 +84,9 @@ def test_a_row_without_a_solution_is_named():
 def test_a_text_without_a_place_for_the_part_is_refused():
     with pytest.raises(UserError, match="write {part} where the solution's part belongs"):
         made(SolutionShare, share=ConstantShare(), text="Think.")
+
+
+def test_only_the_beginning_of_an_answer_can_be_learned():
+    assert PartOfSolution("answer", learned=True).hint(1.0).learned
+    with pytest.raises(UserError, match="^learned=true: .*place=answer"):
+        PartOfSolution("question", learned=True)

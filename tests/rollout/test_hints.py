@@ -124,6 +124,24 @@ def test_a_forced_beginning_does_not_use_up_what_may_be_sampled(run):
     assert max(len(rollout.completion.sampled_ids) for rollout in rollouts) == 3
 
 
+def test_a_forced_beginning_that_is_learned_is_trained_on_like_what_was_sampled(run):
+    hint = replace(HINTS["prefix"], learned=True)
+    rollouts, spent, renderer, _ = run([hint] * 5, sampling=replace(SAMPLING, max_new_tokens=3))
+    for rollout in rollouts:
+        completion, sample = rollout.completion, sample_of(rollout, Context.BARE)
+        assert completion.loss_mask is None
+        assert sample.learned == len(completion.token_ids) == len(completion.sampled_ids)
+        assert read(renderer, completion.token_ids[:4]) == "Let us go slowly."
+        # Nobody knows what the engine would have given tokens that it has not drawn.
+        unknown = sampled_log_probs(rollout).isnan()
+        assert unknown[:4].all()
+        assert not unknown[4:].any()
+    # Only what is drawn is counted, and only that is limited.
+    drawn = [len(rollout.completion.token_ids) - 4 for rollout in rollouts]
+    assert spent["generated_tokens"] == sum(drawn)
+    assert max(drawn) == 3
+
+
 @pytest.mark.parametrize("name", HINTS)
 def test_a_trained_sample_has_the_log_probabilities_of_a_plain_forward_pass(run, embedded, name):
     rollouts, *_ = run([HINTS[name]] * 3)

@@ -4,8 +4,10 @@ import json
 
 import pytest
 import torch
+import yaml
 
 from p2o.cli import training
+from p2o.configuration.build import conf_directory
 from p2o.errors import UserError
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.samples import sample_of
@@ -118,6 +120,30 @@ def test_hints_are_searched_in_the_middle_of_an_epoch(train_here):
     pools = sorted(path.name for path in folder.glob("evolution/step_*.json"))
     assert len(pools) > 2
     assert pools == [f"step_{number:08}.json" for number in range(len(pools))]
+
+
+def test_solutions_are_imitated_word_for_word(train_here, monkeypatch):
+    """The arm teacher_sft: its loss is the likelihood of verified solutions, nothing else."""
+    batches, build = [], ExperienceBuilder.build
+
+    def looked(self, groups):
+        experience = build(self, groups)
+        batches.append((groups, experience.micro_batches))
+        return experience
+
+    monkeypatch.setattr(ExperienceBuilder, "build", looked)
+    arm = yaml.safe_load((conf_directory() / "arm" / "teacher_sft.yaml").read_text())
+    train_here(*SMALL, *arm["overrides"], "trainer.max_epochs=1")
+    groups = [group for some, _ in batches for group in some]
+    assert len(groups) == 16
+    solved = [rollout for group in groups for rollout in group if rollout.score.solved]
+    assert solved
+    assert all(r.response.startswith(r.prompt.meta["solution"]) for r in solved)
+    learned = sum(len(r.completion.token_ids) for r in solved)
+    passes = [part for _, some in batches for batch in some if batch for part in batch.passes]
+    advantages = torch.cat([part.stream("advantages", 0.0) for part in passes])
+    assert advantages.tolist() == [1.0] * learned
+    assert all("old_log_probs" not in part.streams for part in passes)
 
 
 def test_a_forced_beginning_is_refused_where_rollouts_are_bare(train_here):
