@@ -223,8 +223,11 @@ class ExperienceBuilder:
             old, weights = self._old_context(rollout), None
             token_advantages: Tensor | float = advantage
             sampled = sampled_log_probs(rollout)
+            # A beginning that is learned was not drawn, so that the engine says nothing of it.
+            drawn = not sampled.isnan().any()
             own, engine = scored.get((index, rollout.sampled_after)), None
-            learned = Learned(advantage, None if own is None else _mean(sampled - own), weight=1.0)
+            engine_kl = _mean(sampled - own) if drawn and own is not None else None
+            learned = Learned(advantage, engine_kl, weight=1.0)
             if rollout.template:
                 solved = bool(rollout.score.solved)
                 bare = scored.get((index, Context.BARE), torch.empty(0))
@@ -233,7 +236,7 @@ class ExperienceBuilder:
                 if strategy.needs_log_probs:
                     weights = strategy.token_weights(bare, templated)
                     both = {Context.BARE: bare, Context.TEMPLATED: templated}
-                    engine = both[rollout.sampled_after] - sampled
+                    engine = both[rollout.sampled_after] - sampled if drawn else None
                     learned = replace(
                         learned,
                         kept=_mean((weights != 0).float()),
@@ -254,7 +257,7 @@ class ExperienceBuilder:
                 advantages=token_advantages,
                 old_log_probs=None if old is None else scored.get((index, old)),
                 sampled_log_probs=sampled
-                if self._sampled_after_gradient_context(rollout)
+                if drawn and self._sampled_after_gradient_context(rollout)
                 else None,
                 engine_log_ratio=engine,
                 token_weights=weights,
