@@ -98,13 +98,11 @@ def main() -> int:
 
 def _model(quick: bool) -> Any:
     torch.manual_seed(0)
-    size = (
-        dict(hidden_size=64, intermediate_size=96, num_hidden_layers=2)
-        if quick
-        else dict(hidden_size=896, intermediate_size=4864, num_hidden_layers=24)
-    )
+    width, inner, layers = (64, 96, 2) if quick else (896, 4864, 24)
     config = Qwen2Config(
-        **size,
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
         vocab_size=1000 if quick else 151_936,
         num_attention_heads=4 if quick else 14,
         num_key_value_heads=2,

@@ -51,7 +51,7 @@ class TopKReverseKL(ReverseKL):
         choices: C, how many tokens at each place.
     """
 
-    choices: Count = 20
+    choices: Count = 20  # type: ignore[assignment]
 
     def token_advantages(
         self, advantage: float, solved: bool, old_bare: Tensor, old_templated: Tensor

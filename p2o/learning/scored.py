@@ -128,6 +128,11 @@ class Scored:
         """`[T]`, the engine's log-probabilities."""
         return sampled_log_probs(self.rollout)
 
+    @cached_property
+    def drawn(self) -> bool:
+        """Whether the engine drew all of it: it says nothing of a beginning that is learned."""
+        return not self.sampled.isnan().any()
+
     @property
     def bare(self) -> Tensor:
         """`[T]` on the bare prompt, `[T, C]` of choices; empty where that was not asked for."""
@@ -182,7 +187,7 @@ class Scored:
     def learned(self) -> Learned:
         """What is made of it, for those who watch."""
         own = self.scores.get(self.rollout.sampled_after)
-        engine_kl = None if own is None else _mean(self.sampled - own)
+        engine_kl = _mean(self.sampled - own) if self.drawn and own is not None else None
         if self.token_weights is None:
             return Learned(self.advantage, engine_kl, weight=1.0)
         ratios = self.bare[:LONGEST] - self.templated[:LONGEST]
@@ -227,11 +232,11 @@ def _old_log_probs(scored: Scored) -> Tensor | None:
 
 def _sampled_log_probs(scored: Scored) -> Tensor | None:
     same = scored.contexts.sampled_after_gradient(scored.rollout)
-    return scored.sampled if same else None
+    return scored.sampled if same and scored.drawn else None
 
 
 def _engine_log_ratio(scored: Scored) -> Tensor | None:
-    if not scored.in_both:
+    if not scored.in_both or not scored.drawn:
         return None
     return scored.scores[scored.rollout.sampled_after] - scored.sampled
 

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 from p2o.records import hint_id
 from p2o.records.writing import append
@@ -86,6 +87,6 @@ def test_a_search_that_found_the_same_as_the_one_before_is_a_search(tmp_path):
 
 def test_a_hint_that_is_more_than_a_text_is_the_one_of_the_records_and_reads_as_text():
     hint = Hint("The plan: {plan}", columns=True)
-    run = SimpleNamespace(pools={1: {"templates": [hint.content()], "cover": [0]}})
+    run: Any = SimpleNamespace(pools={1: {"templates": [hint.content()], "cover": [0]}})
     [node] = hint_nodes(run)
     assert (node.hint, node.text) == (hint_id(hint.label), "The plan: {plan}")
