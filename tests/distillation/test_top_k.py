@@ -109,8 +109,8 @@ def test_the_network_learns_the_divergence_from_the_policy_that_is_told():
         text = f"Let us go slowly. {index} Answer: {index}"
         ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
         completion = Completion(ids, "stop", (-1.0,) * len(ids))
-        score = Score(float(right), Status.OK)
-        group.append(Rollout(prompt, "", bare, bare, Context.BARE, completion, text, score))
+        verdict = Score(float(right), Status.OK)
+        group.append(Rollout(prompt, "", bare, bare, Context.BARE, completion, text, verdict))
     told = Told("{solution} {question}")
 
     @torch.no_grad()

@@ -92,7 +92,7 @@ def test_a_batch_has_as_many_rollouts_as_with_equal_groups_and_hints_keep_theirs
     loader.allocation = ExpectedGain()
     ids = [prompt.id for prompt in PROMPTS]
     # Two always right, seven always wrong, and one has hints.
-    loader.problems.bare = dict.fromkeys(ids[:2], (4, 4)) | dict.fromkeys(ids[2:9], (0, 4))
+    loader.problems.bare = {prompt_id: (4 * (prompt_id in ids[:2]), 4) for prompt_id in ids[:9]}
     loader.pool = PromptPool((Template("Think."),), (0,), {ids[9]: (0,) * 4})
     list(loader)
     for (pairs, _), metrics in zip(runner.calls, logged, strict=True):

@@ -623,11 +623,8 @@ def test_a_group_whose_successes_are_masked_away_contributes_no_failures_either(
 
 
 def test_what_is_right_in_a_group_of_equal_rewards_is_said_by_the_verdict():
-    half, verdicts = (
-        rollout(""),
-        (Score(0.5, Status.OK, solved=True), Score(1.0, Status.OK, solved=False)),
-    )
-    groups = [[replace(half, score=verdict)] * 2 for verdict in verdicts]
+    verdicts = [Score(0.5, Status.OK, solved=True), Score(1.0, Status.OK, solved=False)]
+    groups = [[replace(rollout(""), score=verdict)] * 2 for verdict in verdicts]
     batches, _ = build(groups, Tapered(), advantages=zero_variance_advantages)
     assert [stream(batch, "advantages")[0][0] for batch in batches] == pytest.approx([0.1, -0.1])
 

@@ -37,6 +37,7 @@ class Difficult(ClippedLoss):
     """Weighs tokens by a stream of which only its own file knows, 1 where it is not there."""
 
     reads = ("difficulty", "policy_version")
+    received: list
 
     def __init__(self) -> None:
         super().__init__()
