@@ -16,7 +16,7 @@ Tally = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProblemOutcome:
     """How one group fared.
 
     Attributes:
@@ -69,7 +69,7 @@ class Problems:
         self.reliance: dict[str, float] = {}
         self.evidence = Evidence(self.prompts)
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
+    def note(self, outcomes: Sequence[ProblemOutcome]) -> None:
         """Take in how groups of one batch fared."""
         measured: defaultdict[str, list[float]] = defaultdict(list)
         for outcome in outcomes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.learning.allocation import Allocation, Even
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
@@ -299,10 +299,10 @@ def _tried(group: Sequence[Rollout]) -> list[tuple[str, TemplateTrial]]:
     return [(hint, trial_of(rollout, hint)) for hint, rollout in zip(hints, group, strict=True)]
 
 
-def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Outcome:
+def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> ProblemOutcome:
     judged = [rollout for rollout in group if not rollout.score.failed]
     solved = [rollout for rollout in judged if rollout.score.solved]
-    return Outcome(
+    return ProblemOutcome(
         group[0].prompt.id,
         len(solved) / len(judged) if judged else None,
         any(rollout.templated for rollout in group),

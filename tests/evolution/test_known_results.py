@@ -15,7 +15,7 @@ from p2o.evolution.incumbents import find_incumbents, with_incumbents
 from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import ParetoBeam
 from p2o.hints.assignment import DiverseAssignment
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o_callbacks import Hint, PromptPool, Template, TemplateTrial
 from tests.evolution.world import HARD, World, Writer
 
@@ -250,7 +250,7 @@ def test_a_template_that_is_relied_on_too_much_spares_no_search_and_stays():
     fed = Fed(most_reliance=1.0)
     fed.train(0, [(sample, word) for sample in HARD for word in ("red", "green", "blue")])
     assert fed.search().metric_calls == 0
-    fed.problems.note([Outcome("blue-00", 1.0, True, None, (("blue", 1.5), ("red", 0.5)))])
+    fed.problems.note([ProblemOutcome("blue-00", 1.0, True, None, (("blue", 1.5), ("red", 0.5)))])
     found = fed.search()
     blue = {sample for sample in HARD if sample.startswith("blue")}
     assert {sample for sample, _ in fed.world.pairs} <= blue

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2o.errors import UserError
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.learning.allocation import Even
 from p2o.learning.expected_gain import ExpectedGain, allot, value
 from p2o_callbacks.pool import PromptPool, Template
@@ -78,8 +78,15 @@ def test_the_mean_of_groups_has_to_lie_within_the_bounds(settings):
 def test_what_is_known_of_groups_without_hints_outlives_a_checkpoint():
     problems = Problems(PROMPTS)
     first, second, third = (prompt.id for prompt in PROMPTS[:3])
-    problems.note([Outcome(first, 1 / 3, False, None, judged=6), Outcome(second, 0.5, True, None)])
-    problems.note([Outcome(first, None, False, None), Outcome(third, 1.0, False, "4", judged=2)])
+    problems.note(
+        [
+            ProblemOutcome(first, 1 / 3, False, None, judged=6),
+            ProblemOutcome(second, 0.5, True, None),
+        ]
+    )
+    problems.note(
+        [ProblemOutcome(first, None, False, None), ProblemOutcome(third, 1.0, False, "4", judged=2)]
+    )
     assert problems.bare == {first: (2, 6), third: (2, 2)}
     again = Problems(PROMPTS)
     again.load_state_dict(problems.state_dict())
