@@ -21,7 +21,7 @@ FILES = sorted(path for root in ROOTS for path in root.rglob("*.py"))
 HOME = Path(__file__).parents[1]
 PAGES = sorted([*(HOME / "docs").glob("*.md"), HOME / "README.md"])
 SPEAKING = {"UserError", "ConfigurationError", "EngineError", "TrainingCollapsed", "Preempted"}
-SPEAKING |= {"warning", "info", "error", "Problem", "leave_out"}
+SPEAKING |= {"warning", "info", "error", "Fault", "leave_out"}
 NAME = re.compile(r"(?<![\w./+-])([a-z][a-z_]*(?:\.[a-z_]+)+)(?![\w(/])")
 SETTING = re.compile(NAME.pattern.removesuffix(r"(?![\w(/])") + "(?==)")
 OTHERS = re.compile(r"hydra\.|\w+\.options\.")

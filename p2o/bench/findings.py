@@ -6,7 +6,7 @@ from typing import Any
 
 from p2o.bench.arms import Run
 from p2o.bench.claims import Verdict, judge
-from p2o.bench.outcomes import Outcome, Result, read_outcome, results_of
+from p2o.bench.outcomes import EndedRun, Result, read_outcome, results_of
 from p2o.bench.processes import last_line
 from p2o.bench.tasks import LOG
 
@@ -48,7 +48,7 @@ def collect(runs: Sequence[Run], settings: Mapping[str, Any]) -> Findings:
     """
     [unit] = [name for name, amount in settings["budget"].items() if amount is not None]
     amount, axis = settings["budget"][unit], AXES[unit]
-    outcomes: dict[str, list[Outcome]] = {run.arm.name: [] for run in runs}
+    outcomes: dict[str, list[EndedRun]] = {run.arm.name: [] for run in runs}
     failures: dict[str, str] = {}
     for run in runs:
         measured = run.arm.evaluation is None or results_of(run).is_file()

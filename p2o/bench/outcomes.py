@@ -20,7 +20,7 @@ Curve = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EndedRun:
     """A run that has ended.
 
     Attributes:
@@ -76,7 +76,7 @@ class Difference:
     seeds: int
 
 
-def read_outcome(run: Run, spent: str) -> Outcome:
+def read_outcome(run: Run, spent: str) -> EndedRun:
     """Read what a finished run has written.
 
     Args:
@@ -87,7 +87,7 @@ def read_outcome(run: Run, spent: str) -> Outcome:
         rows = [row for row in csv.DictReader(file) if row.get("val/accuracy")]
     curve = [(float(row[spent]), float(row["val/accuracy"])) for row in rows]
     summary = json.loads((run.folder / "summary.json").read_text())
-    return Outcome(run.seed, summary, curve, _templated(run))
+    return EndedRun(run.seed, summary, curve, _templated(run))
 
 
 def results_of(run: Run) -> Path:
@@ -161,7 +161,7 @@ class Result:
     """
 
     arm: Arm
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[EndedRun]
     failed: int
     end: float
 

@@ -19,7 +19,7 @@ from p2o.world.ancestry import is_of_the_world
 
 
 @dataclass(frozen=True)
-class Sampler:
+class RolloutParts:
     """A policy with all that its rollouts need.
 
     Attributes:
@@ -58,13 +58,13 @@ class Sampler:
         )
 
 
-def assemble_sampler(
+def assemble_rollout_parts(
     config: DictConfig,
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
     verifier: GuardedVerifier,
     max_prompt_tokens: int,
-) -> Sampler:
+) -> RolloutParts:
     """Put an engine and a renderer around a policy.
 
     Args:
@@ -81,7 +81,9 @@ def assemble_sampler(
     engine = build(config.rollout, "rollout", model=model)
     renderer = make_renderer(config, tokenizer)
     environment = build(config.environment, "environment")
-    return Sampler(model, tokenizer, engine, renderer, verifier, environment, max_prompt_tokens)
+    return RolloutParts(
+        model, tokenizer, engine, renderer, verifier, environment, max_prompt_tokens
+    )
 
 
 def make_verifier(config: DictConfig) -> GuardedVerifier:

@@ -11,8 +11,8 @@ from p2o.evaluation.diagnosis import (
     Estimate,
     Outcome,
     Price,
-    Problem,
     Spending,
+    TriedProblem,
     is_cut,
     outcome,
 )
@@ -96,7 +96,7 @@ def _problem_table(diagnosis: Diagnosis, sizes: Sequence[int]) -> Table:
     return table
 
 
-def _problem_cells(problem: Problem, diagnosis: Diagnosis, sizes: Sequence[int]) -> list[str]:
+def _problem_cells(problem: TriedProblem, diagnosis: Diagnosis, sizes: Sequence[int]) -> list[str]:
     reached = len(diagnosis.reached.get(problem.prompt.id, ()))
     return [
         " ".join(problem.prompt.question.split()),

@@ -25,7 +25,7 @@ from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
 from p2o.cli.advice import Settings, advise
-from p2o.cli.assembly import Sampler, asked_suffix, assemble_sampler, make_verifier
+from p2o.cli.assembly import RolloutParts, asked_suffix, assemble_rollout_parts, make_verifier
 from p2o.cli.data import compose_run
 from p2o.cli.diagnosis_tables import WIDTH, print_diagnosis, print_plan
 from p2o.cli.policies import configured_policy
@@ -33,7 +33,7 @@ from p2o.cli.preparation import prepare
 from p2o.cli.program import expected_errors
 from p2o.configuration.build import build, refuse_missing
 from p2o.errors import UserError, located
-from p2o.evaluation.diagnosis import SIZES, Diagnosis, HintTrial, Problem, Spending
+from p2o.evaluation.diagnosis import SIZES, Diagnosis, HintTrial, Spending, TriedProblem
 from p2o.evaluation.diagnosis_file import as_json
 from p2o.evaluation.hints_at_hand import hints_at_hand
 from p2o.prompt import Prompt
@@ -66,7 +66,9 @@ def examine(config: DictConfig, spending: Spending, console: Terminal) -> Diagno
     print_plan(spending, sampling.max_new_tokens, console)
     model, tokenizer = configured_policy(config.model)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
+    sampler = assemble_rollout_parts(
+        config, model, tokenizer, verifier, config.data.max_prompt_tokens
+    )
     runner = sampler.runner()
     with located("sampling.train"):
         runner.check_room(sampling.max_new_tokens)
@@ -82,7 +84,7 @@ def examine(config: DictConfig, spending: Spending, console: Terminal) -> Diagno
     return Diagnosis(problems, trials)
 
 
-def _draw(config: DictConfig, sampler: Sampler, number: int) -> list[Prompt]:
+def _draw(config: DictConfig, sampler: RolloutParts, number: int) -> list[Prompt]:
     """Training prompts, drawn by the run's seed."""
     train = prepare(config, sampler.renderer, sampler.verifier.verifier).train
     if not train:
@@ -98,12 +100,12 @@ def _roll_out_bare(
     sampling: SamplingParameters,
     samples: int,
     seed: int,
-) -> list[Problem]:
+) -> list[TriedProblem]:
     pairs = [(prompt, "") for prompt in prompts for _ in range(samples)]
     seeds = [derive_seed(seed, "doctor", "bare", index) for index in range(len(pairs))]
     rollouts = _in_chunks(pairs, seeds, runner, sampling)
     return [
-        Problem(prompt, rollouts[start : start + samples])
+        TriedProblem(prompt, rollouts[start : start + samples])
         for prompt, start in zip(prompts, range(0, len(pairs), samples), strict=True)
     ]
 

@@ -12,7 +12,7 @@ from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
 from p2o.cli.as_trained import as_trained
-from p2o.cli.assembly import assemble_sampler, make_verifier
+from p2o.cli.assembly import assemble_rollout_parts, make_verifier
 from p2o.cli.benchmarks import load_benchmarks
 from p2o.cli.policies import configured_policy, trained_policy
 from p2o.cli.program import expected_errors, run_program
@@ -63,7 +63,9 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     completions = Completions(folder, {key: settings[key] for key in IDENTITY})
     model, tokenizer = _load_policy(config)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    runner = assemble_sampler(config, model, tokenizer, verifier, config.max_prompt_tokens).runner()
+    runner = assemble_rollout_parts(
+        config, model, tokenizer, verifier, config.max_prompt_tokens
+    ).runner()
     check_questions(benchmarks, runner)
     sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
     results = {

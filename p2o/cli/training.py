@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from p2o.accounting.journal import Journal, JournaledEngine, JournaledReflection
 from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment, MeteredReflection
-from p2o.cli.assembly import Sampler, assemble_sampler, make_verifier
+from p2o.cli.assembly import RolloutParts, assemble_rollout_parts, make_verifier
 from p2o.cli.checks import check_interval
 from p2o.cli.going_on import settings_of
 from p2o.cli.policies import configured_policy
@@ -56,7 +56,7 @@ class Training:
         origin: A hash of the policy's weights before any update; empty where there is no search.
     """
 
-    sampler: Sampler
+    sampler: RolloutParts
     module: P2OModule
     data: RolloutDataModule
     callbacks: list[Callback]
@@ -78,7 +78,9 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     """
     verifier = make_verifier(config)
     model, tokenizer = configured_policy(config.model)
-    sampler = assemble_sampler(config, model, tokenizer, verifier, config.data.max_prompt_tokens)
+    sampler = assemble_rollout_parts(
+        config, model, tokenizer, verifier, config.data.max_prompt_tokens
+    )
     ledger = Ledger()
     journal = Journal(folder / "evolution", ledger)
     runner, search = _make_runners(sampler, ledger, journal)
@@ -126,7 +128,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
 
 
 def _make_runners(
-    sampler: Sampler, ledger: Ledger, journal: Journal
+    sampler: RolloutParts, ledger: Ledger, journal: Journal
 ) -> tuple[RolloutRunner, RolloutRunner]:
     """What rolls out for training and evaluation, and what does for a search; both are counted.
 
@@ -174,7 +176,9 @@ def _make_sampling(config: DictConfig, runner: RolloutRunner) -> dict[str, Sampl
     return sampling
 
 
-def _make_module(config: DictConfig, sampler: Sampler, sampling: SamplingParameters) -> P2OModule:
+def _make_module(
+    config: DictConfig, sampler: RolloutParts, sampling: SamplingParameters
+) -> P2OModule:
     return call(
         P2OModule,
         "module",

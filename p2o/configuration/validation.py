@@ -42,7 +42,7 @@ FEW = 6
 
 
 @dataclass(frozen=True)
-class Problem:
+class Fault:
     """One thing that is wrong.
 
     Attributes:
@@ -57,7 +57,7 @@ class Problem:
     derived: int = 0
 
 
-def refuse(problems: Iterator[Problem]) -> None:
+def refuse(problems: Iterator[Fault]) -> None:
     """Raise the first problem, those of values that are taken from other keys last.
 
     Raises:
@@ -68,7 +68,7 @@ def refuse(problems: Iterator[Problem]) -> None:
         raise UserError(found[0].text)
 
 
-def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[Problem]:
+def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[Fault]:
     """Problems of a mapping whose values are what a callable takes.
 
     Args:
@@ -88,12 +88,12 @@ def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[
     if section:
         for name in sorted(arguments.required - set(map(str, node))):
             path = _join(key, name)
-            yield Problem(path, f"{path}: it is missing; give {words(hints[name])}")
+            yield Fault(path, f"{path}: it is missing; give {words(hints[name])}")
 
 
 def part_problems(
     node: DictConfig, key: str, more: Takes | None = None, makes: Makes | None = None
-) -> Iterator[Problem]:
+) -> Iterator[Fault]:
     """Problems of a node with a ``_target_``.
 
     Args:
@@ -105,20 +105,20 @@ def part_problems(
     try:
         target = find_target(node, key)
     except UserError as error:
-        yield Problem(key, str(error))
+        yield Fault(key, str(error))
         return
     objection = None if makes is None else makes.objection(target)
     if objection is not None:
         text = f"{key}._target_={node.get('_target_')}: {objection}"
-        yield Problem(f"{key}._target_", text)
+        yield Fault(f"{key}._target_", text)
         return
     if not isinstance(node.get("_partial_", False), bool):
-        yield Problem(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
+        yield Fault(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
     elif makes is not None and node.get("_partial_"):
         text = f"{key}._partial_=true: a part is needed here, not what makes one; leave it out"
-        yield Problem(key, text)
+        yield Fault(key, text)
     if ASKS in node and not isinstance(node[ASKS], str):
-        yield Problem(key, f"{key}.{ASKS}={show(node[ASKS])}: give a text")
+        yield Fault(key, f"{key}.{ASKS}={show(node[ASKS])}: give a text")
     yield from section_problems(node, Takes(target), key)
     narrower = {} if more is None else arguments_of(more.target).hints
     for name in narrower:
@@ -175,7 +175,7 @@ def show(value: Any) -> str:
 
 def _value_problems(
     node: DictConfig, name: str, hint: Any, path: str, section: bool
-) -> Iterator[Problem]:
+) -> Iterator[Fault]:
     if OmegaConf.is_missing(node, name):
         # What has no value yet is refused where it is needed.
         return
@@ -185,9 +185,9 @@ def _value_problems(
         found = list(_problems(value, hint, path, section))
     # An interpolation that leads nowhere.
     except InterpolationResolutionError as error:
-        yield Problem(path, f"{path}: {first_line(error)}", derived)
+        yield Fault(path, f"{path}: {first_line(error)}", derived)
         return
-    yield from (Problem(each.key, each.text, derived + each.derived) for each in found)
+    yield from (Fault(each.key, each.text, derived + each.derived) for each in found)
 
 
 def _hops(node: Any, name: str) -> int:
@@ -208,7 +208,7 @@ def _hops(node: Any, name: str) -> int:
     return hops
 
 
-def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Problem]:
+def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Fault]:
     members = alternatives(hint)
     if value is None and type(None) in members:
         return
@@ -231,17 +231,17 @@ def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Probl
             yield from _problems(child, Any, _join(path, name), section)
         return
     if any(is_part(m) or taken(m) or holds_parts(m) for m in members):
-        yield Problem(path, f"{path}={show(value)}: give {words(hint)}")
+        yield Fault(path, f"{path}={show(value)}: give {words(hint)}")
         return
     plain = value
     if isinstance(value, DictConfig | ListConfig):
         plain = OmegaConf.to_container(value, resolve=True)
     if _is_too_large(plain):
-        yield Problem(path, f"{path}={show(plain)}: give whole numbers below 2**63")
+        yield Fault(path, f"{path}={show(plain)}: give whole numbers below 2**63")
     elif _is_beyond_float32(plain):
-        yield Problem(path, f"{path}={show(plain)}: give numbers below {LARGEST:g}")
+        yield Fault(path, f"{path}={show(plain)}: give numbers below {LARGEST:g}")
     elif not fits(plain, hint):
-        yield Problem(path, f"{path}={show(plain)}: give {describe(hint)}")
+        yield Fault(path, f"{path}={show(plain)}: give {describe(hint)}")
 
 
 def _is_beyond_float32(value: Any) -> bool:
@@ -278,10 +278,10 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
             yield str(name), value[name]
 
 
-def _unknown(path: str, name: str, known: Mapping[str, Any]) -> Problem:
+def _unknown(path: str, name: str, known: Mapping[str, Any]) -> Fault:
     close = difflib.get_close_matches(name, known) or (list(known) if len(known) <= FEW else [])
     hint = f"did you mean {', '.join(close)}?" if close else "see --cfg job for what there is"
-    return Problem(path, f"{path}: no such key; {hint}")
+    return Fault(path, f"{path}: no such key; {hint}")
 
 
 def _join(key: str, name: str) -> str:

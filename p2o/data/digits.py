@@ -34,7 +34,7 @@ FAMILIES: dict[str, tuple[str, Callable[[int, int], int]]] = {
 
 
 @dataclass(frozen=True)
-class Problem:
+class DigitProblem:
     """One digit-list problem.
 
     Attributes:
@@ -67,14 +67,14 @@ class Problem:
         return " ".join([OPENING, *map(str, self.totals[:-1])])
 
 
-def sample_problem(generator: random.Random, lengths: range) -> Problem:
+def sample_problem(generator: random.Random, lengths: range) -> DigitProblem:
     """Draw a problem of a random family whose list length is one of `lengths`."""
     family = generator.choice(list(FAMILIES))
     length = generator.choice(lengths)
-    return Problem(family, tuple(generator.randrange(10) for _ in range(length)))
+    return DigitProblem(family, tuple(generator.randrange(10) for _ in range(length)))
 
 
-def distinct_problems(seed: int, lengths: range) -> Iterator[Problem]:
+def distinct_problems(seed: int, lengths: range) -> Iterator[DigitProblem]:
     """Yield problems without repetition, the same ones for the same seed."""
     generator, seen = random.Random(f"problems-{seed}"), set()
     while True:

@@ -85,7 +85,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Problem:
+class TriedProblem:
     """One prompt and its bare rollouts.
 
     Attributes:
@@ -160,7 +160,7 @@ class Price:
     most: float
 
 
-def price_of_contrast(problems: Sequence[Problem], size: int) -> Price:
+def price_of_contrast(problems: Sequence[TriedProblem], size: int) -> Price:
     """Expected rollouts for one group with contrast, when problems are drawn evenly.
 
     The interval draws problems (bootstrap). Where no group could have one, the least is told by the
@@ -231,7 +231,7 @@ class Diagnosis:
         hints: Tried on problems that no bare rollout solved.
     """
 
-    problems: Sequence[Problem]
+    problems: Sequence[TriedProblem]
     hints: Sequence[HintTrial] = ()
 
     @cached_property
@@ -246,7 +246,7 @@ class Diagnosis:
         return {each: counts[each] / max(1, len(self.rollouts)) for each in Outcome}
 
     @cached_property
-    def unsolved(self) -> list[Problem]:
+    def unsolved(self) -> list[TriedProblem]:
         """Problems that no bare rollout solved."""
         return [problem for problem in self.problems if not problem.solved]
 
@@ -300,7 +300,7 @@ class Diagnosis:
         return picked
 
 
-def _spread(problems: Iterable[Problem]) -> list[Rollout]:
+def _spread(problems: Iterable[TriedProblem]) -> list[Rollout]:
     """The first rollout of each problem, then the second of each, and so on."""
     rows = zip_longest(*(problem.rollouts for problem in problems))
     return [rollout for row in rows for rollout in row if rollout is not None]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from p2o.evaluation.diagnosis import Diagnosis, Estimate, Price, Problem, outcome
+from p2o.evaluation.diagnosis import Diagnosis, Estimate, Price, TriedProblem, outcome
 
 VERSION = 1
 
@@ -63,7 +63,7 @@ def as_json(
     }
 
 
-def _problem(problem: Problem, diagnosis: Diagnosis, sizes: Sequence[int]) -> dict[str, Any]:
+def _problem(problem: TriedProblem, diagnosis: Diagnosis, sizes: Sequence[int]) -> dict[str, Any]:
     return {
         "id": problem.prompt.id,
         "question": problem.prompt.question,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import islice
 
-from p2o.evaluation.diagnosis import Problem
+from p2o.evaluation.diagnosis import TriedProblem
 from p2o.hints.insertion import read_template
 from p2o.prompt import Prompt
 from p2o.reflection.base import Reflection, ReflectionRequest
@@ -16,7 +16,7 @@ SHOWN = 3
 
 
 def hints_at_hand(
-    reflection: Reflection, problems: Sequence[Problem], number: int, seed: int
+    reflection: Reflection, problems: Sequence[TriedProblem], number: int, seed: int
 ) -> list[str]:
     """Up to `number` different hints.
 

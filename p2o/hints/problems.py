@@ -13,7 +13,7 @@ Where = Literal["hard", "all"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProblemOutcome:
     """How one group fared.
 
     Attributes:
@@ -60,7 +60,7 @@ class Problems:
         self.keeps_reliance = False
         self.reliance: dict[str, float] = {}
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
+    def note(self, outcomes: Sequence[ProblemOutcome]) -> None:
         """Take in how groups of one batch fared."""
         measured: defaultdict[str, list[float]] = defaultdict(list)
         for outcome in outcomes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
 from p2o.learning.minibatch import MiniBatch
@@ -257,10 +257,10 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
     )
 
 
-def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Outcome:
+def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> ProblemOutcome:
     judged = [rollout for rollout in group if not rollout.score.failed]
     solved = [rollout for rollout in judged if rollout.score.solved]
-    return Outcome(
+    return ProblemOutcome(
         group[0].prompt.id,
         len(solved) / len(judged) if judged else None,
         any(rollout.templated for rollout in group),

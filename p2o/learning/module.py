@@ -16,7 +16,7 @@ from p2o.constraints import Count
 from p2o.learning.early_end import EarlyEnd
 from p2o.learning.evaluation import EvaluationBatch
 from p2o.learning.minibatch import MiniBatch
-from p2o.learning.step_metrics import Share, StepMetrics
+from p2o.learning.step_metrics import StepMetrics, SumAndWeight
 from p2o.objectives.engine_correction import EngineCorrection
 from p2o.objectives.kl import KLPenalty, kl_estimate
 from p2o.objectives.policy_loss import PolicyLoss
@@ -177,7 +177,7 @@ class P2OModule(LightningModule):
         log_probs, entropies = (values[: len(batch.sequences)] for values in self.policy(packed))
         old = batch.stream("old_log_probs", log_probs.detach())
         weights = batch.stream("token_weights", 1.0)
-        shares: dict[str, Share] = {}
+        shares: dict[str, SumAndWeight] = {}
         sampled = batch.stream("sampled_log_probs", torch.nan)
         if {"sampled_log_probs", "engine_log_ratio"} & batch.streams.keys():
             shares |= self._compare_with_engine(batch.stream("engine_log_ratio", old - sampled))
@@ -213,7 +213,7 @@ class P2OModule(LightningModule):
         self._metrics.add(shares)
         return loss
 
-    def _compare_with_engine(self, log_ratio: Tensor) -> dict[str, Share]:
+    def _compare_with_engine(self, log_ratio: Tensor) -> dict[str, SumAndWeight]:
         """How far the engine's log-probabilities of what it sampled are from the trainer's.
 
         Args:

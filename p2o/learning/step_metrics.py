@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-Share = tuple[Tensor, Tensor | float]
+SumAndWeight = tuple[Tensor, Tensor | float]
 """A micro-batch's part of a mean: the sum of its values, and their weight."""
 
 
@@ -20,7 +20,7 @@ class StepMetrics:
         self._totals: dict[str, Tensor] = {}
         self._highest: dict[str, Tensor] = {}
 
-    def add(self, shares: Mapping[str, Share]) -> None:
+    def add(self, shares: Mapping[str, SumAndWeight]) -> None:
         """Take in one micro-batch. Nothing waits for the device."""
         for name, (value, weight) in shares.items():
             value = value.detach().to(torch.promote_types(value.dtype, torch.float32))

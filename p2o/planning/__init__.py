@@ -2,7 +2,7 @@
 
 from p2o.planning.from_config import plan_from_config
 from p2o.planning.plan import Plan, estimate
-from p2o.planning.setup import Batch, Draws, Efficiency, Engine, Schedule, Setup, Training
+from p2o.planning.setup import Batch, Draws, Efficiency, Engine, Schedule, Setup, TrainingSetup
 from p2o.planning.shape import ModelShape
 from p2o.planning.show import print_plan
 
@@ -15,7 +15,7 @@ __all__ = [
     "Plan",
     "Schedule",
     "Setup",
-    "Training",
+    "TrainingSetup",
     "estimate",
     "plan_from_config",
     "print_plan",

@@ -11,7 +11,7 @@ from p2o.learning.sizes import BatchSizes
 from p2o.planning.advice import checkpointed, sharded, with_lora
 from p2o.planning.devices import DEVICES
 from p2o.planning.plan import Plan, estimate
-from p2o.planning.setup import Batch, Draws, Engine, Schedule, Setup, Training
+from p2o.planning.setup import Batch, Draws, Engine, Schedule, Setup, TrainingSetup
 from p2o.planning.shape import ModelShape, meta_model, shape_of
 
 PROMPTS, EPOCHS, HELD_OUT = 5000, 10, 500
@@ -80,7 +80,7 @@ def published(shape: ModelShape, ranks: int) -> Setup:
     mean = float(MEAN_NEW_TOKENS)
     return Setup(
         shape,
-        Training(
+        TrainingSetup(
             trained=shape.parameters,
             trained_bytes=4,
             optimizer_bytes=8,

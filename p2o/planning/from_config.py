@@ -12,7 +12,7 @@ from p2o.learning.sizes import BatchSizes
 from p2o.planning.devices import Device, find_device
 from p2o.planning.plan import Plan, estimate
 from p2o.planning.read_training import read_dtype, read_training
-from p2o.planning.reading import Reader
+from p2o.planning.settings_reader import Reader
 from p2o.planning.setup import Batch, Draws, Efficiency, Engine, Schedule, Setup
 from p2o.planning.shape import ModelShape, meta_model, read_architecture, shape_of
 

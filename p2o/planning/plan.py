@@ -6,7 +6,7 @@ from math import ceil
 
 from p2o.planning.memory import MOMENTS, Item, cache_pool, items
 from p2o.planning.setup import Setup
-from p2o.planning.timing import Phase, phases
+from p2o.planning.timing import TimedPhase, phases
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Plan:
 
     setup: Setup
     items: tuple[Item, ...]
-    phases: tuple[Phase, ...]
+    phases: tuple[TimedPhase, ...]
     assumptions: tuple[str, ...] = ()
 
     def at(self, moment: str) -> float:

@@ -8,8 +8,8 @@ import torch
 from p2o.configuration.build import build
 from p2o.errors import UserError
 from p2o.planning.devices import Device
-from p2o.planning.reading import Reader
-from p2o.planning.setup import Training
+from p2o.planning.settings_reader import Reader
+from p2o.planning.setup import TrainingSetup
 from p2o.planning.shape import ModelShape
 
 MIXED = {"bf16-mixed": "bfloat16", "16-mixed": "float16"}
@@ -33,7 +33,7 @@ def read_dtype(reader: Reader) -> torch.dtype:
 
 def read_training(
     reader: Reader, model: Any, shape: ModelShape, dtype: torch.dtype, device: Device
-) -> Training:
+) -> TrainingSetup:
     """How the weights are kept and trained.
 
     Args:
@@ -59,7 +59,7 @@ def read_training(
     compute_bytes = float(getattr(torch, compute).itemsize)
     autocast = mixed is not None and casts_whole and not gathered
     state, scratch = _optimizer(reader, shape, count, number, device)
-    return Training(
+    return TrainingSetup(
         trained=count,
         trained_bytes=number,
         frozen_bytes=_bytes(frozen),

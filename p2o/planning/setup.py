@@ -9,7 +9,7 @@ from p2o.planning.shape import ModelShape
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingSetup:
     """How the weights are kept and trained.
 
     Attributes:
@@ -203,7 +203,7 @@ class Setup:
     """Everything that an estimate follows from."""
 
     shape: ModelShape
-    training: Training
+    training: TrainingSetup
     batch: Batch
     engine: Engine
     schedule: Schedule

@@ -12,7 +12,7 @@ from p2o.planning.shape import ModelShape
 
 
 @dataclass(frozen=True)
-class Phase:
+class TimedPhase:
     """Something that takes time.
 
     Attributes:
@@ -83,7 +83,7 @@ def training_flops(flops: Flops, trained_share: float, checkpointing: bool, chun
     return flops.forward + again + gradients
 
 
-def phases(setup: Setup) -> tuple[Phase, ...]:
+def phases(setup: Setup) -> tuple[TimedPhase, ...]:
     """Everything that takes time."""
     batch, schedule, steps = setup.batch, setup.schedule, setup.batch.steps
     prefill, decode = sampling_seconds(
@@ -91,14 +91,14 @@ def phases(setup: Setup) -> tuple[Phase, ...]:
     )
     held_out, search = schedule.held_out, schedule.search
     return (
-        Phase("prompts read", prefill / steps),
-        Phase("tokens sampled", decode / steps),
-        Phase("weights to the engine", _push_seconds(setup) / steps),
-        Phase("rows scored", _scoring_seconds(setup) / steps),
-        Phase("forward and backward", _training_seconds(setup)),
-        Phase("update", _update_seconds(setup)),
-        Phase("held-out evaluation", sum(sampling_seconds(setup, held_out)), "epoch"),
-        Phase("template search", sum(sampling_seconds(setup, search)), "epoch"),
+        TimedPhase("prompts read", prefill / steps),
+        TimedPhase("tokens sampled", decode / steps),
+        TimedPhase("weights to the engine", _push_seconds(setup) / steps),
+        TimedPhase("rows scored", _scoring_seconds(setup) / steps),
+        TimedPhase("forward and backward", _training_seconds(setup)),
+        TimedPhase("update", _update_seconds(setup)),
+        TimedPhase("held-out evaluation", sum(sampling_seconds(setup, held_out)), "epoch"),
+        TimedPhase("template search", sum(sampling_seconds(setup, search)), "epoch"),
     )
 
 

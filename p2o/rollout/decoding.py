@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from p2o.rollout.drawing import completion, draw_tokens, uniforms
 from p2o.rollout.engine import Completion, SamplingParameters
-from p2o.rollout.reading import Reading, joined, read, read_on
+from p2o.rollout.prefill import Reading, joined, read, read_on
+from p2o.rollout.token_draws import completion, draw_tokens, uniforms
 from p2o.running.counted import advance
 
 SPARE = 8
@@ -144,7 +144,7 @@ def decode(
     """Sample one completion for each prompt.
 
     Args:
-        model: See `p2o.rollout.reading.rows_can_join`.
+        model: See `p2o.rollout.prefill.rows_can_join`.
         prompts: Token ids.
         sampling: How to draw tokens.
         seeds: Of the prompts.

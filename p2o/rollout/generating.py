@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from p2o.rollout.drawing import completion, draw_tokens, uniforms
 from p2o.rollout.engine import Completion, SamplingParameters
-from p2o.rollout.reading import no_router_loss, padded
+from p2o.rollout.prefill import no_router_loss, padded
+from p2o.rollout.token_draws import completion, draw_tokens, uniforms
 from p2o.running.counted import advance
 
 

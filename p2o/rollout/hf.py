@@ -15,8 +15,8 @@ from p2o.policy.sharding import is_sharded, readable_weights
 from p2o.rollout.decoding import decode
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.generating import generate
+from p2o.rollout.prefill import rows_can_join
 from p2o.rollout.probe import check_sampled
-from p2o.rollout.reading import rows_can_join
 from p2o.rollout.weights import copy_weights, fingerprint, plain_weights, whole_copy
 
 logger = logging.getLogger(__name__)

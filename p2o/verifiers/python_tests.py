@@ -11,7 +11,7 @@ from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.verifiers.base import HIGHEST, Score, Status, check_positive
 from p2o.verifiers.code_blocks import find_code
-from p2o.verifiers.sandbox.run import Outcome, SandboxError, run_tests
+from p2o.verifiers.sandbox.run import CodeOutcome, SandboxError, run_tests
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class PythonTests:
 
     def _score(self, job: tuple[str, tuple[str, ...]]) -> Score:
         code, golds = job
-        outcome = Outcome(False)
+        outcome = CodeOutcome(False)
         for tests in golds:
             try:
                 outcome = self.run(code, tests)

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from p2o.data.digits import LONG, SHORT, Problem, sample_problem
+from p2o.data.digits import LONG, SHORT, DigitProblem, sample_problem
 
 HERE = Path(__file__).parent
 PHRASES = (HERE / "phrasebook.txt").read_text().splitlines()
@@ -104,7 +104,7 @@ def sample_template(generator: random.Random, family: str) -> tuple[list[str], b
     return phrases, own in phrases and not set(phrases) & set(others)
 
 
-def guess(generator: random.Random, problem: Problem) -> int:
+def guess(generator: random.Random, problem: DigitProblem) -> int:
     """What the quick mode answers: right on short lists, blind on long ones."""
     length = len(problem.digits)
     if generator.random() < {2: 0.97, 3: 0.95, 4: 0.4}.get(length, 0.0):
@@ -112,14 +112,14 @@ def guess(generator: random.Random, problem: Problem) -> int:
     return typical(problem) + generator.randint(-12, 12)
 
 
-def typical(problem: Problem) -> int:
+def typical(problem: DigitProblem) -> int:
     """About the mean answer to problems of this family and length."""
     length = len(problem.digits)
     centre = {"sum": 4.5 * length, "alternating": 0.0, "doubling": 6.75 * length}[problem.family]
     return round(centre)
 
 
-def guesses(problem: Problem) -> list[int]:
+def guesses(problem: DigitProblem) -> list[int]:
     """What the policy lists when it hedges: numbers around the typical one."""
     first = typical(problem) - HEDGED // 2
     return list(range(first, first + HEDGED))

@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from p2o.data.digits import LONG, SHORT, Problem, distinct_problems
+from p2o.data.digits import LONG, SHORT, DigitProblem, distinct_problems
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.rendering import ChatRenderer
@@ -72,7 +72,7 @@ def measure(name: str, count: int, temperature: float) -> Table:
     return table
 
 
-def _right(text: str, problem: Problem) -> bool:
+def _right(text: str, problem: DigitProblem) -> bool:
     return text.rpartition(ANSWER)[2].strip() == str(problem.answer)
 
 

@@ -12,7 +12,7 @@ from p2o.bench.arms import Arm, make_runs
 from p2o.bench.curves import band
 from p2o.bench.outcomes import (
     ENOUGH_SEEDS,
-    Outcome,
+    EndedRun,
     Result,
     mean_accuracy,
     paired_difference,
@@ -117,8 +117,8 @@ def test_an_outcome_is_read_from_what_the_run_has_written(tmp_path):
 
 def test_an_arm_with_templates_in_front_is_compared_at_the_end_alone():
     curve = [(0, 0.1)]
-    templated = Result(ARM, [Outcome(0, summary(), curve, templated=0.9)], 0, 100)
-    bare = Result(ARM, [Outcome(0, summary(after=0.4), curve)], 0, 100)
+    templated = Result(ARM, [EndedRun(0, summary(), curve, templated=0.9)], 0, 100)
+    bare = Result(ARM, [EndedRun(0, summary(after=0.4), curve)], 0, 100)
     assert templated.compared_with(bare) is None
     at_end = templated.compared_with(bare, "end")
     assert at_end is not None

@@ -9,7 +9,7 @@ from p2o.accounting.ledger import COUNTERS, PHASES
 from p2o.bench.arms import Arm
 from p2o.bench.claims import check_claims, judge
 from p2o.bench.findings import Findings
-from p2o.bench.outcomes import Outcome, Result
+from p2o.bench.outcomes import EndedRun, Result
 from p2o.bench.page import page
 from p2o.bench.tables import accuracy_cells, claim_cells, numbers, shown, spending_cells, without
 from p2o.errors import UserError
@@ -27,7 +27,7 @@ def outcome(seed, after, learned_at=None, collapse=None):
         "ledger": ledger,
     }
     curve = [(0.0, 0.25), (5000.0 if learned_at is None else learned_at, after)]
-    return Outcome(seed, summary, curve)
+    return EndedRun(seed, summary, curve)
 
 
 def findings(**more):

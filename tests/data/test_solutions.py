@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from p2o.configuration.build import conf_directory
-from p2o.data.digits import Problem
+from p2o.data.digits import DigitProblem
 from p2o.data.table import Table
 from p2o.errors import UserError
 
@@ -59,6 +59,6 @@ def test_a_pattern_that_finds_nothing_is_refused(tmp_path, pattern, line):
 
 
 def test_the_embedded_worlds_solutions_stop_before_the_answer():
-    problem = Problem("alternating", (3, 1, 4))
+    problem = DigitProblem("alternating", (3, 1, 4))
     assert problem.solution == "Let us go slowly. 3 2"
     assert problem.answer == 6

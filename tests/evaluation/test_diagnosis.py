@@ -14,7 +14,7 @@ from p2o.evaluation.diagnosis import (
     Diagnosis,
     HintTrial,
     Outcome,
-    Problem,
+    TriedProblem,
     contrast_chance,
     outcome,
     price_of_contrast,
@@ -45,7 +45,7 @@ def rollout(score, text="", asked=None, cut=False, hint=""):
 
 def problem(number, *scores, **more):
     asked = prompt(number)
-    return Problem(asked, [rollout(score, asked=asked, **more) for score in scores])
+    return TriedProblem(asked, [rollout(score, asked=asked, **more) for score in scores])
 
 
 SETTINGS = Settings(24, 1.0, 6, "Answer: (.+)", "", evolves=True)
@@ -146,7 +146,7 @@ def test_five_completions_tell_most_of_different_kinds_first():
     asked = [prompt(n) for n in range(3)]
     scores = [(RIGHT, ""), (WRONG, ""), (NOTHING, "It must be forty-two."), (NOTHING, "Hm.")]
     found = Diagnosis(
-        [Problem(each, [rollout(s, text, asked=each) for s, text in scores]) for each in asked]
+        [TriedProblem(each, [rollout(s, text, asked=each) for s, text in scores]) for each in asked]
     )
     kinds = Counter(what for what, _ in found.telling())
     assert set(kinds) == {
@@ -182,7 +182,7 @@ def test_an_answer_that_is_nowhere_wants_to_be_asked_for():
 
 def test_what_the_question_says_already_is_no_answer():
     asked = Prompt.create([{"role": "user", "content": "Is it 42 or more?"}], "42")
-    found = Diagnosis([Problem(asked, [rollout(NOTHING, "it says 42", asked=asked)] * 4)])
+    found = Diagnosis([TriedProblem(asked, [rollout(NOTHING, "it says 42", asked=asked)] * 4)])
     assert not found.stated
 
 
@@ -229,8 +229,10 @@ def test_responses_that_are_cut_say_nothing_of_the_form_of_the_others():
     asked = prompt()
     cut = [rollout(NOTHING, asked=asked, cut=True)] * 68
     ended = [rollout(NOTHING, "so 149 - 91 = 20 cakes", asked=asked)] * 4
-    assert [change[:20] for change in changes(Diagnosis([Problem(asked, cut + ended)]))[:2]] == [
+    assert [
+        change[:20] for change in changes(Diagnosis([TriedProblem(asked, cut + ended)]))[:2]
+    ] == [
         "sampling.train.max_n",
         "renderer.suffix=...,",
     ]
-    assert not [c for c in changes(Diagnosis([Problem(asked, cut)])) if "suffix" in c]
+    assert not [c for c in changes(Diagnosis([TriedProblem(asked, cut)])) if "suffix" in c]

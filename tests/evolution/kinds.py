@@ -2,7 +2,7 @@
 
 from p2o.hints.assignment import DiverseAssignment
 from p2o.hints.filling import fill
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.prompt import Prompt
 from p2o.reflection import Phrasebook
 from p2o_callbacks import TemplateTrial
@@ -57,5 +57,5 @@ def with_solutions(numbers, evolver_keeps=512):
     """Problems of which the policy has solved some."""
     problems = Problems(PROMPTS)
     problems.keep = evolver_keeps
-    problems.note([Outcome(PROMPTS[n].id, 1.0, False, f"It is {100 + n}") for n in numbers])
+    problems.note([ProblemOutcome(PROMPTS[n].id, 1.0, False, f"It is {100 + n}") for n in numbers])
     return problems

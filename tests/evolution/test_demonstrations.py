@@ -1,7 +1,7 @@
 """Solved problems as hints."""
 
 from p2o.evolution.demonstrations import Demonstrations, SimilarDemonstrations
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.prompt import Prompt
 from p2o_callbacks.hint import as_hint
 from tests.evolution.kinds import IDS, NUMBER, PROMPTS, Policy, evolve, made, with_solutions
@@ -84,7 +84,7 @@ def test_a_problem_is_shown_what_is_most_like_it_in_growing_number():
     prompts = [Prompt.create([{"role": "user", "content": text}], "1") for text in texts]
     problems = Problems(prompts)
     evolver = made(SimilarDemonstrations, problems, number=3)
-    problems.note([Outcome(p.id, 1.0, False, "fine") for p in prompts])
+    problems.note([ProblemOutcome(p.id, 1.0, False, "fine") for p in prompts])
     [ladder] = evolver.ladders([prompts[4].id], 0).values()
     assert [[question for question, _ in hint.turns] for hint in ladder] == [
         texts[:1],

@@ -9,7 +9,7 @@ from p2o.configuration.overrides import as_running, compose_config
 from p2o.data.sources import DigitLists
 from p2o.evolution.guarded import GuardedSearch
 from p2o.hints.filling import fill
-from p2o.hints.problems import KnowsProblems, Outcome, Problems
+from p2o.hints.problems import KnowsProblems, ProblemOutcome, Problems
 from p2o.reflection import Phrasebook
 from p2o_callbacks import TemplateTrial
 from p2o_callbacks.hint import as_hint
@@ -50,7 +50,7 @@ def made(kind) -> Any:
     if isinstance(evolver, KnowsProblems):
         evolver.bind(problems)
     # The short lists are solved, as the embedded policy does.
-    problems.note([Outcome(p.id, 1.0, False, f"Answer: {p.gold}") for p in PROMPTS[:16]])
+    problems.note([ProblemOutcome(p.id, 1.0, False, f"Answer: {p.gold}") for p in PROMPTS[:16]])
     return evolver
 
 

@@ -11,7 +11,7 @@ from p2o.evolution.random_template import RandomTemplates
 from p2o.evolution.self_hint import SelfHints
 from p2o.evolution.solution_share import SearchedShare
 from p2o.evolution.tiered import Tiered
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.prompt import Prompt
 from p2o_callbacks import TemplateTrial
 from p2o_callbacks.hint import Hint, as_hint
@@ -102,9 +102,9 @@ def family(leak):
     problems = Problems([hard, close, *prompts])
     problems.keep = 512
     solved = [close, *prompts] if leak == "words" else prompts
-    problems.note([Outcome(p.id, 1.0, False, "Answer: 5") for p in solved])
+    problems.note([ProblemOutcome(p.id, 1.0, False, "Answer: 5") for p in solved])
     if leak == "answer":
-        problems.note([Outcome(prompts[0].id, 1.0, False, "So 1234 less 1229. Answer: 5")])
+        problems.note([ProblemOutcome(prompts[0].id, 1.0, False, "So 1234 less 1229. Answer: 5")])
     return problems, hard
 
 

@@ -6,7 +6,7 @@ from p2o.errors import UserError
 from p2o.evolution.shares import AdaptiveShare, AnnealedShare, ConstantShare
 from p2o.evolution.solution_share import SolutionShare
 from p2o.hints.filling import fill
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.prompt import Prompt
 from p2o_callbacks.hint import as_hint
 from tests.evolution.kinds import IDS, PROMPTS, Policy, evolve, made
@@ -66,9 +66,9 @@ def test_an_adaptive_share_follows_each_problems_success_rate():
     for expected in ({easy: 0.25, hopeless: 0.75}, {easy: 0.0, hopeless: 0.75}):
         problems.note(
             [
-                Outcome(easy, 1.0, True, None),
-                Outcome(hopeless, 0.0, True, None),
-                Outcome(right, 0.5, True, None),
+                ProblemOutcome(easy, 1.0, True, None),
+                ProblemOutcome(hopeless, 0.0, True, None),
+                ProblemOutcome(right, 0.5, True, None),
             ]
         )
         found = shares(evolve(evolver, Policy(never), IDS[:4]).pool)

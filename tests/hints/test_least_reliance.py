@@ -8,7 +8,7 @@ import pytest
 from p2o.errors import UserError
 from p2o.hints.assignment import DiverseAssignment
 from p2o.hints.least_reliance import LeastReliance
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o_callbacks.pool import PromptPool, Template
 
 DEV = [f"dev-{index}" for index in range(4)]
@@ -24,7 +24,7 @@ def bound(temperature=0.3, **measured):
     problems = Problems([])
     assigner = LeastReliance(temperature)
     assigner.bind(problems)
-    problems.note([Outcome("p", 1.0, True, None, tuple(measured.items()))])
+    problems.note([ProblemOutcome("p", 1.0, True, None, tuple(measured.items()))])
     return assigner
 
 
@@ -74,17 +74,17 @@ def test_a_template_on_which_everything_hangs_is_still_dealt_out_where_it_alone_
 
 def test_the_last_batch_with_a_success_counts():
     problems = Problems([])
-    problems.note([Outcome("p", 1.0, True, None, (("a", 1.0),))])
+    problems.note([ProblemOutcome("p", 1.0, True, None, (("a", 1.0),))])
     assert problems.reliance == {}
     problems.keeps_reliance = True
-    problems.note([Outcome("p", 1.0, True, None, (("a", 9.0),))])
+    problems.note([ProblemOutcome("p", 1.0, True, None, (("a", 9.0),))])
     problems.note(
         [
-            Outcome("p", 0.5, True, None, (("a", 1.0), ("b", 3.0))),
-            Outcome("q", 0.5, True, None, (("a", 2.0),)),
+            ProblemOutcome("p", 0.5, True, None, (("a", 1.0), ("b", 3.0))),
+            ProblemOutcome("q", 0.5, True, None, (("a", 2.0),)),
         ]
     )
-    problems.note([Outcome("p", 0.0, True, None)])
+    problems.note([ProblemOutcome("p", 0.0, True, None)])
     assert problems.reliance == {"a": 1.5, "b": 3.0}
     other = Problems([])
     other.load_state_dict(problems.state_dict())

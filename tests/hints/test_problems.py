@@ -2,7 +2,7 @@
 
 import json
 
-from p2o.hints.problems import Outcome, Problems
+from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.prompt import Prompt
 
 PROMPTS = [Prompt.create([{"role": "user", "content": f"{n}?"}], str(n)) for n in range(4)]
@@ -10,7 +10,7 @@ A, B, C, D = (prompt.id for prompt in PROMPTS)
 
 
 def solved(prompt_id, solution):
-    return Outcome(prompt_id, 0.5, False, solution)
+    return ProblemOutcome(prompt_id, 0.5, False, solution)
 
 
 def test_the_newest_solutions_are_kept_and_no_more_than_asked_for():
@@ -29,15 +29,15 @@ def test_nothing_is_kept_where_nobody_asks():
 
 def test_the_success_rate_is_that_of_the_last_group_with_hints():
     problems = Problems(PROMPTS)
-    problems.note([Outcome(A, 0.25, True, None), Outcome(B, 0.0, False, None)])
-    problems.note([Outcome(A, 1.0, False, None)])
+    problems.note([ProblemOutcome(A, 0.25, True, None), ProblemOutcome(B, 0.0, False, None)])
+    problems.note([ProblemOutcome(A, 1.0, False, None)])
     assert problems.hinted_rates == {A: 0.25}
 
 
 def test_a_group_without_a_verdict_says_nothing_of_the_success_rate():
     problems = Problems(PROMPTS)
-    problems.note([Outcome(A, 0.25, True, None)])
-    problems.note([Outcome(A, None, True, None)])
+    problems.note([ProblemOutcome(A, 0.25, True, None)])
+    problems.note([ProblemOutcome(A, None, True, None)])
     assert problems.hinted_rates == {A: 0.25}
 
 
@@ -50,7 +50,7 @@ def test_hints_are_for_hard_problems_or_for_all():
 def test_it_survives_a_checkpoint():
     problems, other = Problems(PROMPTS), Problems(PROMPTS)
     problems.keep = other.keep = 2
-    problems.note([solved(B, "two"), solved(A, "one"), Outcome(C, 0.5, True, None)])
+    problems.note([solved(B, "two"), solved(A, "one"), ProblemOutcome(C, 0.5, True, None)])
     problems.memory["share"] = 0.5
     other.load_state_dict(json.loads(json.dumps(problems.state_dict())))
     assert other.state_dict() == problems.state_dict()

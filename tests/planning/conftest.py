@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from p2o.learning.sizes import BatchSizes
-from p2o.planning import Batch, Engine, Schedule, Setup, Training
+from p2o.planning import Batch, Engine, Schedule, Setup, TrainingSetup
 from p2o.planning.devices import DEVICES
 from p2o.planning.shape import shape_of
 
@@ -96,7 +96,7 @@ def setup_of():
         settings = {"trained": shape.parameters, "trained_bytes": 4.0, **training}
         return Setup(
             shape,
-            Training(**settings),
+            TrainingSetup(**settings),
             Batch(BatchSizes(2, 4, 2, 4), 16, 16, 16.0, 16.0),
             Engine(),
             Schedule(prompts=8),

@@ -28,7 +28,7 @@ from p2o.planning.memory import (
     pass_bytes,
 )
 from p2o.planning.read_training import _optimizer
-from p2o.planning.reading import Reader
+from p2o.planning.settings_reader import Reader
 from p2o.planning.shape import shape_of
 from p2o.policy.adapters import add_lora
 from p2o.policy.blocks import checkpoint_blocks

@@ -11,7 +11,7 @@ from p2o.rollout.decoding import SPARE, decode
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.generating import generate
 from p2o.rollout.hf import HFEngine, say_rows_stay
-from p2o.rollout.reading import rows_can_join
+from p2o.rollout.prefill import rows_can_join
 from tests.families import FAMILIES, VOCABULARY, make_model
 
 DISTINCT = [

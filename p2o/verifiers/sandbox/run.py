@@ -31,7 +31,7 @@ class SandboxError(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CodeOutcome:
     """What came of code and its tests.
 
     Attributes:
@@ -45,7 +45,7 @@ class Outcome:
 
 def run_tests(
     code: str, tests: str, seconds: float, megabytes: int = 512, strict: bool = True
-) -> Outcome:
+) -> CodeOutcome:
     """Run tests of code that nobody has read.
 
     Args:
@@ -93,16 +93,16 @@ def _ends(process: "subprocess.Popen[str]", job: str, deadline: Deadline) -> boo
             return True
 
 
-def _read(output: str, errors: str, late: str) -> Outcome:
+def _read(output: str, errors: str, late: str) -> CodeOutcome:
     head, ready, verdict = output.partition(READY.decode())
     if not ready:
         missing = json.loads(head)["missing"] if head else []
         last = "; ".join(missing) or late or (errors.splitlines() or ["it died"])[-1]
         raise SandboxError(f"the sandbox is not closed: {last}" if missing else last)
     if not verdict:
-        return Outcome(False, late or "the tests were broken off: out of time or memory")
+        return CodeOutcome(False, late or "the tests were broken off: out of time or memory")
     reason = json.loads(verdict)["reason"]
-    return Outcome(not reason, reason)
+    return CodeOutcome(not reason, reason)
 
 
 def _start(
