@@ -126,8 +126,19 @@ Strategy = Annotated[
 ]
 """Those that start a program for each rank."""
 Precision = Literal[
-    *("64", "32", "16", "64-true", "32-true", "bf16-true", "bf16-mixed", "16-mixed"),
-    *("bf16", "transformer-engine", 64, 32, 16),
+    "64",
+    "32",
+    "16",
+    "64-true",
+    "32-true",
+    "bf16",
+    "bf16-true",
+    "bf16-mixed",
+    "16-mixed",
+    "transformer-engine",
+    64,
+    32,
+    16,
 ]
 
 
