@@ -127,12 +127,21 @@ Strategy = Annotated[
     Literal["auto", "ddp", "ddp_find_unused_parameters_true"], ", or choose trainer=fsdp2"
 ]
 """Those that start a program for each rank."""
-# fmt: off
 Precision = Literal[
-    "64", "32", "16", "64-true", "32-true", "bf16-true", "bf16-mixed", "16-mixed", "bf16",
-    "transformer-engine", 64, 32, 16,
+    "64",
+    "32",
+    "16",
+    "64-true",
+    "32-true",
+    "bf16",
+    "bf16-true",
+    "bf16-mixed",
+    "16-mixed",
+    "transformer-engine",
+    64,
+    32,
+    16,
 ]
-# fmt: on
 
 
 @dataclass(frozen=True)
