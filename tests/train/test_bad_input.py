@@ -150,6 +150,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
             ["allocation=expected_gain", "evolution=none", "allocation.low=8"],
             "allocation.low=8 and high=128: group_size=6 is the mean of all groups",
         ),
+        (
+            ["distillation=reverse_kl_top_k", "algorithm=gspo"],
+            "algorithm.loss.ratio=sequence: is about one token at each place",
+        ),
         (["teacher=moving_average"], "teacher=moving_average: nothing is graded by a teacher"),
         (["teacher=moving_average", "teacher.rate=0"], "teacher.rate=0: give a number above 0"),
         (["trainer=fsdp2", "optimizer=adamw_8bit"], "optimizer=adamw_8bit: its state cannot be sh"),
