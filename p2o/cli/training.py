@@ -203,7 +203,7 @@ def _make_builder(
     """What makes scored groups into what the network is trained on."""
     reference = build(config.reference, "reference", policy=module.policy)
     strategy = build(config.distillation, "distillation")
-    limit = position_limit(sampler.model)
+    limit = position_limit(sampler.model.config)
     return ExperienceBuilder(
         sizes,
         CreditAssignment(
