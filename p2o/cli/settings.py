@@ -124,7 +124,7 @@ class Planning(Section):
 
 
 Strategy = Annotated[
-    Literal["auto", "ddp", "ddp_find_unused_parameters_true"], ", or choose trainer=fsdp2"
+    Literal["auto", "ddp", "ddp_find_unused_parameters_true"], "(or choose trainer=fsdp2)"
 ]
 """Those that start a program for each rank."""
 Precision = Literal[
