@@ -167,7 +167,7 @@ def test_a_launcher_of_hydras_runs_an_arms_seeds(bench, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["arm=[grpo,no_such]"], r"^arm=no_such: no such option; there are annealed_share, "),
+        (["arm=[grpo,no_such]"], r"^arm=no_such: no such option; there are adaptive_share, "),
         (["+arms.mine={sentence: A typo, overrides: ['sed=1']}"], r"^arms\.mine.*sed: no such key"),
         (["+arms.mine={overrides: []}"], r"^arms\.mine\.sentence: it is missing"),
         (["budget.seconds=5"], r"^budget: rollouts=10000 and seconds=5 is given; give one of"),
