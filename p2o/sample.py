@@ -83,7 +83,12 @@ class Sample:
 
         Args:
             kept: `[T]`, boolean.
+
+        Raises:
+            ValueError: The sample has `choices`, which are learned together.
         """
+        if self.choices is not None:
+            raise ValueError("choices: tokens of one place are learned together")
         mask = self.loss_mask.clone()
         mask[self.loss_mask] = kept
         streams = {name: values[kept] for name, values in self.streams.items()}

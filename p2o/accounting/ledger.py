@@ -156,6 +156,7 @@ class Ledger:
             for counter, amount in counts.items():
                 self._counts[phase][counter] = amount if rank() == 0 else 0
         self._since = time.monotonic()
+        self.keep()
 
 
 class MeteredEngine:

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from p2o.cli.settings import TrainSettings
 from p2o.configuration.build import build, build_all, call, refuse_missing
 from p2o.configuration.sections import Makes, makes
+from p2o.distillation import DistillationStrategy
 from p2o.errors import UserError, located
 from p2o.hints.least_reliance import LeastReliance
 from p2o.learning.baseline import asks_for_verdicts
@@ -62,17 +63,16 @@ def rehearse(config: DictConfig) -> None:
     if config.evolution is not None:
         reflection = _make(config, "reflection")
         assigner = _make(config, "assignment")
-        if isinstance(assigner, LeastReliance) and not made["distillation"].needs_log_probs:
-            raise UserError(
-                "assignment=least_reliance: this distillation does not score responses in both "
-                "contexts, so that reliance is not known; take distillation=tapered"
-            )
+        if isinstance(assigner, LeastReliance):
+            _check_reliance("assignment=least_reliance", made["distillation"])
         evolver = _make(
             config,
             "evolution.evolver",
             reflection=reflection,
             assigner=assigner,
         )
+        if getattr(evolver, "most_reliance", None) is not None:
+            _check_reliance("evolution.evolver.most_reliance", made["distillation"])
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
             check_phrasebook(reflection, str(config.model.path))
@@ -175,6 +175,16 @@ def _rehearse_adapter(config: DictConfig) -> None:
 
 def _takes(function: Any) -> None:
     inspect.signature(function).bind(nn.Module())
+
+
+def _check_reliance(key: str, strategy: DistillationStrategy) -> None:
+    """Refuse what asks how much hints are relied on where nothing measures it."""
+    hinted = strategy.rollout_context == Context.TEMPLATED
+    if not (hinted and strategy.needs_log_probs and strategy.choices is None):
+        raise UserError(
+            f"{key}: this distillation does not score responses in both "
+            "contexts, so that reliance is not known; take distillation=tapered"
+        )
 
 
 def check_phrasebook(reflection: Any, model: str) -> None:

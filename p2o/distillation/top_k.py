@@ -28,7 +28,8 @@ def choice_advantages(old_bare: Tensor, graded: Tensor, limit: float) -> Tensor:
     Returns:
         `[T, C]`.
     """
-    gains = (graded - old_bare).clamp(-limit, limit)
+    # A token that both rule out differs by nothing.
+    gains = (graded - old_bare).nan_to_num(0.0, float("inf"), -float("inf")).clamp(-limit, limit)
     tail = (_rest(graded) - _rest(old_bare)).clamp(-limit, limit)
     return old_bare.exp() * (gains - tail)
 

@@ -21,9 +21,10 @@ class FailuresFirst:
     A minibatch is filled with samples that its parent is known to fail: first those that no
     template of the search solves, then the others; then with samples that it has not been tried on.
     A known failure costs no metric call. Those of the bare prompt are known from training, so that
-    a proposal from the empty template costs half. It is a parent once for each of the others. A
-    beam alone would leave it out as soon as it has a child that is better, and would have to find
-    the template of the next kind of sample from one that suits another kind.
+    a proposal from the empty template costs half. It is a parent once for each of the others, which
+    have half of the width. A beam alone would leave it out as soon as it has a child that is
+    better, and would have to find the template of the next kind of sample from one that suits
+    another kind.
 
     Args:
         beam: Chooses the other parents.
@@ -54,11 +55,12 @@ class FailuresFirst:
         judged: Any = JudgedState(state, self.adapter, self.dev)
         parents, affordable = self.beam.parents(judged), self.beam.affordable(state)
         others = [parent for parent in parents if parent != SEED]
-        restarts = [SEED] * min(max(1, len(others)), affordable)
+        others = others[: affordable // 2]
+        restarts = [SEED] * min(max(1, len(others)), affordable - len(others))
         texts = [candidate[COMPONENT] for candidate in state.program_candidates]
         solved = frozenset().union(*map(self.adapter.solved, texts))
         tasks = []
-        for parent in (restarts + others)[:affordable]:
+        for parent in restarts + others:
             ids = self._minibatch(texts[parent], solved)
             candidate = state.program_candidates[parent]
             tasks.append(ProposalTask(parent, candidate, ids, trainset.fetch(ids)))

@@ -18,7 +18,7 @@ from p2o_callbacks.hint import Hint, more_than_text
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
 
-KEYS = ("text", "turns", "prefix", "columns")
+KEYS = ("text", "turns", "prefix", "columns", "learned")
 """What a hint is made of."""
 
 
@@ -28,8 +28,8 @@ class FixedHints(GuardedSearch):
     Args:
         reflection: Has no say.
         assigner: Deals hints out that were tried; has no say where none was.
-        hints: Texts, or mappings with ``text``, ``turns``, ``prefix`` and ``columns``; see
-            `p2o_callbacks.Hint`.
+        hints: Texts, or mappings with ``text``, ``turns``, ``prefix``, ``columns`` and
+            ``learned``; see `p2o_callbacks.Hint`.
         among: Problems that have them: those that are hard at the time, or all.
         dev_size: Samples to try each of them on; 0 tries none, spends nothing, and deals out at
             random.

@@ -116,6 +116,11 @@ class GepaEvolution:
         self.leaks: Action = leaks
         self.first = () if seed_pool is None else seed_texts(seed_pool)
         self.lasts, self.most_reliance = evidence, most_reliance
+        if most_reliance is not None and not evidence:
+            raise UserError(
+                f"most_reliance={most_reliance}: nothing is known of templates at hand with "
+                "evidence=0; give evidence of an epoch or more, or leave it out"
+            )
         self.evidence, self.problems = Evidence({}), Problems([])
         least = self._budget_for(minimum)
         if least.calls < least.smallest:

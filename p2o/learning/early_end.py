@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from p2o.learning.averaged_teacher import AveragedTeacher
 from p2o.learning.loops import STEPPED, evaluation_is_due
 from p2o.learning.updates import end_with_whole_update
 from p2o.running.loggers import tables
@@ -69,7 +70,9 @@ def _is_within_epoch(trainer: Any) -> bool:
 
 def _place(trainer: Any) -> dict[str, Any]:
     """All that the end of the epoch will change; checkpoint callbacks know their files."""
-    callbacks = [each for each in trainer.callbacks if not isinstance(each, Checkpoint)]
+    # The end of an epoch moves no weights, and an average of them is large.
+    unmoved = (Checkpoint, AveragedTeacher)
+    callbacks = [each for each in trainer.callbacks if not isinstance(each, unmoved)]
     place = {
         "fit_loop": trainer.fit_loop.state_dict(),
         "callbacks": {each.state_key: state for each in callbacks if (state := each.state_dict())},

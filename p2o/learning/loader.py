@@ -124,7 +124,7 @@ class RolloutLoader:
             yield from self._hand_out(0)
         for _ in range(self._start + len(self._micro_batches), len(self)):
             self._start += len(self._micro_batches)
-            self._micro_batches = [None]
+            self._micro_batches, self._metrics = [None], {}
             yield from self._hand_out(0)
 
     def _begin(self, epoch: int) -> None:

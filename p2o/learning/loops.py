@@ -39,8 +39,10 @@ def evaluation_is_due(trainer: Trainer) -> bool:
     """Whether the trainer evaluates after this batch, were it not that the run ends."""
     loop: Any = trainer.fit_loop
     told, trainer.should_stop = trainer.should_stop, False
-    due: bool = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
-    trainer.should_stop = told
+    try:
+        due: bool = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    finally:
+        trainer.should_stop = told
     return due
 
 
@@ -50,8 +52,10 @@ def at_the_last_step(trainer: Trainer) -> Iterator[int]:
     loop = trainer.fit_loop.epoch_loop
     step: int = getattr(loop, STEPPED) - 1
     setattr(loop, STEPPED, step)
-    yield step
-    setattr(loop, STEPPED, step + 1)
+    try:
+        yield step
+    finally:
+        setattr(loop, STEPPED, step + 1)
 
 
 def _never() -> bool:

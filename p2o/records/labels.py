@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-MORE = ("turns", "prefix", "columns")
+MORE = ("turns", "prefix", "columns", "learned")
 """What a hint may have beside its text."""
 
 
@@ -21,7 +21,10 @@ def label_of(content: Mapping[str, Any]) -> str:
     more = {key: content[key] for key in MORE if content.get(key)}
     if not (text.strip() or more.get("turns") or more.get("prefix", "").strip()):
         return ""
-    return json.dumps({"text": text, **more}, ensure_ascii=False) if more else text
+    # That a beginning is learned matters where there is one.
+    if not more.keys() - {"learned"}:
+        return text
+    return json.dumps({"text": text, **more}, ensure_ascii=False)
 
 
 def in_words(label: str) -> str:

@@ -219,6 +219,20 @@ def test_a_beam_of_one_still_has_a_parent():
     assert [len(tasks) for tasks in tasks_of(adapter, ["s0", "s1"], [""], width=1)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(("width", "kept"), [(1, 0), (2, 1), (4, 2), (5, 2), (8, 3)])
+def test_templates_of_a_wide_front_have_half_of_the_width(width, kept):
+    """Each of three templates solves a dev sample of its own, so that all are on the front."""
+    texts, dev = ["", "a", "b", "c"], ("da", "db", "dc")
+    world = World(lambda sample, template: float(sample == f"d{template}"), greedy=True)
+    adapter = TemplateAdapter(world.evaluate)
+    for text in texts:
+        adapter.evaluate([*dev], {COMPONENT: text})
+    for tasks in tasks_of(adapter, ["s0", "s1"], texts, dev, width):
+        parents = [parent for parent, _ in tasks]
+        assert sum(parent != 0 for parent in parents) == kept
+        assert len(parents) == min(width, 2 * max(kept, 1))
+
+
 def test_the_same_template_from_before_and_from_a_search_is_one():
     found = [
         Template("", score=0.0),

@@ -13,6 +13,7 @@ HINTS = st.builds(
     turns=st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple),
     prefix=TEXTS,
     columns=st.booleans(),
+    learned=st.booleans(),
 )
 
 
