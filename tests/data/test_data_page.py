@@ -26,6 +26,8 @@ def test_files_of_your_own(tmp_path, monkeypatch, capsys):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.chdir(tmp_path)
     more = ["+data.source.keep=[level]", "+data.source.max_rejected_share=0", "model=digits"]
+    # A small model, which takes fewer tokens.
+    more += ["data.max_prompt_tokens=128", "sampling.train.max_new_tokens=128"]
     given = shlex.split(command.replace("\\\n", ""))
     monkeypatch.setattr(sys, "argv", ["p2o-data", "inspect", *given, *more])
     main()
