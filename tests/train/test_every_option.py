@@ -35,7 +35,7 @@ UNTRIED = {"random_template", "fixed", "solution_share", "annealed_share", "adap
 UNTRIED |= {"assistant_prefix"}
 """Searches that try nothing."""
 OTHER_SEARCHES = {"single_turn_reflection", "demonstrations", "similar_demonstrations"}
-OTHER_SEARCHES |= {"searched_share", "tiered", "self_hint", *UNTRIED}
+OTHER_SEARCHES |= {"searched_share", "tiered", "svamp_tiers", "self_hint", *UNTRIED}
 
 
 def options() -> list[Any]:
@@ -104,6 +104,7 @@ def needs(tmp_path, service, monkeypatch):
             "tests": f"assert f({n}) == {n + 4}",
             "marked": f"Four more. #### {n + 4}",
             **{"difficulty": 8.0, "topic": "sums", "type": "sums", "Type": "Addition"},
+            "Equation": f"{n} + 4",
         }
         for n in range(16)
     ]
@@ -149,7 +150,10 @@ def needs(tmp_path, service, monkeypatch):
             *(DIGITS, "trainer=cpu", *table_of_rows, f"verifier.path={tmp_path}/rewards.py:reward")
         ],
         ("experiment", "smollm2_svamp"): [DIGITS, *table_of_rows],
+        ("experiment", "svamp_number"): [DIGITS, *table_of_rows],
         ("experiment", "svamp_operation"): [DIGITS, *table_of_rows],
+        # The columns of its own problems; those of the embedded world are others.
+        ("evolution", "svamp_tiers"): ["evolution.evolver.tiers=['It begins: {solution:20%}']"],
         ("reflection", "teacher"): [f"reflection.base_url={service}/v1", "reflection.model=any"],
         ("reflection", "self"): ["reflection.max_new_tokens=8"],
         ("reflection", "policy"): ["reflection.max_new_tokens=8"],
