@@ -52,7 +52,7 @@ def test_workflows_call_targets_of_the_makefile_and_files_that_there_are():
                 called |= set(re.findall(r"make ([\w-]+)", step.get("run", "")))
                 files = step.get("with", {}).get("cache-dependency-path")
                 assert files is None or list(HOME.glob(files)), files
-    assert called == {"test", "docs", "wheels"}
+    assert called == {"test", "docs", "slice", "wheels"}
     assert called <= targets()
 
 

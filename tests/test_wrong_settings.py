@@ -50,6 +50,7 @@ BELOW_ZERO = {
 NO_COUNTS = {
     *("seed", "evolution.callback.seed", "trainer.max_epochs", "checkpoint.save_top_k"),
     *("data.source.split_seed", "callbacks.early_stopping.patience"),
+    "evolution.evolver.evidence",
 }
 CAN_BE_LEFT_OUT = {
     *("evolution", "algorithm.loss.dual_clip", "algorithm.loss.constant_length"),

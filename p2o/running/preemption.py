@@ -43,6 +43,7 @@ def exit_status(number: int) -> int:
 class _State:
     received: int | None = None
     interruptible = False
+    broken_off = False
     held = False
     timer: threading.Timer | None = None
 
@@ -59,10 +60,16 @@ def handled_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _state.received, _state.interruptible, _state.held = None, True, False
+    _state.received, _state.broken_off = None, False
+    _state.interruptible, _state.held = True, False
     former = {number: signal.signal(number, _handle) for number in SIGNALS}
     try:
         yield
+    except Exception as error:
+        # What is broken off in its middle may fail while it cleans up.
+        if _state.broken_off:
+            raise Preempted(_state.received or signal.SIGTERM) from error
+        raise
     finally:
         if _state.timer is not None:
             _state.timer.cancel()
@@ -122,6 +129,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     _state.timer.daemon = True
     _state.timer.start()
     if _state.interruptible:
+        _state.broken_off = True
         raise Preempted(number)
     if number == signal.SIGINT and starting_rank() == 0:
         # Not by print, in the middle of which the signal may have come.

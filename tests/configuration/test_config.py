@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from p2o.cli.settings import EvalSettings, TrainSettings
 from p2o.configuration.build import CONFIG_NAME, build, conf_directory
 from p2o.configuration.commandline import written
-from p2o.configuration.overrides import check_overrides, compose_config
+from p2o.configuration.overrides import check_overrides
 from p2o.errors import UserError
 from p2o.learning.module import P2OModule
 from p2o.policy.models import load_policy
@@ -165,12 +165,6 @@ def test_only_the_teacher_and_its_replay_leave_values_to_the_user(composed):
     for option in sorted(option for group, option in OPTIONS if group == "reflection"):
         expected = {"teacher": ["base_url", "model"], "replay": ["run"]}.get(option, [])
         assert missing(composed(f"reflection={option}")["reflection"]) == expected, option
-
-
-def test_what_is_right_is_said_in_one_place():
-    settings = ["algorithm=rl_zvp", "verifier_guard.solved_reward=0.5"]
-    config = compose_config(settings, CONFIG_NAME)
-    assert config.algorithm.advantages.right == 0.5
 
 
 def test_the_configuration_directory_is_a_folder_with_the_primary_configuration():
@@ -325,8 +319,8 @@ def test_good_overrides_pass(arguments):
         ),
         (
             ["-m", "evolution=gepa,none", "evolution.evolver.budget=9"],
-            "evolution=none has no such key; it is one of evolution=gepa, gepa_hundred, gepa_paper"
-            ", gepa_small and 2 more; start one sweep for the options of evolution that have it",
+            "evolution=none has no such key; it is one of evolution=gepa, gepa_anew, gepa_hundred"
+            ", gepa_paper and 3 more; start one sweep for the options of evolution that have it",
         ),
         (
             ["model.adapter.r=4"],

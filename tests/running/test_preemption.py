@@ -37,3 +37,24 @@ def test_who_asks_after_a_signal_is_stopped():
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Preempted, match="SIGTERM"):
             stop_if_told()
+
+
+def end(number: int, *, held: bool) -> None:
+    """A run that a signal reaches, and that fails while it cleans up."""
+    with handled_signals():
+        if held:
+            hold_signals()
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            {}["cleaned up"]
+
+
+def test_what_fails_as_it_is_broken_off_is_stopped_and_does_not_fail():
+    with pytest.raises(Preempted, match="Ctrl-C"):
+        end(signal.SIGINT, held=False)
+
+
+def test_what_fails_after_a_signal_that_did_not_break_it_off_fails():
+    with pytest.raises(KeyError):
+        end(signal.SIGTERM, held=True)
