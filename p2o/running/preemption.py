@@ -76,6 +76,8 @@ def handled_signals() -> Iterator[None]:
             _state.timer = None
         for number, handler in former.items():
             signal.signal(number, handler)
+        # What comes next has not been told to stop.
+        _state.received = None
 
 
 def hold_signals() -> None:

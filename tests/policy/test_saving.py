@@ -76,7 +76,7 @@ def test_a_merge_that_changes_the_policy_is_refused():
     policy = adapted("q_proj")
     # Peft merges an adapter that is switched off, too.
     policy.disable_adapter_layers()
-    with pytest.raises(UserError, match="the merged weights are not the policy"):
+    with pytest.raises(UserError, match="the adapter's merged weights are not the policy"):
         merge_adapter(policy)
 
 

@@ -328,7 +328,11 @@ def test_a_rollout_that_fails_has_no_verdict_and_the_others_have(runner, before)
             assert rollout.score.solved is None
             assert rollout.score.detail == "no calculator answers"
         else:
-            assert rollout == other
+            # Fewer rows in a product may change the last digits of a float.
+            ours, theirs = rollout.completion.log_probs, other.completion.log_probs
+            assert ours == pytest.approx(theirs, abs=2e-5)
+            assert replace(rollout, completion=other.completion) == other
+            assert replace(rollout.completion, log_probs=theirs) == other.completion
 
 
 def test_an_environment_that_fails_always_ends_the_run(runner):

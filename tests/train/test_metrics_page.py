@@ -15,6 +15,7 @@ ROW = re.compile(r"^\| (`\w+/.*?) \| .* \|(.*)\|$", re.MULTILINE)
 BESIDE = {"epoch", "step"}
 """Columns that say where a row belongs."""
 RARE = {"val/pass_at_K", "response/inserted_tokens", "collapse/NAME", "throughput/mfu"}
+RARE |= {"groups/smallest", "groups/largest", "rollout/told"}
 """What none of the runs here has a reason to log."""
 
 
