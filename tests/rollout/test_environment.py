@@ -320,19 +320,20 @@ class Down:
 @pytest.mark.parametrize("before", [True, False])
 def test_a_rollout_that_fails_has_no_verdict_and_the_others_have(runner, before):
     rollouts = rolled_out(runner, Down(LISTS[:2], before))
-    plain = rolled_out(runner, SingleTurn())
-    for rollout, other in zip(rollouts, plain, strict=True):
-        if rollout.prompt in PROMPTS[:2]:
+    failed = [prompt in PROMPTS[:2] for prompt, _ in PAIRS]
+    # The same rows in a call of the engine, as their number may change the last digits of a float.
+    asked = [place for place, down in enumerate(failed) if not (before and down)]
+    seeds = [derive_seed(5, place) for place in asked]
+    pairs = [PAIRS[place] for place in asked]
+    plain = dict(zip(asked, runner(SingleTurn()).run_seeded(pairs, SAMPLING, seeds), strict=True))
+    for place, (rollout, down) in enumerate(zip(rollouts, failed, strict=True)):
+        if down:
             assert rollout.score.status == Status.ERROR
             assert rollout.score.failed
             assert rollout.score.solved is None
             assert rollout.score.detail == "no calculator answers"
         else:
-            # Fewer rows in a product may change the last digits of a float.
-            ours, theirs = rollout.completion.log_probs, other.completion.log_probs
-            assert ours == pytest.approx(theirs, abs=2e-5)
-            assert replace(rollout, completion=other.completion) == other
-            assert replace(rollout.completion, log_probs=theirs) == other.completion
+            assert rollout == plain[place]
 
 
 def test_an_environment_that_fails_always_ends_the_run(runner):
