@@ -81,9 +81,9 @@ def call(make: Callable[..., Any], key: str, name: str | None = None, **argument
         with located(key, ConfigurationError):
             return make(**arguments)
     except Exception as error:
-        # Libraries have errors of their own, such as mlflow's.
-        foreign = type(error).__module__.partition(".")[0] not in HOME
-        if not foreign and not isinstance(error, REFUSALS):
+        # Those of a library that may not be installed are known by its name alone.
+        own = type(error).__module__.partition(".")[0] in LIBRARIES
+        if not own and not isinstance(error, REFUSALS):
             raise
         name = name or getattr(make, "__name__", str(make))
         raise UserError(f"{key}: cannot make {name} ({first_line(error)})") from error
@@ -94,8 +94,8 @@ REFUSALS = (
     MisconfigurationException,
 )
 """How classes that are not p2o's refuse what they are given."""
-HOME = ("builtins", "p2o", "p2o_callbacks")
-"""Where errors come from of which it is known what they mean."""
+LIBRARIES = ("mlflow",)
+"""Those that refuse what they are given with errors of their own."""
 
 
 def _make(value: Any, key: str, more: dict[str, Any]) -> Any:

@@ -60,7 +60,11 @@ class Reweighted(DistillationStrategy):
     told: Told | None = None
 
     rollout_context = Context.BARE
-    needs_log_probs = True
+
+    @property
+    def needs_log_probs(self) -> bool:  # type: ignore[override]
+        """As long as the policy that is told something has a say."""
+        return self.share > 0
 
     def __post_init__(self) -> None:
         if not 0 < self.epsilon <= 1:
@@ -74,7 +78,10 @@ class Reweighted(DistillationStrategy):
 
     def token_advantages(
         self, advantage: float, solved: bool, old_bare: Tensor, old_templated: Tensor
-    ) -> Tensor:
+    ) -> Tensor | float:
         """See `DistillationStrategy`."""
+        # Nothing is scored once the share has fallen to 0.
+        if not len(old_bare):
+            return advantage
         weights = evidence_weight(advantage, old_bare, old_templated, self.epsilon, self.share)
         return advantage * weights

@@ -184,10 +184,11 @@ class ExperienceBuilder:
         self, groups: Groups, mine: Mapping[Place, tuple[Rollout, float]], on_policy: bool
     ) -> dict[Place, Scored]:
         """This rank's rollouts, after one call for all log-probabilities that are needed."""
+        contexts = Contexts(self.strategy.after(self._updates()))
         wanted = [
             (place, context)
             for place, (rollout, _) in mine.items()
-            for context in self.contexts.to_score(rollout, on_policy)
+            for context in contexts.to_score(rollout, on_policy)
         ]
         scores: dict[Place, dict[Context, Tensor]] = {place: {} for place in mine}
         for scorer, part in self._by_scorer(wanted):
@@ -197,7 +198,6 @@ class ExperienceBuilder:
         references = self._references({place: rollout for place, (rollout, _) in mine.items()})
         choices = self._choices({place: rollout for place, (rollout, _) in mine.items()})
         alike = self.credit.without_contrast(groups)
-        contexts = Contexts(self.strategy.after(self._updates()))
         return {
             place: Scored(
                 rollout,

@@ -3,8 +3,8 @@
 import importlib.util
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -185,12 +185,8 @@ def load_tokenizer(path: str, options: Mapping[str, Any] | None = None) -> PreTr
         UserError: It cannot be had.
     """
     trusted = bool((options or {}).get("trust_remote_code"))
-    try:
-        source = pretrained_source(path)
-        with reachable(source):
-            return AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
-    except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"path={path}: no tokenizer to be had ({reason(error)})") from error
+    with _known_of(path, "tokenizer") as source:
+        return AutoTokenizer.from_pretrained(**source, trust_remote_code=trusted)
 
 
 def load_configuration(path: str, options: Mapping[str, Any] | None = None) -> PreTrainedConfig:
@@ -204,15 +200,26 @@ def load_configuration(path: str, options: Mapping[str, Any] | None = None) -> P
         UserError: It cannot be had.
     """
     trusted = bool((options or {}).get("trust_remote_code"))
+    with _known_of(path, "configuration") as source:
+        adapter = find_adapter_config_file(source["pretrained_model_name_or_path"])
+        if adapter is not None and "gguf_file" not in source:
+            return load_configuration(_adapted_model(adapter), options)
+        return AutoConfig.from_pretrained(**source, trust_remote_code=trusted)
+
+
+@contextmanager
+def _known_of(path: str, what: str) -> Iterator[dict[str, str]]:
+    """Where a ``model.path`` leads, for something that is loaded without its weights.
+
+    Raises:
+        UserError: That cannot be had.
+    """
     try:
         source = pretrained_source(path)
         with reachable(source):
-            adapter = find_adapter_config_file(source["pretrained_model_name_or_path"])
-            if adapter is not None and "gguf_file" not in source:
-                return load_configuration(_adapted_model(adapter), options)
-            return AutoConfig.from_pretrained(**source, trust_remote_code=trusted)
+            yield source
     except (OSError, ValueError, ImportError) as error:
-        raise UserError(f"path={path}: no configuration to be had ({reason(error)})") from error
+        raise UserError(f"path={path}: no {what} to be had ({reason(error)})") from error
 
 
 def _adapted_model(adapter_config: str) -> str:

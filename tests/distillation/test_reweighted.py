@@ -75,3 +75,11 @@ def test_responses_are_sampled_bare_and_trained_on_by_their_reward_where_nothing
 def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"^epsilon="):
         Reweighted(**settings)
+
+
+def test_once_the_share_has_fallen_to_nothing_the_reward_alone_counts_and_nothing_is_scored():
+    ended = Reweighted(decay_updates=2).after(2)
+    assert Reweighted(decay_updates=2).after(1).needs_log_probs
+    assert not ended.needs_log_probs
+    nothing = torch.empty(0)
+    assert ended.token_advantages(-0.5, False, nothing, nothing) == -0.5
