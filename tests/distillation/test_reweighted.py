@@ -47,6 +47,7 @@ def test_what_speaks_for_a_token_weighs_more_in_a_success_and_less_in_a_failure(
 @given(log_probs, log_probs, st.floats(-3, 3), st.floats(0, 1), st.floats(0.01, 1))
 def test_no_sign_is_turned_and_the_size_is_bounded(student, teacher, advantage, share, epsilon):
     found = Reweighted(epsilon, share).token_advantages(advantage, False, student, teacher)
+    assert isinstance(found, torch.Tensor)
     assert bool(((found * advantage) >= 0).all())
     low, high = 1 - share * epsilon, 1 + share * epsilon
     assert bool((found.abs() >= abs(advantage) * low - 1e-4).all())
