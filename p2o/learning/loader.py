@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,7 @@ from p2o.accounting.ledger import Ledger
 from p2o.errors import UserError
 from p2o.hints.problems import ProblemOutcome, Problems
 from p2o.learning.allocation import Allocation, Even
+from p2o.learning.at_hand import BatchAtHand
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.metrics import rollout_metrics, template_metrics, weight_metrics
 from p2o.learning.minibatch import MiniBatch
@@ -21,7 +23,6 @@ from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.running.counted import counted
-from p2o.running.distributed import gather, rank, world_size
 from p2o.running.preemption import stop_if_told
 from p2o.running.seeds import derive_seed
 from p2o_callbacks.hint import as_hint
@@ -84,12 +85,7 @@ class RolloutLoader:
         self.observers: list[GroupObserver] = []
         self.rollout_observers: list[RolloutObserver] = []
         self.rollout_seconds = 0.0
-        # The batch at hand: the steps before it, its micro-batches, the prompts taken until then.
-        self._epoch, self._start, self._cursor = -1, 0, 0
-        self._micro_batches: list[MiniBatch | None] = []
-        # What was logged of it, as long as no update has been made with it.
-        self._metrics: dict[str, float] = {}
-        self._ranks = 1
+        self._at_hand = BatchAtHand()
         # Rollouts of the batch at hand that were to have a template and had no room for it.
         self._overflows = 0
         self._telltale = Telltale()
@@ -100,56 +96,43 @@ class RolloutLoader:
     def __iter__(self) -> Iterator[MiniBatch | None]:
         epoch, done = self.position()
         self._begin(epoch)
-        if self._metrics and done == self._start:
+        if self._at_hand.metrics and done == self._at_hand.start:
             # Stopped before the batch's first update, at whose step this stands.
-            self._log(self._metrics)
+            self._log(self._at_hand.metrics)
         order = list(self.prompts)
         random.Random(derive_seed(self.seed, "order", epoch)).shuffle(order)
-        yield from self._hand_out(done - self._start)
-        while self._cursor < len(order):
+        yield from self._hand_out(done)
+        while self._at_hand.cursor < len(order):
             stop_if_told()
             sampled, groups, cursor = self._sample_batch(order, epoch)
             self.runner.engine.release()
-            micro_batches, learned = self._learn_from(sampled, groups)
-            self._tell_of_rollouts(sampled, learned)
-            self._start += len(self._micro_batches)
-            self._micro_batches, self._cursor = micro_batches, cursor
-            self._take_note(epoch, sampled, learned)
+            lesson = self._learn_from(sampled, groups)
+            self._tell_of_rollouts(sampled, lesson.learned)
+            self._at_hand = self._at_hand.followed_by(lesson.micro_batches, cursor, lesson.metrics)
+            self._take_note(epoch, sampled, lesson.learned)
             # Lightning asks for no more than the length, so nothing runs behind the last batch.
             if cursor == len(order):
                 self._telltale.end_epoch(epoch, self.runner, self.sampling.max_new_tokens)
             self._tell_of_outcomes(sampled)
             # From here on a checkpoint holds the batch.
             self.ledger.keep()
-            yield from self._hand_out(0)
-        for _ in range(self._start + len(self._micro_batches), len(self)):
-            self._start += len(self._micro_batches)
-            self._micro_batches, self._metrics = [None], {}
-            yield from self._hand_out(0)
+            yield from self._hand_out(self._at_hand.start)
+        while self._at_hand.end < len(self):
+            self._at_hand = self._at_hand.followed_by([None], len(order), {})
+            yield from self._hand_out(self._at_hand.start)
 
     def _begin(self, epoch: int) -> None:
-        """Start an epoch anew, or go on within the one that a checkpoint has broken off.
-
-        Raises:
-            UserError: Other ranks have begun it.
-        """
-        if self._epoch != epoch:
-            self._epoch, self._start, self._cursor, self._micro_batches = epoch, 0, 0, []
-            self._metrics = {}
+        """Start an epoch anew, or go on within the one that a checkpoint has broken off."""
+        if self._at_hand.epoch != epoch:
             self._telltale.begin_epoch()
-            self._ranks = world_size()
-        elif self._ranks != world_size():
-            raise UserError(
-                f"the checkpoint was written in the middle of an epoch by {self._ranks} ranks, and "
-                f"there are {world_size()}; resume with as many, or from the end of an epoch"
-            )
+        self._at_hand = self._at_hand.of_epoch(epoch)
 
     def _sample_batch(self, order: Sequence[Prompt], epoch: int) -> tuple[Groups, Groups, int]:
         """All groups of a batch, those of them that are trained on, and the prompts behind it.
 
         What is broken off here is done again, so nothing is taken over before all is done.
         """
-        cursor, sampled, groups = self._cursor, [], []
+        cursor, sampled, groups = self._at_hand.cursor, [], []
         dynamic = self.sizes.sampling_rounds > 1
         for _ in range(self.sizes.sampling_rounds):
             prompts = order[cursor : cursor + self.sizes.batch - len(groups)]
@@ -164,7 +147,7 @@ class RolloutLoader:
     def _tell_of_rollouts(
         self, sampled: Groups, learned: Mapping[tuple[int, int], Learned]
     ) -> None:
-        rolled_out = RolledOut("training", sampled, self._cursor, learned)
+        rolled_out = RolledOut("training", sampled, self._at_hand.cursor, learned)
         for watch in self.rollout_observers:
             watch(rolled_out)
 
@@ -187,8 +170,8 @@ class RolloutLoader:
         for observer in self.observers:
             observer(outcomes)
 
-    def _hand_out(self, first: int) -> Iterator[MiniBatch | None]:
-        for index, micro_batch in enumerate(self._micro_batches[first:], self._start + first):
+    def _hand_out(self, step: int) -> Iterator[MiniBatch | None]:
+        for index, micro_batch in self._at_hand.from_step(step):
             if index % self.sizes.micro_batches == 0:
                 stop_if_told()
             yield micro_batch
@@ -197,24 +180,11 @@ class RolloutLoader:
         """What is left of the batch at hand, of all ranks: a resumed epoch goes on with it."""
         # From the last update on, which an exception may have broken off.
         size = self.sizes.micro_batches
-        first = max(0, (self.position()[1] - 1) // size * size - self._start)
-        rest = [batch and batch.state_dict() for batch in self._micro_batches[first:]]
-        return {
-            "epoch": self._epoch,
-            "start": self._start + first,
-            "cursor": self._cursor,
-            "metrics": {} if first else self._metrics,
-            "micro_batches": gather(rest),
-        }
+        return self._at_hand.state_dict((self.position()[1] - 1) // size * size)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` wrote; only in the same epoch does it matter."""
-        everyones = state_dict["micro_batches"]
-        mine = everyones[rank()] if rank() < len(everyones) else []
-        self._ranks = len(everyones)
-        self._micro_batches = [batch and MiniBatch.from_state(batch) for batch in mine]
-        self._epoch, self._start = state_dict["epoch"], state_dict["start"]
-        self._cursor, self._metrics = state_dict["cursor"], state_dict["metrics"]
+        self._at_hand = BatchAtHand.from_state(state_dict)
 
     def _roll_out(self, prompts: Sequence[Prompt], seed: int) -> Groups:
         """Groups of rollouts, in the order of `prompts`."""
@@ -251,26 +221,20 @@ class RolloutLoader:
         allotted = iter(self.allocation.sizes(asked, size))
         return [size if has else next(allotted) for has in hinted]
 
-    def _learn_from(
-        self, sampled: Groups, groups: Groups
-    ) -> tuple[list[MiniBatch | None], Mapping[tuple[int, int], Learned]]:
-        """What `groups` are to be trained on, and what is made of them by places in `sampled`.
-
-        Logs what all that were sampled look like.
-        """
+    def _learn_from(self, sampled: Groups, groups: Groups) -> "_Lesson":
+        """What `groups`, the live ones of `sampled`, are to be trained on; logs what all are."""
         metrics = rollout_metrics(sampled)
         metrics["rollout/template_overflows"] = float(self._overflows)
         if not isinstance(self.allocation, Even):
             lengths = [len(group) for group in sampled]
             metrics |= {"groups/smallest": min(lengths), "groups/largest": max(lengths)}
         self._overflows = 0
-        micro_batches: list[MiniBatch | None] = [None] * self.sizes.micro_batches
-        learned: dict[tuple[int, int], Learned] = {}
+        lesson = _Lesson([None] * self.sizes.micro_batches, metrics)
         if groups:
             experience = self.builder.build(groups)
-            micro_batches = experience.micro_batches
+            lesson.micro_batches = experience.micro_batches
             places = {id(group): place for place, group in enumerate(sampled)}
-            learned = {
+            lesson.learned = {
                 (places[id(groups[g])], k): fact for (g, k), fact in experience.learned.items()
             }
             metrics |= template_metrics(groups, experience.advantages)
@@ -280,9 +244,23 @@ class RolloutLoader:
             metrics |= weights
             self._telltale.see_weights(weights)
             self._telltale.see_told(experience.told, weights)
-        self._metrics = metrics
         self._log(metrics)
-        return micro_batches, learned
+        return lesson
+
+
+@dataclass
+class _Lesson:
+    """What a batch of rollouts gives to learn from.
+
+    Attributes:
+        micro_batches: This rank's.
+        metrics: What is logged of it.
+        learned: What is made of its rollouts, by their places among all that were sampled.
+    """
+
+    micro_batches: list[MiniBatch | None]
+    metrics: dict[str, float]
+    learned: Mapping[tuple[int, int], Learned] = field(default_factory=dict)
 
 
 def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
