@@ -97,3 +97,22 @@ def as_text(content: object) -> str:
     except UnicodeEncodeError as error:
         raise UserError(f"data: the content of a message is no text ({error})") from error
     return text
+
+
+def hint_id(label: str) -> str:
+    """The id of a hint, which goes by its label; "" for the empty one.
+
+    Args:
+        label: See `p2o_callbacks.Hint.label`.
+
+    Returns:
+        The first 12 hex digits of the SHA-256.
+
+    Example::
+
+        >>> hint_id("Think step by step."), hint_id("  ")
+        ('c437b0fb999e', '')
+    """
+    if not label.strip():
+        return ""
+    return hashlib.sha256(label.encode()).hexdigest()[:12]

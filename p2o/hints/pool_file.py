@@ -1,6 +1,5 @@
 """``pool.json``: the hints of a run, to be taken elsewhere. docs/pools.md has the schema."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from p2o.errors import UserError
+from p2o.prompt import hint_id
 from p2o.running.files import written_whole
 from p2o_callbacks.pool import PromptPool
 
@@ -102,17 +102,6 @@ class PoolFile(_Strict):
 
 def _score(hint: PooledHint) -> float:
     return -1.0 if hint.score is None else hint.score
-
-
-def hint_id(text: str) -> str:
-    """The id of a hint.
-
-    Example::
-
-        >>> hint_id("Go slowly.")
-        '6cfb8283c0bf'
-    """
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:

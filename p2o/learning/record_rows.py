@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from p2o.learning.rolled_out import Learned, RolledOut
-from p2o.prompt import Prompt
-from p2o.records.schema import Rows, hint_id
+from p2o.prompt import Prompt, hint_id
+from p2o.records.schema import Rows
 from p2o.rollout.runner import Rollout
 from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.hint import as_hint, names_text

@@ -7,6 +7,6 @@ writes is in `p2o.records.writing` and `p2o.records.growing`, which a reader doe
 from p2o.records.epochs import epochs
 from p2o.records.lives import lives, states
 from p2o.records.reading import Records, read
-from p2o.records.schema import TABLES, hint_id
+from p2o.records.schema import TABLES
 
-__all__ = ["TABLES", "Records", "epochs", "hint_id", "lives", "read", "states"]
+__all__ = ["TABLES", "Records", "epochs", "lives", "read", "states"]

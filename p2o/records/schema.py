@@ -1,6 +1,5 @@
 """Which tables the records of a run have, and which columns these have; see docs/records.md."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -98,16 +97,3 @@ TABLES = {
     }.items()
 }
 """The schema of each table, by its name."""
-
-
-def hint_id(text: str) -> str:
-    """The id of a hint: the first 12 hex digits of the SHA-256 of its text; "" for the empty one.
-
-    Example::
-
-        >>> hint_id("Think step by step."), hint_id("  ")
-        ('c437b0fb999e', '')
-    """
-    if not text.strip():
-        return ""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

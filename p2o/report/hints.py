@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
+from p2o.prompt import hint_id
 from p2o.records.labels import in_words, label_of
-from p2o.records.schema import hint_id
 from p2o.report.problems import Story
 from p2o.report.rollouts import Columns
 from p2o.report.runs import Run

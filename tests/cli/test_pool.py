@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from p2o.cli.pool import main
-from p2o.hints.pool_file import Origin, PooledHint, PoolFile, hint_id, write_pool
+from p2o.hints.pool_file import Origin, PooledHint, PoolFile, write_pool
+from p2o.prompt import hint_id
 
 
 def hint(text, score, in_use=False):

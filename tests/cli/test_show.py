@@ -7,7 +7,7 @@ import pytest
 
 from p2o.cli.show import main, show
 from p2o.errors import UserError
-from p2o.records import hint_id
+from p2o.prompt import hint_id
 from p2o.records.writing import append
 
 HINT = "Add digit by digit."

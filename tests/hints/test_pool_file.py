@@ -11,12 +11,12 @@ from p2o.hints.pool_file import (
     PooledHint,
     PoolFile,
     gather_hints,
-    hint_id,
     read_epochs,
     read_pool,
     seed_texts,
     write_pool,
 )
+from p2o.prompt import hint_id
 from p2o_callbacks import PromptPool, Template
 
 

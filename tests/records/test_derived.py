@@ -2,7 +2,8 @@
 
 import pytest
 
-from p2o.records import epochs, hint_id, lives, read, states
+from p2o.prompt import hint_id
+from p2o.records import epochs, lives, read, states
 from p2o.records.writing import append
 
 ADD, CARRY = "add the digits", "carry the one"

@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from p2o.records import hint_id
+from p2o.prompt import hint_id
 from p2o.records.writing import append
 from p2o.report.hints import HintNode, difference, hint_nodes, layout
 from p2o.report.runs import read_run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from p2o.records import hint_id
+from p2o.prompt import hint_id
 from p2o.records.writing import append
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from p2o.cli.show import show
-from p2o.records import epochs, hint_id, lives, read
+from p2o.prompt import hint_id
+from p2o.records import epochs, lives, read
 
 pytestmark = pytest.mark.slow
 
