@@ -1,6 +1,7 @@
 """Every key with wrong values: one line that names it, before a model is loaded."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,14 @@ from p2o.configuration.validation import refuse, section_problems
 from p2o.errors import UserError
 from p2o.running.console import quieten_libraries
 
+PHRASES = Path(__file__).parents[1] / "docs" / "evidence" / "tutor_phrases.txt"
+
 BASES = {
     "default": ["evolution=gepa"],
     "others": [
         *("data=svamp", "rollout=vllm", "algorithm=cispo", "distillation=reverse_kl"),
-        *("evolution=random_template", "reflection=self", "reference=initial", "model=qwen3_4b"),
+        *("evolution=random_template", f"evolution.evolver.path={PHRASES}"),
+        *("reflection=self", "reference=initial", "model=qwen3_4b"),
         *("model/adapter=lora", "optimizer=muon", "scheduler=cosine", "logger=tensorboard"),
         *("selection=early_stopping", "verifier=boxed_math"),
     ],

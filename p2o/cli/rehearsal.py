@@ -29,6 +29,7 @@ from p2o.world.ancestry import is_of_the_world
 from p2o_callbacks import PromptEvolution
 from p2o_callbacks.errors import ConfigurationError
 
+PHRASES_OF_THE_WORLD = "the phrases that come with p2o mean something in the embedded world alone"
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
     *("algorithm.advantages", "algorithm.loss", "algorithm.kl", "algorithm.overlong"),
@@ -76,6 +77,11 @@ def rehearse(config: DictConfig) -> None:
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
             check_phrasebook(reflection, str(config.model.path))
+        if getattr(evolver, "embedded", False) and not is_of_the_world(config.model.path):
+            raise UserError(
+                f"evolution.evolver.path=null: {PHRASES_OF_THE_WORLD}, not to "
+                f"model.path={config.model.path}; give a file with phrases of yours"
+            )
         callbacks.append(_make(config, "evolution.callback", evolver=evolver))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(_make(config, "checkpoint", dirpath=Path("checkpoints")))
@@ -200,8 +206,8 @@ def check_phrasebook(reflection: Any, model: str) -> None:
     embedded = isinstance(reflection, Phrasebook) and reflection.embedded
     if embedded and not is_of_the_world(model):
         raise UserError(
-            f"model.path={model}: reflection=phrasebook has phrases of the embedded world alone; "
-            "add reflection=self, reflection=teacher, or reflection.path=FILE with phrases of yours"
+            f"model.path={model}: {PHRASES_OF_THE_WORLD}; add reflection=self, reflection=teacher, "
+            "or reflection.path=FILE with phrases of yours"
         )
 
 

@@ -4,13 +4,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from p2o.constraints import Count, Many
+from p2o.constraints import Count, Many, Text
 from p2o.errors import UserError
 from p2o.evolution.guarded import Assignment, GuardedSearch, Report
 from p2o.evolution.leaks import Action
 from p2o.hints.assignment import Assigner, draw_templates
 from p2o.reflection.base import Reflection
-from p2o.reflection.phrasebook import load_phrases
+from p2o.reflection.phrasebook import Phrasebook
 from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution
@@ -29,6 +29,10 @@ class RandomTemplates(GuardedSearch):
         max_phrases: Phrases in a template, 1 to so many.
         minimum: Hard samples below which nothing is done.
         leaks: What happens to phrases that give a problem away, see `GuardedSearch`.
+        phrases: The phrases themselves, in place of a file.
+
+    Attributes:
+        embedded: Whether the phrases are those that come with p2o.
 
     Raises:
         UserError: The file cannot be read or is empty, or a number is below 1.
@@ -43,12 +47,14 @@ class RandomTemplates(GuardedSearch):
         max_phrases: int = 4,
         minimum: Count = 1,
         leaks: Action = "reject",
+        phrases: Sequence[Text] = (),
     ) -> None:
         super().__init__("hard", minimum, leaks)
         for name, value in (("number", number), ("max_phrases", max_phrases)):
             if value < 1:
                 raise UserError(f"{name}={value}: give at least 1")
-        self.phrases = load_phrases(path)
+        book = Phrasebook(path, max_phrases, phrases)
+        self.phrases, self.embedded = book.phrases, book.embedded
         self.number, self.max_phrases = number, max_phrases
 
     def search(

@@ -113,6 +113,11 @@ class Evidence:
         shown = self._shown.get(problem, {})
         return frozenset(hint for hint, each in shown.items() if hint and not each.solved)
 
+    def tally(self, hint: str) -> tuple[int, int]:
+        """Rollouts with a hint that were right, and all that had a verdict, over all problems."""
+        shown = [hints[hint] for hints in self._shown.values() if hint in hints]
+        return sum(each.solved for each in shown), sum(each.rollouts for each in shown)
+
     def scores(self, hint: str, problems: Collection[str]) -> dict[str, float]:
         """Mean score of a hint on those of some problems on which it was rolled out."""
         found = {problem: self._shown.get(problem, {}).get(hint) for problem in problems}
