@@ -143,10 +143,12 @@ class LoopProgress(ProgressBar):
         if self._evolution_task is None:
             self._evolution_task = self._progress.add_task("evolution", total=1, note="")
             self._evolution_pace = Pace(progress.budget, progress.metric_calls)
-            self._announce(f"evolution, at most {progress.budget} metric calls")
+            most = f", at most {progress.budget} metric calls" if progress.budget else ""
+            self._announce(f"evolution{most}")
         self._progress.update(
             self._evolution_task,
-            total=progress.budget,
+            # A search that makes no calls tells not how far it is.
+            total=progress.budget or None,
             completed=progress.metric_calls,
             note=f"best dev {progress.best_score:.2f}  pool {progress.pool_size}",
         )
@@ -161,9 +163,9 @@ class LoopProgress(ProgressBar):
             self._progress.remove_task(self._evolution_task)
             self._evolution_task = None
         spent = ""
-        if self._last is not None:
+        if self._last is not None and self._last.budget:
             spent = f"{self._last.metric_calls}/{self._last.budget} metric calls, "
-            self._last = None
+        self._last = None
         self._say(f"evolution  {spent}{outcome}")
 
     def _note(self, trainer: Trainer, before: Mapping[str, Any] | None = None) -> str:

@@ -20,6 +20,7 @@ from p2o.configuration.build import build, build_all, call, refuse_missing
 from p2o.configuration.sections import Makes, makes
 from p2o.distillation import DistillationStrategy
 from p2o.errors import UserError, located
+from p2o.evolution.in_training import SearchInTraining
 from p2o.hints.least_reliance import LeastReliance
 from p2o.learning.baseline import asks_for_verdicts
 from p2o.prompt import Context
@@ -74,6 +75,12 @@ def rehearse(config: DictConfig) -> None:
         )
         if getattr(evolver, "most_reliance", None) is not None:
             _check_reliance("evolution.evolver.most_reliance", made["distillation"])
+        bare = made["distillation"].rollout_context == Context.BARE
+        if bare and isinstance(evolver, SearchInTraining):
+            raise UserError(
+                "evolution=in_training: training tries templates, and this distillation rolls "
+                "nothing out with one; take evolution=gepa, or distillation=tapered"
+            )
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
             check_phrasebook(reflection, str(config.model.path))

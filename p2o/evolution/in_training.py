@@ -83,12 +83,12 @@ class SearchInTraining(GuardedSearch):
         """See `GuardedSearch.search`."""
         known = find_incumbents(self.problems.evidence, samples)
         unsolved = [sample for sample in samples if sample not in known.solved]
+        best = max((template.score or 0.0 for template in known.templates), default=0.0)
+        report(EvolutionProgress(0, 0, best, len(known.templates)))
         candidates = self._propose(known.templates, unsolved, seed)
         new = [each for each in candidates[len(known.templates) :] if each.accepted]
         templates = (*known.templates, *(Template(each.text, score=None) for each in new))
         pool = PromptPool(templates, tuple(range(len(templates))))
-        best = max((template.score or 0.0 for template in templates), default=0.0)
-        report(EvolutionProgress(0, 0, best, len(templates)))
         assignment = self.dealt(pool, samples, group_size=group_size, seed=seed)
         return Evolution(
             replace(pool, assignment=assignment),

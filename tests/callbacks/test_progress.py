@@ -83,6 +83,18 @@ def test_where_nobody_watches_a_phase_says_that_it_begins_and_how_much_there_is_
     ]
 
 
+def test_a_search_that_makes_no_metric_calls_tells_of_none(project, capsys):
+    class Free(Reporting):
+        def evolve(self, hard_set, evaluate, *, group_size, seed, report):
+            report(EvolutionProgress(0, 0, 0.5, 1))
+            return Evolution(PromptPool((Template("Think."),), (0,), {}))
+
+    watched = [HardSampleMiner(), PromptEvolution(Free()), LoopProgress(METRICS)]
+    project.fit(watched, epochs=2, enable_progress_bar=True)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "evolution" in line]
+    assert lines == ["start: evolution", "evolution  1 template for 3 hard samples"]
+
+
 def test_where_nobody_watches_a_slow_phase_says_how_far_it_is(project, capsys, monkeypatch):
     minutes = iter(range(0, 60_000, 60))
     monkeypatch.setattr(

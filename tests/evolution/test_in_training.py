@@ -124,7 +124,7 @@ def test_too_few_samples_get_nothing():
 
 def test_a_reflection_that_fails_says_so():
     class Silent(Phrasebook):
-        def reflect(self, requests):
+        def reflect(self, requests) -> list[str | None]:
             return [None] * len(requests)
 
     training = Training()

@@ -248,7 +248,13 @@ def test_servers_have_devices_of_their_own(plan):
 @pytest.mark.parametrize(
     ("option", "calls"),
     [
-        *[("gepa", 600), ("none", 0), ("random_template", 0), ("single_turn_reflection", 128)],
+        *[
+            ("gepa", 600),
+            ("none", 0),
+            ("random_template", 0),
+            ("in_training", 0),
+            ("single_turn_reflection", 128),
+        ],
         *[("fixed", 0), ("solution_share", 0), ("assistant_prefix", 0), ("demonstrations", 9 * 24)],
         *[("tiered", 3 * 128), ("searched_share", 3 * 128), ("self_hint", 2 * 128)],
         ("similar_demonstrations", 3 * 128),

@@ -154,6 +154,14 @@ def test_the_fixture_would_notice_that_training_began(refused):
             ["distillation=reverse_kl_top_k", "algorithm=gspo"],
             "algorithm.loss.ratio=sequence: is about one token at each place",
         ),
+        (
+            ["evolution=in_training", "distillation=reverse_kl"],
+            "evolution=in_training: training tries templates, and this distillation rolls nothing",
+        ),
+        (
+            ["evolution=random_template", "model=qwen3_4b", "reflection=self"],
+            "evolution.evolver.path=null: the phrases that come with p2o mean something in the",
+        ),
         (["teacher=moving_average"], "teacher=moving_average: nothing is graded by a teacher"),
         (["teacher=moving_average", "teacher.rate=0"], "teacher.rate=0: give a number above 0"),
         (["trainer=fsdp2", "optimizer=adamw_8bit"], "optimizer=adamw_8bit: its state cannot be sh"),

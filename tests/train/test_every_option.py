@@ -31,7 +31,8 @@ SEARCH = (
     "evolution.evolver.minimum=2",
 )
 DIGITS = "model.path=embedded:digits"
-UNTRIED = {"random_template", "fixed", "solution_share", "annealed_share", "adaptive_share"}
+UNTRIED = {"random_template", "in_training", "fixed"}
+UNTRIED |= {"solution_share", "annealed_share", "adaptive_share"}
 UNTRIED |= {"assistant_prefix"}
 """Searches that try nothing."""
 OTHER_SEARCHES = {"single_turn_reflection", "demonstrations", "similar_demonstrations"}
