@@ -154,8 +154,9 @@ def _write(findings: Findings, settings: dict[str, Any], folder: Path) -> None:
     """Write the page, the numbers and the curves, and say where."""
     report = Path(settings["page"] or folder / "bench.md")
     figure = None if settings["figure"] is None else _draw(findings, Path(settings["figure"]))
-    given = map(hide_settings, HydraConfig.get().overrides.task)
-    command = shlex.join(["p2o-bench", *given])
+    # The command of a page is the one that repeats it.
+    given = [each for each in HydraConfig.get().overrides.task if each != "run=false"]
+    command = shlex.join(["p2o-bench", *map(hide_settings, given)])
     beside = None if figure is None else os.path.relpath(figure, report.parent)
     texts = {
         report: page(findings, settings["title"], settings["text"], command, beside),
