@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 
 import datasets
+from tqdm.std import tqdm
 from transformers.utils import logging as transformers_logging
 
 from p2o.running.terminal import PlainFormatter
@@ -18,6 +19,10 @@ def quieten_libraries() -> None:
         handler.setFormatter(PlainFormatter(handler.formatter or logging.Formatter()))
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    if not sys.stderr.isatty():
+        # Bars of libraries, such as that of a GGUF file, would fill a log with hundreds of lines.
+        quiet = functools.partialmethod(tqdm.__init__, disable=True)
+        tqdm.__init__ = quiet  # type: ignore[method-assign]
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # A log file on a disk that is full says nothing; the run itself does.
     logging.raiseExceptions = False

@@ -188,6 +188,8 @@ def test_without_running_it_shows_what_is_there(bench, tmp_path, capsys):
     failures = bench("bench=slice", "folder=runs", "run=false").failures
     assert failures["GRPO, seed 1"] == "has not been started"
     assert "random templates, seed 0 did not end: has not been started" in capsys.readouterr().out
+    # The page tells how to repeat it.
+    assert "\np2o-bench bench=slice folder=runs\n" in (tmp_path / "runs" / "bench.md").read_text()
     assert not list(tmp_path.glob("runs/*/*"))
 
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -18,3 +20,14 @@ def test_ctrl_c_is_one_line_and_the_status_that_shells_expect(capsys):
         main()
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "\nstopped by Ctrl-C\n"
+
+
+def test_bars_of_libraries_are_for_terminals_alone():
+    program = (
+        "from tqdm.auto import tqdm\n"
+        "from p2o.running.console import quieten_libraries\n"
+        "quieten_libraries()\n"
+        "print(len(list(tqdm(range(300)))))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("300\n", "")
