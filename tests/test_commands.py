@@ -31,6 +31,8 @@ from tests.pages import write_examples
 COMMANDS = commands()
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
 """An epoch of one update."""
+LOOKED_AT: set[tuple[str, ...]] = set()
+"""Settings of arms that have been looked at."""
 SMALL = ("data.source.train=16", "data.source.held_out=4", "save_policy=null")
 """Besides, for each run of a sweep."""
 REWARD = "def reward(completion, answer): return float(answer in completion)\n"
@@ -137,9 +139,11 @@ def look_at_bench(arguments: list[str]) -> None:
     line = read_arguments(arguments, "bench")
     config = compose_config(line.settings, line.name, line.folder)
     for arm in config.arms.values():
-        # A teacher's address is the user's to give.
-        if "reflection=teacher" not in arm.overrides:
-            look_at_train([*config.overrides, *arm.overrides])
+        settings = (*config.overrides, *arm.overrides)
+        # A teacher's address is the user's to give. The same bench is named in many places.
+        if "reflection=teacher" not in arm.overrides and settings not in LOOKED_AT:
+            look_at_train(list(settings))
+            LOOKED_AT.add(settings)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=named)

@@ -48,7 +48,9 @@ class PromptEvolution(Callback):
     the samples that are hard at that time, and one that has become hard draws from the cover.
 
     With `every_n_steps` it runs within epochs instead, after every so many optimiser steps, for the
-    samples that are hard by then; a search that is due when the run is over is not made.
+    samples that are hard by then; a search that is due when the run is over is not made. An epoch
+    that ends without one, such as a first one in which all rollouts fail and no step is made, is
+    followed by one.
 
     Several in one trainer, each with a name of its own, publish their pools as one. Where two have
     templates for a sample, it gets those of the later one in the trainer's list.
@@ -79,9 +81,8 @@ class PromptEvolution(Callback):
 
     Raises:
         ConfigurationError: An interval or `last_search` is below 1, both intervals are given, the
-            name is none of a folder,
-            or it is not clear which miner is meant; or, after a search, ranks have found
-            different pools.
+            name is none of a folder, or it is not clear which miner is meant; or, after a search,
+            ranks have found different pools.
         TypeError: No `HardSetSource` is among the trainer's callbacks.
 
     Example::
@@ -123,6 +124,7 @@ class PromptEvolution(Callback):
         self.evolved_step = -1 if at_start else 0
         # Where steps are what is counted, an epoch's start is no time for a first search.
         self.evolved_epoch = 0 if every_n_steps is not None else self.evolved_step
+        self.evolved_within = False
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = self._failed = 0
         self._observers: list[PoolObserver] = []
@@ -156,12 +158,12 @@ class PromptEvolution(Callback):
         epoch = trainer.current_epoch
         if epoch > self.evolved_epoch:
             since = self._epochs_since_search(epoch)
-            if self.every_n_steps is None and since == 0:
+            if since == 0 and not self.evolved_within:
                 self._evolve(trainer, user, (epoch,))
             elif self.pool.cover:
-                in_steps = self.every_n_steps is not None
-                self._deal(trainer, user, self._step() if in_steps else (epoch - since,))
-            self.evolved_epoch = epoch
+                place = self._step() if self.evolved_within else (epoch - since,)
+                self._deal(trainer, user, place)
+            self.evolved_epoch, self.evolved_within = epoch, False
         self._publish(trainer, user)
 
     def _epochs_since_search(self, epoch: int) -> int:
@@ -185,11 +187,13 @@ class PromptEvolution(Callback):
 
     def _evolve_if_due(self, trainer: Trainer, user: TemplateUser) -> bool:
         """Search, if so many steps have been made; one that was broken off is made again."""
-        step = trainer.global_step
+        step, last = trainer.global_step, self.last_search
         if self.every_n_steps is None or step % self.every_n_steps or step <= self.evolved_step:
             return False
+        if last is not None and trainer.current_epoch >= last:
+            return False
         self._evolve(trainer, user, self._step(step))
-        self.evolved_step = step
+        self.evolved_step, self.evolved_within = step, True
         return True
 
     def _step(self, step: int | None = None) -> Place:
@@ -328,6 +332,7 @@ class PromptEvolution(Callback):
             "searched": {key: list(indices) for key, indices in self._searched.items()},
             "evolved_epoch": self.evolved_epoch,
             "evolved_step": self.evolved_step,
+            "evolved_within": self.evolved_within,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -336,6 +341,7 @@ class PromptEvolution(Callback):
         self._searched = {key: tuple(drawn) for key, drawn in state_dict["searched"].items()}
         self.evolved_epoch = state_dict["evolved_epoch"]
         self.evolved_step = state_dict["evolved_step"]
+        self.evolved_within = state_dict["evolved_within"]
 
 
 def _is_over(trainer: Trainer) -> bool:

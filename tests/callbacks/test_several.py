@@ -3,8 +3,10 @@
 import ast
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
@@ -190,6 +192,45 @@ def test_a_search_that_breaks_off_between_steps_is_made_again(project):
     project.fit(rest, epochs=2, data=other, checkpoint=kept)
     assert [each.state_dict() for each in rest] == [each.state_dict() for each in whole]
     assert other.used == one.used[2:]
+
+
+class ColdStart(ForeignData):
+    """Rollouts of the first two epochs give no gradient, so that no step is made."""
+
+    def train_dataloader(self) -> Any:
+        data = self
+
+        class Loader:
+            def __len__(self):
+                return 3
+
+            def __iter__(self):
+                for _ in range(3):
+                    assert data.trainer is not None
+                    if data.trainer.current_epoch > 1:
+                        yield torch.zeros(1)
+                    else:
+                        data.roll_out()
+                        yield None
+
+        return Loader()
+
+
+def test_an_epoch_without_a_search_between_steps_is_followed_by_one(project):
+    data = ColdStart()
+    evolution, miner = callbacks = stepwise(data, 2)
+    project.fit(callbacks, epochs=5, data=data)
+    # Two before epochs, of three rollouts each, and then after every second step.
+    assert evolution.evolver.after == [3, 6, 8, 10, 12, 14]
+    assert [asked for asked, *_ in evolution.evolver.asked][:2] == [project.hard, []]
+    assert data.used[3:6] == [project.hard] * 3
+
+
+def test_after_the_last_search_there_is_none_between_steps_either(project):
+    data = ForeignData()
+    evolution = PromptEvolution(Remembers(data), every_n_steps=2, last_search=2)
+    project.fit([evolution, HardSampleMiner()], epochs=5, data=data)
+    assert evolution.evolver.after == [2, 4, 6]
 
 
 @pytest.mark.parametrize("every_n_steps", [0, -1])
