@@ -5,6 +5,7 @@ bare and templated. The first epoch, which is bare, is left out.
 """
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks.command import Results, parser
@@ -12,6 +13,7 @@ from benchmarks.process import MeasurementError, p2o
 from benchmarks.work import SMOLLM2, Work
 
 TEMPLATES = ("evolution=random_template", "trainer.max_epochs=2")
+PHRASES = Path(__file__).parents[1] / "docs" / "evidence" / "tutor_phrases.txt"
 
 
 def embedded(train: int, batch: int) -> dict[str, Any]:
@@ -26,7 +28,8 @@ def embedded(train: int, batch: int) -> dict[str, Any]:
 def smollm2() -> dict[str, Any]:
     """SmolLM2-135M; all problems count as hard, half of the answers as right."""
     work = Work(SMOLLM2, prompts=4)
-    return p2o(*TEMPLATES, f"mining.threshold={work.group_size}", work=work)
+    phrases = f"evolution.evolver.path={PHRASES}"
+    return p2o(*TEMPLATES, phrases, f"mining.threshold={work.group_size}", work=work)
 
 
 def main() -> int:

@@ -143,11 +143,11 @@ class LoopProgress(ProgressBar):
         if self._evolution_task is None:
             self._evolution_task = self._progress.add_task("evolution", total=1, note="")
             self._evolution_pace = Pace(progress.budget, progress.metric_calls)
-            most = f", at most {progress.budget} metric calls" if progress.budget else ""
-            self._announce(f"evolution{most}")
+            if progress.budget:
+                self._announce(f"evolution, at most {progress.budget} metric calls")
         self._progress.update(
             self._evolution_task,
-            # A search that makes no calls tells not how far it is.
+            # A search that makes no calls does not tell how far it is.
             total=progress.budget or None,
             completed=progress.metric_calls,
             note=f"best dev {progress.best_score:.2f}  pool {progress.pool_size}",

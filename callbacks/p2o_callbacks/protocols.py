@@ -123,7 +123,7 @@ class EvolutionProgress:
 
     Attributes:
         metric_calls: Sample evaluations spent so far.
-        budget: Sample evaluations allowed.
+        budget: Sample evaluations allowed; 0 for a search that makes none.
         best_score: Best mean dev score so far.
         pool_size: Templates in the pool, the empty one included.
     """

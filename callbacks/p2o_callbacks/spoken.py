@@ -74,5 +74,6 @@ def _found(hard_samples: int, evolution: Evolution) -> str:
     if evolution.pool.templates:
         bare = evolution.pool.templates[0].score or 0.0
         return f"no template for {samples} (bare dev score {bare:.2f})"
-    found = "no template" if evolution.metric_calls else "no search"
+    searched = evolution.metric_calls or evolution.candidates
+    found = "no template" if searched else "no search"
     return f"{found} for {samples}"

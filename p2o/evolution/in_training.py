@@ -1,55 +1,73 @@
 """A search whose trials are the rollouts of training: it spends none of its own."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from gepa.gepa_utils import remove_dominated_programs
 
 from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
-from p2o.evolution.guarded import Assignment, GuardedSearch, Report
-from p2o.evolution.incumbents import find_incumbents
-from p2o.evolution.leaks import Action
+from p2o.evolution.leaks import Action, LeakGuard
 from p2o.evolution.strategies import draw_without_replacement
 from p2o.hints.assignment import Assigner
+from p2o.hints.evidence import Evidence
 from p2o.hints.insertion import read_template
 from p2o.hints.problems import Problems
-from p2o.hints.shares import by_success
+from p2o.hints.success import by_success, success_rate
 from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
-from p2o_callbacks.candidates import Candidate
+from p2o_callbacks.candidates import Candidate, Exchange
+from p2o_callbacks.hint import names_text
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress, TemplateTrial
 
 SEED = ""
 """The empty template."""
+IN_VAIN = 12
+"""Rollouts without a success after which a template is not proposed again."""
+WAITING = "proposed in training: "
+"""What a search remembers of a template that no rollout has tried yet begins with this."""
 
 
-class SearchInTraining(GuardedSearch):
+@dataclass(frozen=True)
+class Failures:
+    """What a proposal is made of.
+
+    Attributes:
+        parent: The template to improve.
+        trials: By sample id, how it failed.
+    """
+
+    parent: str
+    trials: Mapping[str, TemplateTrial]
+
+
+class SearchInTraining:
     """Proposes templates and has training try them.
 
-    gepa's search (arXiv 2507.19457) with other trials. Parents come from the Pareto front over
-    hard samples, children are written in reflection on failures of their parent, and what is better
-    somewhere stays; but a child is accepted when a rollout of the next epoch was right with it, and
-    goes when none was. All of that is known from rollouts that are trained on anyway, so there are
-    no metric calls.
+    This is gepa's search (arXiv 2507.19457) with other trials. Parents come from the Pareto front
+    over hard samples, and children are written in reflection on failures of their parent. A child
+    is tried in the rollouts that follow, which are trained on anyway. It stays in the pool when one
+    of them is right. So there are no metric calls.
 
-    - A template stays as long as it has solved a hard sample within `evidence` epochs.
-    - New ones are proposed while there are hard samples that none of these solves. A parent
-      reflects on such samples. The empty template is one for half of them.
-    - Half of the rollouts of a sample have templates that have solved it, where there are some.
-      The others have those that have not, so that they are tried and the group has contrast. Both
-      halves are drawn by success rate, see `p2o.hints.shares.by_success`.
+    - A template stays until it has solved no problem for `evidence` epochs.
+    - A template that has not been rolled out yet stays, too.
+    - While there are hard samples that no template has solved, new ones are proposed, until
+      `proposals` have not been rolled out yet. Parents reflect on such samples. At least half of
+      the parents are the empty template.
+    - Half of the rollouts of a sample have templates that have solved it, where there are some. The
+      others have those that have not, so that they are tried and the group has contrast. See
+      `p2o.hints.success.by_success`.
 
     Args:
         reflection: Writes templates.
         assigner: Has no say: rollouts are dealt out to learn of templates, too.
-        proposals: New templates of a search.
+        proposals: Templates that wait to be tried, at the most.
         minibatch_size: Samples of a reflection.
-        evidence: Epochs for which a rollout counts.
+        evidence: Epochs for which a rollout counts, the one at hand being the first.
         minimum: Hard samples below which nothing is done.
-        leaks: What happens to a template that gives a problem away, see `GuardedSearch`.
+        leaks: What happens to a template that gives a problem away, see `p2o.evolution.leaks`.
     """
 
     def __init__(
@@ -62,129 +80,209 @@ class SearchInTraining(GuardedSearch):
         minimum: Count = 1,
         leaks: Action = "reject",
     ) -> None:
-        super().__init__("hard", minimum, leaks)
         self.reflection, self.proposals = reflection, proposals
         self.minibatch_size, self.lasts = minibatch_size, evidence
+        self.minimum = minimum
+        self.leaks: Action = leaks
+        self.problems = Problems([])
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
-        super().bind(problems)
+        self.problems = problems
         problems.evidence.lasts = max(problems.evidence.lasts, self.lasts)
 
-    def search(
+    def evolve(
         self,
-        samples: Sequence[str],
+        hard_set: Sequence[str],
         evaluate: EvaluateTemplates,
         *,
         group_size: int,
         seed: int,
-        report: Report,
+        report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
-        """See `GuardedSearch.search`."""
-        known = find_incumbents(self.problems.evidence, samples)
-        unsolved = [sample for sample in samples if sample not in known.solved]
-        best = max((template.score or 0.0 for template in known.templates), default=0.0)
-        report(EvolutionProgress(0, 0, best, len(known.templates)))
-        candidates = self._propose(known.templates, unsolved, seed)
-        new = [each for each in candidates[len(known.templates) :] if each.accepted]
-        templates = (*known.templates, *(Template(each.text, score=None) for each in new))
-        pool = PromptPool(templates, tuple(range(len(templates))))
-        assignment = self.dealt(pool, samples, group_size=group_size, seed=seed)
+        """See `p2o_callbacks.Evolver`."""
+        samples = sorted(set(hard_set))
+        if len(samples) < max(1, self.minimum):
+            return Evolution(PromptPool())
+        guard = self._guard(samples)
+        known = self._known(guard.admits)
+        solved = frozenset().union(*(template.solved for template in known))
+        unsolved = [sample for sample in samples if sample not in solved]
+        report(EvolutionProgress(0, 0, max((t.score or 0 for t in known), default=0), len(known)))
+        proposed = self._propose(known, samples, unsolved, guard.admits, seed)
+        new = [Template(each.text, score=None) for each in proposed if each.accepted]
+        templates = (*known, *new)
+        self._remember([each.text for each in templates if not each.dev_scores])
+        pool = PromptPool(
+            templates,
+            tuple(range(len(templates))),
+            by_success(templates, samples, self.problems.evidence, group_size, seed),
+        )
+        before = [Candidate(t.text, dev_scores=t.dev_scores, accepted=True) for t in known]
         return Evolution(
-            replace(pool, assignment=assignment),
+            pool,
             iterations=1,
-            candidates=tuple(candidates),
-            spared=sum(len(each.minibatch) for each in candidates),
-            solved_before=len(known.solved),
+            candidates=(*before, *proposed),
+            leaks=guard.count,
+            spared=sum(len(each.minibatch) for each in proposed),
+            solved_before=len(samples) - len(unsolved),
         )
 
-    def dealt(
-        self, pool: PromptPool, samples: Sequence[str], *, group_size: int, seed: int
-    ) -> Assignment:
-        """See `GuardedSearch.dealt`."""
+    def deal(
+        self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
+    ) -> Mapping[str, tuple[int | None, ...]]:
+        """See `p2o_callbacks.Evolver`."""
+        samples = sorted(set(hard_set))
         return by_success(pool.templates, samples, self.problems.evidence, group_size, seed)
 
-    def _propose(
-        self, templates: Sequence[Template], unsolved: Sequence[str], seed: int
-    ) -> list[Candidate]:
-        """Those that are there, and behind them what came of each reflection."""
-        before = [
-            Candidate(each.text, dev_scores=each.dev_scores, accepted=True) for each in templates
-        ]
-        places = {"": (), **{each.text: (place,) for place, each in enumerate(before)}}
-        parents = self._parents(templates, seed)
-        reflected = [
-            (parent, failures)
-            for number, parent in enumerate(parents)
-            if (
-                failures := self._failures(parent, unsolved, derive_seed(seed, "minibatch", number))
+    def _guard(self, samples: Sequence[str]) -> LeakGuard:
+        """A guard that knows the problems that can be reflected on."""
+        guard = LeakGuard(self.leaks)
+        for sample in samples:
+            example = self.problems.evidence.example(sample)
+            if example is not None:
+                guard.learn(sample, example)
+        return guard
+
+    def _known(self, admits: Callable[[str], bool]) -> list[Template]:
+        """Templates that have solved something, and behind them those that wait to be tried."""
+        evidence = self.problems.evidence
+        tallies = evidence.tallies()
+        solving = [text for text, (right, _) in tallies.items() if text and right]
+        names = [name.removeprefix(WAITING) for name in self.problems.memory if _waits(name)]
+        waiting = [text for text in names if text not in tallies]
+        known = [
+            Template(
+                text,
+                score=success_rate(tallies[text]),
+                dev_scores=evidence.scores(text, self.problems.prompts),
+                solved=evidence.solved_with(text),
             )
+            for text in sorted(solving)
+            if names_text(text)
         ]
+        known += [Template(text, score=None) for text in waiting]
+        return [template for template in known if admits(template.text)]
+
+    def _remember(self, waiting: Sequence[str]) -> None:
+        memory = self.problems.memory
+        for name in [name for name in memory if _waits(name)]:
+            del memory[name]
+        memory.update({WAITING + text: 1.0 for text in waiting})
+
+    def _propose(
+        self,
+        known: Sequence[Template],
+        samples: Sequence[str],
+        unsolved: Sequence[str],
+        admits: Callable[[str], bool],
+        seed: int,
+    ) -> list[Candidate]:
+        """What came of each reflection."""
+        number = self.proposals - sum(not template.dev_scores for template in known)
+        reflected = self._reflected(_parents(known, samples, number, seed), unsolved, seed)
         requests = [
             ReflectionRequest(
-                parent,
-                [reflective_record(trial) for trial in failures.values()],
-                derive_seed(seed, "reflection", number),
+                each.parent,
+                [reflective_record(trial) for trial in each.trials.values()],
+                derive_seed(seed, "reflection", place),
             )
-            for number, (parent, failures) in enumerate(reflected)
+            for place, each in enumerate(reflected)
         ]
         texts = self.reflection.reflect(requests) if requests else []
         exchanges = last_exchanges(self.reflection, len(requests))
-        found, seen = list(before), set(places)
-        for (parent, failures), written, exchange in zip(reflected, texts, exchanges, strict=True):
+        places = {template.text: place for place, template in enumerate(known)}
+        taken, tallies = {SEED, *places}, self.problems.evidence.tallies()
+        proposed = []
+        for failures, written, exchange in zip(reflected, texts, exchanges, strict=True):
             text = read_template(written)
-            found.append(
-                Candidate(
-                    text or "",
-                    iteration=1,
-                    parents=places[parent],
-                    minibatch=tuple(failures),
-                    score_before=tuple(trial.score for trial in failures.values()),
-                    accepted=text is not None and text not in seen,
-                    reason=_why_not(text, seen),
-                    exchange=exchange,
-                )
-            )
-            seen.add(text or "")
+            reason = _why_not(text, taken, tallies, admits)
+            if not reason:
+                taken.add(str(text))
+            parents = () if failures.parent == SEED else (places[failures.parent],)
+            proposed.append(_candidate(text, reason, parents, failures, exchange))
+        return proposed
+
+    def _reflected(
+        self, parents: Sequence[str], unsolved: Sequence[str], seed: int
+    ) -> list[Failures]:
+        """A minibatch of known failures for each parent that has some."""
+        found = []
+        for place, parent in enumerate(parents):
+            failed = _failures(self.problems.evidence, parent, unsolved)
+            generator = random.Random(derive_seed(seed, "minibatch", place))
+            drawn = generator.sample(list(failed), min(self.minibatch_size, len(failed)))
+            if drawn:
+                found.append(Failures(parent, {sample: failed[sample] for sample in drawn}))
         return found
 
-    def _parents(self, templates: Sequence[Template], seed: int) -> list[str]:
-        """The parent of each proposal; at least half have the empty template."""
-        best: dict[str, float] = {}
-        for template in templates:
-            best |= {s: max(score, best.get(s, 0.0)) for s, score in template.dev_scores.items()}
-        fronts = remove_dominated_programs(
-            {
-                sample: {
-                    i for i, each in enumerate(templates) if each.dev_scores.get(sample) == score
-                }
-                for sample, score in best.items()
-                if score > 0
-            },
-            scores=[template.score or 0.0 for template in templates],
-        )
-        weights: dict[int, int] = {}
-        for front in fronts.values():
-            for place in sorted(front):
-                weights[place] = weights.get(place, 0) + 1
-        drawn = draw_without_replacement(
-            weights, self.proposals // 2, random.Random(f"{seed}-parents")
-        )
-        others = [templates[place].text for place in drawn]
-        return [SEED] * (self.proposals - len(others)) + others
 
-    def _failures(
-        self, parent: str, unsolved: Sequence[str], seed: int
-    ) -> dict[str, TemplateTrial]:
-        """As many samples as are reflected on that a parent is known to fail, and how it failed."""
-        evidence = self.problems.evidence
-        known = {sample: evidence.trial(sample, parent) for sample in unsolved}
-        failed = {s: trial for s, trial in known.items() if trial is not None and not trial.solved}
-        drawn = random.Random(seed).sample(list(failed), min(self.minibatch_size, len(failed)))
-        return {sample: failed[sample] for sample in drawn}
+def _waits(name: str) -> bool:
+    return name.startswith(WAITING)
 
 
-def _why_not(text: str | None, seen: set[str]) -> str:
+def _failures(evidence: Evidence, parent: str, samples: Sequence[str]) -> dict[str, TemplateTrial]:
+    """How a parent failed, by sample.
+
+    What the bare prompt did is forgotten of a sample that has had templates for long. Any failure
+    of it will do then.
+    """
+    trials = {sample: evidence.trial(sample, parent) for sample in samples}
+    if parent == SEED:
+        trials = {sample: trial or evidence.example(sample) for sample, trial in trials.items()}
+    return {s: trial for s, trial in trials.items() if trial is not None and not trial.solved}
+
+
+def _parents(
+    templates: Sequence[Template], samples: Sequence[str], number: int, seed: int
+) -> list[str]:
+    """The parent of each of `number` proposals; at least half are the empty template."""
+    fronts = {}
+    for sample in samples:
+        scores = {i: t.dev_scores[sample] for i, t in enumerate(templates) if sample in t.solved}
+        if scores:
+            fronts[sample] = {i for i, score in scores.items() if score == max(scores.values())}
+    left = remove_dominated_programs(fronts, scores=[each.score or 0.0 for each in templates])
+    weights: dict[int, int] = {}
+    for front in left.values():
+        for place in sorted(front):
+            weights[place] = weights.get(place, 0) + 1
+    generator = random.Random(f"{seed}-parents")
+    drawn = draw_without_replacement(weights, max(0, number // 2), generator)
+    return [SEED] * (number - len(drawn)) + [templates[place].text for place in drawn]
+
+
+def _why_not(
+    text: str | None,
+    taken: set[str],
+    tallies: Mapping[str, tuple[int, int]],
+    admits: Callable[[str], bool],
+) -> str:
+    """Why a text does not come into the pool; empty where it does."""
     if text is None:
         return "nothing was written that can be a template"
-    return "the search has found it before" if text in seen else ""
+    if text in taken:
+        return "it is there already"
+    right, rollouts = tallies.get(text, (0, 0))
+    if rollouts >= IN_VAIN and not right:
+        return f"{IN_VAIN} rollouts or more with it were all wrong"
+    return "" if admits(text) else "it gives a problem away"
+
+
+def _candidate(
+    text: str | None,
+    reason: str,
+    parents: tuple[int, ...],
+    failures: Failures,
+    exchange: Exchange | None,
+) -> Candidate:
+    return Candidate(
+        text or "",
+        iteration=1,
+        parents=parents,
+        minibatch=tuple(failures.trials),
+        score_before=tuple(trial.score for trial in failures.trials.values()),
+        accepted=not reason,
+        reason=reason,
+        exchange=exchange,
+    )

@@ -22,17 +22,17 @@ class RandomTemplates(GuardedSearch):
     It tries none of them, and so spends nothing.
 
     Args:
-        reflection: Has no say: phrases are drawn.
+        reflection: Has no say. The configuration passes on its phrases, where it has a list.
         assigner: Has no say: without dev scores there is nothing to cover.
-        path: Text file with one phrase a line; None for the one that comes with p2o.
+        path: Text file with one phrase a line, in place of `phrases`.
         number: Templates drawn for an epoch.
         max_phrases: Phrases in a template, 1 to so many.
         minimum: Hard samples below which nothing is done.
         leaks: What happens to phrases that give a problem away, see `GuardedSearch`.
-        phrases: The phrases themselves, in place of a file.
+        phrases: The phrases; without any, and without a file, those that come with p2o.
 
     Attributes:
-        embedded: Whether the phrases are those that come with p2o.
+        embedded: Whether those that come with p2o are among the phrases.
 
     Raises:
         UserError: The file cannot be read or is empty, or a number is below 1.
@@ -50,10 +50,9 @@ class RandomTemplates(GuardedSearch):
         phrases: Sequence[Text] = (),
     ) -> None:
         super().__init__("hard", minimum, leaks)
-        for name, value in (("number", number), ("max_phrases", max_phrases)):
-            if value < 1:
-                raise UserError(f"{name}={value}: give at least 1")
-        book = Phrasebook(path, max_phrases, phrases)
+        if number < 1:
+            raise UserError(f"number={number}: give at least 1")
+        book = Phrasebook(path, max_phrases, phrases if path is None else ())
         self.phrases, self.embedded = book.phrases, book.embedded
         self.number, self.max_phrases = number, max_phrases
 

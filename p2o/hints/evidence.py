@@ -113,10 +113,22 @@ class Evidence:
         shown = self._shown.get(problem, {})
         return frozenset(hint for hint, each in shown.items() if hint and not each.solved)
 
-    def tally(self, hint: str) -> tuple[int, int]:
-        """Rollouts with a hint that were right, and all that had a verdict, over all problems."""
-        shown = [hints[hint] for hints in self._shown.values() if hint in hints]
-        return sum(each.solved for each in shown), sum(each.rollouts for each in shown)
+    def solved_with(self, hint: str) -> frozenset[str]:
+        """Ids of the problems of which some rollout with a hint was right."""
+        return frozenset(
+            problem
+            for problem, hints in self._shown.items()
+            if hint in hints and hints[hint].solved
+        )
+
+    def tallies(self) -> dict[str, tuple[int, int]]:
+        """By hint, rollouts that were right and all with a verdict, over all problems."""
+        found: dict[str, tuple[int, int]] = {}
+        for hints in self._shown.values():
+            for hint, shown in hints.items():
+                right, rollouts = found.get(hint, (0, 0))
+                found[hint] = right + shown.solved, rollouts + shown.rollouts
+        return found
 
     def scores(self, hint: str, problems: Collection[str]) -> dict[str, float]:
         """Mean score of a hint on those of some problems on which it was rolled out."""

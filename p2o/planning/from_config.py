@@ -244,7 +244,9 @@ def _search(reader: Reader, batch: Batch, prompts: int) -> Draws:
         rounds = 1 + int(evolver.get("rounds", 0)) * int(evolver.get("candidates", 0))
         hints = len(evolver["hints"]) if target == "FixedHints" else rounds
         return _draws(reader, "evolution", batch, hints * dev, dev)
-    if target not in ("", "RandomTemplates", "SearchInTraining", "SolutionShare"):
+    if target == "SearchInTraining":
+        reader.assume("tokens of reflection are not counted")
+    elif target not in ("", "RandomTemplates", "SolutionShare"):
         reader.assume(f"{target} makes no metric calls")
     return Draws()
 

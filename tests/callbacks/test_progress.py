@@ -92,7 +92,7 @@ def test_a_search_that_makes_no_metric_calls_tells_of_none(project, capsys):
     watched = [HardSampleMiner(), PromptEvolution(Free()), LoopProgress(METRICS)]
     project.fit(watched, epochs=2, enable_progress_bar=True)
     lines = [line for line in capsys.readouterr().err.splitlines() if "evolution" in line]
-    assert lines == ["start: evolution", "evolution  1 template for 3 hard samples"]
+    assert lines == ["evolution  1 template for 3 hard samples"]
 
 
 def test_where_nobody_watches_a_slow_phase_says_how_far_it_is(project, capsys, monkeypatch):

@@ -7,7 +7,7 @@ from p2o.hints.evidence import Evidence
 from p2o_callbacks.pool import Template
 
 PRIOR = 1, 4
-"""Successes and rollouts that each template has to begin with: one that is new is worth a try."""
+"""Right rollouts, and all, that each template has to begin with: a new one is worth a try."""
 
 
 def by_success(
@@ -19,10 +19,11 @@ def by_success(
 ) -> dict[str, tuple[int | None, ...]]:
     """Deal out templates by what training has shown of them.
 
-    Half of a sample's rollouts, rounded up, have templates that have solved it, the others those
-    that have not: of these first such as it has not been tried with. Where there are none of one
-    kind, all have the other; but where all have solved it the second half is bare, since rollouts
-    that are all right teach nothing. Draws are with replacement, by `success_rate`.
+    A sample that some templates have solved has these in half of its rollouts, rounded up. The
+    other half has templates that have not been tried on it, or else those that have failed. Where
+    there is none of either kind it is bare, since rollouts that are all right teach nothing. A
+    sample that no template has solved has the others in all of its rollouts. Draws are with
+    replacement and weighted by `success_rate`.
 
     Args:
         templates: All that are in use.
@@ -36,18 +37,19 @@ def by_success(
     """
     if not templates:
         return {}
-    rates = [success_rate(evidence, template.label) for template in templates]
+    tallies = evidence.tallies()
+    rates = [success_rate(tallies.get(template.label, (0, 0))) for template in templates]
     assignment: dict[str, tuple[int | None, ...]] = {}
     for sample in samples:
         solved_by, failed_with = evidence.solved_by(sample), evidence.failed_with(sample)
         solving = [i for i, each in enumerate(templates) if each.label in solved_by]
-        others = [i for i in range(len(templates)) if i not in solving]
-        others = [i for i in others if templates[i].label not in failed_with] or others
+        failing = [i for i, each in enumerate(templates) if each.label in failed_with]
+        untried = [i for i in range(len(templates)) if i not in solving and i not in failing]
         # A generator of its own makes a sample's draws independent of which others are hard.
         generator = random.Random(f"{seed}-{sample}")
-        exploiting = (group_size + 1) // 2 if solving else 0
+        half = (group_size + 1) // 2 if solving else 0
         drawn: list[int | None] = []
-        for places, count in ((solving, exploiting), (others, group_size - exploiting)):
+        for places, count in ((solving, half), (untried or failing, group_size - half)):
             if places:
                 drawn += generator.choices(places, [rates[i] for i in places], k=count)
             else:
@@ -56,7 +58,11 @@ def by_success(
     return assignment
 
 
-def success_rate(evidence: Evidence, hint: str) -> float:
-    """Share of a hint's rollouts that were right, of whatever problem, with `PRIOR` added."""
-    right, rollouts = evidence.tally(hint)
+def success_rate(tally: tuple[int, int]) -> float:
+    """Share of a hint's rollouts that were right, with `PRIOR` added.
+
+    Args:
+        tally: Rollouts that were right, and all.
+    """
+    right, rollouts = tally
     return (right + PRIOR[0]) / (rollouts + PRIOR[1])

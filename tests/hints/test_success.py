@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2o.hints.evidence import Evidence
-from p2o.hints.shares import by_success, success_rate
+from p2o.hints.success import by_success, success_rate
 from p2o.prompt import Prompt
 from p2o_callbacks import Template, TemplateTrial
 
@@ -39,9 +39,12 @@ def templates(*texts):
 
 def test_the_rate_is_over_all_problems_and_a_new_hint_is_worth_a_try():
     known = evidence(A={"go": [True, False]}, B={"go": [True, True], "no": [False] * 12})
-    assert success_rate(known, "go") == 4 / 8
-    assert success_rate(known, "new") == 1 / 4
-    assert success_rate(known, "no") == 1 / 16
+    assert known.tallies() == {"go": (3, 4), "no": (0, 12)}
+    assert success_rate((3, 4)) == 4 / 8
+    assert success_rate((0, 0)) == 1 / 4
+    assert success_rate((0, 12)) == 1 / 16
+    assert known.solved_with("go") == {A, B}
+    assert known.solved_with("no") == set()
 
 
 @given(size=st.integers(1, 9), seed=st.integers(0, 2**62))
