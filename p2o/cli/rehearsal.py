@@ -21,6 +21,7 @@ from p2o.configuration.sections import Makes, makes
 from p2o.distillation import DistillationStrategy
 from p2o.errors import UserError, located
 from p2o.evolution.in_training import SearchInTraining
+from p2o.evolution.random_template import RandomTemplates
 from p2o.hints.least_reliance import LeastReliance
 from p2o.learning.baseline import asks_for_verdicts
 from p2o.prompt import Context
@@ -84,7 +85,8 @@ def rehearse(config: DictConfig) -> None:
         # Not every search asks for it.
         if getattr(evolver, "reflection", None) is reflection:
             check_phrasebook(reflection, str(config.model.path))
-        if getattr(evolver, "embedded", False) and not is_of_the_world(config.model.path):
+        drawn = isinstance(evolver, RandomTemplates) and evolver.embedded
+        if drawn and not is_of_the_world(config.model.path):
             raise UserError(
                 f"evolution.evolver.path=null: {PHRASES_OF_THE_WORLD}, not to "
                 f"model.path={config.model.path}; give a file with phrases of yours"

@@ -122,7 +122,7 @@ class SearchInTraining:
         return Evolution(
             pool,
             iterations=1,
-            candidates=(*before, *proposed),
+            candidates=(Candidate(SEED), *before, *proposed),
             leaks=guard.count,
             spared=sum(len(each.minibatch) for each in proposed),
             solved_before=len(samples) - len(unsolved),
@@ -191,16 +191,16 @@ class SearchInTraining:
         ]
         texts = self.reflection.reflect(requests) if requests else []
         exchanges = last_exchanges(self.reflection, len(requests))
-        places = {template.text: place for place, template in enumerate(known)}
-        taken, tallies = {SEED, *places}, self.problems.evidence.tallies()
+        places = {text: place for place, text in enumerate([SEED, *(t.text for t in known)])}
+        taken, tallies = set(places), self.problems.evidence.tallies()
         proposed = []
         for failures, written, exchange in zip(reflected, texts, exchanges, strict=True):
             text = read_template(written)
             reason = _why_not(text, taken, tallies, admits)
             if not reason:
                 taken.add(str(text))
-            parents = () if failures.parent == SEED else (places[failures.parent],)
-            proposed.append(_candidate(text, reason, parents, failures, exchange))
+            parent = places[failures.parent]
+            proposed.append(_candidate(text, reason, parent, failures, exchange))
         return proposed
 
     def _reflected(
@@ -272,14 +272,14 @@ def _why_not(
 def _candidate(
     text: str | None,
     reason: str,
-    parents: tuple[int, ...],
+    parent: int,
     failures: Failures,
     exchange: Exchange | None,
 ) -> Candidate:
     return Candidate(
         text or "",
         iteration=1,
-        parents=parents,
+        parents=(parent,),
         minibatch=tuple(failures.trials),
         score_before=tuple(trial.score for trial in failures.trials.values()),
         accepted=not reason,

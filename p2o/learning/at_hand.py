@@ -9,7 +9,7 @@ from p2o.learning.minibatch import MiniBatch
 from p2o.running.distributed import gather, rank, world_size
 
 
-@dataclass
+@dataclass(frozen=True)
 class BatchAtHand:
     """The micro-batches that the next updates are made with, and their place in the epoch.
 
@@ -60,8 +60,8 @@ class BatchAtHand:
 
     def from_step(self, step: int) -> Iterator[tuple[int, MiniBatch | None]]:
         """Its micro-batches from a place in the epoch on, with theirs."""
-        first = step - self.start
-        yield from enumerate(self.micro_batches[first:], step)
+        first = max(0, step - self.start)
+        yield from enumerate(self.micro_batches[first:], self.start + first)
 
     def state_dict(self, step: int) -> dict[str, Any]:
         """What is left of it for updates from a place in the epoch on, of all ranks."""

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -229,12 +229,13 @@ class RolloutLoader:
             lengths = [len(group) for group in sampled]
             metrics |= {"groups/smallest": min(lengths), "groups/largest": max(lengths)}
         self._overflows = 0
-        lesson = _Lesson([None] * self.sizes.micro_batches, metrics)
+        micro_batches: list[MiniBatch | None] = [None] * self.sizes.micro_batches
+        learned: dict[tuple[int, int], Learned] = {}
         if groups:
             experience = self.builder.build(groups)
-            lesson.micro_batches = experience.micro_batches
+            micro_batches = experience.micro_batches
             places = {id(group): place for place, group in enumerate(sampled)}
-            lesson.learned = {
+            learned = {
                 (places[id(groups[g])], k): fact for (g, k), fact in experience.learned.items()
             }
             metrics |= template_metrics(groups, experience.advantages)
@@ -245,10 +246,10 @@ class RolloutLoader:
             self._telltale.see_weights(weights)
             self._telltale.see_told(experience.told, weights)
         self._log(metrics)
-        return lesson
+        return _Lesson(micro_batches, metrics, learned)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Lesson:
     """What a batch of rollouts gives to learn from.
 
@@ -258,9 +259,9 @@ class _Lesson:
         learned: What is made of its rollouts, by their places among all that were sampled.
     """
 
-    micro_batches: list[MiniBatch | None]
-    metrics: dict[str, float]
-    learned: Mapping[tuple[int, int], Learned] = field(default_factory=dict)
+    micro_batches: Sequence[MiniBatch | None]
+    metrics: Mapping[str, float]
+    learned: Mapping[tuple[int, int], Learned]
 
 
 def _outcome(group: Sequence[Rollout]) -> GroupOutcome:

@@ -141,15 +141,21 @@ def hints_of(pool: PromptPool, candidates: Iterable[Candidate]) -> Iterator[str]
     yield from (template.label for template in pool.templates)
 
 
-def candidate_rows(epoch: int, candidates: Sequence[Candidate]) -> Rows:
-    """Rows of the table ``candidates``."""
+def candidate_rows(epoch: int, first: int, candidates: Sequence[Candidate]) -> Rows:
+    """Rows of the table ``candidates``.
+
+    Args:
+        epoch: Of the search.
+        first: Number of the first of them, since an epoch may have several searches.
+        candidates: Of the search.
+    """
     return [
         {
             "epoch": epoch,
             "iteration": each.iteration,
             "candidate": number,
             "hint": hint_id(each.text),
-            "parents": list(each.parents),
+            "parents": [first + parent for parent in each.parents],
             "minibatch": list(each.minibatch),
             "score_before": list(each.score_before),
             "score_after": list(each.score_after),
@@ -159,12 +165,12 @@ def candidate_rows(epoch: int, candidates: Sequence[Candidate]) -> Rows:
             "accepted": each.accepted,
             "reason": each.reason,
         }
-        for number, each in enumerate(candidates)
+        for number, each in enumerate(candidates, first)
     ]
 
 
-def exchange_rows(epoch: int, candidates: Sequence[Candidate]) -> Rows:
-    """Rows of the table ``exchanges``."""
+def exchange_rows(epoch: int, first: int, candidates: Sequence[Candidate]) -> Rows:
+    """Rows of the table ``exchanges``; see `candidate_rows`."""
     return [
         {
             "epoch": epoch,
@@ -174,7 +180,7 @@ def exchange_rows(epoch: int, candidates: Sequence[Candidate]) -> Rows:
             "answer": _text(each.exchange.answer),
             "cut_off": each.exchange.cut_off,
         }
-        for number, each in enumerate(candidates)
+        for number, each in enumerate(candidates, first)
         if each.exchange is not None
     ]
 

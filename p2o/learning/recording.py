@@ -50,6 +50,8 @@ class RunRecorder(Callback):
         self._watches = self._has_problems = False
         # Pairs that the search at hand has tried so far.
         self._pairs = 0
+        # The epoch of the last search, and candidates of its searches so far.
+        self._numbered = (BEFORE_TRAINING, 0)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Start to watch, once."""
@@ -96,9 +98,11 @@ class RunRecorder(Callback):
         """Keep a pool, and the search that found it; see `PoolObserver`."""
         candidates = evolution.candidates if evolution is not None else ()
         self.records.add("hints", hint_rows(hints_of(pool, candidates)))
-        self.records.add("candidates", candidate_rows(epoch, candidates))
+        first = self._numbered[1] if self._numbered[0] == epoch else 0
+        self._numbered = epoch, first + len(candidates)
+        self.records.add("candidates", candidate_rows(epoch, first, candidates))
         if self.reflection == "full":
-            self.records.add("exchanges", exchange_rows(epoch, candidates))
+            self.records.add("exchanges", exchange_rows(epoch, first, candidates))
         self.records.put("pool", epoch, pool_rows(epoch, pool))
         self.records.settle()
         self.records.write_settled()
@@ -138,12 +142,15 @@ class RunRecorder(Callback):
         self.records.add("problems", problem_rows(data.evaluation.prompts, "held_out"))
 
     def state_dict(self) -> dict[str, Any]:
-        """How many parts of each table count."""
-        return self.records.state_dict() if self._watches else {}
+        """How many parts of each table count, and how far candidates are numbered."""
+        if not self._watches:
+            return {}
+        return {**self.records.state_dict(), "numbered": list(self._numbered)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Drop what the checkpoint does not know of, which is done again."""
         if self._watches:
             self.records.load_state_dict(state_dict)
+            self._numbered = tuple(state_dict["numbered"])
             # Those on the disk are known and not written again.
             self._has_problems = False

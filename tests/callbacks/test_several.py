@@ -228,9 +228,10 @@ def test_an_epoch_without_a_search_between_steps_is_followed_by_one(project):
 
 def test_after_the_last_search_there_is_none_between_steps_either(project):
     data = ForeignData()
-    evolution = PromptEvolution(Remembers(data), every_n_steps=2, last_search=2)
+    search = Remembers(data)
+    evolution = PromptEvolution(search, every_n_steps=2, last_search=2)
     project.fit([evolution, HardSampleMiner()], epochs=5, data=data)
-    assert evolution.evolver.after == [2, 4, 6]
+    assert search.after == [2, 4, 6]
 
 
 @pytest.mark.parametrize("every_n_steps", [0, -1])

@@ -5,7 +5,7 @@ import pytest
 from p2o.evolution.in_training import SearchInTraining
 from p2o.hints.problems import Problems
 from p2o.reflection import Phrasebook
-from p2o_callbacks import Evolution, PromptPool, Template, TemplateTrial
+from p2o_callbacks import Candidate, Evolution, PromptPool, Template, TemplateTrial
 from tests.evolution.kinds import IDS, NUMBER, PROMPTS, evolve, made
 
 PHRASES = [f"Phrase {letter}." for letter in "ABCDEFGH"]
@@ -74,7 +74,7 @@ def test_it_finds_what_helps_each_problem_without_a_trial_of_its_own():
 def test_nothing_is_proposed_once_each_problem_has_a_template_that_solves_it():
     *_, (_, last) = Training().epochs(7)
     assert not proposals(last)
-    assert all(each.accepted for each in last.candidates)
+    assert all(each.accepted for each in last.candidates[1:])
 
 
 def test_what_was_tried_and_has_solved_nothing_goes_and_what_solves_stays():
@@ -86,7 +86,8 @@ def test_what_was_tried_and_has_solved_nothing_goes_and_what_solves_stays():
     waiting = set(texts(first)) - tallies.keys()
     second = evolve(training.evolver, never, seed=2)
     assert 0 < len(right) < len(first.pool.templates)
-    assert {each.text for each in second.candidates if each.iteration == 0} == right | waiting
+    seed, *before = [each.text for each in second.candidates if each.iteration == 0]
+    assert (seed, set(before)) == ("", right | waiting)
 
 
 def test_a_template_that_works_stays_when_the_problems_that_it_solved_are_no_longer_hard():
@@ -158,12 +159,12 @@ def test_proposals_reflect_on_failures_of_their_parent_that_are_known():
     proposed = proposals(found)
     assert proposed
     for each in proposed:
-        parent = found.candidates[each.parents[0]].text if each.parents else ""
+        parent = found.candidates[each.parents[0]].text
         assert 1 <= len(each.minibatch) <= 2
         assert all(not solves(sample, parent) for sample in each.minibatch)
         assert set(each.score_before) == {0.0}
     assert found.spared == sum(len(each.minibatch) for each in proposed)
-    seeds = [each for each in proposed if not each.parents]
+    seeds = [each for each in proposed if each.parents == (0,)]
     assert len(seeds) >= len(proposed) / 2
 
 
@@ -211,7 +212,7 @@ def test_groups_of_any_size_are_dealt_to(size):
 def test_without_known_failures_nothing_is_proposed():
     evolver = made(SearchInTraining, Problems(PROMPTS))
     found = evolve(evolver, never)
-    assert (found.pool, found.candidates) == (PromptPool(), ())
+    assert (found.pool, found.candidates) == (PromptPool(), (Candidate(""),))
 
 
 def test_too_few_samples_get_nothing():
@@ -227,7 +228,7 @@ def test_a_reflection_that_fails_says_so():
     training.evolver.reflection = Silent()
     found = evolve(training.evolver, never)
     assert found.pool == PromptPool()
-    assert {each.reason for each in found.candidates} == {
+    assert {each.reason for each in proposals(found)} == {
         "nothing was written that can be a template"
     }
 
