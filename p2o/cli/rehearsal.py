@@ -31,7 +31,6 @@ from p2o.world.ancestry import is_of_the_world
 from p2o_callbacks import PromptEvolution
 from p2o_callbacks.errors import ConfigurationError
 
-PHRASES_OF_THE_WORLD = "the phrases that come with p2o mean something in the embedded world alone"
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
     *("algorithm.advantages", "algorithm.loss", "algorithm.kl", "algorithm.overlong"),
@@ -88,8 +87,9 @@ def rehearse(config: DictConfig) -> None:
         drawn = isinstance(evolver, RandomTemplates) and evolver.embedded
         if drawn and not is_of_the_world(config.model.path):
             raise UserError(
-                f"evolution.evolver.path=null: {PHRASES_OF_THE_WORLD}, not to "
-                f"model.path={config.model.path}; give a file with phrases of yours"
+                "evolution.evolver.path=null: the phrases that come with p2o mean something in the "
+                f"embedded world alone, not to model.path={config.model.path}; give a file with "
+                "phrases of yours"
             )
         callbacks.append(_make(config, "evolution.callback", evolver=evolver))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
@@ -215,8 +215,8 @@ def check_phrasebook(reflection: Any, model: str) -> None:
     embedded = isinstance(reflection, Phrasebook) and reflection.embedded
     if embedded and not is_of_the_world(model):
         raise UserError(
-            f"model.path={model}: {PHRASES_OF_THE_WORLD}; add reflection=self, reflection=teacher, "
-            "or reflection.path=FILE with phrases of yours"
+            f"model.path={model}: reflection=phrasebook has phrases of the embedded world alone; "
+            "add reflection=self, reflection=teacher, or reflection.path=FILE with phrases of yours"
         )
 
 
