@@ -26,7 +26,7 @@ class Phrasebook:
         phrases: The phrases themselves, in place of a file.
 
     Attributes:
-        embedded: Whether those that come with p2o are among the phrases.
+        embedded: Whether those that come with p2o are among the phrases, though no file was named.
 
     Raises:
         UserError: The file cannot be read or is empty, or `max_phrases` is below 1.
@@ -41,7 +41,8 @@ class Phrasebook:
             raise UserError(f"path={path}: phrases are given too; give one of them")
         self.phrases = list(phrases) or load_phrases(path)
         self.max_phrases = max_phrases
-        self.embedded = set(load_phrases(None)) <= set(self.phrases)
+        # Whoever names the file wants them.
+        self.embedded = path is None and set(load_phrases(None)) <= set(self.phrases)
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
         """Nothing to take."""
