@@ -4,12 +4,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gepa.gepa_utils import remove_dominated_programs
-
 from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
 from p2o.evolution.leaks import Action, LeakGuard
-from p2o.evolution.strategies import draw_without_replacement
+from p2o.evolution.strategies import draw_from_fronts
 from p2o.hints.assignment import Assigner
 from p2o.hints.evidence import Evidence
 from p2o.hints.insertion import read_template
@@ -239,16 +237,12 @@ def _parents(
     """The parent of each of `number` proposals; at least half are the empty template."""
     fronts = {}
     for sample in samples:
-        scores = {i: t.dev_scores[sample] for i, t in enumerate(templates) if sample in t.solved}
-        if scores:
-            fronts[sample] = {i for i, score in scores.items() if score == max(scores.values())}
-    left = remove_dominated_programs(fronts, scores=[each.score or 0.0 for each in templates])
-    weights: dict[int, int] = {}
-    for front in left.values():
-        for place in sorted(front):
-            weights[place] = weights.get(place, 0) + 1
+        own = {i: t.dev_scores[sample] for i, t in enumerate(templates) if sample in t.solved}
+        if own:
+            fronts[sample] = {i for i, score in own.items() if score == max(own.values())}
+    scores = [each.score or 0.0 for each in templates]
     generator = random.Random(f"{seed}-parents")
-    drawn = draw_without_replacement(weights, max(0, number // 2), generator)
+    drawn = draw_from_fronts(fronts, scores, max(0, number // 2), generator)
     return [SEED] * (number - len(drawn)) + [templates[place].text for place in drawn]
 
 

@@ -1,6 +1,7 @@
 """Which parents a gepa iteration takes and which children it can afford to keep."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,14 +46,9 @@ class ParetoBeam:
 
     def parents(self, state: GEPAState[Any, Any]) -> list[int]:
         """Places of the parents among gepa's candidates."""
-        fronts = remove_dominated_programs(
-            state.get_pareto_front_mapping(), scores=state.per_program_tracked_scores
-        )
-        weights: dict[int, int] = {}
-        for front in fronts.values():
-            for candidate in sorted(front):
-                weights[candidate] = weights.get(candidate, 0) + 1
-        return draw_without_replacement(weights, self.affordable(state), self.generator)
+        fronts = state.get_pareto_front_mapping()
+        scores = state.per_program_tracked_scores
+        return draw_from_fronts(fronts, scores, self.affordable(state), self.generator)
 
     def affordable(self, state: GEPAState[Any, Any]) -> int:
         """How many proposals one iteration may make."""
@@ -157,6 +153,22 @@ def gain(proposal: CandidateProposal[Any]) -> float:
     judged = [pair for pair in tried if all(trial.solved is not None for trial in pair)]
     before, after = (sum(pair[side].score for pair in judged) for side in (0, 1))
     return after - before
+
+
+def draw_from_fronts(
+    fronts: Any, scores: Sequence[float], count: int, generator: random.Random
+) -> list[int]:
+    """Draw up to `count` parents from Pareto fronts, without replacement.
+
+    Args:
+        fronts: By sample, the places of the candidates that are best on it.
+        scores: Of each candidate; dominated ones are left out, as gepa does.
+        count: How many at the most.
+        generator: Source of randomness. The weight of a candidate is its number of fronts.
+    """
+    left = remove_dominated_programs(fronts, scores=list(scores))
+    weights = Counter(candidate for front in left.values() for candidate in front)
+    return draw_without_replacement(weights, count, generator)
 
 
 def draw_without_replacement(
