@@ -57,6 +57,7 @@ __all__ = [
     "HintOrText",
     "LoopProgress",
     "MetricBounds",
+    "Moment",
     "PoolObserver",
     "PoolSource",
     "PromptEvolution",

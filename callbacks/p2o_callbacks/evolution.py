@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
 
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool, joined
+from p2o_callbacks.pool_files import Moment, write_pool
 from p2o_callbacks.protocols import (
     Evolution,
     EvolutionDisplay,
@@ -32,9 +32,6 @@ from p2o_callbacks.protocols import (
 )
 from p2o_callbacks.ranks import gather
 from p2o_callbacks.spoken import SpokenSearch, outcome
-
-Place = tuple[int] | tuple[str, int]
-"""Of a search: before which epoch, or after which step."""
 
 
 class PromptEvolution(Callback):
@@ -62,8 +59,8 @@ class PromptEvolution(Callback):
     ``evolution/failed`` (trials without a verdict), ``evolution/templates``, ``evolution/cover``
     (templates in use, the empty one not counted) and ``evolution/best_score`` of each search, and
     ``evolution/leaks``, ``evolution/spared`` and ``evolution/solved_before`` where the evolver
-    tells them (see `Evolution`). Writes the pool of each epoch to ``evolution/epoch_NNNN.json``
-    under `directory`, or to ``step_NNNNNNNN.json``.
+    tells them (see `Evolution`). Writes each pool to ``evolution/epoch_NNNN.json`` under
+    `directory`, or to ``epoch_NNNN_step_NNNNNNNN.json`` where it is made within an epoch.
 
     Args:
         evolver: The search.
@@ -159,10 +156,10 @@ class PromptEvolution(Callback):
         if epoch > self.evolved_epoch:
             since = self._epochs_since_search(epoch)
             if since == 0 and not self.evolved_within:
-                self._evolve(trainer, user, (epoch,))
+                self._evolve(trainer, user, Moment(epoch))
             elif self.pool.cover:
-                place = self._step() if self.evolved_within else (epoch - since,)
-                self._deal(trainer, user, place)
+                within = self.evolved_step if self.evolved_within else None
+                self._deal(trainer, user, Moment(epoch - since, within))
             self.evolved_epoch, self.evolved_within = epoch, False
         self._publish(trainer, user)
 
@@ -192,32 +189,28 @@ class PromptEvolution(Callback):
             return False
         if last is not None and trainer.current_epoch >= last:
             return False
-        self._evolve(trainer, user, self._step(step))
+        self._evolve(trainer, user, Moment(trainer.current_epoch, step))
         self.evolved_step, self.evolved_within = step, True
         return True
-
-    def _step(self, step: int | None = None) -> Place:
-        return ("step", self.evolved_step if step is None else step)
 
     def _publish(self, trainer: Trainer, user: TemplateUser) -> None:
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
         pools = [each.pool for each in callbacks if isinstance(each, PromptEvolution)]
         user.publish_pool(pools[0] if len(pools) == 1 else joined(pools))
 
-    def _deal(self, trainer: Trainer, user: TemplateUser, searched: Place) -> None:
-        """Deal out what the search at a place found to the hard set of the epoch that ended."""
+    def _deal(self, trainer: Trainer, user: TemplateUser, searched: Moment) -> None:
+        """Deal out what the search of a moment found to the hard set of the epoch that ended."""
         found = replace(self.pool, assignment=self._searched)
         assignment = self.evolver.deal(
             found,
             self._hard_set(trainer),
             group_size=user.group_size,
-            seed=self._derive_seed("search", *searched),
+            seed=self._derive_seed("search", *searched.seed),
         )
         self.pool = replace(found, assignment=assignment)
-        self._write_pool(trainer, (trainer.current_epoch,))
-        self._tell(trainer, None)
+        self._made(trainer, Moment(trainer.current_epoch), None)
 
-    def _evolve(self, trainer: Trainer, user: TemplateUser, place: Place) -> None:
+    def _evolve(self, trainer: Trainer, user: TemplateUser, moment: Moment) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
         self._trials = self._failed = 0
         hard_set = self._hard_set(trainer)
@@ -227,9 +220,9 @@ class PromptEvolution(Callback):
         )
         evolution = self.evolver.evolve(
             hard_set,
-            partial(self._evaluate, user, place),
+            partial(self._evaluate, user, moment),
             group_size=user.group_size,
-            seed=self._derive_seed("search", *place),
+            seed=self._derive_seed("search", *moment.seed),
             report=display.evolution_progress,
         )
         _check_ranks(evolution.pool)
@@ -251,18 +244,20 @@ class PromptEvolution(Callback):
                 metrics[f"{self.name}/{name}"] = getattr(evolution, name)
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=logging_step(trainer))
-        self._write_pool(trainer, place)
-        self._tell(trainer, evolution)
+        self._made(trainer, moment, evolution)
 
-    def _tell(self, trainer: Trainer, evolution: Evolution | None) -> None:
+    def _made(self, trainer: Trainer, moment: Moment, evolution: Evolution | None) -> None:
+        """Write the pool and tell of it."""
+        if trainer.is_global_zero:
+            write_pool(self.folder(trainer), moment, self.pool)
         for observer in self._observers:
-            observer(trainer.current_epoch, self.pool, evolution)
+            observer(moment, self.pool, evolution)
 
     def _evaluate(
-        self, user: TemplateUser, place: Place, pairs: Sequence[tuple[str, HintOrText]]
+        self, user: TemplateUser, moment: Moment, pairs: Sequence[tuple[str, HintOrText]]
     ) -> list[TemplateTrial]:
         self._trials += 1
-        seed = self._derive_seed("trial", *place, self._trials)
+        seed = self._derive_seed("trial", *moment.seed, self._trials)
         trials = user.evaluate_templates(pairs, seed)
         if len(trials) != len(pairs):
             raise ValueError(
@@ -276,23 +271,9 @@ class PromptEvolution(Callback):
         """Where pools are written."""
         return (self.directory or Path(trainer.default_root_dir)) / self.name
 
-    @rank_zero_only
-    def _write_pool(self, trainer: Trainer, place: Place) -> None:
-        folder = self.folder(trainer)
-        folder.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(self.pool.state_dict(), indent=2)
-        number = place[-1]
-        path = folder / (
-            f"step_{number:08d}.json" if len(place) > 1 else f"epoch_{number:04d}.json"
-        )
-        # Written aside, for a kill must not leave half of it.
-        aside = path.with_name(path.name + ".part")
-        aside.write_text(content + "\n")
-        aside.replace(path)
-
-    def _derive_seed(self, *place: int | str) -> int:
+    def _derive_seed(self, *parts: int | str) -> int:
         """Seeds of one run must not come back in another whose seed is the next number."""
-        return random.Random("/".join(map(str, (self.seed, *place)))).getrandbits(62)
+        return random.Random("/".join(map(str, (self.seed, *parts)))).getrandbits(62)
 
     def _hard_set(self, trainer: Trainer) -> Sequence[str]:
         source = self.find_miner(trainer)

@@ -16,6 +16,7 @@ from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.pool_files import Moment
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,8 @@ class Evolution:
     solved_before: int | None = None
 
 
-PoolObserver = Callable[[int, PromptPool, Evolution | None], None]
-"""Is told the epoch that a pool is for, the pool, and the search that found it, if one was made."""
+PoolObserver = Callable[[Moment, PromptPool, Evolution | None], None]
+"""Is told when a pool is made, the pool, and the search that found it, if there was one."""
 
 
 @runtime_checkable

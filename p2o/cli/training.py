@@ -42,6 +42,7 @@ from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o.running.preemption import StopWhenPreempted
 from p2o.running.resuming import KeptSettings
 from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.pool_files import Moment
 from p2o_callbacks.protocols import Evolution, PoolSource
 
 
@@ -254,7 +255,7 @@ def _make_evolution(
 
 
 def _count_spared(
-    ledger: Ledger, epoch: int, pool: PromptPool, evolution: Evolution | None
+    ledger: Ledger, moment: Moment, pool: PromptPool, evolution: Evolution | None
 ) -> None:
     """Keep the books of what a search did not have to ask."""
     with ledger.phase("evolution"):

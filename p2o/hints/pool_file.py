@@ -1,7 +1,6 @@
 """``pool.json``: the hints of a run, to be taken elsewhere. docs/pools.md has the schema."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,6 @@ VERSION = 1
 NAME = "pool.json"
 FOLDER = "evolution"
 """Where in a run's folder pools are."""
-EPOCH = re.compile(r"(?:epoch|step)_\d+\.json")
 INSTRUCTION: Literal["instruction"] = "instruction"
 """A hint that is nothing but a text."""
 MOST_SEEDS = 16
@@ -137,12 +135,7 @@ def read_epochs(folder: Path) -> list[PromptPool]:
     Raises:
         UserError: One of them cannot be read.
     """
-    paths = [path for path in folder.glob("*.json") if EPOCH.fullmatch(path.name)]
-    return [_read_epoch(path) for path in sorted(paths, key=_number)]
-
-
-def _number(path: Path) -> int:
-    return int(path.stem.rpartition("_")[2])
+    return [_read_epoch(path) for path in sorted(folder.glob("epoch_*.json"))]
 
 
 def _read_epoch(path: Path) -> PromptPool:

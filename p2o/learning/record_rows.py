@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 from p2o.learning.rolled_out import Learned, RolledOut
 from p2o.prompt import Prompt, hint_id
@@ -10,6 +11,7 @@ from p2o.rollout.runner import Rollout
 from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.hint import as_hint, names_text
 from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.pool_files import Moment
 
 SAMPLED = 10
 """With ``records.rollouts=sampled`` the rollouts of one problem in so many are kept."""
@@ -141,21 +143,15 @@ def hints_of(pool: PromptPool, candidates: Iterable[Candidate]) -> Iterator[str]
     yield from (template.label for template in pool.templates)
 
 
-def candidate_rows(epoch: int, first: int, candidates: Sequence[Candidate]) -> Rows:
-    """Rows of the table ``candidates``.
-
-    Args:
-        epoch: Of the search.
-        first: Number of the first of them, since an epoch may have several searches.
-        candidates: Of the search.
-    """
+def candidate_rows(moment: Moment, candidates: Sequence[Candidate]) -> Rows:
+    """Rows of the table ``candidates``, which numbers those of a search."""
     return [
         {
-            "epoch": epoch,
+            **asdict(moment),
             "iteration": each.iteration,
             "candidate": number,
             "hint": hint_id(each.text),
-            "parents": [first + parent for parent in each.parents],
+            "parents": list(each.parents),
             "minibatch": list(each.minibatch),
             "score_before": list(each.score_before),
             "score_after": list(each.score_after),
@@ -165,31 +161,31 @@ def candidate_rows(epoch: int, first: int, candidates: Sequence[Candidate]) -> R
             "accepted": each.accepted,
             "reason": each.reason,
         }
-        for number, each in enumerate(candidates, first)
+        for number, each in enumerate(candidates)
     ]
 
 
-def exchange_rows(epoch: int, first: int, candidates: Sequence[Candidate]) -> Rows:
+def exchange_rows(moment: Moment, candidates: Sequence[Candidate]) -> Rows:
     """Rows of the table ``exchanges``; see `candidate_rows`."""
     return [
         {
-            "epoch": epoch,
+            **asdict(moment),
             "iteration": each.iteration,
             "candidate": number,
             "prompt": _text(each.exchange.prompt),
             "answer": _text(each.exchange.answer),
             "cut_off": each.exchange.cut_off,
         }
-        for number, each in enumerate(candidates, first)
+        for number, each in enumerate(candidates)
         if each.exchange is not None
     ]
 
 
-def pool_rows(epoch: int, pool: PromptPool) -> Rows:
+def pool_rows(moment: Moment, pool: PromptPool) -> Rows:
     """Rows of the table ``pool``."""
     return [
         {
-            "epoch": epoch,
+            **asdict(moment),
             "problem": problem,
             "index": index,
             "hint": hint_id(as_hint(pool.hint_for(problem, index)).label),

@@ -24,6 +24,7 @@ from p2o.records.schema import BEFORE_TRAINING, FOLDER
 from p2o.rollout.pieces import pieces
 from p2o.running.distributed import rank
 from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.pool_files import Moment
 from p2o_callbacks.protocols import Evolution, HardSetSource, PoolSource
 
 
@@ -50,8 +51,6 @@ class RunRecorder(Callback):
         self._watches = self._has_problems = False
         # Pairs that the search at hand has tried so far.
         self._pairs = 0
-        # The epoch of the last search, and candidates of its searches so far.
-        self._numbered = (BEFORE_TRAINING, 0)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Start to watch, once."""
@@ -94,16 +93,14 @@ class RunRecorder(Callback):
         if told.phase == "held_out":
             self.records.write_settled()
 
-    def pool_made(self, epoch: int, pool: PromptPool, evolution: Evolution | None) -> None:
+    def pool_made(self, moment: Moment, pool: PromptPool, evolution: Evolution | None) -> None:
         """Keep a pool, and the search that found it; see `PoolObserver`."""
         candidates = evolution.candidates if evolution is not None else ()
         self.records.add("hints", hint_rows(hints_of(pool, candidates)))
-        first = self._numbered[1] if self._numbered[0] == epoch else 0
-        self._numbered = epoch, first + len(candidates)
-        self.records.add("candidates", candidate_rows(epoch, first, candidates))
+        self.records.add("candidates", candidate_rows(moment, candidates))
         if self.reflection == "full":
-            self.records.add("exchanges", exchange_rows(epoch, first, candidates))
-        self.records.put("pool", epoch, pool_rows(epoch, pool))
+            self.records.add("exchanges", exchange_rows(moment, candidates))
+        self.records.add("pool", pool_rows(moment, pool))
         self.records.settle()
         self.records.write_settled()
 
@@ -142,15 +139,12 @@ class RunRecorder(Callback):
         self.records.add("problems", problem_rows(data.evaluation.prompts, "held_out"))
 
     def state_dict(self) -> dict[str, Any]:
-        """How many parts of each table count, and how far candidates are numbered."""
-        if not self._watches:
-            return {}
-        return {**self.records.state_dict(), "numbered": list(self._numbered)}
+        """How many parts of each table count."""
+        return self.records.state_dict() if self._watches else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Drop what the checkpoint does not know of, which is done again."""
         if self._watches:
             self.records.load_state_dict(state_dict)
-            self._numbered = tuple(state_dict["numbered"])
             # Those on the disk are known and not written again.
             self._has_problems = False

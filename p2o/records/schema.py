@@ -6,7 +6,7 @@ import pyarrow as pa
 
 FOLDER = "records"
 """In the folder of a run; each table is a folder of parts there."""
-VERSION = "1"
+VERSION = "2"
 VERSION_KEY = b"p2o_records"
 """Key of a part's metadata under which the version of its tables stands."""
 PART = "part-{:06d}.parquet"
@@ -61,6 +61,7 @@ _PROBLEMS = {
 _HINTS = {"hint": pa.string(), "text": pa.string(), "kind": pa.string()}
 _CANDIDATES = {
     "epoch": pa.int32(),
+    "step": pa.int32(),
     "iteration": pa.int32(),
     "candidate": pa.int32(),
     "hint": pa.string(),
@@ -74,13 +75,20 @@ _CANDIDATES = {
 }
 _EXCHANGES = {
     "epoch": pa.int32(),
+    "step": pa.int32(),
     "iteration": pa.int32(),
     "candidate": pa.int32(),
     "prompt": pa.string(),
     "answer": pa.string(),
     "cut_off": pa.bool_(),
 }
-_POOL = {"epoch": pa.int32(), "problem": pa.string(), "index": pa.int16(), "hint": pa.string()}
+_POOL = {
+    "epoch": pa.int32(),
+    "step": pa.int32(),
+    "problem": pa.string(),
+    "index": pa.int16(),
+    "hint": pa.string(),
+}
 _HARD = {"epoch": pa.int32(), "problem": pa.string()}
 
 TABLES = {

@@ -16,6 +16,7 @@ from p2o.report.health import flat_settings, guards, panels
 from p2o.report.hints import HintNode
 from p2o.report.intervals import FEWEST_SEEDS, Difference, bootstrap_mean
 from p2o.report.problems import CELLS, STATES
+from p2o.report.searches import Search
 from p2o.report.spending import AXES, PHASES, cost, total
 from p2o.report.story import RunStory
 from p2o.report.tables import Table
@@ -199,22 +200,23 @@ class Contents:
         for story in self.stories:
             for node in story.nodes:
                 use = story.hint_use.get(node.hint)
-                row: list[Any] = [story.run.name, node.epoch, node.index, node.text]
+                row: list[Any] = [story.run.name, *node.search, node.index, node.text]
                 row += [" ".join(map(str, node.parents)), node.score, len(node.solved), node.in_use]
                 row += [len(use.first), len(use.internalised), use.reliance] if use else [None] * 3
                 rows.append(row)
-        columns = ["run", "epoch", "hint", "text", "parents", "dev score", "dev solved", "in use"]
+        columns = ["run", "epoch", "step", "hint", "text", "parents"]
+        columns += ["dev score", "dev solved", "in use"]
         columns += ["first solved", "later without it", "reliance"]
         return Table("hints", "Hints of each search", columns, rows)
 
     def _rejected(self) -> Table:
         rows = [
-            [story.run.name, node.epoch, node.index, node.text]
+            [story.run.name, *node.search, node.index, node.text]
             + [" ".join(map(str, node.parents)), node.before, node.after, node.rejected]
             for story in self.stories
             for node in story.rejected
         ]
-        columns = ["run", "epoch", "hint", "text", "parents", "parent's score", "own score"]
+        columns = ["run", "epoch", "step", "hint", "text", "parents", "parent's score", "own score"]
         return Table("rejected", "Candidates that were not kept", [*columns, "why not"], rows)
 
     def _problems(self) -> Table:
@@ -246,25 +248,25 @@ class Contents:
                     name = {"two": "two_by_two"}.get(kind, kind)
                     yield f"{name}{suffix}", for_file(own[kind][""])
             for search, spec in own.get("tree", {}).items():
-                yield f"hints_epoch_{int(search):04d}{suffix}", for_file(spec)
+                yield f"hints_{search}{suffix}", for_file(spec)
             if "health" in own:
                 yield f"health{suffix}", side_by_side(list(own["health"].values()))
 
 
-def searches(story: RunStory) -> dict[int, list[HintNode]]:
+def searches(story: RunStory) -> dict[Search, list[HintNode]]:
     """The templates of a run by search."""
-    found: dict[int, list[HintNode]] = {}
+    found: dict[Search, list[HintNode]] = {}
     for node in story.nodes:
-        found.setdefault(node.epoch, []).append(node)
+        found.setdefault(node.search, []).append(node)
     return found
 
 
-def rejected(story: RunStory) -> dict[int, list[HintNode]]:
+def rejected(story: RunStory) -> dict[Search, list[HintNode]]:
     """What each search did not keep, at most `MOST_REJECTED`."""
-    found: dict[int, list[HintNode]] = {}
+    found: dict[Search, list[HintNode]] = {}
     for node in story.rejected:
-        found.setdefault(node.epoch, []).append(node)
-    return {epoch: nodes[:MOST_REJECTED] for epoch, nodes in found.items()}
+        found.setdefault(node.search, []).append(node)
+    return {search: nodes[:MOST_REJECTED] for search, nodes in found.items()}
 
 
 def run_charts(story: RunStory) -> dict[str, dict[str, Spec]]:
@@ -275,16 +277,16 @@ def run_charts(story: RunStory) -> dict[str, dict[str, Spec]]:
     if story.two_by_two:
         found["two"] = {"": two_by_two_chart(story.two_by_two)}
     trees = {
-        str(epoch): hint_tree(nodes, story.hint_use)
-        for epoch, nodes in searches(story).items()
+        search.key: hint_tree(nodes, story.hint_use)
+        for search, nodes in searches(story).items()
         if any(node.text.strip() for node in nodes)
     }
     if trees:
         found["tree"] = trees
     kept = searches(story)
     whole = {
-        str(epoch): hint_tree([*kept.get(epoch, []), *nodes], story.hint_use)
-        for epoch, nodes in rejected(story).items()
+        search.key: hint_tree([*kept.get(search, []), *nodes], story.hint_use)
+        for search, nodes in rejected(story).items()
     }
     if whole:
         found["whole"] = whole

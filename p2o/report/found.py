@@ -42,8 +42,14 @@ def found_templates(folder: Path, prompts: Sequence[Prompt]) -> list[dict[str, A
     """
     kinds = {prompt.id: _kind(prompt) for prompt in prompts}
     results: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    before: Any = None
     for path in sorted((folder / "evolution").glob("epoch_*.json")):
-        for template in json.loads(path.read_text(encoding="utf-8"))["templates"]:
+        templates = json.loads(path.read_text(encoding="utf-8"))["templates"]
+        if templates == before:
+            # What a search has found, dealt out anew.
+            continue
+        before = templates
+        for template in templates:
             text = in_words(label_of(template))
             for kind, result in _results(template, kinds).items():
                 solved, tried = results[kind].get(text, (0, 0))

@@ -12,9 +12,10 @@ from p2o.records.labels import in_words, label_of
 from p2o.report.problems import Story
 from p2o.report.rollouts import Columns
 from p2o.report.runs import Run
+from p2o.report.searches import Search
 
 COLUMNS = (
-    *("epoch", "candidate", "hint", "parents", "score_before", "score_after"),
+    *("epoch", "step", "candidate", "hint", "parents", "score_before", "score_after"),
     *("accepted", "reason"),
 )
 """Of candidates, that tell of the rejected."""
@@ -34,7 +35,7 @@ class HintNode:
     """A template in one search.
 
     Attributes:
-        epoch: The first epoch that the search is for.
+        search: When that was made.
         index: Place in that search, in order of discovery.
         hint: Its id in the records.
         text: What it says; empty for the bare prompt.
@@ -49,7 +50,7 @@ class HintNode:
         after: Its own.
     """
 
-    epoch: int
+    search: Search
     index: int
     hint: str
     text: str
@@ -90,33 +91,33 @@ class HintUse:
 
 def hint_nodes(
     run: Run,
-    exchanges: Mapping[tuple[int, str], Exchange] | None = None,
-    searched: Container[int] = (),
+    exchanges: Mapping[tuple[Search, str], Exchange] | None = None,
+    searched: Container[Search] = (),
 ) -> list[HintNode]:
     """The templates of each search of a run, in order.
 
-    An epoch that goes on with the pool of the search before adds none.
+    A pool that deals out anew what the search before it has found adds none.
 
     Args:
         run: Its pools are read.
-        exchanges: By epoch of the search and id of the hint.
-        searched: Epochs that are known to have had a search, be it one that found the same.
+        exchanges: By search and id of the hint.
+        searched: Pools that are known to be of a search, be it one that found the same.
     """
     found: list[HintNode] = []
     before: list[str] = []
-    for epoch, pool in sorted(run.pools.items()):
+    for search, pool in run.pools.items():
         labels = [label_of(template) for template in pool["templates"]]
-        if labels == before and epoch not in searched:
+        if labels == before and search not in searched:
             continue
         before = labels
         for index, template in enumerate(pool["templates"]):
-            exchange = (exchanges or {}).get((epoch, hint_id(labels[index])))
-            found.append(_node(epoch, index, template, pool.get("cover", ()), exchange))
+            exchange = (exchanges or {}).get((search, hint_id(labels[index])))
+            found.append(_node(search, index, template, pool.get("cover", ()), exchange))
     return found
 
 
 def _node(
-    epoch: int,
+    search: Search,
     index: int,
     template: Mapping[str, Any],
     cover: Sequence[int],
@@ -124,7 +125,7 @@ def _node(
 ) -> HintNode:
     label = label_of(template)
     return HintNode(
-        epoch,
+        search,
         index,
         hint_id(label),
         in_words(label),
@@ -151,36 +152,38 @@ def rejected_nodes(
         exchanges: Likewise.
         texts: Of hints by id.
     """
-    pools = Counter(node.epoch for node in nodes)
-    names = ("epoch", "candidate", "prompt", "answer")
+    pools = Counter(node.search for node in nodes)
+    names = ("epoch", "step", "candidate", "prompt", "answer")
     asked = {
-        (epoch, candidate): Exchange(prompt, answer)
-        for epoch, candidate, prompt, answer in _rows(exchanges, *names)
+        (Search(epoch, step), candidate): Exchange(prompt, answer)
+        for epoch, step, candidate, prompt, answer in _rows(exchanges, *names)
     }
-    kept = {(node.epoch, node.hint): node.index for node in reversed(nodes)}
-    numbers: dict[tuple[int, int], int] = {}
-    left = Counter[int]()
-    rows = sorted(_rows(candidates, *COLUMNS), key=lambda row: row[:2])
+    kept = {(node.search, node.hint): node.index for node in reversed(nodes)}
+    numbers: dict[tuple[Search, int], int] = {}
+    left = Counter[Search]()
     found = []
-    for epoch, candidate, hint, parents, before, after, accepted, reason in rows:
+    rows = [(Search(epoch, step), *row) for epoch, step, *row in _rows(candidates, *COLUMNS)]
+    rows.sort(key=lambda row: (row[0].key, row[1]))
+    for search, candidate, hint, parents, *scores, accepted, reason in rows:
+        before, after = map(_mean, scores)
         # What was asked for again, or is in the pool and not in use, stands there already.
-        if accepted or (hint and (epoch, hint) in kept):
-            numbers[epoch, candidate] = kept.get((epoch, hint or ""), 0)
+        if accepted or (hint and (search, hint) in kept):
+            numbers[search, candidate] = kept.get((search, hint or ""), 0)
             continue
-        numbers[epoch, candidate] = index = pools[epoch] + left[epoch]
-        left[epoch] += 1
-        known = (numbers.get((epoch, parent)) for parent in parents or ())
+        numbers[search, candidate] = index = pools[search] + left[search]
+        left[search] += 1
+        known = (numbers.get((search, parent)) for parent in parents or ())
         found.append(
             HintNode(
-                epoch,
+                search,
                 index,
                 hint or "",
                 texts.get(hint or "", ""),
                 tuple(parent for parent in known if parent is not None),
-                exchange=asked.get((epoch, candidate)),
+                exchange=asked.get((search, candidate)),
                 rejected=reason or "no reason is on record",
-                before=_mean(before),
-                after=_mean(after),
+                before=before,
+                after=after,
             )
         )
     return found
@@ -194,20 +197,18 @@ def _mean(values: Sequence[float] | None) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def read_exchanges(candidates: Columns, exchanges: Columns) -> dict[tuple[int, str], Exchange]:
-    """Reflections by epoch of the search and id of the hint that came of them.
+def read_exchanges(candidates: Columns, exchanges: Columns) -> dict[tuple[Search, str], Exchange]:
+    """Reflections by search and id of the hint that came of them.
 
     Of several that gave the same hint the first is taken.
     """
-    hints = {}
-    for *place, hint in _rows(candidates, "epoch", "iteration", "candidate", "hint"):
-        hints[tuple(place)] = hint
-    found: dict[tuple[int, str], Exchange] = {}
-    names = ("epoch", "iteration", "candidate", "prompt", "answer")
-    for *place, prompt, answer in _rows(exchanges, *names):
-        hint = hints.get(tuple(place))
+    place = ("epoch", "step", "candidate")
+    hints = {tuple(where): hint for *where, hint in _rows(candidates, *place, "hint")}
+    found: dict[tuple[Search, str], Exchange] = {}
+    for epoch, step, candidate, *said in _rows(exchanges, *place, "prompt", "answer"):
+        hint = hints.get((epoch, step, candidate))
         if hint:
-            found.setdefault((place[0], hint), Exchange(prompt, answer))
+            found.setdefault((Search(epoch, step), hint), Exchange(*said))
     return found
 
 

@@ -37,13 +37,14 @@ def page_data(contents: Contents) -> dict[str, Any]:
 
 def _hints(story: RunStory) -> list[dict[str, Any]]:
     left = [node for nodes in rejected(story).values() for node in nodes]
-    known = {(node.epoch, node.index): node for node in (*story.nodes, *left)}
+    known = {(node.search, node.index): node for node in (*story.nodes, *left)}
     found = []
     for node in known.values():
         use = None if node.rejected else story.hint_use.get(node.hint)
         found.append(
             {
-                "epoch": node.epoch,
+                "search": node.search.key,
+                "made": str(node.search),
                 "index": node.index,
                 "text": node.text,
                 "blank": node.blank,
@@ -51,7 +52,7 @@ def _hints(story: RunStory) -> list[dict[str, Any]]:
                 "parents": [
                     {"index": parent, "changes": difference(before.text, node.text)}
                     for parent in node.parents
-                    if (before := known.get((node.epoch, parent))) is not None
+                    if (before := known.get((node.search, parent))) is not None
                     and before is not node
                 ],
                 "exchange": [node.exchange.prompt, node.exchange.answer] if node.exchange else None,

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import yaml
 
 from p2o.errors import UserError
+from p2o.report.searches import Search
 
-POOL = re.compile(r"epoch_(\d+)\.json")
 Row = dict[str, float]
 
 
@@ -27,7 +26,7 @@ class Run:
         config: Its configuration, with interpolations resolved once the run has ended.
         summary: Content of ``summary.json``; empty for a run that has not ended.
         metrics: Rows of ``metrics.csv``, without cells that are empty.
-        pools: Epoch to the pool that was published for it; see `PromptPool.state_dict`.
+        pools: The pools that were published, in order of time; see `PromptPool.state_dict`.
         notes: What is missing or cannot be read, a sentence each.
     """
 
@@ -36,7 +35,7 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     metrics: Sequence[Row] = ()
-    pools: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    pools: Mapping[Search, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -145,13 +144,12 @@ def _number(cell: Any) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _pools(folder: Path, notes: list[str]) -> dict[int, Mapping[str, Any]]:
-    pools: dict[int, Mapping[str, Any]] = {}
+def _pools(folder: Path, notes: list[str]) -> dict[Search, Mapping[str, Any]]:
+    pools: dict[Search, Mapping[str, Any]] = {}
     for path in sorted(folder.glob("epoch_*.json")):
-        found = POOL.fullmatch(path.name)
-        content = _json(path, notes) if found else {}
-        if found and isinstance(content.get("templates"), list):
-            pools[int(found[1])] = content
-        elif found and content:
+        content = _json(path, notes)
+        if isinstance(content.get("templates"), list) and "epoch" in content:
+            pools[Search(content["epoch"], content.get("step"))] = content
+        elif content:
             notes.append(f"evolution/{path.name} is of another version.")
     return pools

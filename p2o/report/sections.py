@@ -5,10 +5,11 @@ from html import escape
 
 from p2o.report.contents import Contents, rejected, searches
 from p2o.report.hints import HintNode
+from p2o.report.searches import Search
 from p2o.report.spending import AXES
 from p2o.report.story import RunStory
 from p2o.report.tables import Table, as_html, as_text
-from p2o.report.words import Paragraphs, tell_arms, tell_run
+from p2o.report.words import Paragraphs, count, tell_arms, tell_run
 
 ROW_CHARACTERS = 120
 """Of a hint in the table of a search."""
@@ -116,19 +117,21 @@ def _hints_of_run(story: RunStory, contents: Contents) -> str:
     trees = contents.run_charts[story].get("tree", {})
     none = "" if trees or not story.nodes else "<p>No search has found a hint.</p>"
     nodes, left = searches(story), rejected(story)
-    shown = sorted({*map(int, trees), *left})
+    with_tree = {search for search in nodes if search.key in trees}
+    shown = sorted(with_tree | left.keys(), key=lambda search: search.key)
     if not shown:
         return none
     options = "".join(
-        f'<option value="{epoch}">before epoch {epoch}: {len(nodes.get(epoch, ()))} hints</option>'
-        for epoch in shown
+        f'<option value="{search.key}">{search}: {count(len(nodes.get(search, ())), "hint")}'
+        "</option>"
+        for search in shown
     )
     found = "".join(
-        f'<div data-search="{epoch}">'
-        + (_tree(story, epoch, nodes[epoch]) if str(epoch) in trees else "")
-        + (_rejected(story, epoch, left[epoch]) if epoch in left else "")
+        f'<div data-search="{search.key}">'
+        + (_tree(story, search, nodes[search]) if search in with_tree else "")
+        + (_rejected(story, search, left[search]) if search in left else "")
         + "</div>"
-        for epoch in shown
+        for search in shown
     )
     return (
         f'{none}<div class="controls"><label>Search <select class="searches">{options}</select>'
@@ -137,13 +140,13 @@ def _hints_of_run(story: RunStory, contents: Contents) -> str:
     )
 
 
-def _tree(story: RunStory, epoch: int, nodes: Sequence[HintNode]) -> str:
-    return _chart(f"tree:{epoch}") + _hint_table(story, nodes)
+def _tree(story: RunStory, search: Search, nodes: Sequence[HintNode]) -> str:
+    return _chart(f"tree:{search.key}") + _hint_table(story, nodes)
 
 
-def _rejected(story: RunStory, epoch: int, nodes: Sequence[HintNode]) -> str:
+def _rejected(story: RunStory, search: Search, nodes: Sequence[HintNode]) -> str:
     """What a search did not keep, folded: the whole tree, and a table with the reasons."""
-    number = sum(node.epoch == epoch for node in story.rejected)
+    number = sum(node.search == search for node in story.rejected)
     first = f", the first {len(nodes)} of which are shown" if len(nodes) < number else ""
     names = ("parent", "own")
     head = "".join(f"<th class=number>{name}</th>" for name in names)
@@ -157,7 +160,7 @@ def _rejected(story: RunStory, epoch: int, nodes: Sequence[HintNode]) -> str:
     return (
         f"<details><summary>{number} {plural} not kept{first}</summary>"
         + _quiet("Pale ones were not kept. Scores are means on the problems reflected on.")
-        + _chart(f"whole:{epoch}")
+        + _chart(f"whole:{search.key}")
         + '<div class="scroll"><table><thead><tr><th>candidate</th><th>why not</th>'
         + f"{head}</tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
@@ -171,7 +174,7 @@ def _opening(node: HintNode) -> str:
     """A hint in one line, which opens it."""
     text = " ".join(node.text.split()) or node.blank
     short = text if len(text) <= ROW_CHARACTERS else f"{text[:ROW_CHARACTERS]} …"
-    place = f'data-node="{node.epoch}:{node.index}"'
+    place = f'data-node="{node.search.key}:{node.index}"'
     return f'<button type="button" class="link" {place}>{escape(short)}</button>'
 
 

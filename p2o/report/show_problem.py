@@ -1,11 +1,13 @@
 """The life of one problem, and the making of one hint, in the terminal."""
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
 from p2o.errors import UserError
 from p2o.records import Records
 from p2o.records.lives import Life, follow
+from p2o.report.searches import Search
 from p2o.report.shown import SHORT, clipped, of
 from p2o.running.terminal import Terminal
 
@@ -65,24 +67,29 @@ def show_hint(records: Records, start: str, console: Terminal) -> None:
     solved = [life for life in follow(records)[0] if life.hint == hint]
     console.print(f"\nIt was the first to solve {of(len(solved), 'problem')}.")
     candidates = records.candidates().to_pylist()
-    by_number = {(row["epoch"], row["candidate"]): row["hint"] for row in candidates}
-    exchanges = {(row["epoch"], row["candidate"]): row for row in records.exchanges().to_pylist()}
+    by_number = {(_search(row), row["candidate"]): row["hint"] for row in candidates}
+    exchanges = {(_search(row), row["candidate"]): row for row in records.exchanges().to_pylist()}
     for row in candidates:
         if row["hint"] != hint:
             continue
-        parents = [by_number.get((row["epoch"], parent)) for parent in row["parents"] or ()]
+        search = _search(row)
+        parents = [by_number.get((search, parent)) for parent in row["parents"] or ()]
         names = ", ".join(parent[:SHORT] if parent else "the bare prompt" for parent in parents)
         scores = [score["score"] for score in row["dev_scores"] or ()]
         dev = f", dev score {sum(scores) / len(scores):.2f}" if scores else ""
         became = "accepted" if row["accepted"] else f"not accepted: {row['reason']}"
-        console.rule(f"search before epoch {row['epoch']}, candidate {row['candidate']}", style="")
+        console.rule(f"search {search}, candidate {row['candidate']}", style="")
         console.print(f"from {names or 'nothing'}; {became}{dev}", soft_wrap=True)
-        exchange = exchanges.get((row["epoch"], row["candidate"]))
+        exchange = exchanges.get((search, row["candidate"]))
         if exchange is not None:
             console.print("asked:", style="bold")
             console.print(exchange["prompt"], soft_wrap=True)
             console.print("answered:", style="bold")
             console.print(exchange["answer"], soft_wrap=True)
+
+
+def _search(row: Mapping[str, Any]) -> Search:
+    return Search(row["epoch"], row["step"])
 
 
 def find(start: str, known: Any, what: str) -> str:

@@ -20,6 +20,7 @@ from p2o.report.intervals import Curve
 from p2o.report.problems import Story, TwoByTwo, river, stories, two_by_two
 from p2o.report.rollouts import Columns, ScoredTokens, in_order, scored_tokens
 from p2o.report.runs import Run
+from p2o.report.searches import Search
 from p2o.report.spending import accuracy_curves, cost
 
 
@@ -91,7 +92,8 @@ class RunStory:
     def nodes(self) -> list[HintNode]:
         """The templates of each search."""
         candidates, exchanges = self._search_tables
-        return hint_nodes(self.run, read_exchanges(candidates, exchanges), set(candidates["epoch"]))
+        searched = set(map(Search, candidates["epoch"], candidates["step"]))
+        return hint_nodes(self.run, read_exchanges(candidates, exchanges), searched)
 
     @cached_property
     def rejected(self) -> list[HintNode]:

@@ -147,8 +147,9 @@ def test_a_search_can_run_every_n_steps_for_who_is_hard_by_then(project):
     hard = project.hard
     assert [asked for asked, *_ in evolution.evolver.asked] == [hard, hard, [], hard]
     assert data.used == [[], [], hard, [], hard, hard, [], [], hard]
-    names = sorted(path.name for path in (project.folder / "evolution").glob("step_*.json"))
-    assert names == [f"step_{step:08d}.json" for step in (2, 4, 6, 8)]
+    names = sorted(path.name for path in (project.folder / "evolution").glob("*_step_*.json"))
+    places = ((0, 2), (1, 4), (1, 6), (2, 8))
+    assert names == [f"epoch_{epoch:04d}_step_{step:08d}.json" for epoch, step in places]
 
 
 def test_a_search_that_is_due_when_a_run_is_over_is_not_made(project):

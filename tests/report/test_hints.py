@@ -1,17 +1,21 @@
+import json
 from types import SimpleNamespace
 from typing import Any
 
 from p2o.prompt import hint_id
 from p2o.records.writing import append
+from p2o.report.contents import Contents
 from p2o.report.hints import HintNode, difference, hint_nodes, layout
 from p2o.report.runs import read_run
+from p2o.report.searches import Search
+from p2o.report.sections import hints
 from p2o.report.story import tell
 from p2o_callbacks import Hint
 from tests.report.world import COLUMNS, REJECTED, write_rejected, write_run
 
 
 def node(index: int, *parents: int) -> HintNode:
-    return HintNode(1, index, hint_id(f"hint {index}"), f"hint {index}", parents)
+    return HintNode(Search(1), index, hint_id(f"hint {index}"), f"hint {index}", parents)
 
 
 def test_children_stand_below_their_first_parent_each_in_a_row_of_its_own():
@@ -32,7 +36,7 @@ def test_a_difference_holds_both_texts():
 
 def test_an_epoch_that_goes_on_with_the_same_pool_is_no_search(tmp_path):
     nodes = tell(read_run(write_run(tmp_path / "run"))).nodes
-    assert {each.epoch for each in nodes} == {1}
+    assert {each.search for each in nodes} == {Search(1)}
     assert [each.in_use for each in nodes] == [False, False, True, False]
 
 
@@ -80,13 +84,46 @@ def test_a_search_that_found_the_same_as_the_one_before_is_a_search(tmp_path):
     left = {"epoch": 2, "iteration": 1, "candidate": 1, "accepted": False, "parents": [0]}
     append(run, "candidates", [{**left, "hint": "", "reason": "nothing came"}])
     story = tell(read_run(run))
-    assert {node.epoch for node in story.nodes} == {1, 2}
+    assert {node.search for node in story.nodes} == {Search(1), Search(2)}
     [rejected] = story.rejected
-    assert (rejected.epoch, rejected.index) == (2, 4)
+    assert (rejected.search, rejected.index) == (Search(2), 4)
+
+
+def test_searches_of_one_epoch_are_told_apart(tmp_path):
+    run = write_run(tmp_path / "run")
+    template = {"text": "Go left.", "parents": [], "score": None, "dev_scores": {}, "solved": []}
+    (run / "evolution" / "epoch_0002_step_00000012.json").write_text(
+        json.dumps({"epoch": 2, "step": 12, "templates": [template], "cover": [0]})
+    )
+    tried = {"epoch": 2, "step": 12, "iteration": 1, "hint": hint_id("Go left."), "parents": []}
+    found = {**tried, "candidate": 0, "accepted": True, "reason": ""}
+    # It has the number that another candidate has in the search before the epoch.
+    left = {**tried, "candidate": 2, "hint": "", "accepted": False, "reason": "nothing came"}
+    append(run, "candidates", [found, left])
+    said = {"epoch": 2, "step": 12, "iteration": 1, "candidate": 0, "prompt": "How?"}
+    append(run, "exchanges", [{**said, "answer": "Go left."}])
+    story = tell(read_run(run))
+    within = Search(2, 12)
+    assert [each.search for each in story.nodes] == [Search(1)] * 4 + [within]
+    [node] = [each for each in story.nodes if each.search == within]
+    assert node.exchange is not None
+    assert node.exchange.answer == "Go left."
+    [before] = [each for each in story.nodes if each.text == COLUMNS[1]]
+    assert before.exchange is not None
+    assert before.exchange.prompt.startswith("Improve this")
+    [rejected] = story.rejected
+    assert (rejected.search, rejected.index) == (within, 1)
+    contents = Contents([story], {"": [story.run]}, "")
+    assert {"tree", "river"} <= contents.run_charts[story].keys()
+    assert list(contents.run_charts[story]["tree"]) == [
+        "epoch_0001",
+        "epoch_0002_step_00000012",
+    ]
+    assert "in epoch 2, after step 12: 1 hint<" in hints(contents)
 
 
 def test_a_hint_that_is_more_than_a_text_is_the_one_of_the_records_and_reads_as_text():
     hint = Hint("The plan: {plan}", columns=True)
-    run: Any = SimpleNamespace(pools={1: {"templates": [hint.content()], "cover": [0]}})
+    run: Any = SimpleNamespace(pools={Search(1): {"templates": [hint.content()], "cover": [0]}})
     [node] = hint_nodes(run)
     assert (node.hint, node.text) == (hint_id(hint.label), "The plan: {plan}")

@@ -88,7 +88,7 @@ def test_filters_and_pages_go_through_all_rollouts(page):
 def test_a_hint_opens_with_its_difference_and_exchange_and_leads_to_a_problems_life(page):
     async def use(tab: Tab) -> None:
         await tab.show(page)
-        await tab.evaluate("document.querySelector('[data-node=\"1:2\"]').click()")
+        await tab.evaluate("document.querySelector('[data-node=\"epoch_0001:2\"]').click()")
         detail = "document.getElementById('hint-detail')"
         shown = await tab.evaluate(f"{detail}.textContent")
         assert COLUMNS[1] in shown
@@ -143,7 +143,7 @@ def test_candidates_that_were_not_kept_unfold_and_open(tmp_path):
         await tab.until(f"{dots} > 0")
         # Those of the pool and two more.
         assert await tab.evaluate(dots) == 6
-        await tab.evaluate(f"{fold}.querySelector('[data-node=\"1:4\"]').click()")
+        await tab.evaluate(f"{fold}.querySelector('[data-node=\"epoch_0001:4\"]').click()")
         shown = await tab.evaluate("document.getElementById('hint-detail').textContent")
         assert REJECTED in shown
         assert "not kept: no better than its parent" in shown
@@ -155,7 +155,7 @@ def test_candidates_that_were_not_kept_unfold_and_open(tmp_path):
 async def point_at(tab: Tab, node: int, *kinds: str) -> None:
     """Move the mouse to a node of the tree of hints, and what else it does there."""
     x, y = await tab.evaluate(
-        "(() => { const chart = document.querySelector('[data-chart=\"tree:1\"]');"
+        "(() => { const chart = document.querySelector('[data-chart=\"tree:epoch_0001\"]');"
         " chart.scrollIntoView({block: 'center'});"
         f" const mark = chart.querySelectorAll('.mark-symbol path')[{node}];"
         " const box = mark.getBoundingClientRect();"

@@ -111,7 +111,7 @@ def test_a_run_without_records_gives_what_its_metrics_and_summary_hold(tmp_path)
     text = page.read_text()
     assert "no records of rollouts" in text
     assert 'data-chart="accuracy"' in text
-    assert 'data-chart="tree:1"' in text
+    assert 'data-chart="tree:epoch_0001"' in text
     assert not PACKED.findall(text)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from p2o.errors import UserError
 from p2o.report.runs import read_run
+from p2o.report.searches import Search
 from tests.report.world import write_run
 
 
@@ -16,7 +17,7 @@ def test_a_run_that_was_killed_is_read_as_far_as_it_came(tmp_path):
     read = read_run(run)
     assert [value for _, value in read.column("val/accuracy")] == [0.25, 0.25, 1.0]
     assert read.setting("model.path") == "tiny"
-    assert list(read.pools) == [1]
+    assert list(read.pools) == [Search(1)]
     assert "epoch_0002.json cannot be read." in read.notes
     assert any("has not ended" in note for note in read.notes)
 

@@ -81,7 +81,8 @@ def write_run(
     ]
     pool = {"templates": templates, "cover": [2], "assignment": {"b": [2, 2], "c": [2, 2]}}
     for epoch in (1, 2):
-        (folder / "evolution" / f"epoch_{epoch:04d}.json").write_text(json.dumps(pool))
+        made = {"epoch": epoch, "step": None, **pool}
+        (folder / "evolution" / f"epoch_{epoch:04d}.json").write_text(json.dumps(made))
     if recorded:
         write_records(folder)
     return folder

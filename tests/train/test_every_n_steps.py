@@ -19,8 +19,8 @@ def test_templates_of_a_search_within_an_epoch_are_used_in_it(p2o_train, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     # After each update but the last; one that all groups leave without a gradient is none.
-    path = min((tmp_path / "run" / "evolution").glob("step_*.json"))
-    assert path.name == "step_00000001.json"
+    path = min((tmp_path / "run" / "evolution").glob("*_step_*.json"))
+    assert path.name == "epoch_0000_step_00000001.json"
     hard = set(json.loads(path.read_text())["assignment"])
     assert hard
     left = json.loads((tmp_path / "run" / "evolution" / "pool.json").read_text())

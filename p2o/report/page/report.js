@@ -62,7 +62,7 @@ async function draw(place) {
   if (/^(tree|whole):/.test(place.dataset.chart)) {
     view.addEventListener("click", (event, item) => {
       if (item && item.datum && item.datum.node !== undefined) {
-        showHint(Number(place.dataset.chart.split(":")[1]), item.datum.node);
+        showHint(place.dataset.chart.split(":")[1], item.datum.node);
       }
     });
   }
@@ -83,17 +83,17 @@ function changes(pieces) {
   return make("pre", {}, ...pieces.map(([kind, text]) => make(kinds[kind], {}, text)));
 }
 
-function showHint(epoch, index) {
-  const node = data.runs[state.run].hints.find((n) => n.epoch === epoch && n.index === index);
+function showHint(search, index) {
+  const node = data.runs[state.run].hints.find((n) => n.search === search && n.index === index);
   const place = byId("hint-detail");
   const parts = [
-    make("h3", {}, `Hint ${node.index} of the search before epoch ${node.epoch}`),
+    make("h3", {}, `Hint ${node.index} of the search ${node.made}`),
     make("p", { class: "quiet" }, node.facts),
     make("pre", {}, node.text || node.blank),
   ];
   for (const parent of node.parents) {
     const line = make("p", {}, "Changed from ");
-    line.append(linkTo(`hint ${parent.index}`, () => showHint(epoch, parent.index)), ":");
+    line.append(linkTo(`hint ${parent.index}`, () => showHint(search, parent.index)), ":");
     parts.push(line, changes(parent.changes));
   }
   if (node.exchange) {
@@ -349,8 +349,8 @@ for (const button of document.querySelectorAll("button[data-axis]")) {
 }
 for (const button of document.querySelectorAll("button[data-node]")) {
   button.addEventListener("click", () => {
-    const [epoch, index] = button.dataset.node.split(":").map(Number);
-    showHint(epoch, index);
+    const [search, index] = button.dataset.node.split(":");
+    showHint(search, Number(index));
   });
 }
 if (byId("run")) byId("run").addEventListener("change", () => showRun(Number(byId("run").value)));

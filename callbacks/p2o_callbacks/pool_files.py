@@ -1,0 +1,45 @@
+"""The files of the pools of a run, one for each pool that is published."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from p2o_callbacks.pool import PromptPool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a pool is made.
+
+    Attributes:
+        epoch: At hand; the first is 0.
+        step: Optimiser steps made by then, of a pool that is made within its epoch; None for one
+            that is made before it.
+    """
+
+    epoch: int
+    step: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the pool's file; in the order of names pools are in order of time.
+
+        >>> Moment(3).name, Moment(3, 12).name
+        ('epoch_0003', 'epoch_0003_step_00000012')
+        """
+        within = "" if self.step is None else f"_step_{self.step:08d}"
+        return f"epoch_{self.epoch:04d}{within}"
+
+    @property
+    def seed(self) -> tuple[int | str, ...]:
+        """What the seeds of a search at this moment are derived from."""
+        return (self.epoch,) if self.step is None else ("step", self.step)
+
+
+def write_pool(folder: Path, moment: Moment, pool: PromptPool) -> None:
+    """Write a pool and its moment as JSON; whole or not at all, for a kill must not leave half."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{moment.name}.json"
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(json.dumps({**asdict(moment), **pool.state_dict()}, indent=2) + "\n")
+    aside.replace(path)
