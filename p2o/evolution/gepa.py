@@ -150,10 +150,7 @@ class GepaEvolution:
         bound = math.inf if self.most_reliance is None else self.most_reliance
         relied_on = [hint for hint, value in self.problems.reliance.items() if value > bound]
         guard = LeakGuard(self.leaks)
-        for sample in hard_set:
-            example = self.evidence.example(sample)
-            if example is not None:
-                guard.learn(sample, example)
+        guard.learn_shown(hard_set, self.evidence)
         known = find_incumbents(self.evidence, hard_set, guard.admits, relied_on)
         unsolved = sorted(known.failed) if known.templates else hard_set
         found = self._found(unsolved, evaluate, guard, seed, report)

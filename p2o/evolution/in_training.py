@@ -102,7 +102,8 @@ class SearchInTraining:
         samples = sorted(set(hard_set))
         if len(samples) < max(1, self.minimum):
             return Evolution(PromptPool())
-        guard = self._guard(samples)
+        guard = LeakGuard(self.leaks)
+        guard.learn_shown(samples, self.problems.evidence)
         known = self._known(guard.admits)
         solved = frozenset().union(*(template.solved for template in known))
         unsolved = [sample for sample in samples if sample not in solved]
@@ -132,15 +133,6 @@ class SearchInTraining:
         """See `p2o_callbacks.Evolver`."""
         samples = sorted(set(hard_set))
         return by_success(pool.templates, samples, self.problems.evidence, group_size, seed)
-
-    def _guard(self, samples: Sequence[str]) -> LeakGuard:
-        """A guard that knows the problems that can be reflected on."""
-        guard = LeakGuard(self.leaks)
-        for sample in samples:
-            example = self.problems.evidence.example(sample)
-            if example is not None:
-                guard.learn(sample, example)
-        return guard
 
     def _known(self, admits: Callable[[str], bool]) -> list[Template]:
         """Templates that have solved something, and behind them those that wait to be tried."""

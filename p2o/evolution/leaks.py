@@ -13,11 +13,12 @@ A template does so in one of two ways.
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Literal
 
 from p2o.data.contamination import ngrams, split_words
+from p2o.hints.evidence import Evidence
 from p2o.verifiers.mentions import Mention, mentions, number_in
 from p2o_callbacks.protocols import TemplateTrial
 
@@ -172,6 +173,13 @@ class LeakGuard:
         self._answers.add(trial.answers)
         for run in runs_of(trial.question):
             self._runs[run].add(sample_id)
+
+    def learn_shown(self, samples: Iterable[str], evidence: Evidence) -> None:
+        """Take note of those problems that training has shown."""
+        for sample in samples:
+            example = evidence.example(sample)
+            if example is not None:
+                self.learn(sample, example)
 
     def admits(self, template: str) -> bool:
         """Whether a template may come into the search; counts and tells those that give away."""
