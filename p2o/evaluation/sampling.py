@@ -88,7 +88,7 @@ def _row(rollout: Rollout, runner: RolloutRunner) -> dict[str, Any]:
     score = rollout.score
     return {
         "prompt_id": rollout.prompt.id,
-        "template": rollout.template,
+        "template": rollout.hint,
         "prompt": runner.renderer.tokenizer.decode(list(rollout.ids(rollout.sampled_after))),
         "response": rollout.response,
         "tokens": len(rollout.completion.sampled_ids),

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -132,10 +133,8 @@ class ExperienceBuilder:
         because the update that follows changes the weights.
         """
         experience = Experience([], self.credit.assign(groups, self._penalties(groups)))
-        hinted = [bool(rollout.template) for group in groups for rollout in group]
         groups = self._tell(groups)
-        graded = [bool(rollout.template) for group in groups for rollout in group]
-        experience.told = (sum(graded) - sum(hinted)) / len(graded)
+        experience.told = fmean(bool(rollout.told) for group in groups for rollout in group)
         for start in range(0, len(groups), self.sizes.mini_batch):
             experience.micro_batches += self._mini_batch(groups, start, experience)
         experience.templated = _summed(gather(experience.templated))
@@ -219,7 +218,7 @@ class ExperienceBuilder:
             return {}
         if self._score_most is None:
             raise ValueError("score_most: this strategy grades over choices, give what finds them")
-        graded = {place: rollout for place, rollout in rollouts.items() if rollout.template}
+        graded = {place: rollout for place, rollout in rollouts.items() if rollout.distilled}
         found = self._score.most_probable(
             [(rollout, Context.BARE) for rollout in graded.values()], most, self._score_most
         )
@@ -276,7 +275,7 @@ class ExperienceBuilder:
 
     def _teaches(self, rollout: Rollout, advantage: float) -> bool:
         """Whether the policy loss has a gradient for a response, token weights aside."""
-        if not rollout.template:
+        if not rollout.distilled:
             return advantage != 0 and self.strategy.rewards_alone
         return self.strategy.carries_gradient(advantage, bool(rollout.score.solved))
 
@@ -286,7 +285,7 @@ class ExperienceBuilder:
         if self.kl.in_loss and self.contexts.sampled_after_gradient(rollout):
             return True
         # Which tokens leave the denominator is known only of responses that are scored.
-        return bool(rollout.template) and not self.strategy.masked_in_denominator
+        return rollout.distilled and not self.strategy.masked_in_denominator
 
     def _has_gradient(self, sample: Sample) -> bool:
         """Whether any term of the loss has a gradient for a sample, its token weights known."""

@@ -205,7 +205,7 @@ class RolloutLoader:
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
         self.rollout_seconds += time.monotonic() - began
         self._overflows += sum(
-            not as_hint(candidate).empty and not rollout.template
+            not as_hint(candidate).empty and not rollout.hint
             for (_, candidate), rollout in zip(pairs, rollouts, strict=True)
         )
         remaining = iter(rollouts)
@@ -274,7 +274,7 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
 
 def _tried(group: Sequence[Rollout]) -> list[tuple[str, TemplateTrial]]:
     """How each rollout fared with the hint that it was sampled with."""
-    hints = [rollout.template if rollout.templated else "" for rollout in group]
+    hints = [rollout.hint if rollout.templated else "" for rollout in group]
     return [(hint, trial_of(rollout, hint)) for hint, rollout in zip(hints, group, strict=True)]
 
 
@@ -287,7 +287,7 @@ def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Probl
         any(rollout.templated for rollout in group),
         solved[-1].response if solved else None,
         tuple(
-            (rollout.template, fact.reliance)
+            (rollout.hint, fact.reliance)
             for rollout, fact in zip(group, learned, strict=True)
             if rollout.templated and rollout.score.solved
             if fact is not None and fact.reliance is not None

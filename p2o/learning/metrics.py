@@ -117,7 +117,7 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
             scores = [rollout.score.reward for rollout in judged]
             openings = [rollout.completion.sampled_ids[:OPENING_TOKENS] for rollout in group]
             if scores:
-                spreads.append(reward_spread(scores, [rollout.template for rollout in judged]))
+                spreads.append(reward_spread(scores, [rollout.hint for rollout in judged]))
             contrasts.append(opening_contrast(row[: len(group)], openings))
     both = {"templated/reward_spread": spreads, "templated/opening_contrast": contrasts}
     return {name: mean(values) for name, values in both.items() if values}

@@ -31,7 +31,7 @@ def without_pull(
 def silenced(sample: Sample, rollout: Rollout, templated: dict[tuple[bool, str], float]) -> Sample:
     """A sample whose tokens have no weight any more; corrects the sums over templated rollouts."""
     weights = sample.streams.get("token_weights", torch.ones(sample.learned))
-    if rollout.template:
+    if rollout.distilled:
         solved = bool(rollout.score.solved)
         pushed = (sample.streams["advantages"] * weights).clamp(max=0)
         templated[solved, "push"] += pushed.sum().item()

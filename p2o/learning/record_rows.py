@@ -70,7 +70,7 @@ def token_rows(
                     "group": group,
                     "index": index,
                     "problem": rollout.prompt.id,
-                    "hint": hint_id(rollout.template),
+                    "hint": hint_id(rollout.hint),
                     "tokens": pieces(rollout.completion.sampled_ids[: len(ratios)]),
                     "log_ratios": ratios,
                 }
@@ -84,7 +84,7 @@ def _rollout(rollout: Rollout) -> dict[str, object]:
     return {
         "problem": rollout.prompt.id,
         "source": rollout.prompt.source,
-        "hint": hint_id(rollout.template),
+        "hint": hint_id(rollout.hint),
         "hinted": rollout.templated,
         "response": _text(rollout.response),
         "tokens": len(completion.sampled_ids),

@@ -86,7 +86,7 @@ class RunRecorder(Callback):
             tokenizer = self._trainer.datamodule.loader.runner.renderer.tokenizer
             read = partial(pieces, tokenizer)
             self.records.add("tokens", token_rows(told, kept, epoch, step, read))
-            texts = (rollout.template for group in told.groups for rollout in group)
+            texts = (rollout.hint for group in told.groups for rollout in group)
             self.records.add("hints", hint_rows(texts))
         if told.phase != "evolution":
             self.records.settle()

@@ -31,11 +31,11 @@ class Contexts:
 
     def of_gradient(self, rollout: Rollout) -> Context:
         """The one that is trained on."""
-        return self.strategy.gradient_context if rollout.template else Context.BARE
+        return self.strategy.gradient_context if rollout.distilled else Context.BARE
 
     def of_old(self, rollout: Rollout) -> Context | None:
         """The one of the old log-probabilities; None for a ratio of one."""
-        return self.strategy.old_context if rollout.template else Context.BARE
+        return self.strategy.old_context if rollout.distilled else Context.BARE
 
     def to_score(self, rollout: Rollout, on_policy: bool) -> list[Context]:
         """Those in which log-probabilities have to be known before the update.
@@ -45,9 +45,9 @@ class Contexts:
             on_policy: Whether the update is made with the weights that sampled, so that the old
                 log-probabilities are those of its own forward pass.
         """
-        if rollout.template and self.strategy.choices is not None:
+        if rollout.distilled and self.strategy.choices is not None:
             return []
-        if rollout.template and self.strategy.needs_log_probs:
+        if rollout.distilled and self.strategy.needs_log_probs:
             return [Context.BARE, Context.TEMPLATED]
         old = self.of_old(rollout)
         if old is None or (on_policy and old == self.of_gradient(rollout)):
@@ -151,7 +151,7 @@ class Scored:
     def in_both(self) -> bool:
         """Whether its own tokens were scored with a template and without."""
         asked = self.contexts.strategy.needs_log_probs and self.choices is None
-        return bool(self.rollout.template) and asked
+        return self.rollout.distilled and asked
 
     @cached_property
     def token_weights(self) -> Tensor | None:
@@ -163,7 +163,7 @@ class Scored:
     @cached_property
     def token_advantages(self) -> Tensor | float:
         """`[T]`, the strategy's, `[T, C]` of choices, or one for all tokens."""
-        if not self.rollout.template:
+        if not self.rollout.distilled:
             return self.advantage if self.contexts.strategy.rewards_alone else 0.0
         return self.contexts.strategy.token_advantages(
             self.advantage, self.solved, self.bare, self.templated
@@ -202,7 +202,7 @@ class Scored:
 
     def sums(self) -> dict[tuple[bool, str], float]:
         """What `p2o.learning.metrics.weight_metrics` adds up; of a templated rollout alone."""
-        if not self.rollout.template:
+        if not self.rollout.distilled:
             return {}
         weights = torch.ones(()) if self.token_weights is None else self.token_weights
         reaching = torch.as_tensor(self.token_advantages)
@@ -242,7 +242,7 @@ def _engine_log_ratio(scored: Scored) -> Tensor | None:
 
 
 def _without_contrast(scored: Scored) -> float | None:
-    alone = scored.advantage and scored.alike and not scored.rollout.template
+    alone = scored.advantage and scored.alike and not scored.rollout.distilled
     return 1.0 if alone else None
 
 

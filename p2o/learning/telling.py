@@ -30,7 +30,7 @@ class Telling:
         self._warned = False
 
     def __call__(self, groups: Groups) -> list[list[Rollout]]:
-        """The same groups; what a response is told of stands in place of its hint."""
+        """The same groups, with what each response is told of."""
         return [self._group(group) for group in groups]
 
     def _group(self, group: Sequence[Rollout]) -> list[Rollout]:
@@ -44,11 +44,11 @@ class Telling:
         )
         told = []
         for rollout, text in zip(group, texts, strict=True):
-            if text is not None and not rollout.template:
+            if text is not None and not rollout.hint:
                 ids = tuple(self.renderer.render([*earlier, {**last, "content": text}]))
                 if self._fits(ids, rollout):
                     rollout = replace(
-                        rollout, template=text, templated_ids=ids, sampled_after=Context.BARE
+                        rollout, told=text, templated_ids=ids, sampled_after=Context.BARE
                     )
             told.append(rollout)
         return told

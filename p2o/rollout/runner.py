@@ -28,33 +28,42 @@ class Rollout:
 
     Attributes:
         prompt: What was asked.
-        template: Name of the hint that belongs to this rollout: its text where it is nothing else;
+        hint: Name of the hint that belongs to this rollout: its text where it is nothing else;
             empty when it has none.
         bare_ids: Token ids of the bare prompt.
-        templated_ids: Token ids of the prompt with the hint; `bare_ids` without one, and where the
-            hint is the beginning of the answer alone, which is part of the completion.
+        templated_ids: Token ids of the prompt with the hint, or with what is told; `bare_ids`
+            without either, and where the hint is the beginning of the answer alone, which is part
+            of the completion.
         sampled_after: Which of the two the response was sampled after.
         completion: The tokens that followed.
         response: What the verifier read: their text, unless the environment gave another.
         score: The verifier's verdict.
+        told: What the response is told of when it is graded, see `p2o.learning.telling`; empty for
+            nothing.
     """
 
     prompt: Prompt
-    template: str
+    hint: str
     bare_ids: tuple[int, ...]
     templated_ids: tuple[int, ...]
     sampled_after: Context
     completion: Completion
     response: str
     score: Score
+    told: str = ""
 
     @property
     def templated(self) -> bool:
         """Whether a hint stood around the prompt when the response was sampled."""
-        return bool(self.template) and self.sampled_after == Context.TEMPLATED
+        return bool(self.hint) and self.sampled_after == Context.TEMPLATED
+
+    @property
+    def distilled(self) -> bool:
+        """Whether it has a second context beside the bare prompt, for a strategy to learn from."""
+        return bool(self.hint or self.told)
 
     def ids(self, context: Context) -> tuple[int, ...]:
-        """Token ids of the prompt, with or without the template."""
+        """Token ids of the prompt in a context."""
         return self.bare_ids if context == Context.BARE else self.templated_ids
 
 

@@ -158,14 +158,14 @@ def test_the_gradient_is_that_of_a_plain_forward_pass(tiny_model, packing):
             ids = torch.tensor([[*rollout.bare_ids, *rollout.completion.token_ids]])
             log_probs = model(ids).logits[0].log_softmax(-1)
             for place, token in enumerate(rollout.completion.token_ids):
-                dropped = bool(rollout.template) and 40 <= token < 50
+                dropped = bool(rollout.hint) and 40 <= token < 50
                 mask = rollout.completion.loss_mask
                 if dropped or (mask is not None and not mask[place]):
                     continue
                 at = len(rollout.bare_ids) + place
                 weight = 1.0 if rollout.prompt.question == "unknown" else token / 100
                 old = log_probs[at - 1, token].detach()
-                if rollout.template:
+                if rollout.hint:
                     # Scored beforehand, so that the ratio is another one; both are clipped alike.
                     old = torch.tensor(-1.0)
                 ratio = (log_probs[at - 1, token] - old).exp()

@@ -22,7 +22,7 @@ HINTED = Rollout(
     Score(0.0, Status.OK),
 )
 RIGHT = replace(HINTED, score=Score(1.0, Status.OK))
-BARE = replace(HINTED, template="", templated_ids=(1, 2))
+BARE = replace(HINTED, hint="", templated_ids=(1, 2))
 UNJUDGED = replace(HINTED, score=Score(0.0, Status.ERROR))
 
 

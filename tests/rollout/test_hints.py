@@ -169,7 +169,7 @@ def test_a_hint_without_room_is_left_out_and_counted(run):
     bare = len(run([""])[0][0].bare_ids)
     for name in ("turns", "prefix", "everything"):
         [rollout], _, _, runner = run([HINTS[name]], budget=bare + 3)
-        assert (rollout.template, rollout.templated) == ("", False)
+        assert (rollout.hint, rollout.templated) == ("", False)
         assert rollout.templated_ids == rollout.bare_ids
         assert runner.overflows == 1
     # The beginning of the answer counts in, and just fits.

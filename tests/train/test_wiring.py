@@ -31,7 +31,7 @@ def test_the_training_pass_gives_each_token_the_probability_it_was_sampled_with(
             (log_probs - log_probs.new_tensor(rollout.completion.log_probs)).abs().max().item()
             for rollout, log_probs in zip(rollouts, scored, strict=True)
         )
-        contexts.update(r.sampled_after for r in rollouts if r.template)
+        contexts.update(r.sampled_after for r in rollouts if r.hint)
         return build(self, groups)
 
     monkeypatch.setattr(ExperienceBuilder, "build", compared)
