@@ -11,6 +11,7 @@ from p2o_callbacks.flops_budget import FlopsBudget, FlopsCounter
 from p2o_callbacks.hint import Hint, HintOrText
 from p2o_callbacks.mining import HardSampleMiner
 from p2o_callbacks.pool import PromptPool, Template
+from p2o_callbacks.pool_files import Moment
 from p2o_callbacks.progress import LoopProgress
 from p2o_callbacks.protocols import (
     EvaluateTemplates,

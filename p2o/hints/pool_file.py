@@ -1,8 +1,10 @@
 """``pool.json``: the hints of a run, to be taken elsewhere. docs/pools.md has the schema."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -47,10 +49,11 @@ class PooledHint(_Strict):
         kind: ``instruction`` for a text in front of a problem, ``hint`` for what is more.
         text: The text, or what is more as JSON; see `p2o_callbacks.Hint.label`.
         parents: Ids of the hints that it was derived from; none for one made of the bare prompt.
-        score: Mean score on the problems that it was tried on in full; None if on none.
+        score: Mean over the problems on which searches have tried it, of its last score on each;
+            None if there is none.
         tried: How many these are.
-        solved: How many of them it solved.
-        in_use: Whether the run's last pool with hints has it.
+        solved: How many of them it solved the last time.
+        in_use: Whether some pool of the run has used it.
     """
 
     id: str
@@ -82,7 +85,7 @@ class PoolFile(_Strict):
 
     @property
     def best(self) -> PooledHint:
-        """The text in use with the highest score; of all where none is in use.
+        """The first of `ranked` that is a text.
 
         Raises:
             UserError: There is none.
@@ -94,8 +97,11 @@ class PoolFile(_Strict):
 
     @property
     def ranked(self) -> list[PooledHint]:
-        """Those in use first, then by score."""
-        return sorted(self.hints, key=lambda hint: (not hint.in_use, -_score(hint)))
+        """Those in use first, then by the problems solved, then by score.
+
+        Not by score alone: that of a hint which was tried on one problem proves little.
+        """
+        return sorted(self.hints, key=lambda each: (not each.in_use, -each.solved, -_score(each)))
 
 
 def _score(hint: PooledHint) -> float:
@@ -103,30 +109,47 @@ def _score(hint: PooledHint) -> float:
 
 
 def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:
-    """The hints of several pools, each once, with what the last of them says of it.
+    """The hints of several pools, each once, with what all of them have shown.
+
+    Hard samples become fewer, so the last pool tells of a hint's last few problems alone.
 
     Args:
-        pools: Of one run, in the order of its epochs.
+        pools: Of one run, in the order of time.
     """
     found: dict[str, PooledHint] = {}
+    scores: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    solved: defaultdict[str, set[str]] = defaultdict(set)
     in_use: set[str] = set()
     for pool in pools:
-        if pool.in_use:
-            in_use = {pool.templates[index].label for index in pool.in_use}
+        in_use |= {pool.templates[index].label for index in pool.in_use}
         for template in pool.templates:
             if template.empty:
                 continue
+            label = template.label
+            scores[label] |= template.dev_scores
+            solved[label] = solved[label] - template.dev_scores.keys() | template.solved
             parents = [pool.templates[index].label for index in template.parents]
-            found[template.label] = PooledHint(
-                id=hint_id(template.label),
-                kind=INSTRUCTION if template.is_text else "hint",
-                text=template.label,
-                parents=tuple(hint_id(text) for text in parents if text.strip()),
-                score=template.score,
-                tried=len(template.dev_scores),
-                solved=len(template.solved),
+            # A later search may start from it, and then tells of no parents.
+            found.setdefault(
+                label,
+                PooledHint(
+                    id=hint_id(label),
+                    kind=INSTRUCTION if template.is_text else "hint",
+                    text=label,
+                    parents=tuple(hint_id(text) for text in parents if text.strip()),
+                ),
             )
-    return tuple(hint.model_copy(update={"in_use": text in in_use}) for text, hint in found.items())
+    return tuple(
+        hint.model_copy(
+            update={
+                "score": fmean(scores[text].values()) if scores[text] else None,
+                "tried": len(scores[text]),
+                "solved": len(solved[text]),
+                "in_use": text in in_use,
+            }
+        )
+        for text, hint in found.items()
+    )
 
 
 def read_epochs(folder: Path) -> list[PromptPool]:

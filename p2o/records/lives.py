@@ -10,7 +10,7 @@ from p2o.records.reading import Records
 
 UNSOLVED, HINTED, BARE, RELAPSED = "unsolved", "hinted", "bare", "relapsed"
 """States of a problem: no rollout is right so far; one with a hint is; one without is; one without
-was in an earlier epoch and none is in this one."""
+was, and in the last epoch that asked without a hint none is."""
 STATES = (UNSOLVED, HINTED, BARE, RELAPSED)
 PHASES = ("evolution", "training")
 """Phases of an epoch with training problems, in their order."""
@@ -65,9 +65,10 @@ def lives(records: Records) -> pa.Table:
     | column | what |
     |---|---|
     | ``hard`` | epoch at whose end it was first hard |
-    | ``unlocked``, ``hint`` | epoch in which a rollout with a hint first solved it, and which |
+    | ``unlocked``, ``hint`` | epoch in which a rollout with a hint first solved it, and which, \
+where none without a hint had solved it before |
     | ``internalised`` | epoch in which a training rollout without a hint first did, from then on |
-    | ``relapsed`` | first epoch after that in which none did |
+    | ``relapsed`` | first epoch after that with rollouts without a hint, none of which did |
     | ``state`` | at the end: one of `STATES` |
 
     A trial of a search counts as a rollout with a hint, and belongs to the epoch that it is for.
@@ -78,7 +79,8 @@ def lives(records: Records) -> pa.Table:
 def states(records: Records) -> pa.Table:
     """The state of each training problem at the end of each epoch: ``epoch, problem, state``.
 
-    One that an epoch did not reach keeps its state.
+    One that an epoch did not reach keeps its state, and so does one that was solved without a hint
+    and was not asked without one since.
     """
     rows = [
         {"epoch": epoch, "problem": problem, "state": state}
@@ -111,23 +113,27 @@ def hard_sets(records: Records) -> dict[int, set[str]]:
 def follow(records: Records) -> tuple[list[Life], list[tuple[int, str, str]]]:
     """All lives, and epoch, problem and state for the end of each epoch; see `lives`, `states`."""
     known: dict[str, Life] = {}
-    ever_bare: set[str] = set()
+    without: set[str] = set()
     by_epoch: list[tuple[int, str, str]] = []
     for epoch, tried in _by_epoch(attempts(records)):
-        bare, hinted = set(), set()
+        # By problem, whether a training rollout without a hint was right, if there was one.
+        bare: dict[str, bool] = {}
+        hinted = set()
         for attempt in tried:
-            life = known.setdefault(attempt.problem, Life(attempt.problem))
-            if not attempt.solved:
-                continue
+            problem, solved = attempt.problem, attempt.solved
+            life = known.setdefault(problem, Life(problem))
             if attempt.hinted:
-                hinted.add(attempt.problem)
-                if life.unlocked is None:
-                    life.unlocked, life.hint = epoch, attempt.hint
-            elif attempt.phase == "training":
-                bare.add(attempt.problem)
+                if solved:
+                    hinted.add(problem)
+                    if life.unlocked is None and problem not in without:
+                        life.unlocked, life.hint = epoch, attempt.hint
+                continue
+            if solved:
+                without.add(problem)
+            if attempt.phase == "training":
+                bare[problem] = bare.get(problem, False) or solved
         for problem in dict.fromkeys(a.problem for a in tried if a.phase == "training"):
-            _close(known[problem], epoch, problem in bare, problem in hinted, problem in ever_bare)
-        ever_bare |= bare
+            _close(known[problem], epoch, bare.get(problem), problem in hinted)
         by_epoch += [(epoch, life.problem, life.state) for life in known.values()]
     for epoch, problems in sorted(hard_sets(records).items()):
         for problem in problems & known.keys():
@@ -136,13 +142,22 @@ def follow(records: Records) -> tuple[list[Life], list[tuple[int, str, str]]]:
     return list(known.values()), by_epoch
 
 
-def _close(life: Life, epoch: int, bare: bool, hinted: bool, ever_bare: bool) -> None:
-    """Take over what an epoch's rollouts of a problem show."""
+def _close(life: Life, epoch: int, bare: bool | None, hinted: bool) -> None:
+    """Take over what an epoch's rollouts of a problem show.
+
+    Args:
+        life: So far.
+        epoch: That has ended.
+        bare: Whether one without a hint was right; None where there was none.
+        hinted: Whether one with a hint was.
+    """
     if bare:
         life.state = BARE
         if life.unlocked is not None and life.internalised is None:
             life.internalised = epoch
-    elif ever_bare:
+    elif life.state in (BARE, RELAPSED):
+        if bare is None:
+            return
         life.state = RELAPSED
         if life.internalised is not None and life.relapsed is None:
             life.relapsed = epoch

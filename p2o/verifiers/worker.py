@@ -9,6 +9,10 @@ import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
+STOPPING = {signal.SIGINT, signal.SIGTERM}
+"""Signals for the main process, which finishes what it is at and then ends its workers. A terminal,
+``timeout`` and schedulers send them to all processes alike, and an item whose worker dies has no
+verdict."""
 READY = "ready"
 """What a worker sends first; else a `Failure`."""
 
@@ -38,8 +42,9 @@ def work(function: str, warm_up: str | None, pipe: Connection, memory: int | Non
     if memory is not None:
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (memory, most))
-    # Ctrl-C is for the main process, which ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     # A killed main process cannot end a worker that hangs.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     module, _, name = function.partition(":")

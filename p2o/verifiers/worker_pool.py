@@ -1,18 +1,21 @@
 """Worker processes with a deadline for each item, kept by killing the worker that misses it."""
 
 import multiprocessing
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import Finalize
 from types import ModuleType
 from typing import Any
 
 from p2o.errors import UserError
 from p2o.verifiers.deadline import PATIENCE, Deadline
-from p2o.verifiers.worker import READY, Failure, work
+from p2o.verifiers.worker import READY, STOPPING, Failure, work
 
 START_SECONDS = 120.0
 """A worker that has not come up after working as long never will."""
@@ -57,12 +60,14 @@ class KillablePool:
         self.function, self.count, self.recycle, self.memory = function, workers, recycle, memory
         self.warm_up, self.patience = warm_up, patience
         self._turn = threading.Lock()
+        self._workers: list[_Worker] = []
+        # At exit multiprocessing waits for processes that it has sent SIGTERM, which these ignore.
+        Finalize(self, _kill_all, (self._workers,), exitpriority=0)
         # A worker is told its parent's usual way of starting processes. In a job of joblib's that
         # is one of loky's, which a plain worker does not know.
         if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
             multiprocessing.set_start_method("spawn", force=True)
         self._context = multiprocessing.get_context("spawn")
-        self._workers: list[_Worker] = []
 
     def map(self, items: Sequence[Any], seconds: float) -> list[Any]:
         """Results in order; `Failure` where an item took longer than `seconds` or broke its worker.
@@ -108,16 +113,14 @@ class KillablePool:
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers:
-            _kill(worker)
-        self._workers = []
+        _kill_all(self._workers)
 
     def _start(self) -> _Worker:
         pipe, end = self._context.Pipe()
         process = self._context.Process(
             target=work, args=(self.function, self.warm_up, end, self.memory), daemon=True
         )
-        with _no_main_module():
+        with _no_main_module(), _stopping_held():
             process.start()
         end.close()
         return _Worker(process, pipe, self._deadline(process, START_SECONDS))
@@ -172,6 +175,23 @@ def _busy(worker: _Worker) -> bool:
 def _kill(worker: _Worker) -> None:
     worker.process.kill()
     worker.pipe.close()
+
+
+def _kill_all(workers: list[_Worker]) -> None:
+    while workers:
+        _kill(workers.pop())
+
+
+@contextmanager
+def _stopping_held() -> Iterator[None]:
+    """Start workers deaf to `STOPPING`, until they ignore it."""
+    # When it starts that process, it lets signals through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -20,14 +20,32 @@ from p2o.prompt import hint_id
 from p2o_callbacks import PromptPool, Template
 
 
-def template(text, parents=(), score=0.5, solved=("a",)):
-    return Template(text, parents, score, {"a": 1.0, "b": 0.0}, frozenset(solved))
+def template(text, parents=(), **scores):
+    right = frozenset(problem for problem, score in scores.items() if score)
+    return Template(text, parents, sum(scores.values()) / 2, scores, right)
 
 
 EARLY = PromptPool(
-    (template("", score=0.1), template("Think."), template("Draw.", (1,), 0.7)), (1,), {"a": (1,)}
+    (
+        template("", a=0.0, b=0.0),
+        template("Think.", a=1.0, b=0.0),
+        template("Draw.", (1,), a=1.0, b=1.0),
+    ),
+    (1,),
+    {"a": (1,)},
 )
-LATE = PromptPool((template("", score=0.2), template("Think.", (0,), 0.9)), (1,), {"b": (1,)})
+LATE = PromptPool(
+    (template("", a=0.0, b=0.0), template("Think.", (0,), a=1.0, b=0.0)), (1,), {"b": (1,)}
+)
+LAST = PromptPool(
+    (
+        Template("Think.", (), 0.5, {"b": 1.0, "c": 0.0}, frozenset("b")),
+        Template("Guess.", (), 1.0, {"c": 1.0}, frozenset("c")),
+    ),
+    (1,),
+    {"c": (1,)},
+)
+"""Of the few problems that are hard at the end."""
 EMPTY = PromptPool()
 
 
@@ -36,12 +54,14 @@ def pool(*pools):
     return PoolFile(model=origin, data=origin, hints=gather_hints(pools))
 
 
-def test_a_pool_has_each_hint_of_a_run_once_with_what_was_said_of_it_last():
-    think, draw = gather_hints([EARLY, LATE, EMPTY])
-    assert (think.text, think.score, think.in_use, think.parents) == ("Think.", 0.9, True, ())
-    assert (draw.text, draw.score, draw.in_use) == ("Draw.", 0.7, False)
+def test_a_pool_has_each_hint_of_a_run_once_with_what_all_searches_have_shown():
+    think, draw, guess = gather_hints([EARLY, LATE, LAST, EMPTY])
+    assert (think.text, think.in_use, think.parents) == ("Think.", True, ())
+    assert (think.tried, think.solved, think.score) == (3, 2, pytest.approx(2 / 3))
+    assert (guess.tried, guess.solved, guess.score, guess.in_use) == (1, 1, 1.0, True)
+    assert (draw.text, draw.score, draw.in_use) == ("Draw.", 1.0, False)
     assert draw.parents == (think.id,) == (hint_id("Think."),)
-    assert (draw.tried, draw.solved, draw.kind) == (2, 1, "instruction")
+    assert (draw.tried, draw.solved, draw.kind) == (2, 2, "instruction")
 
 
 def test_what_is_written_can_be_read_back_from_the_file_and_from_the_runs_folder(tmp_path):
@@ -96,6 +116,12 @@ def test_a_search_starts_from_hints_in_use_or_from_the_best(tmp_path):
     write_pool(path, pool())
     with pytest.raises(UserError, match="the pool has no hint that is a text alone"):
         seed_texts(str(path))
+
+
+def test_the_best_has_solved_most_though_another_may_have_scored_more():
+    made = pool(EARLY, LATE, LAST)
+    assert [hint.text for hint in made.ranked] == ["Think.", "Guess.", "Draw."]
+    assert made.best.text == "Think."
 
 
 def test_the_best_is_in_use_though_another_may_have_scored_more():

@@ -73,9 +73,27 @@ def test_a_problem_that_is_lost_again_has_relapsed(tmp_path):
     assert (life["internalised"], life["relapsed"], life["state"]) == (2, 3, "relapsed")
 
 
+def test_only_a_failure_without_a_hint_is_a_relapse(tmp_path):
+    life = life_of(
+        tmp_path,
+        tried(1, "a", True, hint=ADD),
+        tried(2, "a", True, False),
+        # Hard again, so that it is asked with a hint alone.
+        tried(3, "a", True, True, hint=ADD),
+        tried(4, "a", False, False, hint=ADD),
+        hard=[2, 3, 4],
+    )
+    assert (life["internalised"], life["relapsed"], life["state"]) == (2, None, "bare")
+
+
 def test_a_bare_success_before_the_hint_is_none_that_the_hint_brought(tmp_path):
     life = life_of(tmp_path, tried(0, "a", True, False), tried(1, "a", True, hint=ADD), hard=[0])
-    assert (life["unlocked"], life["internalised"]) == (1, None)
+    assert (life["unlocked"], life["hint"], life["internalised"]) == (None, None, None)
+
+
+def test_nor_is_one_that_the_search_has_had_before(tmp_path):
+    bare = tried(1, "a", True, phase="evolution")
+    assert life_of(tmp_path, bare, tried(1, "a", True, hint=ADD))["unlocked"] is None
 
 
 def test_a_bare_trial_of_a_search_does_not_internalise(tmp_path):

@@ -13,6 +13,7 @@ from p2o.errors import UserError
 from p2o.verifiers import Status
 from p2o.verifiers.math_verify_alone import MathVerifyAlone
 from p2o.verifiers.worker_pool import Failure, KillablePool
+from tests.patience import HANGS
 
 FOR_EVER = 3600.0
 """Seconds of an item that is stopped, or these tests would not end."""
@@ -119,6 +120,38 @@ def test_a_hanging_worker_ends_with_a_killed_main_process():
     while _alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(worker)
+
+
+def test_a_signal_to_all_processes_costs_no_verdict_and_the_end_is_not_waited_for():
+    """What ``timeout``, a scheduler and Ctrl-C send, at the start of a worker and at its work."""
+    program = (
+        "import os, signal\n"
+        "from p2o.verifiers.worker_pool import KillablePool\n"
+        "for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "    signal.signal(number, lambda *_: None)\n"
+        "def later(seconds):\n"
+        "    import threading, time\n"
+        "    def send():\n"
+        "        for _ in range(20):\n"
+        "            time.sleep(seconds / 20)\n"
+        "            for number in (signal.SIGINT, signal.SIGTERM):\n"
+        "                os.killpg(0, number)\n"
+        "    threading.Thread(target=send).start()\n"
+        "later(2)\n"
+        "pool = KillablePool('builtins:eval')\n"
+        "work = 'sum(i * i for i in range(10 ** 6))'\n"
+        "found = pool.map([work] * 40, 300)\n"
+        "print(len(found), set(found))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=HANGS,
+    )
+    expected = sum(i * i for i in range(10**6))
+    assert (done.stdout, done.returncode) == (f"40 {{{expected}}}\n", 0), done.stderr
 
 
 def _alive(pid: int) -> bool:
