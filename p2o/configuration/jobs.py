@@ -15,12 +15,24 @@ FIRST_JOBS = 64
 
 
 def jobs_of(line: CommandLine) -> Iterator[list[str]]:
-    """Settings of the first jobs, and of those that differ from the very first in one setting."""
+    """Settings of the first jobs, and of those that differ from the very first in one setting.
+
+    Raises:
+        UserError: A setting has several values, and there is no sweep; or it has none, or one of
+            them twice.
+    """
+    overrides = _parse(line.settings)
     if not line.sweep:
+        several = next((o for o in overrides if o.is_sweep_override()), None)
+        if several is not None:
+            raise UserError(
+                f"{several.input_line}: these are several values; -m makes a sweep of them, and "
+                "a list is written [a,b]"
+            )
         yield list(line.settings)
         return
     mode = "hydra.mode=MULTIRUN"
-    values = [list(_values(o, line)) for o in _parse(line.settings)]
+    values = [list(_values(override, line)) for override in overrides]
     seen = [[mode, *job] for job in islice(product(*values), FIRST_JOBS)]
     first = [value[0] for value in values]
     for place, value in enumerate(values):
@@ -56,4 +68,7 @@ def _values(override: Override, line: CommandLine) -> Iterator[str]:
         found = list(override.sweep_string_iterator())
     if not found:
         raise UserError(f"{override.input_line}: stands for no value at all, so there is no job")
+    twice = next((value for value in found if found.count(value) > 1), None)
+    if twice is not None:
+        raise UserError(f"{override.input_line}: {key}={twice} stands there twice")
     yield from (f"{key}={value}" for value in found)

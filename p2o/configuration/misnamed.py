@@ -44,14 +44,32 @@ def missing_option(error: MissingConfigException, line: CommandLine) -> str:
     inner = next((f for f in folders if f and options_of(f"{group}/{f}", line.folder)), "")
     options = options_of(f"{group}/{inner}" if inner else group, line.folder)
     names = ", ".join(f"{inner}/{name}" if inner else name for name in options)
-    return f"{group}={option}: no such option; there are {names}"
+    there_are = f"; there are {names}" if names else ", or what it belongs to is not installed"
+    return f"{group}={option}: no such option{there_are}"
+
+
+def refuse_nothing(job: Sequence[str], folder: Path | None) -> None:
+    """Refuse a group that is set to null.
+
+    Args:
+        job: Settings.
+        folder: With more configuration files.
+
+    Raises:
+        UserError: There is one.
+    """
+    for setting in chosen_groups(job, folder):
+        group, _, value = setting.partition("=")
+        if value == "null":
+            names = ", ".join(options_of(group.lstrip("+"), folder))
+            raise UserError(f"{setting}: give one of {names}")
 
 
 def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
     """One line for what Hydra says of a key.
 
     Args:
-        message: Hydra's.
+        message: Hydra's, and that of what caused it.
         line: What it was told.
         known: The configuration of the job that it is about, without the settings of single keys
             and with Hydra's own.
@@ -70,6 +88,9 @@ def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
         return f"{setting}: there is such a key already; write {key}={value}"
     if key in names and setting.startswith("~"):
         return f"{setting}: the key has another value; write ~{key}"
+    inner = re.search(r"Key '([^']+)' is not in struct", message)
+    if key in names and inner:
+        return f"{key}: has no {inner[1]} so far; write +{key}.{inner[1]}=VALUE"
     if not setting.startswith(("+", "~")) and _takes(known, key):
         return f"{key}: not in the configuration so far; write +{key}={value}"
     others = _other_options(key, choices, line)

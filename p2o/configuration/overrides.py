@@ -23,6 +23,7 @@ from p2o.configuration.misnamed import (
     bad_key,
     chosen_groups,
     missing_option,
+    refuse_nothing,
     unreadable,
 )
 from p2o.configuration.sections import Section, Takes
@@ -64,6 +65,7 @@ def check_overrides(
     with _in_one_line(line, line.settings):
         jobs = list(jobs_of(line))
     for job in jobs:
+        refuse_nothing(job, line.folder)
         with _in_one_line(line, job):
             config = compose_config(job, line.name, line.folder)
             if settings is not None:
@@ -97,7 +99,7 @@ def _in_one_line(line: CommandLine, job: Sequence[str]) -> Iterator[None]:
         raise UserError(unreadable(str(error.override))) from error
     except ConfigCompositionException as error:
         known = compose_config(chosen_groups(job, line.folder), line.name, line.folder)
-        raise UserError(bad_key(str(error), line, known)) from error
+        raise UserError(bad_key(f"{error}\n{error.__cause__}", line, known)) from error
     # Hydra looks up variables that a job is to be given.
     except KeyError as error:
         raise UserError(f"hydra.job.env_copy: there is no variable {error}; set it") from error
