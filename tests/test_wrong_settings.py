@@ -58,7 +58,7 @@ NO_COUNTS = {
 }
 CAN_BE_LEFT_OUT = {
     *("evolution", "algorithm.loss.dual_clip", "algorithm.loss.constant_length"),
-    *("distillation.ratio_weight", "evolution.callback.directory", "trainer.max_epochs"),
+    *("distillation.ratio_weight", "evolution.callback.directory"),
     *("trainer.gradient_clip_val", "trainer.enable_model_summary", "logger.csv.name"),
     *("logger.csv.version", "callbacks.recent.train_time_interval", "save_policy"),
     *("checkpoint.filename", "checkpoint.save_last", "checkpoint.save_on_train_epoch_end"),

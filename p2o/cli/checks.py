@@ -236,6 +236,8 @@ def _check_shards(config: DictConfig) -> None:
 
 def _check_schedule(config: DictConfig) -> None:
     ends = ("max_epochs", "max_steps")
+    if all(config.trainer.get(name) is None for name in (*ends, "max_time")):
+        raise UserError("trainer.max_epochs: give a number of epochs, or -1 for a run without end")
     open_ended = config.trainer.get(ends[0]) == -1 and config.trainer.get(ends[1], -1) == -1
     budgets = [node for node in config.callbacks.values() if node is not None]
     budgets = [node for node in budgets if str(node.get("_target_")).endswith("Budget")]

@@ -159,7 +159,8 @@ class TrainerRanges(Section):
     log_every_n_steps: Count
     num_sanity_val_steps: Annotated[int, Ge(-1)]
     limit_train_batches: Count | SomeShare | None
-    limit_val_batches: Whole | Share | None
+    # The policy that is kept is chosen by evaluations.
+    limit_val_batches: Count | SomeShare | None
     num_nodes: Count
     # Each epoch is one pass over prompts that this loader alone hands out.
     overfit_batches: Literal[0]

@@ -31,6 +31,9 @@ def jobs_of(line: CommandLine) -> Iterator[list[str]]:
             )
         yield list(line.settings)
         return
+    folder = next((o for o in overrides if o.get_key_element() == "hydra.run.dir"), None)
+    if folder is not None:
+        raise UserError(f"{folder.input_line}: a sweep has its runs in hydra.sweep.dir")
     mode = "hydra.mode=MULTIRUN"
     values = [list(_values(override, line)) for override in overrides]
     seen = [[mode, *job] for job in islice(product(*values), FIRST_JOBS)]
