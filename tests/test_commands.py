@@ -21,7 +21,8 @@ from p2o.cli.settings import EvalSettings, TrainSettings
 from p2o.configuration.build import build
 from p2o.configuration.commandline import read_arguments
 from p2o.configuration.overrides import as_running, check_overrides, compose_config
-from p2o.hints.pool_file import Origin, PooledHint, PoolFile, write_pool
+from p2o.hints.pool_file import Origin, PooledHint, PoolFile
+from p2o.hints.pooling import write_pool
 from p2o.prompt import hint_id
 from p2o.records.writing import append
 from tests.commands import ROOT, Command, commands

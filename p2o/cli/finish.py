@@ -7,7 +7,8 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from p2o.cli.training import Training
-from p2o.hints.pool_file import NAME, Origin, PoolFile, gather_hints, read_epochs, write_pool
+from p2o.hints.pool_file import NAME, Origin, PoolFile
+from p2o.hints.pooling import gather_hints, read_epochs, write_pool
 from p2o.policy.adapters import save_policy
 from p2o.policy.sharding import is_sharded, readable_weights
 from p2o.records.uploading import upload

@@ -20,12 +20,11 @@ from typing import Any
 
 from rich.table import Table
 
-from p2o.cli.program import expected_errors
+from p2o.cli.light import light_command
 from p2o.data.files import read_file
 from p2o.errors import UserError
-from p2o.hints.pool_export import as_gepa, into_dspy, put_before
+from p2o.hints.pool_export import as_gepa, into_dspy, put_before, without_turn_marks
 from p2o.hints.pool_file import INSTRUCTION, Origin, PooledHint, PoolFile, read_pool
-from p2o.running.console import ended_by_interrupt
 from p2o.running.terminal import Terminal
 
 WIDTH = 80
@@ -113,7 +112,7 @@ def export(pool: PoolFile, arguments: argparse.Namespace) -> str:
     Raises:
         UserError: Something is missing for it.
     """
-    text = chosen(pool, arguments.hint).text
+    text = without_turn_marks(chosen(pool, arguments.hint).text)
     if arguments.to == "text":
         return text + "\n"
     if arguments.to == "gepa":
@@ -140,9 +139,10 @@ def apply(pool: PoolFile, arguments: argparse.Namespace) -> str:
     Raises:
         UserError: The file cannot be read, or has no such column.
     """
+    text = without_turn_marks(chosen(pool, arguments.hint).text)
     rows = read_file(arguments.prompts)
     try:
-        hinted = put_before(chosen(pool, arguments.hint).text, rows, arguments.column)
+        hinted = put_before(text, rows, arguments.column)
     except UserError as error:
         raise UserError(f"{arguments.prompts}: {error}") from error
     return "".join(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in hinted)
@@ -219,11 +219,10 @@ def _run(arguments: argparse.Namespace) -> None:
         _write(makers[arguments.command](pool, arguments), arguments.output)
 
 
-@ended_by_interrupt
 def main() -> None:
     """Entry point of ``p2o-pool``."""
     arguments = _parser().parse_args()
-    with expected_errors():
+    with light_command():
         _run(arguments)
 
 

@@ -10,12 +10,11 @@ as it can be. For example:
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from p2o.errors import UserError
+from p2o.cli.light import light_command
 from p2o.report.arms import choose_arm, group_arms
 from p2o.report.contents import Contents
 from p2o.report.runs import read_run
@@ -71,15 +70,8 @@ def main() -> None:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
     arguments = vars(parser.parse_args())
-    # Not through `p2o.cli.program`, which loads torch: a report needs nothing of it.
-    try:
+    with light_command():
         print(f"report: {report(**arguments)}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nstopped by Ctrl-C", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

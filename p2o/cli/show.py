@@ -13,10 +13,10 @@ Epochs are counted from 0, as in the files of a run.
 """
 
 import argparse
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from p2o.cli.light import light_command
 from p2o.errors import UserError
 from p2o.records import read
 from p2o.report.drift import drifts
@@ -25,7 +25,7 @@ from p2o.report.show_problem import show_hint, show_problem
 from p2o.report.show_run import show_run
 from p2o.report.show_wrong import show_wrong
 from p2o.report.shown import WIDTH
-from p2o.running.terminal import Terminal, print_error
+from p2o.running.terminal import Terminal
 
 
 def show(run: Path, kind: str | None = None, start: str = "", everything: bool = False) -> None:
@@ -93,13 +93,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.kind in ("problem", "hint") and not arguments.start:
         parser.error(f"{arguments.kind}: give how its id begins, such as p2o-show RUN problem 4f2a")
-    try:
+    with light_command():
         show(**vars(arguments))
-    except UserError as error:
-        print_error(error)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ from importlib.metadata import version
 
 import hydra
 
+from p2o.cli.light import light_command
 from p2o.configuration.commandline import read_arguments
 from p2o.configuration.files import conf_directory
 from p2o.configuration.overrides import check_overrides
-from p2o.errors import UserError
-from p2o.running.terminal import print_error
 
 
 def train() -> None:
@@ -28,16 +27,11 @@ def _start(name: str) -> None:
     if "--version" in arguments:
         print(f"p2o-{name} {version('p2o-rl')}")
         return
-    try:
+    with light_command():
         check_overrides(arguments, name)
         asks = read_arguments(arguments, name).asks
         # Takes seconds, in each rank.
         program = None if asks else importlib.import_module(f"p2o.cli.{name}")
-    except UserError as error:
-        print_error(error)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
     if program is None:
         # Hydra answers itself, and calls nothing.
         hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=name)(print)()

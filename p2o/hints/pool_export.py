@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,26 @@ from p2o.errors import UserError
 from p2o.hints.insertion import insert_template
 
 Row = Mapping[str, Any]
+TURN_MARK = re.compile(
+    r"<\|[^|<>\n]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|</?(?:start|end)_of_turn>"  # noqa: RUF001
+    r"|\[/?INST\]|<</?SYS>>|</?s>"
+)
+"""What chat templates begin and end turns with. p2o itself renders it as text."""
+
+
+def without_turn_marks(text: str) -> str:
+    """The same text, for projects that may read a mark in it as one.
+
+    Raises:
+        UserError: It holds a mark.
+    """
+    found = TURN_MARK.search(text)
+    if found:
+        raise UserError(
+            f"the hint holds {found[0]!r}, with which a chat template begins or ends a turn; "
+            "choose another one with --hint"
+        )
+    return text
 
 
 def as_gepa(text: str, component: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from p2o.errors import UserError
 from p2o.records.labels import in_words
-from p2o.records.schema import FOLDER, PARTS, TABLES, VERSION, VERSION_KEY
+from p2o.records.schema import FOLDER, NEEDED, PARTS, TABLES, VERSION, VERSION_KEY
 
 Value = str | int | float | bool | None
 
@@ -19,7 +19,8 @@ class Records:
     """The tables of one run, read when they are asked for.
 
     Part of a table may be missing: a table that was not written is empty, a column that an older
-    version did not write is null, and a part that cannot be read is left out. `notes` says so.
+    version did not write is null, and a part that cannot be read is left out, as are rows that lack
+    one of their `NEEDED`. `notes` says so.
 
     Args:
         folder: ``RUN/records``.
@@ -133,8 +134,11 @@ class Records:
             with pq.ParquetFile(path) as file:
                 written = file.schema_arrow
                 version = (written.metadata or {}).get(VERSION_KEY, b"").decode()
-                found = [column for column in schema.names if column in written.names]
+                keys = NEEDED[path.parent.name]
+                wanted = dict.fromkeys([*schema.names, *keys])
+                found = [column for column in wanted if column in written.names]
                 table = file.read(columns=found)
+            table = self._with_keys(table, keys, path.parent.name)
             arrays = [
                 table[field.name].cast(field.type)
                 if field.name in found
@@ -149,6 +153,20 @@ class Records:
             self._note(f"{path.parent.name}: of another version of p2o; some columns may be empty")
         return pa.table(arrays, schema=schema)
 
+    def _with_keys(self, table: pa.Table, keys: Iterable[str], name: str) -> pa.Table:
+        """The rows that have all keys."""
+        missing = [key for key in keys if key not in table.column_names]
+        if missing:
+            self._note(f"{name}: {table.num_rows} rows left out, without {', '.join(missing)}")
+            return table.slice(0, 0)
+        columns = [table[key] for key in keys if table[key].null_count]
+        if not columns:
+            return table
+        rows = enumerate(zip(*(column.to_pylist() for column in columns), strict=True))
+        kept = array("q", (row for row, values in rows if None not in values))
+        self._note(f"{name}: {table.num_rows - len(kept)} rows left out, which lack a key")
+        return table.take(_indices(kept))
+
     def _note(self, line: str) -> None:
         if line not in self.notes:
             self.notes.append(line)
@@ -157,7 +175,12 @@ class Records:
 def _places(column: pa.ChunkedArray, values: Iterable[Value]) -> pa.Array:
     """Where one of the values is."""
     wanted = list(values)
-    found = array("q", (i for i, value in enumerate(column.to_pylist()) if value in wanted))
+    return _indices(
+        array("q", (i for i, value in enumerate(column.to_pylist()) if value in wanted))
+    )
+
+
+def _indices(found: "array[int]") -> pa.Array:
     # Arrow loads pandas, which takes long, to look at any list or plain value that it is given.
     return pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])
 

@@ -105,3 +105,14 @@ TABLES = {
     }.items()
 }
 """The schema of each table, by its name."""
+NEEDED = {
+    "rollouts": ("phase", "epoch", "problem"),
+    "tokens": ("epoch", "problem"),
+    "problems": ("problem",),
+    "hints": ("hint", "text"),
+    "candidates": ("epoch", "candidate"),
+    "exchanges": ("epoch", "candidate"),
+    "pool": ("epoch", "problem"),
+    "hard": ("epoch", "problem"),
+}
+"""Columns without which a row of a table says nothing."""

@@ -26,9 +26,8 @@ def in_order(table: Mapping[str, Sequence[Any]]) -> Columns:
         key=lambda row: (
             epochs[row],
             ORDER.get(phases[row], len(ORDER)),
-            steps[row],
-            groups[row],
-            indices[row],
+            # Another version may not have these.
+            *(column[row] or 0 for column in (steps, groups, indices)),
         ),
     )
     return {name: [values[row] for row in rows] for name, values in table.items()}

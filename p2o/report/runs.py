@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -14,6 +15,13 @@ from p2o.errors import UserError
 from p2o.report.searches import Search
 
 Row = dict[str, float]
+SUMMARY = {
+    **dict.fromkeys(("accuracy", "hard_accuracy", "ledger", "versions", "config"), (dict,)),
+    **dict.fromkeys(("held_out", "held_out_hard"), (int,)),
+    "templates": (list,),
+    "collapse": (str,),
+}
+"""Entries of ``summary.json`` that a report looks at, and what kinds they are of."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ def read_run(folder: Path) -> Run:
         UserError: The folder holds nothing of a run.
     """
     notes: list[str] = []
-    summary = _json(folder / "summary.json", notes)
+    summary = _of_its_kinds(_json(folder / "summary.json", notes), notes)
     metrics = _metrics(folder / "metrics.csv", notes)
     config = summary.get("config") or _yaml(folder / ".hydra" / "config.yaml", notes) or {}
     if not (summary or metrics or config):
@@ -106,6 +114,17 @@ def _json(path: Path, notes: list[str]) -> dict[str, Any]:
         notes.append(f"{path.name} cannot be read.")
         return {}
     return content
+
+
+def _of_its_kinds(summary: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """What a summary holds, without entries that are of another kind than today's."""
+    wrong = [
+        name
+        for name, kinds in SUMMARY.items()
+        if not isinstance(summary.get(name), (*kinds, NoneType))
+    ]
+    notes += [f"summary.json: {name} is of another version." for name in wrong]
+    return {name: value for name, value in summary.items() if name not in wrong}
 
 
 def _yaml(path: Path, notes: list[str]) -> Any:

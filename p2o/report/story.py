@@ -90,10 +90,14 @@ class RunStory:
 
     @cached_property
     def nodes(self) -> list[HintNode]:
-        """The templates of each search."""
-        candidates, exchanges = self._search_tables
-        searched = set(map(Search, candidates["epoch"], candidates["step"]))
-        return hint_nodes(self.run, read_exchanges(candidates, exchanges), searched)
+        """The templates of each pool that differs from the one before."""
+        return hint_nodes(self.run, read_exchanges(*self._search_tables), self.searched)
+
+    @cached_property
+    def searched(self) -> set[Search]:
+        """The searches on record; a pool may also be made of what training has shown."""
+        candidates, _ = self._search_tables
+        return set(map(Search, candidates["epoch"], candidates["step"]))
 
     @cached_property
     def rejected(self) -> list[HintNode]:

@@ -125,7 +125,8 @@ def _accuracy(story: RunStory) -> list[str]:
 
 def _hints(story: RunStory) -> list[str]:
     texts = {node.hint: node for node in story.nodes if node.text.strip()}
-    searches = {node.search for node in story.nodes}
+    # Without records a pool is all that is known of a search.
+    searches = story.searched or {node.search for node in story.nodes}
     if not searches:
         return ["There was no search, or it published no pool."]
     if not texts:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from p2o.evolution.reflector import SEED_TRIES
-from p2o.hints.pool_file import Origin, PooledHint, PoolFile, write_pool
+from p2o.hints.pool_file import Origin, PooledHint, PoolFile
+from p2o.hints.pooling import write_pool
 from p2o.prompt import hint_id
 from tests.evolution.world import World, search
 

@@ -6,16 +6,8 @@ import pytest
 
 from p2o.errors import UserError
 from p2o.hints.pool_export import into_dspy, put_before
-from p2o.hints.pool_file import (
-    Origin,
-    PooledHint,
-    PoolFile,
-    gather_hints,
-    read_epochs,
-    read_pool,
-    seed_texts,
-    write_pool,
-)
+from p2o.hints.pool_file import Origin, PooledHint, PoolFile, read_pool, seed_texts
+from p2o.hints.pooling import gather_hints, read_epochs, write_pool
 from p2o.prompt import hint_id
 from p2o_callbacks import PromptPool, Template
 

@@ -7,7 +7,7 @@ from p2o.records.growing import LARGEST, GrowingRecords
 
 
 def rows(*numbers):
-    return [{"step": number} for number in numbers]
+    return [{"phase": "training", "epoch": 0, "problem": "a", "step": number} for number in numbers]
 
 
 def written(folder):

@@ -64,12 +64,31 @@ def test_a_part_that_is_cut_off_is_left_out_and_named(tmp_path):
 def test_columns_of_another_version_are_null_and_unknown_ones_left_out(tmp_path):
     path = tmp_path / "records" / "rollouts" / "part-000000.parquet"
     path.parent.mkdir(parents=True)
-    pq.write_table(pa.table({"problem": ["a"], "epoch": [3], "mood": ["good"]}), path)
+    columns = {"problem": ["a"], "epoch": [3], "phase": ["training"], "mood": ["good"]}
+    pq.write_table(pa.table(columns), path)
     records = read(tmp_path)
     [row] = records.rollouts().to_pylist()
-    assert (row["problem"], row["epoch"], row["phase"]) == ("a", 3, None)
+    assert (row["problem"], row["epoch"], row["reward"]) == ("a", 3, None)
     assert "mood" not in row
     assert "another version" in records.notes[0]
+
+
+def test_rows_that_lack_what_a_row_is_about_are_left_out_and_told(tmp_path):
+    append(tmp_path, "hard", [{"epoch": 1, "problem": "a"}, {"epoch": None, "problem": "b"}])
+    append(tmp_path, "hints", [{"hint": "1", "text": None}])
+    path = tmp_path / "records" / "pool" / "part-000000.parquet"
+    path.parent.mkdir()
+    pq.write_table(pa.table({"problem": ["a", "b"]}), path)
+    records = read(tmp_path)
+    assert list(records.rows("hard", ["problem"])) == [("a",)]
+    assert records.texts() == {"": ""}
+    assert records.pool().num_rows == 0
+    assert records.notes == [
+        "hard: 1 rows left out, which lack a key",
+        "hints: 1 rows left out, which lack a key",
+        "pool: 2 rows left out, without epoch",
+        "pool: of another version of p2o; some columns may be empty",
+    ]
 
 
 def test_a_row_with_a_column_that_a_table_lacks_is_refused(tmp_path):

@@ -37,6 +37,16 @@ def test_a_summary_that_is_none_is_told(tmp_path, content):
     assert "summary.json cannot be read." in read.notes
 
 
+def test_what_a_summary_of_another_version_holds_is_left_out_where_it_differs(tmp_path):
+    run = write_run(tmp_path / "run")
+    summary = json.loads((run / "summary.json").read_text()) | {"accuracy": "high", "ledger": [1]}
+    (run / "summary.json").write_text(json.dumps(summary))
+    read = read_run(run)
+    assert not {"accuracy", "ledger"} & read.summary.keys()
+    assert read.summary["held_out"] == 4
+    assert {"summary.json: accuracy is of another version."} <= {*read.notes}
+
+
 def test_what_holds_no_run_is_refused_with_a_way_out(tmp_path):
     write_run(tmp_path / "run")
     with pytest.raises(UserError, match=r"not a run directory.*/run is one"):

@@ -258,26 +258,31 @@ async function showLife(id) {
   const index = table.problems.findIndex((problem) => problem.id === id);
   const problem = table.problems[index];
   const life = problem.life;
-  const items = [];
-  const tell = (title, ...more) => items.push(make("li", {}, make("strong", {}, title), ...more));
+  const stages = [];
+  const tell = (epoch, title, ...more) =>
+    stages.push({ epoch, item: make("li", {}, make("strong", {}, title), ...more) });
+  const tellRollout = (row, title) => tell(table.epoch[row], title, rolloutOf(table, row, false));
   if (life) {
-    if (life.failure !== null) tell("Failed without a hint", rolloutOf(table, life.failure, false));
-    if (life.hard !== null) tell(`Hard at the end of epoch ${life.hard}`);
+    if (life.failure !== null) tellRollout(life.failure, "Failed without a hint");
+    if (life.hard !== null) tell(life.hard, `Hard at the end of epoch ${life.hard}`);
+    const unlocked = life.hinted === null ? Infinity : table.epoch[life.hinted];
     if (life.exchange) {
-      tell("The reflection", make("pre", {}, life.exchange[0]), make("pre", {}, life.exchange[1]));
+      tell(unlocked, "The reflection", make("pre", {}, life.exchange[0]), make("pre", {}, life.exchange[1]));
     }
-    if (life.hint >= 0) tell("The hint", make("pre", {}, table.hints[life.hint].text));
-    if (life.hinted !== null) tell("First solved with it", rolloutOf(table, life.hinted, false));
-    const compared = life.scored.filter((row) => row !== life.hinted);
-    for (const row of compared) {
-      tell(`A success with a hint in epoch ${table.epoch[row]}, as it was learned`, rolloutOf(table, row, false));
+    if (life.hint >= 0) tell(unlocked, "The hint", make("pre", {}, table.hints[life.hint].text));
+    if (life.hinted !== null) tellRollout(life.hinted, "First solved with it");
+    for (const row of life.scored.filter((row) => row !== life.hinted)) {
+      tellRollout(row, `A success with a hint in epoch ${table.epoch[row]}, as it was learned`);
     }
     if (life.internalised !== null) {
-      tell("First solved without a hint after that", rolloutOf(table, life.internalised, false));
+      tellRollout(life.internalised, "First solved without a hint since then");
     }
-    if (life.relapsed !== null) tell(`Relapsed in epoch ${life.relapsed}`);
-    tell(`At the end: ${life.state}`);
+    if (life.relapsed !== null) tell(life.relapsed, `Relapsed in epoch ${life.relapsed}`);
+    // Stages of one epoch stay in the order in which they are told.
+    stages.sort((one, other) => one.epoch - other.epoch);
+    tell(Infinity, `At the end: ${life.state}`);
   }
+  const items = stages.map((stage) => stage.item);
   const all = [];
   for (let row = 0; row < table.problem.length; row++) if (table.problem[row] === index) all.push(row);
   const show = () => {
