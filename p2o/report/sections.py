@@ -17,10 +17,11 @@ HINT_COLUMNS = (
     *("dev score", "dev solved", "in use", "first solved"),
     *("later without it", "reliance"),
 )
-ONE_SEED = "The band is a 95 % interval over held-out problems; there is one seed."
+EVALUATIONS = " What evaluations of held-out problems cost is not counted in."
+ONE_SEED = f"The band is a 95 % interval over held-out problems; there is one seed.{EVALUATIONS}"
 SEEDS = (
     "Lines are means over seeds, points are single evaluations; bands are 95 % bootstrap intervals "
-    "over seeds, from three seeds on. A run that has ended keeps its last accuracy."
+    "over seeds, from three seeds on. A run that has ended keeps its last accuracy." + EVALUATIONS
 )
 SELECTED = (
     "Training problems get hints because they were hard, so “before, without hint” is low by "

@@ -138,6 +138,9 @@ def _hints(story: RunStory) -> list[str]:
         f"{len(searches)} {kinds} kept {count(len(texts), 'different hint')}; "
         f"{len(used)} of them were in use."
     ]
+    leaks = sum(value for _, value in story.run.column("evolution/leaks"))
+    if leaks:
+        sentences.append(f"{count(leaks, 'candidate')} gave a problem away.")
     ranked = sorted(
         (hint for hint in story.hint_use if hint in story.hint_texts),
         key=lambda hint: -len(story.hint_use[hint].first),

@@ -100,7 +100,7 @@ def test_a_hint_opens_with_its_difference_and_exchange_and_leads_to_a_problems_l
         told = await tab.evaluate(f"{life}.textContent")
         for step in ("Problem b", "Failed without a hint", "First solved with it", COLUMNS[1]):
             assert step in told
-        assert "First solved without a hint after that" in told
+        assert "First solved without a hint since then" in told
 
     in_tab(use)
 
