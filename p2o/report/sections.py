@@ -29,7 +29,7 @@ SELECTED = (
 )
 EPOCHS = (
     "Epochs count from 0, as in metrics.csv. A problem that an epoch did not roll out stays what "
-    "it was."
+    "it was; so does one that was solved without a hint and was not asked without one since."
 )
 
 

@@ -92,7 +92,7 @@ def _show_unlocked(records: Records, lived: list[Life], name: str, console: Term
     unlocked = [life for life in lived if life.unlocked is not None]
     console.print(
         f"{len(hard):,} of {of(len(lived), 'training problem')} were hard at the end of an epoch; "
-        f"a hint solved {len(unlocked):,}."
+        f"{len(unlocked):,} were first solved with a hint."
     )
     if unlocked:
         epochs_of = Counter(life.unlocked for life in unlocked)

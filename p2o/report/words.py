@@ -178,7 +178,7 @@ def _unlocked(story: RunStory) -> list[str]:
     unlocked = [life for life in story.lives if life["unlocked"] is not None]
     sentences = [
         f"{len(hard)} of {count(len(story.lives), 'training problem')} were hard at some time; "
-        f"a rollout with a hint solved {len(unlocked)}."
+        f"{len(unlocked)} were first solved with a hint."
     ]
     if story.river:
         last = story.river[-1]
