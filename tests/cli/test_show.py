@@ -73,7 +73,10 @@ def said(capsys, *arguments):
 def test_the_three_questions_are_answered(run, capsys):
     text = said(capsys, run)
     assert re.search(rf"{hint_id(HINT)[:8]}\W+{re.escape(HINT)}\W+0.75\W+1\W+1\b", text)
-    assert "1 of 2 training problems were hard at the end of an epoch; a hint solved 1." in text
+    assert (
+        "1 of 2 training problems were hard at the end of an epoch; 1 were first solved with a hint."
+        in text
+    )
     assert (
         "Of 1 unlocked problem 1 were solved without a hint later on, 1.0 epochs later"
         in " ".join(text.split())
@@ -203,7 +206,7 @@ def test_a_search_that_kept_nothing_is_told_with_the_reasons(tmp_path, capsys):
         "Nothing: no hint was in use. Searches tried 2 candidates and kept none: no better (2)."
         in text
     )
-    assert "a hint solved 0" in text
+    assert "0 were first solved with a hint" in text
     assert "No hint has unlocked a problem" in text
 
 

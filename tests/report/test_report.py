@@ -79,7 +79,7 @@ def test_words_answer_the_questions_with_numbers(tmp_path):
         in said["What did it learn to say?"]
     )
     assert (
-        "3 of 4 training problems were hard at some time; a rollout with a hint solved 2."
+        "3 of 4 training problems were hard at some time; 2 were first solved with a hint."
         in said["Which problems did that unlock?"]
     )
     assert (
