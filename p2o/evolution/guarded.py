@@ -28,6 +28,7 @@ from p2o.evolution.leaks import (
 from p2o.hints.filling import COLUMN
 from p2o.hints.problems import Problems, Where
 from p2o.prompt import Prompt
+from p2o.verifiers.mentions import in_digits
 from p2o_callbacks.hint import Hint, HintOrText, as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
@@ -161,7 +162,7 @@ class HintGuard:
 
 def _common(runs: Collection[str], text: str) -> list[str]:
     """The runs that a text has, in a fixed order."""
-    there = f" {' '.join(split_words(text))} "
+    there = f" {' '.join(split_words(in_digits(text)))} "
     if there.count(" ") <= SHORTEST:
         return []
     return sorted(run for run in runs if f" {run} " in there)

@@ -19,7 +19,7 @@ from typing import Literal
 
 from p2o.data.contamination import ngrams, split_words
 from p2o.hints.evidence import Evidence
-from p2o.verifiers.mentions import Mention, mentions, number_in
+from p2o.verifiers.mentions import Mention, in_digits, mentions, number_in
 from p2o_callbacks.protocols import TemplateTrial
 
 logger = logging.getLogger(__name__)
@@ -42,19 +42,31 @@ LONG = 4
 SHOWN = 5
 """Templates of a search that a warning is given for."""
 
-_VERB = r"(?:is|are|was|be|must|should|will|equals?|equal|to|of|exactly|always|simply|just|only)\b"
+_VERB = (
+    r"(?:is|are|was|be|would|must|should|will|comes?|turns?|out|as|equals?|equal|to|of|exactly|always"
+    r"|simply|just|only)\b"
+)
 SAID = re.compile(
-    rf"\b(?:answers?|results?|solutions?|outputs?|totals?)\b(?:\s*(?:{_VERB}|[:=→]))*[\s:=→\"'($*`]*$",
+    r"\b(?:answers?|results?|solutions?|outputs?|totals?|responses?)\b"
+    rf"(?:\s*(?:{_VERB}|[:=→]))*(?:\s*not\s+\S+\s+but\b)?[\s:=→\"'($*`]*$",
     re.IGNORECASE,
 )
 """In front of an answer that is said to be one."""
 IMPLIED = re.compile(
-    r"(?:[=≈⇒→]|\b(?:is|are|equals?|gives?|gets?|yields?|makes?|write|say|reply|respond|choose|pick"
+    r"(?:[=≈⇒→]|\b(?:is|are|it's|that's|equals?|gives?|gets?|yields?|makes?|write|say|reply|respond|choose|pick"
     r"|select|option|choice|number|with|obtain|be)\b)"
     r"(?:\s*(?:the|number|exactly|just|only|with|to|be)\b)*[\s:\"'($*`]*$",
     re.IGNORECASE,
 )
 """In front of what is an answer if nothing follows that it could count."""
+NAMED = re.compile(
+    r"(?:[=≈⇒→:]|\b(?:answer|write|say|reply|respond|choose|pick|select|option|choice|with)\b)"
+    r"(?:\s*(?:the|exactly|just|only|with|to)\b)*[\s:\"'($*`]*$",
+    re.IGNORECASE,
+)
+"""The same in front of a word: "it is subtraction" may teach when to subtract."""
+ASKED_FOR = re.compile(r"\bnumber of \w+ (?:is|are)\s*$", re.IGNORECASE)
+"""In front of a number that says of how many things an answer is made."""
 ENDS = re.compile(r"\s*[\"')$*`]*\s*(?:[.,;:!?)]|\n|$)")
 COUNTS = re.compile(
     r"[\s-]*(?:of|or|lines?|steps?|words?|sentences?|digits?|decimals?|places?|paragraphs?|parts?"
@@ -119,7 +131,10 @@ class KnownAnswers:
         before = mention.before[-NEAR:]
         if SAID.search(before):
             return not COUNTS.match(mention.after)
-        return bool(IMPLIED.search(before) and ENDS.match(mention.after))
+        implied = NAMED if number is None else IMPLIED
+        if ASKED_FOR.search(before) or not implied.search(before):
+            return False
+        return bool(ENDS.match(mention.after))
 
     def _by_chance(self, answer: str, number: Fraction | None) -> bool:
         """Whether an answer may stand in a text that has nothing to do with its problem."""
@@ -193,7 +208,7 @@ class LeakGuard:
 
     def why(self, template: str) -> str | None:
         """What a template gives away, in words that go behind "a template"; None for nothing."""
-        words = split_words(template)
+        words = split_words(in_digits(template))
         text = f" {' '.join(words)} "
         runs = ngrams(words, RUN) if len(words) >= RUN else set()
         short = (run for run in self._runs if run.count(" ") < RUN - 1 and f" {run} " in text)
@@ -208,8 +223,11 @@ class LeakGuard:
 
 
 def runs_of(question: str) -> set[str]:
-    """The runs of words by which a problem is known; none of one that is too short."""
-    words = split_words(question)
+    """The runs of words by which a problem is known; none of one that is too short.
+
+    Numbers count as one word, however they are spelled.
+    """
+    words = split_words(in_digits(question))
     return ngrams(words, RUN) if len(words) >= SHORTEST else set()
 
 

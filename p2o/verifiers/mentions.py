@@ -22,6 +22,9 @@ NESTED = re.compile(r"\\[dtc]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 SIZES = re.compile(r"\\(?:left|right|big\w*|displaystyle|q?quad)(?![a-zA-Z])\.?|\\[,;:! ]")
 NUMERAL = "|".join(sorted({*SMALL, *SCALES} - {"k", "mn", "bn"}, key=len, reverse=True))
 SPELLED = re.compile(rf"\b(?:{NUMERAL})(?:(?:[ -]|\s+and\s+)(?:{NUMERAL}))*\b", re.IGNORECASE)
+MINUS = re.compile(r"(?<!\d)(?<!\d )\b(?:minus|negative)\s+(?=\d)", re.IGNORECASE)
+"""The sign of a number, in a word; behind another number it takes away."""
+OVER = re.compile(r"(\d)\s*(?:\\over\b|\bover\b)\s*(?=\d)", re.IGNORECASE)
 LONGEST_NUMERAL = 20
 """Words of a number; a longer run of them is a list."""
 
@@ -85,10 +88,17 @@ def plainly(text: str) -> str:
 
         >>> " ".join(plainly(r"Give $\boxed{1{,}024}$, or twenty-one.").split())
         'Give answer is 1,024 , or 21.'
+        >>> plainly("minus twelve, and seventeen over forty-two")
+        '-12, and 17/42'
     """
     text = to_plain(MARKED.sub(" answer is ", text))
     text = FRACTION.sub(r" \1\2/\3\4 ", SIZES.sub("", text)).replace("{,}", ",")
     text = re.sub(r"[{}]", " ", WRAPPERS.sub(" ", text))
+    return OVER.sub(r"\1/", MINUS.sub("-", in_digits(text)))
+
+
+def in_digits(text: str) -> str:
+    """A text with the numbers that are spelled out in it as digits."""
     return SPELLED.sub(_in_digits, text)
 
 

@@ -41,6 +41,10 @@ def guard(*answers, question="", action: Any = "reject"):
         ("1,250", "Expect 1250 of them."),
         ("-127", "Do not be afraid of -127."),
         ("0.125", "In such cases take 1/8 and check whether the answer is 1/8."),
+        ("-128", "Think of minus 128."),
+        ("-128", "It comes to negative one hundred twenty-eight."),
+        (r"\frac{17}{42}", "It is seventeen over forty-two."),
+        (r"\frac{17}{42}", r"So ${17 \over 42}$ is left."),
         # LaTeX in another spelling
         (r"\frac{17}{42}", r"It comes down to $\dfrac{17}{42}$."),
         (r"\frac{17}{42}", "It comes down to 17/42."),
@@ -56,6 +60,10 @@ def guard(*answers, question="", action: Any = "reject"):
         ("2", "Here 5 - 3 = 2"),
         ("40", "The total is 40 apples."),
         ("7", "Just write 7."),
+        ("72", "The result comes out as 72."),
+        ("72", "It's 72"),
+        ("72", "The correct response would be 72 clips."),
+        ("72", "The answer is not 71 but 72."),
         ("3/4", "The result equals 0.75."),
         ("B", "The answer is (B)."),
         ("yes", "Say yes."),
@@ -81,6 +89,10 @@ def test_a_template_with_an_answer_is_one_however_it_is_spelled(answer, template
         (["10"], "You are a teacher of 10 years."),
         (["42"], "Number 142 and 420 are no answers, and 4.2 is none."),
         (["60"], "An hour has 60 minutes."),
+        (["2"], "The number of steps is 2: first plan, then solve."),
+        (["24"], "Say what 48 minus 24 leaves."),
+        (["-24"], "Say what 48 minus 24 leaves."),
+        (["Subtraction", "Addition"], "If something is taken away, it is subtraction."),
         (["A", "B", "C", "D"], "Answer with A, B, C or D."),
         (["A", "B"], "A problem is easier with a plan B in hand."),
         (["yes", "no"], "The answer is yes or no."),
@@ -101,6 +113,7 @@ def test_eight_words_in_a_row_of_a_problem_are_a_leak_and_seven_are_not():
     known = guard("39", question=WOLF)
     assert known.why("Say: runs 13 miles in the morning and twice; go on.")
     assert known.why("RUNS 13 MILES, in the morning AND twice!")
+    assert known.why("Say: runs thirteen miles in the morning and twice; go on.")
     assert not known.why("Say: runs 13 miles in the morning and, then go on.")
     assert not known.why("An animal runs in the morning and again in the evening.")
 
