@@ -6,6 +6,7 @@ One pass over the text each, so that no response takes long.
 import re
 
 from p2o.verifiers.box_context import is_part
+from p2o.verifiers.denials import NEGATION, is_denied_before, is_unreal_before
 from p2o.verifiers.math_unicode import to_ascii
 from p2o.verifiers.math_words import SCALES, SMALL
 
@@ -15,12 +16,14 @@ BRACE = re.compile(
 )
 """A box's opening, a box of one sign, an escaped character or a brace."""
 PHRASE = re.compile(
-    r"(?:####|\banswers?(?:\s+(?:is|are))?\s*[:=]|\banswers?\s+(?:is|are)\b|答案\s*[是为:]?)[*:\s]*",
-    re.IGNORECASE,
+    r"(?:####|\banswers?(?:\s+(?:is|are))?\s*[:=]|\banswers?\s+(?:is|are)\b|答案\s*[是为:]?"
+    r"|^\W{0,4}(?:final\s+)?answer\s+-(?=\s))[*:\s]*",
+    re.IGNORECASE | re.MULTILINE,
 )
 DELIMITER = re.compile(r"(?<!\\)\$\$?|\\[()\[\]]")
 CLOSING = {r"\(": r"\)", r"\[": r"\]"}
 SENTENCE = re.compile(r"(?<=[^\s.])[.!?。][*\"']*\s+(?=[A-Z*\"'])")
+SENTENCE_END = re.compile(rf"{SENTENCE.pattern}|\n")
 VERB = re.compile(r"\b(?:is|are|equals|be|was|were|therefore|thus)\b\s*:?\s*|:\s+", re.IGNORECASE)
 SPELLED = rf"(?:{'|'.join(SMALL)})\b"
 VALUE = re.compile(
@@ -33,12 +36,14 @@ CLAUSE = re.compile(
 )
 SCALE = "|".join(word for word in SCALES if len(word) > 2)
 NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_.])-?(?:\d{1,3}(?:[, ]\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+    r"(?<![A-Za-z0-9_.])(?<!\d[,;'])"
+    r"-?(?:\d{1,3}(?:[, ']\d{3})+(?![,;]?\d)|\d+(?:[,;]\d+)*)(?:\.\d+)?"
     rf"(?:/\d+|[eE][-+]?\d+(?!\w)|\s?\\times\s?10\^\{{?-?\d+\}}?|\s(?:{SCALE})\b)?%?"
 )
 POINT = r"[\[(]\s?-?\d[^()\[\]a-zA-Z]{0,80},[^()\[\]a-zA-Z]{0,80}[\])]"
-LAST = re.compile(rf"{POINT}|{NUMBER.pattern}")
-TURNING = re.compile(r"\b(?:not|than|least|most|between|either|neither|n't)\b", re.IGNORECASE)
+RATIO = r"(?<![\w.:])\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?)+(?![\w:])"
+LAST = re.compile(rf"{POINT}|{RATIO}|{NUMBER.pattern}")
+TURNING = re.compile(rf"\b(?:than|least|most|between|either)\b|{NEGATION}|[不非]", re.IGNORECASE)
 """Words in front of a number that is then no answer alone."""
 MINUS = re.compile(
     r"\b(?:minus|negative)\s+(\$?)(?=\\?[\d.])|(?<==)(\s?)-\s+(?=[\d.])", re.IGNORECASE
@@ -47,13 +52,13 @@ PART_BEFORE = re.compile(
     r"[\^_]\s*\{?\s*$|\}\s*\{\s*$|[±≠√∛<>≤≥~|]\s*\$?$"
     r"|(?:[+/×·÷]|(?<!\*)\*|(?<=[\w)}$])\s?-)[ ]*\$?$|\d\s?:\s?$|[a-zA-Z]\($"
     r"|\\(?!(?:approx|therefore|implies|Rightarrow|to|boxed|fbox|framebox)\b)[a-zA-Z]+\s*[{\[]?\s*$"
-    r"|\b(?:not|n't|than|least|most|under|below|above|over|between|half\s+of|twice|double|minus|plus"
-    r"|times|either|neither|log|ln|sqrt|root\s+of|(?:anything|nothing|all)\s+but)\s*\$?$",
+    r"|\b(?:than|least|most|under|below|above|over|between|half\s+of|twice|double|minus|plus"
+    r"|times|either|log|ln|sqrt|root\s+of)\s*\$?$",
     re.IGNORECASE,
 )
 """What stands before a number that is part of something else."""
 PART_BEHIND = re.compile(
-    r"[!^_{]|:\d|[a-zA-Z](?![a-zA-Z])(?<![mgshlL])"
+    r"[!^_{]|:\d|\s?\?|[a-zA-Z](?![a-zA-Z])(?<![mgshlL])"
     rf"|\s*(?:[π√±∞≠<>≤≥]|[*/+×·÷-]\s?[\d($\\]|/[a-z](?![a-z])|x\s?\d|[十百千万萬亿億]"
     r"|\\(?:times|cdot|div|pi|sqrt|d?frac|pm|mp|leq?|geq?|neq?|infty)(?![a-z]))"
     r"|\s+(?:or\s+(?:more|less|fewer|\$?\d)|(?:squared|cubed|factorial|times|plus|minus|divided"
@@ -64,6 +69,8 @@ PART_BEHIND = re.compile(
 )
 """What stands behind a number that is part of something else."""
 SCALED = re.compile(rf"\s+(?:{SCALE})s?\b", re.IGNORECASE)
+NOT_BUT = re.compile(r"^not\b[^.]{1,60}?\bbut\s+(?:rather\s+)?", re.IGNORECASE)
+"""Another answer, which is denied."""
 DOUBT = re.compile(r"[^.!\n]*\?\s+\S")
 """A question that something follows."""
 THERE = re.compile(rf"\bthere\s(?:is|are|were|will\sbe)\s(?:\w+ly\s)?\$?({NUMBER.pattern})", re.I)
@@ -117,6 +124,7 @@ def find_answer(text: str) -> str:
     start = text.rfind("<answer>", 0, end)
     if 0 <= start < end:
         return _in_sentence(text[start + len("<answer>") : end])
+    text = _without_unreal(text)
     phrases = [match for match in PHRASE.finditer(text) if text[match.end() : match.end() + 1]]
     if phrases:
         return _in_sentence(_line(text[phrases[-1].end() :]))
@@ -126,6 +134,20 @@ def find_answer(text: str) -> str:
     if there:
         return there[1]
     return _last(text)
+
+
+def _without_unreal(text: str) -> str:
+    """The text without sentences of what the answer is not, or is only supposed to be."""
+    kept, at = "", 0
+    phrases = list(PHRASE.finditer(text))
+    for phrase, following in zip(phrases, [*phrases[1:], None], strict=False):
+        head = text[max(at, phrase.start() - NEAR) : phrase.start()]
+        if is_unreal_before(head):
+            kept += text[at : phrase.start()]
+            most = following.start() if following else len(text)
+            end = SENTENCE_END.search(text, phrase.end(), most)
+            at = end.end() if end else most
+    return kept + text[at:]
 
 
 def _line(text: str) -> str:
@@ -143,7 +165,8 @@ def _last(text: str) -> str:
     content, start, end = spans[-1]
     head = text[max(0, start - NEAR) : start]
     differs = content.startswith("-") and re.search(r"[\d)}]\s*$|\b[a-zA-Z]$", head)
-    return "" if differs or PART_BEFORE.search(head) else _with_tail(content, text[end:])
+    part = differs or PART_BEFORE.search(head) or is_denied_before(head)
+    return "" if part else _with_tail(content, text[end:])
 
 
 def _with_tail(content: str, tail: str) -> str:
@@ -159,6 +182,7 @@ def _in_sentence(text: str) -> str:
     if DOUBT.match(text):
         return ""
     text = MINUS.sub(r"\1\2-", SENTENCE.split(text.strip(), maxsplit=1)[0].strip())
+    text = NOT_BUT.sub("", text, count=1)
     starts = [0, *(verb.end() for verb in VERB.finditer(text))]
     start = next((start for start in starts if VALUE.match(text, start)), None)
     if start is not None:

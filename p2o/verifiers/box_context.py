@@ -5,11 +5,13 @@ The text is that of a formula or a sentence, so a sign counts only together with
 
 import re
 
+from p2o.verifiers.denials import is_denied_before
 from p2o.verifiers.math_unicode import to_ascii
 from p2o.verifiers.math_unit_table import UNITS
 from p2o.verifiers.math_words import GROUP, SCALES
 
 LAYOUT = re.compile(r"(?<!\\)\\[,;:!> ]|~|\\q?quad(?![a-zA-Z])|\\(?:left|right)(?![a-zA-Z])")
+TAG = re.compile(r"</?[a-zA-Z][^<>]{0,40}>")
 VARIABLE = r"(?<![a-zA-Z\\])[a-zA-Z](?![a-zA-Z])"
 OPERAND = rf"(?:\d|{VARIABLE}(?! [a-z])|\((?![a-z]{{2}})|\\(?![\s()\[\]{{}}])|\.\d)"
 """How a number, a variable or an expression begins; an article does not."""
@@ -28,7 +30,9 @@ BEFORE = re.compile(
       | (?:[\w)}}]|(?<=\$))\s?\+\s? | (?:[\d)}}]|{VARIABLE})\s?(?:/|(?<!\*)\*)\s?
       | [$=(]\s?\d+\s?:\s?                                                  # 3 :
       | \\(?:neq?|times|cdot|div|not|pm|mp|{FUNCTIONS})\s?(?:_\s?(?:\w|\{{\w+\}}))?\s?
-      | \b(?:not|n't|never|twice|thrice|double|(?:half|root|square|cube|log)\s+of)\s\$?
+      | \b(?:twice|thrice|double|(?:half|root|square|cube|log)\s+of)\s\$?
+      | \b(?:more|less|fewer|greater|larger|smaller|higher|lower)\s+than\s\$?
+      | [\w)}}\]$][ ]?[<>][ ]? | \\[lg]t\s?                                  # a bound not reached
     ) \{{? $
     | (?:[\^_]|\}}|\\(?:[dt]?frac|sqrt(?:\[\d\])?|[dt]?binom|overline|bar))\s?\{{ $
     | \\[dt]?frac\s?$
@@ -51,6 +55,7 @@ BEHIND = re.compile(
       | \$?\s+(?:or\s+(?:more|less|fewer|\$?\d)|(?:squared|cubed|factorial|halves)\b
         |(?:times|plus|minus|divided\s+by)\s+\$?{OPERAND}|and\s+a\s+half
         |is\s+(?:not|wrong|incorrect|false))
+      | [ ]?(?:[<>] | \\(?:lt|gt|neq?)(?![a-z]))[ ]?{VARIABLE}
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -68,9 +73,9 @@ def is_part(head: str, tail: str) -> bool:
         head: Some characters before it.
         tail: Some characters behind it.
     """
-    head, tail = (_plain(text) for text in (head, tail))
+    head, tail = (TAG.sub(" ", _plain(text)) for text in (head, tail))
     around = any(one.search(head) and other.match(tail) for one, other in AROUND)
-    return around or bool(BEFORE.search(head) or BEHIND.match(tail))
+    return around or bool(BEFORE.search(head) or BEHIND.match(tail) or is_denied_before(head))
 
 
 def _plain(text: str) -> str:

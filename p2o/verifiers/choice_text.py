@@ -1,14 +1,15 @@
 r"""Which letters a response chooses, word by word: no pattern here looks further than one word."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from p2o.verifiers.choice_tokens import find_words, is_joined
 from p2o.verifiers.choice_words import (
     AFTER_A,
     AFTER_I,
     ANSWER,
+    ANSWERS,
     CONDITIONS,
     FILLING,
     JOINING,
@@ -19,7 +20,7 @@ from p2o.verifiers.choice_words import (
     NOT,
     OPERATORS,
     OPTION,
-    OTHER_WORDS,
+    OPTIONS,
     PICK,
     REFUSING,
     RIGHT,
@@ -30,12 +31,7 @@ from p2o.verifiers.choice_words import (
     VERBS,
     WRONG,
 )
-from p2o.verifiers.plain_text import to_plain
 
-WORD = re.compile(
-    r"\n|\\[a-zA-Z]+|[a-zA-Z\u00c0-\u024f\u0400-\u04ff\d]+(?:'[a-zA-Z]+)?|\\?[^\s\w]|\w"
-)
-TRANSLATED = re.compile("|".join(sorted(OTHER_WORDS, key=len, reverse=True)))
 CLAUSE_ENDS = {".", ",", ";", ":", "!", "?", "\n", "but", "and", "while"} | SO
 """What a word for "not" does not reach beyond."""
 SENTENCE_ENDS = {".", "\n", "?", "!"}
@@ -67,8 +63,7 @@ class ChoiceText:
     """
 
     def __init__(self, text: str, joined: bool = False) -> None:
-        text = TRANSLATED.sub(lambda word: f" {OTHER_WORDS[word[0]]} ", text)
-        tokens = list(WORD.finditer(to_plain(text)))
+        tokens = find_words(text)
         self.words = [token[0] for token in tokens]
         self.folded = [word.casefold() for word in self.words]
         self.edges = [token.span() for token in tokens]
@@ -82,7 +77,7 @@ class ChoiceText:
 
     def answers(self) -> list[Statement]:
         """What stands behind "answer": the last line that has one, which takes others back."""
-        found = list(self._behind(ANSWER))
+        found = list(self._behind(ANSWER | ANSWERS if self.joined else ANSWER))
         return [statement for statement in found if statement.line == found[-1].line]
 
     def heads(self) -> list[Statement]:
@@ -93,7 +88,7 @@ class ChoiceText:
     def picks(self) -> list[Statement]:
         """What stands behind "option" or "choose", before "is correct", or alone behind "so"."""
         return [
-            *self._behind(OPTION),
+            *self._behind(OPTION | OPTIONS if self.joined else OPTION),
             *self._behind(PICK, small=False),
             *self._called_right(),
             *self._concluded(),
@@ -218,13 +213,13 @@ class ChoiceText:
 
     def _listed(self, at: int) -> tuple[str, bool, int]:
         """Letters from a place on, whether they leave open which is meant, and where they end."""
-        if self.joined and at < len(self.words) and _is_joined(self.words[at]):
+        if self.joined and at < len(self.words) and is_joined(self.words[at]):
             return "".join(sorted(self.words[at])), False, at + 1
         if not self._is_letter(at):
             return "", False, at
         letters, is_open, end = {self.folded[at].upper()}, False, at + 1
         while True:
-            after = self._skip(end, lambda i: self._is_mark(i) or self.folded[i] in JOINING)
+            after = self._skip(end, self._may_join)
             gap = self.folded[end:after]
             if not JOINING.keys() & set(gap):
                 after = self._beside(end)
@@ -235,6 +230,11 @@ class ChoiceText:
             is_open = is_open or any(JOINING.get(word, word in OPERATORS) for word in gap)
             end = after + 1
         return "".join(sorted(letters)), is_open, end
+
+    def _may_join(self, at: int) -> bool:
+        """Whether a word or mark may stand between two letters of a list."""
+        shortened = self.words[at] == "." and self._word(at - 1) == "vs"
+        return shortened or self._is_mark(at) or self.folded[at] in JOINING
 
     def _beside(self, end: int) -> int:
         """Where a letter stands that touches the one before, or that nothing but a sign parts."""
@@ -347,12 +347,3 @@ class ChoiceText:
 
     def _word(self, at: int) -> str:
         return self.folded[at] if 0 <= at < len(self.folded) else ""
-
-
-def _is_joined(word: str) -> bool:
-    return (
-        len(word) > 1
-        and word.isupper()
-        and set(word) <= set(LETTERS)
-        and len(set(word)) == len(word)
-    )

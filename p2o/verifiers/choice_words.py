@@ -27,6 +27,8 @@ ANSWER = {
     "jawaban",
 }
 OPTION = {"option", "choice"}
+ANSWERS, OPTIONS = {"answers", "solutions"}, {"options", "choices"}
+"""The same of several, which mean what is chosen only where several are asked for."""
 PICK = {"pick", "choose", "chose", "select", "selected", "opt", "go", "going"}
 SO = {"so", "thus", "therefore", "hence", "conclude", "say", "letter", "it", "it's"}
 NOT = {
@@ -100,7 +102,10 @@ SUPPOSING = {"if", "whether", "suppose", "supposing", "assume", "assuming", "ima
 """Words before one for an answer that only try out what the answer may be."""
 NAMING = {"the", "that", "correct", "right", "final", "true", "best", "your", "my"}
 """What may stand between the two."""
-JOINING = {",": False, "/": False, "&": False, "and": False, "or": True}
+JOINING = {
+    **dict.fromkeys([",", "/", "&", "and"], False),
+    **dict.fromkeys(["or", "vs", "versus", "through", "maybe", "perhaps", "possibly"], True),
+}
 """What stands between letters, and whether it leaves open which of them is meant."""
 OPERATORS = {
     *("+", "=", "<", ">", "|", "~", "^", r"\to", r"\cdot", r"\times", r"\div", r"\pm"),

@@ -2,7 +2,7 @@
 
 import re
 
-OPENING = re.compile(r"([ \t>]*)(`{3,}|~{3,})[ \t{.]*([^`]*)")
+OPENING = re.compile(r"([ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)(`{3,}|~{3,})[ \t{.]*([^`]*)")
 CLOSING = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*")
 LANGUAGE = re.compile(r"(?:i?python|py)[ \t]?[\d.]*(?![a-z\d])", re.IGNORECASE)
 """``python``, ``py``, ``Python3``, ``python 3.11``, with attributes behind or not."""
@@ -18,6 +18,8 @@ def find_code(response: str) -> str | None:
     lines: list[str] = []
     found = None
     for line in response.replace("\r\n", "\n").split("\n"):
+        # A mark of the order of bytes, which some editors put in front.
+        line = line.removeprefix("\ufeff")
         opening = OPENING.fullmatch(line)
         starts = opening is not None and LANGUAGE.match(opening[3]) is not None
         if opening and (not fence or (starts and opening[2].startswith(fence))):

@@ -18,6 +18,7 @@ STATUSES = {
     Verdict.EQUAL: Status.OK,
     Verdict.UNEQUAL: Status.OK,
     Verdict.BAD_ANSWER: Status.PARSE_ERROR,
+    Verdict.SLOW_ANSWER: Status.PARSE_ERROR,
     Verdict.BAD_GOLD: Status.ERROR,
 }
 
@@ -70,11 +71,29 @@ class Math:
     def _judge(
         self, asked: Sequence[Verdict | Comparison | None]
     ) -> list[Verdict | Failure | None]:
-        """The same with the comparisons made, each under the deadline."""
+        """The same with the comparisons made, each under the deadline.
+
+        An answer that misses it, with a gold answer that does not, is one that cannot be read.
+        """
         # Rollouts of one prompt share many answers.
         different = list(dict.fromkeys(one for one in asked if isinstance(one, Comparison)))
-        verdicts = dict(zip(different, self.pool.map(different, self.seconds), strict=True))
+        verdicts = self._compared(different)
+        late = [one for one in different if one.answer is not None and _is_late(verdicts[one])]
+        # Else a policy could stop a run by what it writes.
+        golds = self._compared([Comparison(golds, None) for golds in {one.golds for one in late}])
+        verdicts |= {
+            one: Verdict.SLOW_ANSWER
+            for one in late
+            if golds[Comparison(one.golds, None)] == Verdict.EQUAL
+        }
         return [verdicts[one] if isinstance(one, Comparison) else one for one in asked]
+
+    def _compared(self, asked: Sequence[Comparison]) -> dict[Comparison, Verdict | Failure]:
+        return dict(zip(asked, self.pool.map(asked, self.seconds), strict=True))
+
+
+def _is_late(verdict: Verdict | Failure) -> bool:
+    return isinstance(verdict, Failure) and verdict.timeout
 
 
 def _golds(prompt: Prompt) -> tuple[str, ...]:

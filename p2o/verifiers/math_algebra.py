@@ -43,7 +43,12 @@ MISREAD = re.compile(
     # Indices of numbers, which it drops; roots of one digit out of two; factorials of factorials.
     r"|\d\s?_\s?\{?\s?[a-zA-Z\\]|\d\s?\^\s?(?:\d|\{\d+\})\s?_|\\sqrt\s?\d\d|!\s?!"
 )
+TOKEN = re.compile(r"\\?[a-zA-Z]+|\d+|[^\s{}]")
+MOST_TOKENS = 500
+"""For the parser, whose time grows with the square of them; people write some dozens."""
 APPROXIMATELY = re.compile(r"\\(?:approx|simeq|doteq)(?![a-zA-Z])")
+CAPITAL = re.compile(r"(?<![a-zA-Z\\*])(?<!\* )I(?![a-zA-Z_]|\s?\*)")
+"""A variable, unless it is a factor as programs write it, 2*I."""
 Equal = Callable[[Any, Any], bool]
 
 
@@ -52,8 +57,10 @@ def read(text: str) -> Any:
     """The value of a cleaned answer, a sympy object; None when it cannot be read."""
     if not text or is_prose(text) or MISREAD.search(text):
         return None
+    if len(TOKEN.findall(text)) > MOST_TOKENS:
+        return None
     # The parser drops what stands behind a sign that it does not know.
-    text = APPROXIMATELY.sub("=", text)
+    text = CAPITAL.sub(r"\\iota ", APPROXIMATELY.sub("=", text))
     try:
         value = latex2sympy(
             text, is_real=True, normalization_config=NORMALIZATION, conversion_config=CONVERSION

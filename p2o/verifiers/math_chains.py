@@ -28,11 +28,13 @@ chi zeta kappa tau phi varphi omega Delta Gamma Theta Lambda Sigma Phi Omega
 """
 TOKENS = re.compile(
     rf"(?![\s+-])(?:\\(?:{'|'.join(COMMANDS.split())})(?![a-zA-Z])|[^\W\d_]|[\s(){{}},:;'/#|+-]"
-    r"|\\#|\^\{?(?:\\prime\s?)+\}?)*"
+    r"|\\[#|]|\[[A-Z]{3,8}\]|\^\{?(?:\\prime\s?)+\}?)*"
 )
 """What names are made of: letters, and signs and commands that leave a value what it is."""
 SIZE = re.compile(r"\|\s*[+-]?\s*[a-y]\s*\|")
 """The size of one variable, which is not the variable."""
+INTEGRAL = re.compile(r"\\int.{1,80}?(?<![a-zA-Z\\])[fghFG]\s?\(\s?[a-z]\s?\).{0,80}")
+"""An integral of a function that is not said, and so a name of its value."""
 OPERATOR = re.compile(r"\\?(?:ln|lg|log|exp|sqrt|not|neg)(?![a-zA-Z])")
 _IN_NAMES = """
 is are was were be least most greater larger smaller fewer more less than above below over under
@@ -42,6 +44,10 @@ REFUSING = TURNING - frozenset(_IN_NAMES.split())
 """Words with which a text is no name."""
 UNSAID = re.compile(r"_\s?(?:\{[^{}]*\}|\w)|\^\{?-1\}?|\\(?:text\w*|mathrm)\s?\{[^{}]*\}")
 """Indices and text, whose digits are no numbers."""
+UNKNOWN = re.compile(r"(?<![a-zA-Z\\])(?!d[a-z])[a-z]{1,2}(?![a-zA-Z])")
+"""One variable or a product of two; not a differential."""
+QUOTIENT = re.compile(r"[/:,]|\\[dt]?frac(?![a-zA-Z])")
+ARGUMENT = re.compile(r"\((\d+)\)")
 GRAPH = re.compile(r"[a-zA-Z]\s?\(\s?x\s?\)|y")
 SUM = re.compile(r"(?:[\d\s.()+*/-]|\\(?:times|cdot|div)(?![a-zA-Z]))+")
 """A calculation in figures, or a number."""
@@ -78,20 +84,27 @@ def chains_agree(gold: str, answer: str, equal: Equal) -> bool | None:
     if len(known) > 1:
         if _is_calculation(known, numbers):
             return False
-        said = _values(known, numbers)
+        said = _values(known, numbers, strict=True)
         return None if said is None else any(equal(member, answer) for member in said)
     said = _values(given, others)
     return None if said is None else any(equal(gold, member) for member in said)
 
 
-def _values(chain: list[str], numbers: list[str]) -> Sequence[str] | None:
-    """What a chain gives as a value: its numbers, else what has a name; None when unknown."""
+def _values(chain: list[str], numbers: list[str], strict: bool = False) -> Sequence[str] | None:
+    """What a chain gives as a value: its numbers, else what has a name; None when unknown.
+
+    With `strict` the sides of an equation are no names, and it gives none.
+    """
+    ends = (chain[0], chain[-1])
+    unknown = [end for end in ends if strict and _is_unknown(end, chain, numbers)]
     if numbers:
-        ends = (chain[0], chain[-1])
-        return numbers if all(end in numbers or _is_name(end) for end in ends) else ()
-    if _is_name(chain[0]):
+        named = (end in numbers or (_is_name(end) and end not in unknown) for end in ends)
+        return numbers if all(named) else ()
+    if _is_name(ends[0]) and ends[0] not in unknown:
         return chain[-1:]
-    return chain[:1] if _is_name(chain[-1]) else None
+    if _is_name(ends[1]) and ends[1] not in unknown:
+        return chain[:1]
+    return () if unknown else None
 
 
 def _both_agree(
@@ -104,13 +117,21 @@ def _both_agree(
         return None
     if not numbers or not others:
         return None
+    if any(len(set(map(_bare, chain))) == 1 for chain in (known, given)):
+        # 5 = 5 says nothing of x.
+        return [*map(_bare, known)] == [*map(_bare, given)]
     names, called = (
-        {_bare(member) for member in chain if member not in found and _is_name(member)}
+        {
+            _bare(member)
+            for member in chain
+            if member not in found and _is_name(member) and not _is_unknown(member, known, numbers)
+        }
         for chain, found in ((known, numbers), (given, others))
     )
     plain = len(numbers) == len(known), len(others) == len(given)
     if all(plain):
-        return _bare(known[0]) == _bare(given[0]) and equal(known[-1], given[-1])
+        one, other = (_bare(ARGUMENT.sub(r" \1", chain[0])) for chain in (known, given))
+        return one == other and equal(known[-1], given[-1])
     if plain[0] and _is_calculation(known, numbers):
         return False
     if not (names & called or (plain[0] and called) or (names and plain[1])):
@@ -133,7 +154,28 @@ def _is_name(member: str) -> bool:
     words = {word.casefold() for word in re.findall(r"[a-zA-Z']+", without_groups(member))}
     if words & REFUSING - {"i"} or OPERATOR.match(member) or SIZE.fullmatch(member):
         return False
-    return bool(CALL.fullmatch(member) or TOKENS.fullmatch(UNSAID.sub("", member).strip()))
+    if CALL.fullmatch(member) or INTEGRAL.fullmatch(member):
+        return True
+    return bool(TOKENS.fullmatch(UNSAID.sub("", member).strip()))
+
+
+def _is_unknown(member: str, chain: Sequence[str], numbers: Sequence[str]) -> bool:
+    """Whether a member of a gold answer is a side of an equation, and no name for the other one.
+
+    It has several coordinates, or a variable of another side.
+    """
+    if member in numbers or CALL.fullmatch(member) or not TOKENS.fullmatch(member):
+        return False
+    unknown = _unknowns(member)
+    if len(unknown & set("xyz")) > 1 and not QUOTIENT.search(member):
+        return True
+    others = set().union(*(_unknowns(one) for one in chain if one != member and one not in numbers))
+    summed = len(unknown) > 1 and not numbers and re.search("[+-]", member)
+    return bool(unknown & others or summed)
+
+
+def _unknowns(member: str) -> set[str]:
+    return set("".join(UNKNOWN.findall(without_groups(member))))
 
 
 def _numbers(chain: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ class Verdict(StrEnum):
     EQUAL = "equal"
     UNEQUAL = "unequal"
     BAD_ANSWER = "the answer cannot be parsed"
+    SLOW_ANSWER = "the answer cannot be compared before the deadline"
     BAD_GOLD = "the gold answer cannot be parsed"
 
 

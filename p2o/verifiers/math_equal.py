@@ -3,6 +3,8 @@ r"""Equality of mathematical answers, part by part; imported in worker processes
 import re
 from functools import lru_cache
 
+from sympy.polys.polyerrors import BasePolynomialError
+
 from p2o.verifiers.cjk_numbers import NUMERAL, chinese_number
 from p2o.verifiers.math_chains import chains_agree, without_name
 from p2o.verifiers.math_compare import Comparison, Verdict
@@ -10,6 +12,7 @@ from p2o.verifiers.math_forms import FORMS
 from p2o.verifiers.math_lists import lists_agree, ratios_agree
 from p2o.verifiers.math_quantities import quantities_agree
 from p2o.verifiers.math_regions import regions_agree
+from p2o.verifiers.math_size import is_small
 from p2o.verifiers.math_split import RELATION, elements, outside, split
 from p2o.verifiers.math_text import clean, is_sound, readings, squeeze
 from p2o.verifiers.math_units import COUNTED
@@ -20,6 +23,12 @@ RESTATED = re.compile(
     r"(?!\w)\s?,?\s?\}?|\\(?:implies|iff|Rightarrow|Leftrightarrow|therefore)(?![a-zA-Z])"
 )
 COLON = re.compile(":")
+FAILURES = (
+    *(ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError),
+    *(BasePolynomialError, RecursionError, MemoryError),
+)
+"""What sympy raises on what it cannot compute, compare or take apart; nobody's answer is that."""
+CHINESE_FRACTION = re.compile(rf"({NUMERAL.pattern})分之({NUMERAL.pattern})")
 Words = frozenset[str]
 
 
@@ -31,11 +40,12 @@ def judge(comparison: Comparison) -> Verdict:
     text = squeeze(answer)
     if any(text and text == squeeze(gold) for gold in golds):
         return Verdict.EQUAL
-    cleaned = clean(answer)
-    if not cleaned or not is_sound(answer):
+    cleaned = clean(answer) if is_sound(answer) else ""
+    if not cleaned or not is_small(cleaned):
         return Verdict.BAD_ANSWER
     leeway = comparison.tolerance, comparison.asked
-    if any(_is_equal(clean(gold), cleaned, *leeway) for gold in golds):
+    known = filter(is_small, map(clean, golds))
+    if any(_is_equal(gold, cleaned, *leeway) for gold in known):
         return Verdict.EQUAL
     if not any(map(is_readable, golds)):
         return Verdict.BAD_GOLD
@@ -45,9 +55,9 @@ def judge(comparison: Comparison) -> Verdict:
 @lru_cache(maxsize=2000)
 def is_readable(text: str) -> bool:
     """Whether an answer can be read as more than text, and so equals itself."""
-    cleaned = clean(text)
+    cleaned = clean(text) if is_sound(text) else ""
     stated = is_words(cleaned) or not is_conditional(cleaned)
-    return is_sound(text) and bool(cleaned) and stated and _is_equal(cleaned, cleaned)
+    return bool(cleaned) and stated and is_small(cleaned) and _is_equal(cleaned, cleaned)
 
 
 def _is_equal(
@@ -55,8 +65,7 @@ def _is_equal(
 ) -> bool:
     try:
         return equal(gold, answer, tolerance, asked)
-    except RecursionError:
-        # Nested deeper than Python's stack, so nobody's answer.
+    except FAILURES:
         return False
 
 
@@ -108,6 +117,11 @@ def _said_once(text: str, tolerance: float | None) -> str:
 
 def _with_digits(text: str) -> str:
     """A number in words as digits."""
+    fraction = CHINESE_FRACTION.fullmatch(unwrap(text))
+    parts = [chinese_number(part) for part in fraction.groups()] if fraction else []
+    if len(parts) == 2 and parts[0] and parts[1] is not None:
+        percent = parts[0] == 100
+        return rf"{parts[1]} \text{{percent}}" if percent else rf"\frac{{{parts[1]}}}{{{parts[0]}}}"
     numeral = NUMERAL.match(text)
     known = chinese_number(numeral[0]) if numeral else None
     if numeral and known is not None and text[numeral.end() :] in COUNTED | {""}:

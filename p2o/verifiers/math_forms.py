@@ -9,6 +9,7 @@ from p2o.verifiers.math_compound import compounds_agree
 from p2o.verifiers.math_words import STOPS, unwrap, without_groups
 
 LABEL = re.compile(r"\\(?:textcircled|circled)\s?(?:\{([^{}]{1,8})\}|(\w))|\(([\dA-Z]{1,2})\)")
+TEXT = re.compile(r"\\(?:text|mathrm)\s?\{((?:\\textcircled\{[^{}]{1,8}\}|[^{}\\]){0,80})\}")
 TIME = re.compile(
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?(?::(?P<second>\d\d))?\s?"
     r"(?:(?P<half>[ap])\.?\s?m|(?P<name>noon|midday|midnight))?"
@@ -20,7 +21,14 @@ REMAINDER = re.compile(
     r"(?:[a-zA-Z](?:_\w)?\s?\\equiv\s?)?(-?\d{1,30})\s?"
     r"(?:\\pmod\s?\{?\s?(\d{1,30})\s?\}?|\(\s?\\?b?mod\s?\{?\s?(\d{1,30})\s?\}?\s?\))"
 )
+ROMAN = re.compile(
+    r"(?=[IVXLCDM]{2})(?=[CDLM]*[IVX])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+)
+"""A Roman numeral; CD and the like are rather segments."""
 OPTION = re.compile(r"\(?([A-J])\s?[).:]\s?(.+)", re.DOTALL)
+CALLED = re.compile(r"(?:option|choice|answer)\s+\(?([A-J])\)?", re.IGNORECASE)
+LETTERS = re.compile(r"([A-J])(?:(?:\s*,\s*|\s+and\s+|\s*,\s*and\s+|\s?)([A-J]))+")
+"""Letters of choices, with or without commas."""
 ANOTHER = re.compile(r"(?<![\w\\])[A-J]\s?[).:]|\b(?:not|wrong|or)\b")
 
 Agree = Callable[[str, str], bool | None]
@@ -32,10 +40,16 @@ def labels_agree(gold: str, answer: str) -> bool | None:
     None when the gold answer has no such form. Numbers are no factors there, and have no order.
     """
     known = _labels(gold)
-    return None if known is None else known == _labels(answer)
+    if known is None:
+        return None
+    given = _labels(answer)
+    # A circled letter is a choice.
+    letter = unwrap(answer).strip(STOPS)
+    return known == (given if given is not None or not letter.isalpha() else {letter})
 
 
 def _labels(text: str) -> set[str] | None:
+    text = TEXT.sub(r"\1", text)
     labels = ["".join(filter(None, groups)) for groups in LABEL.findall(text)]
     rest = re.sub(r"[\s,;]|and|[和与]|\\cdot(?![a-zA-Z])", "", LABEL.sub("", text))
     many = len(labels) > 1 or (labels and "circled" in text)
@@ -97,13 +111,36 @@ def _remainder(text: str, match: re.Match[str] | None) -> tuple[int | None, int]
     return int(text) if re.fullmatch(r"\s*\d{1,30}\s*", text) else None, 0
 
 
+def romans_agree(gold: str, answer: str) -> bool | None:
+    """Whether a Roman numeral is the same; None where there are other signs, or none is one.
+
+    Its letters are no factors, and have their order.
+    """
+    known, given = (unwrap(text).strip(STOPS) for text in (gold, answer))
+    if not ROMAN.fullmatch(known) or not re.fullmatch("[IVXLCDM]+", given):
+        return None
+    return known == given
+
+
 def choices_agree(gold: str, answer: str) -> bool | None:
     """Whether "B) 12" names choice B; None when the gold answer is no letter or this no choice."""
     letter = unwrap(gold).strip(STOPS)
+    called = CALLED.fullmatch(without_groups(answer).strip(" ."))
+    if re.fullmatch("[A-J]", letter) and called:
+        return called[1] == letter
     match = OPTION.fullmatch(without_groups(answer).strip())
     if not re.fullmatch("[A-J]", letter) or match is None:
         return None
     return match[1] == letter and not ANOTHER.search(match[2])
+
+
+def letters_agree(gold: str, answer: str) -> bool | None:
+    """Whether B, C, D are BCD; None where both are written alike, or one is no such thing."""
+    texts = [without_groups(text).strip(STOPS) for text in (gold, answer)]
+    if not all(map(LETTERS.fullmatch, texts)) or len({"," in text for text in texts}) == 1:
+        return None
+    known, given = (re.findall("[A-J]", text) for text in texts)
+    return sorted(known) == sorted(given) and len(set(known)) == len(known)
 
 
 def spoken_ratios_agree(gold: str, answer: str) -> bool | None:
@@ -120,6 +157,8 @@ FORMS: tuple[Agree, ...] = (
     labels_agree,
     times_agree,
     remainders_agree,
+    romans_agree,
+    letters_agree,
     choices_agree,
     spoken_ratios_agree,
     compounds_agree,

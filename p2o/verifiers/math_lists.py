@@ -40,6 +40,15 @@ class Parts:
     ordered: bool = False
     braced: bool = False
 
+    @property
+    def nested(self) -> bool:
+        """Whether it is a set that has sets in it."""
+        return self.braced and any(map(_is_set, self.items))
+
+
+def _is_set(text: str) -> bool:
+    return bracket(text) == r"\{" or text.strip() == r"\emptyset"
+
 
 def read_parts(text: str) -> Parts:
     r"""Elements of a list, a point or a set; a text without parts is a list of itself.
@@ -72,6 +81,13 @@ def _divided(text: str) -> list[str]:
 def lists_agree(gold: str, answer: str, equal: Equal) -> bool | None:
     """Whether two answers have the same parts; None where neither has several."""
     known, given = read_parts(gold), read_parts(answer)
+    # A set of one point, where the other one is a point.
+    if _is_of_point(known) and given.ordered:
+        known = read_parts(known.items[0])
+    elif _is_of_point(given) and known.ordered:
+        given = read_parts(given.items[0])
+    if known.nested or given.nested:
+        return known.nested == given.nested and _nested_agree(known, given, equal)
     lengths = {len(known.items), len(given.items)}
     if lengths == {1}:
         alone = (known.items[0], given.items[0])
@@ -95,6 +111,19 @@ def lists_agree(gold: str, answer: str, equal: Equal) -> bool | None:
     if any(map(_named, (known, given))):
         return _points_agree(known, given, equal)
     return _same_elements(known.items, given.items, equal)
+
+
+def _is_of_point(parts: Parts) -> bool:
+    return parts.braced and len(parts.items) == 1 and bracket(parts.items[0]) == "("
+
+
+def _nested_agree(known: Parts, given: Parts, equal: Equal) -> bool:
+    """Whether two sets that have sets in them are the same: no set is what it holds."""
+
+    def same(one: str, other: str) -> bool:
+        return _is_set(one) == _is_set(other) and equal(one, other)
+
+    return _same_elements(known.items, given.items, same)
 
 
 def _has_point(*lists: Parts) -> bool:

@@ -4,11 +4,14 @@ import re
 from fractions import Fraction
 
 from p2o.verifiers.math_algebra import are_equal, read
+from p2o.verifiers.math_unit_table import measure
 from p2o.verifiers.math_units import Quantity, ratio_of_units, read_quantity
 from p2o.verifiers.plain_number import is_near, read_plain
 
 BASE = re.compile(r"(\d[0-9A-Z]*)\s?_\s?\{?\s?(\d\d?)\s?\}?")
 """A numeral with its base."""
+TOUCHING = re.compile(r"(-?\d+(?:\.\d+)?)([mgshlLJWNVKA])")
+"""A number with a unit that could be a variable, if the gold answer had none."""
 LETTER = re.compile(r"(?<![a-zA-Z\\])[a-zA-Z]")
 
 
@@ -25,6 +28,9 @@ def quantities_agree(
     measured = read_quantity(gold, letters=True)
     if read_plain(measured.core) is not None and not LETTER.search(given.core):
         known, given = measured, read_quantity(answer, letters=True)
+    touching = TOUCHING.fullmatch(answer)
+    if touching and known.words and measure(known.words) is not None:
+        given = Quantity(touching[1], words=(touching[2],))
     known, given = _in_radians(known, given), _in_radians(given, known)
     (known, gold_percent), (given, percent) = _percent(known), _percent(given)
     ratio = ratio_of_units(known.words, given.words, asked)
@@ -46,10 +52,11 @@ def quantities_agree(
 
 def _in_radians(angle: Quantity, other: Quantity) -> Quantity:
     r"""An angle in degrees as one in radians, where the other is a multiple of ``\pi``."""
-    turned = r"\pi" in other.core and not other.words and r"\pi" not in angle.core
+    said = not other.words or set(other.words) <= {"radian", "radians", "rad"}
+    turned = r"\pi" in other.core and said and r"\pi" not in angle.core
     if not turned or angle.words != ("degree",):
         return angle
-    return Quantity(rf"\frac{{{angle.core}}}{{180}}\pi")
+    return Quantity(rf"\frac{{{angle.core}}}{{180}}\pi", words=other.words)
 
 
 def _percent(quantity: Quantity) -> tuple[Quantity, bool]:

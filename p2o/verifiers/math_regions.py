@@ -15,7 +15,10 @@ OR = re.compile(r"(?<![\w\\])or(?!\w)")
 AND = re.compile(r"(?<![\w\\])and(?!\w)")
 CONDITIONS = re.compile(rf"[,;]|{AND.pattern}")
 ORDER = re.compile(r"[<>]|\\(?:leq?|geq?|lt|gt|neq?|leqslant|geqslant)(?![a-zA-Z])")
-MEMBER = re.compile(r"\s*([a-zA-Z])\s*\\in(?![a-zA-Z])\s*(.+)", re.DOTALL)
+MEMBER = re.compile(
+    r"\s*([a-zA-Z])\s*(?:\\in(?![a-zA-Z])|(?<=[A-Z])=|(?<=[A-Z] )=)\s*(.+)", re.DOTALL
+)
+"""A number in a set, or the name of one."""
 SIGNS = re.compile(
     RELATION.pattern + r"|\\(?:cup|cap|setminus|infty|mid)(?![a-zA-Z])|\\mathbb|[|]|[\[(].*[\])]"
     r"|^\\\{\s*[a-zA-Z]\s*:",
@@ -23,12 +26,17 @@ SIGNS = re.compile(
 )
 EVERYTHING = re.compile(r"(?:x is )?(?:all|any|every) real(?: number| value)?s?|reals|real numbers")
 
+CLOSED = re.compile(r"\[\s?[-+]?\s?\\infty(?![a-zA-Z])|\\infty\s?\]")
+"""An interval that has an infinite number in it, which the parser takes for an open one."""
+
 Region = tuple[str | None, Any]
 """What the number is called, and the set."""
 
 
 def regions_agree(gold: str, answer: str, tolerance: float | None) -> bool | None:
     """Whether two sets of numbers are the same; None where one of them is no such set."""
+    if CLOSED.search(answer) and not CLOSED.search(gold):
+        return False
     if not _is_said(gold) and not _is_said(answer):
         return None
     known = read_region(gold)
@@ -90,7 +98,8 @@ def read_region(text: str) -> Region | None:
     match = MEMBER.fullmatch(text)
     if match and not outside(match[2], RELATION):
         region = read_region(match[2])
-        return None if region is None else (match[1], region[1])
+        name = match[1] if r"\in" in match[0][: match.start(2)] else None
+        return None if region is None else (name, region[1])
     if outside(text, RELATION):
         return _solved(text)
     return _plain_set(text)

@@ -22,7 +22,11 @@ DEEPEST = 15
 MOST_BARS = 24
 TOWER = re.compile(r"(?:\^[\s{]{0,3}\\?\w{1,12}[\s}]{0,3}){12}")
 """Powers of powers; the parser's time doubles with each, too."""
-BRACKET = re.compile(r"(?<!\\)[{}()\[\]]")
+INDICES = re.compile(r"(?:_[\s{]{0,3}\\?\w{1,12}?[\s}]{0,3}){6}")
+"""Indices of indices, likewise."""
+MOST_MEMBERS = 40
+"""Equal signs; each member of a chain is read."""
+BRACKET = re.compile(r"(?<!\\)(?:\\[{}]|[{}()\[\]])")
 
 
 def clean(text: str) -> str:
@@ -84,13 +88,16 @@ LAYOUT = (
 
 def is_sound(text: str) -> bool:
     """Whether braces are balanced, and brackets, bars and powers no more than the parser bears."""
-    if text.count("|") + len(re.findall(r"\\[lr]?[vV]ert", text)) > MOST_BARS or TOWER.search(text):
+    bars = text.count("|") + len(re.findall(r"\\[lr]?[vV]ert", text))
+    if bars > MOST_BARS or text.count("=") > MOST_MEMBERS:
+        return False
+    if TOWER.search(text) or INDICES.search(text):
         return False
     braces = depth = 0
     for bracket in BRACKET.findall(text):
-        step = 1 if bracket in "{([" else -1
+        step = 1 if bracket[-1] in "{([" else -1
         depth = max(0, depth + step)
-        braces += step if bracket in "{}" else 0
+        braces += step if bracket in ("{", "}") else 0
         if braces < 0 or depth > DEEPEST:
             return False
     return braces == 0

@@ -9,6 +9,7 @@ SYMBOLS = {
     **dict.fromkeys("‘’ʹ´", "'"),
     **dict.fromkeys("“”", '"'),
     **{"′": "'", "″": "''", "√": r"\sqrt ", "∛": r"\sqrt[3] ", "∜": r"\sqrt[4] ", "⁄": "/"},
+    **{"✕": r"\times ", "✖": r"\times ", "˚": r"^{\circ}", "「": "", "」": ""},
     **{"×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": r"\div "},
     **{"∗": "*", "∕": "/", "∶": ":", "∣": "|", "∞": r"\infty "},
     **{"≤": r"\le ", "⩽": r"\le ", "≦": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≧": r"\ge "},
@@ -22,6 +23,7 @@ SYMBOLS = {
 }
 """Signs that stand for something else than their compatible form, or that have none."""
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
+RAISED_SIGN = re.compile(r"\s*\$?⁻\s?(?=[\d.])")
 GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?([A-Z]+)")
 ROOT = re.compile(r"([√∛∜])\s*(\d+(?:\.\d+)?)")
 ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
@@ -42,6 +44,8 @@ def to_ascii(text: str) -> str:
     if text.isascii():
         return text
     text = ROOT.sub(lambda root: f"{ROOTS[root[1]]}{{{root[2]}}}", text)
+    # A minus sign that looks raised before a number.
+    text = text.replace("⁻", "-") if RAISED_SIGN.match(text) else text
     text = RAISED.sub(lambda run: f"^{{{_folded(run[0])}}}", text)
     text = LOWERED.sub(lambda run: f"_{{{_folded(run[0])}}}", text)
     return "".join(map(_sign, text))
@@ -70,7 +74,9 @@ def _sign(sign: str) -> str:
     if kind == "<circle>":
         return rf"\textcircled{{{folded}}}"
     if kind in ("<wide>", "<narrow>", "<font>", "<small>", "<compat>"):
-        return "".join(SYMBOLS.get(one, one) for one in folded)
+        return "".join(map(_sign, folded))
+    if "CIRCLED" in unicodedata.name(sign, "") and (number := unicodedata.numeric(sign, 0)):
+        return rf"\textcircled{{{int(number)}}}"
     return sign
 
 

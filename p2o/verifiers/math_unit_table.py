@@ -1,5 +1,6 @@
 """Units of measurement: their names, dimensions and sizes."""
 
+import re
 from collections import Counter
 from fractions import Fraction
 
@@ -8,6 +9,7 @@ from p2o.verifiers.math_words import singular
 METRIC = {"": 1, "k": 10**3, "c": Fraction(1, 100), "m": Fraction(1, 1000)}
 LONG_METRIC = {"": 1, "kilo": 10**3, "centi": Fraction(1, 100), "milli": Fraction(1, 1000)}
 LARGE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+LONG_LARGE = {"": 1, "kilo": 10**3, "mega": 10**6, "giga": 10**9}
 UNITS: dict[str, tuple[Counter[str], Fraction]] = {}
 """Names of units; each has the powers of its dimensions and its size in the smallest of them."""
 
@@ -24,11 +26,22 @@ for _short, _long in (("m", "meter metre"), ("g", "gram gramme"), ("l L", "liter
         _define(" ".join(_prefix + name for name in _short.split()), _dimension, _size * _factor)
     for _prefix, _factor in LONG_METRIC.items():
         _define(" ".join(_prefix + name for name in _long.split()), _dimension, _size * _factor)
-for _name in ("Hz", "W", "J", "N", "Pa", "V", "eV", "A", "K"):
+for _name in ("Hz hertz", "W watt", "J joule", "N newton", "Pa pascal", "V volt", "eV", "A ampere"):
+    _short, _, _long = _name.partition(" ")
     for _prefix, _factor in LARGE.items():
-        _define(_prefix + _name, _name, _factor)
+        _define(_prefix + _short, _short, _factor)
+    for _prefix, _factor in LONG_LARGE.items():
+        _define(_prefix + (_long or _short), _short, _factor)
+for _prefix, _factor in (*LARGE.items(), ("T", 10**12)):
+    _define(f"{_prefix}B" if _prefix else "byte", "byte", _factor)
 for _names, _dimensions, _value in (
     ("mol mole", "mole", 1),
+    ("K kelvin", "K", 1),
+    ("kWh", "J", 3_600_000),
+    ("rpm", "rotation", 1),
+    ("quart qt", "quart", 1),
+    ("pint", "pint", 1),
+    *((code, code, 1) for code in ("CAD", "AUD", "CHF", "SGD", "HKD", "CNY", "JPY")),
     ("inch in", "length", "0.0254"),
     ("foot feet ft", "length", "0.3048"),
     ("yard yd", "length", "0.9144"),
@@ -79,11 +92,13 @@ def measure(words: tuple[str, ...]) -> tuple[Counter[str], Fraction] | None:
     size, sign, times = Fraction(1), 1, 1
     for word in words:
         name, _, exponent = word.partition("^")
+        if not re.fullmatch(r"-?\d{0,2}", exponent):
+            return None
         if name in ("per", "/"):
             sign = -1
         elif name.casefold() in ("square", "sq"):
             times = 2
-        elif name.casefold() == "cubic":
+        elif name.casefold() in ("cubic", "cu"):
             times = 3
         else:
             known = unit(name)

@@ -34,7 +34,7 @@ deep old
 HARMLESS = frozenset(_HARMLESS.split())
 """Words that say nothing."""
 _COUNTED = """
-sq cubic for on / different distinct possible such from now ad ce celsius whole positive
+sq cu cubic for on / different distinct possible such from now ad ce celsius whole positive
 way integer number solution value digit element item object thing people person student child boy
 girl member player team point case outcome combination arrangement permutation set subset triple
 function sequence divisor factor triangle rectangle line edge vertex face side region page
@@ -54,14 +54,16 @@ FRACTION = re.compile(
 )
 PIECE = re.compile(
     rf"(?P<group>{GROUP.pattern})(?P<power>{POWER}?)"
-    r"|(?P<brackets>\(\s*[a-zA-Z][a-zA-Z ]{2,60}\))"
+    r"|(?P<brackets>[(\[]\s*[a-zA-Z][a-zA-Z ]{2,60}[)\]])"
     r"|(?P<space>[\s./*~-]|\\cdot(?![a-zA-Z]))|(?P<command>\\[a-zA-Z]+)"
     rf"|(?P<word>[a-zA-Z]+(?:\.(?=\s|$))?)(?P<exponent>{POWER}?)"
     r"|(?P<sign>[¢€£¥₹])|(?P<foreign>[^\W\d_a-zA-Z]+)"
     r"|(?P<other>.)",
     re.DOTALL,
 )
-PREFIX = re.compile(r"^([-+]?)\s*(?:\\text\{\s*)?(?:(US|Rs|[¢€£¥₹])(?:\.|\\?\$|\})?)\s*(?=[-\d.])")
+PREFIX = re.compile(
+    r"^([-+]?)\s*(?:\\text\{\s*)?(?:(US|Rs|INR|[¢€£¥₹])(?:\.|\\?\$|\})?)\s*(?=[-\d.])"
+)
 DOLLAR = re.compile(r"^([-+]?)\s*USD\s+(?=[-\d.])")
 
 
@@ -146,7 +148,7 @@ def _is_tail(pieces: list[re.Match[str]], index: int, letters: bool) -> bool:
         return word in LETTERS and spaced and (letters or _is_compound(pieces, index))
     if word in ("th", "st", "nd", "rd"):
         return piece.start() > 0 and piece.string[piece.start() - 1].isdigit()
-    if unit(word) is not None or scale_of(word) or word == "per":
+    if unit(word) is not None or scale_of(word) or word in ("per", "sq", "cu"):
         return True
     if piece["exponent"]:
         return False
@@ -166,7 +168,7 @@ def _is_compound(pieces: list[re.Match[str]], index: int) -> bool:
 def _words(tail: str) -> tuple[str, ...]:
     tail = GROUP.sub(lambda match: f" {match[1]} ", tail)
     tail = FOREIGN_SCALE.sub(r"\1 ", tail)
-    tail = re.sub(r"\\cdot|[()~.*]|(?<=[a-zA-Z])-(?=[a-zA-Z])", " ", tail)
+    tail = re.sub(r"\\cdot|[()\[\]~.*]|(?<=[a-zA-Z])-(?=[a-zA-Z])", " ", tail)
     tail = re.sub(r"\s*\^\s*\{?\s*(-?\d)\s*\}?", r"^\1", tail.replace("/", " / "))
     return tuple(tail.replace("²", "^2").replace("³", "^3").split())
 

@@ -27,7 +27,17 @@ SHORT = {"yes", "no", "odd", "all", "any", "nil"}
 LATIN = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])")
 FOREIGN = re.compile(r"[^\W\d_a-zA-Z]+")
 STOPS = " ().,:;!?'\"*。，"
-NONE = {"no solution", "no real solution", "none", r"\emptyset"}
+NONE = {"no solution", "no real solution", "there is no solution", "there are no solution", "none"}
+NONE |= {r"\emptyset", "Ø"}
+SAME = {
+    **dict.fromkeys(NONE, "none"),
+    **dict.fromkeys(["dne", "it doe not exist", "limit doe not exist"], "doe not exist"),
+    **dict.fromkeys(
+        ["infinitely many solution", "there are infinitely many solution", "infinite solution"],
+        "infinitely many",
+    ),
+}
+"""Folded words that say the same, and the one that stands for them."""
 
 
 def unwrap(text: str) -> str:
@@ -88,7 +98,7 @@ def fold(text: str) -> str:
     words = bare.replace("-", " ").split()
     words = words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words
     folded = " ".join(map(singular, words))
-    return "none" if folded in NONE else folded
+    return SAME.get(folded, folded)
 
 
 def scale_of(word: str) -> int | None:

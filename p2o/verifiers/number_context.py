@@ -6,6 +6,8 @@ of a unit. Any other sign, and a word that works as a sign, makes it a part of s
 
 import re
 
+from p2o.verifiers.denials import NEGATION
+
 BEFORE = re.compile(
     r"""[-+*/^×·÷√∛±<>≤≥≠¬_\\|~→⇒][\s(){}]*$ | \d\s*:\s*$ | [a-zA-Z)]\s*-\s*$ | [\w)]\($
     | \\[a-zA-Z]+\s*\{?$ | (?:∞|\\infty)\s*,\s*$
@@ -16,8 +18,8 @@ BEFORE = re.compile(
         | (?:any|every)thing\s+but|all\s+but|except(?:\s+for)?
     )\s*\(?$
     # a denial, up to three words before
-    | (?:\b(?:no|not|never|cannot|neither|nor)|n't)\s+(?:(?!but\b)[a-z]+\s+){0,3}\(?$
-    """,
+    """
+    rf"|(?:{NEGATION}|\bno\b)\s+(?:(?!but\b)[a-z]+\s+){{0,3}}\(?$",
     re.IGNORECASE | re.VERBOSE,
 )
 BEHIND = re.compile(
@@ -32,7 +34,8 @@ BEHIND = re.compile(
         | at\s+(?:the\s+)?(?:least|most)\b
         | (?:no|not|is\snot|isn't)\b)
     # taken back for another number
-    | [\s,;.(–—-]{0,8}(?:no|nope|wait|sorry|oops|hmm|actually|rather|correction|i\s+mean)\b\W{0,8}
+    | [\s,;.(–—-]{0,8}
+        (?:(?:no|nope|wait|sorry|oops|hmm|actually|rather|correction|i\s+mean)\b\W{0,8}){1,4}
         (?:(?:it|that|the\s+answer)(?:'s|\s+is)\s|(?:rather|actually|make\s+(?:it|that))\s)?
         \W{0,8}\d
     | [\s,]*(?:unless|if\s+not|(?:or\s+)?(?:maybe|perhaps|possibly))\b
@@ -44,6 +47,7 @@ BEHIND = re.compile(
     # another unit
     | \s*(?!(?:or|and|to|for|in|after|with|at|on|within|per)\b)[a-zA-Z]+(?:\s+and|,)?\s+\d
     | (?![ckm]?m[23]\b|in[23]\b|ft[23]\b)[a-zA-Z]+\d
+    | \s*\(?\s*mod(?:ulo)?\b | [\s)}]*\?
     | \s+in\s+\d+\W*$""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -14,7 +14,9 @@ NEAR = 60
 ROUNDED = Fraction(1, 100)
 """Share by which the sides of an approximation may differ."""
 
-ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\((?!\s*or\b)([^()]*)\)")
+ASIDE = re.compile(r"(?<=[^\s+*/×÷^=,;-])\s+\((?!\s*(?:or|mod|modulo)\b)([^()]*)\)")
+PLACE = re.compile(r"^(\W*)<([^<>=]+)>(?=\W*$)")
+"""The brackets of a place that was to be filled in."""
 REASON = re.compile(
     r",?\s(?:because|since)\s.*|,\s(?:which|where)\s(?!(?:is|are|equals|gives|makes)\s\W?\d)[^=]*$"
 )
@@ -59,7 +61,7 @@ def read_number(text: str, percent_as_hundredth: bool = False) -> Fraction | Non
         >>> [str(read_number(text)) for text in ("about $1,234.50 each", "3/4", "none")]
         ['2469/2', '3/4', 'None']
     """
-    text = written_plainly(text)
+    text = PLACE.sub(r"\1\2", written_plainly(text))
     text = _if_any(
         ASIDE.sub(
             lambda aside: aside[0] if is_denied(aside[1]) or BARE.fullmatch(aside[1]) else "", text

@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-from math_data import prompt_of
+from math_data import prompt_of, read_pairs
 
 from p2o.verifiers import Math
 from p2o.verifiers.answers import find_boxes
 
 BOX = r"\boxed{5}"
 CONTEXTS = Path(__file__).parent / "box_contexts.txt"
+TEXTS = read_pairs("answers_in_text")
 
 CASES = [
     ("So $-\\boxed{1}$", "1", False),
@@ -189,3 +190,15 @@ def test_a_box_is_an_answer_unless_it_is_a_part_of_an_expression(kind):
     expected = "5" if kind == "an answer" else ""
     found = {one: find_boxes(f"So ${one.replace('BOX', BOX)}")[-1] for one in contexts}
     assert {one: box for one, box in found.items() if box != expected} == {}
+
+
+@pytest.mark.parametrize("kind", list(dict.fromkeys(pair.kind for pair in TEXTS)))
+def test_what_a_text_says_of_a_number_decides_whether_it_is_the_answer(kind, verifier):
+    pairs = [pair for pair in TEXTS if pair.kind == kind]
+    responses = [pair.answer.replace("⏎", "\n") for pair in pairs]
+    scores = verifier.score(responses, [pair.prompt for pair in pairs])
+    assert [
+        (pair.gold, pair.answer, score)
+        for pair, score in zip(pairs, scores, strict=True)
+        if bool(score.reward) is not pair.equal
+    ] == []

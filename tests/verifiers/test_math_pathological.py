@@ -10,10 +10,14 @@ from math_data import prompt_of
 
 from p2o.verifiers import BoxedMath, ExactMatch, Math, MultipleChoice, Numeric, Status
 from p2o.verifiers.answers import find_answer
+from p2o.verifiers.math_compare import Comparison, Verdict
+from p2o.verifiers.math_equal import judge
 from p2o.verifiers.math_forms import FORMS
+from p2o.verifiers.math_size import is_small
 from p2o.verifiers.math_text import clean, is_sound, squeeze
 from p2o.verifiers.math_units import read_quantity
 from p2o.verifiers.math_words import fold, is_prose, is_words, spelled_number
+from p2o.verifiers.worker import Failure
 
 SOUP = "\\{}[]()^_&$%#~|/+-*=<>!.,;: 0123abcxyz"
 SLOW = (
@@ -83,6 +87,7 @@ REPEATED = (
         "two ",
         "a ",
     ),
+    *("if the answer is ", "not ", "isn't ", "be ", "0.(3)", "1:", "2,5", r"{1\over ", r"\frac a"),
     *("-", "1/", "1/2 ", "x=", "(1)", r"\textcircled{1}", r"\pmod", "1:", "e1", "½", "²", "一"),
     *(
         "km/",
@@ -176,10 +181,68 @@ def test_a_thousand_pathological_answers_finish_with_a_status_each():
     scores = verifier.score([f"\\boxed{{{text}}}" for text in texts], [prompt_of("-77/6")] * 1000)
     assert len(scores) == 1000
     assert not any(score.reward for score in scores)
-    assert {Status.TIMEOUT, Status.PARSE_ERROR, Status.OK} <= {score.status for score in scores}
+    assert {Status.PARSE_ERROR, Status.OK} <= {score.status for score in scores}
+    assert not {score.status for score in scores} & {Status.TIMEOUT, Status.ERROR}
     [after] = verifier.score([r"\boxed{x+x}"], [prompt_of("2x")])
     assert after.reward == 1.0
     verifier.pool.close()
+
+
+HUGE = (
+    *("10^{10^8}", "10^{99999999}", "0.1^{10^9}", "1.0000001^{10^9}", "(10!)!", "(10^8)!"),
+    *("e^{e^{e^{e^{e}}}}", "5" + "²" * 60, "1000000!", "9^9^9^9", r"\sqrt{9^{9^9}}", "x^{10^9}"),
+    *(r"\binom{10^7}{5\cdot10^6}", r"\sum_{k=1}^{10^7} 1/k", r"\frac{1}{9^{9^9}}", "2**(10**9)"),
+)
+LARGE = (
+    *("2^{2023}", "2020!", "x^{x^x}", "2^{100-50+3}", "10^{3.14159}", "90^{\\circ}", "(x+1)^{100}"),
+    *(r"\binom{2020}{1010}", r"\binom{10^9}{2}", r"\sum_{k=1}^{100} k", "10^{-30}", "3^{3^3}"),
+    *(r"\int_0^{10^9} x dx", r"\log_2 10^9", r"6.02\times 10^{23}"),
+)
+
+
+def test_numbers_that_nobody_can_write_down_are_not_computed(verifier):
+    scores = verifier.score([f"\\boxed{{{one}}}" for one in HUGE], [prompt_of("7")] * len(HUGE))
+    assert {score.status for score in scores} == {Status.PARSE_ERROR}
+    assert [one for one in (*SLOW[:4], *HUGE) if is_small(clean(one))] == []
+    assert [one for one in LARGE if not is_small(clean(one))] == []
+
+
+def test_an_answer_that_misses_the_deadline_is_no_fault_of_the_verifier(monkeypatch):
+    verifier = Math()
+    late = Failure(True, "took more than 5 seconds and was stopped")
+    gold = {"verdict": Verdict.EQUAL}
+    monkeypatch.setattr(
+        verifier.pool,
+        "map",
+        lambda asked, seconds: [late if one.answer else gold["verdict"] for one in asked],
+    )
+    [score] = verifier.score([r"\boxed{5}"], [prompt_of("7")])
+    assert (score.status, score.reward) == (Status.PARSE_ERROR, 0.0)
+    assert "deadline" in score.detail
+    gold["verdict"] = late
+    [score] = verifier.score([r"\boxed{5}"], [prompt_of("7")])
+    assert score.status == Status.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [r"\int x^2 dx", "5 m^2 m^2", r"\lfloor e^{1000} \rfloor", r"\int_0^1 x^{x^x} dx", r"\lim x"],
+)
+def test_what_sympy_cannot_compute_is_no_error(answer, verifier):
+    [score] = verifier.score([f"\\boxed{{{answer}}}"], [prompt_of("5")])
+    assert score.status in (Status.PARSE_ERROR, Status.OK)
+    assert score.reward == 0.0
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["5 m ", "x=", "½", "1.1.", "1.", "C_", r"\{", "½ ", "1/2 ", "(1)", "5!", r"(0,1)\cup "],
+)
+def test_what_is_repeated_is_compared_in_no_time(part):
+    for answer in (part * (1900 // len(part)), "5 " + part * 60):
+        started = time.process_time()
+        judge(Comparison(("5",), answer))
+        assert time.process_time() - started < 2.0
 
 
 @pytest.mark.parametrize("verifier", [Numeric(), MultipleChoice(), ExactMatch(r"Answer:\s*(.+)")])
@@ -191,7 +254,10 @@ def test_other_verifiers_take_no_time_for_them(verifier):
     assert time.process_time() - started < 10
 
 
-@pytest.mark.parametrize("text", ["|x" * 60, "|x|" * 30, "x^" * 60 + "2", r"\lvert x" * 60])
+@pytest.mark.parametrize(
+    "text",
+    ["|x" * 60, "|x|" * 30, "x^" * 60 + "2", r"\lvert x" * 60, "x=" * 60, "C_" * 60, r"\{" * 60],
+)
 def test_more_bars_and_powers_than_the_parser_bears_are_parse_errors(text):
     assert not is_sound(text)
-    assert is_sound("|x|+|y|+|z| = x^2+y^2+z^2+x^{2^2}")
+    assert is_sound(r"|x|+|y|+|z| = x_1^2+y_1^2+z^2+x^{2^2} = \{\{x_{a_1}\}\}")

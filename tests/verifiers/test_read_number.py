@@ -41,6 +41,8 @@ WRITTEN = {
         ("18\u79cd", 18),
         ("\u662f18\u4e2a", 18),
         ("7-letter", 7),
+        ("<7>", 7),
+        ("7 (a model answer)", 7),
     ],
     "percent": [
         (f"37{sign}", 37) for sign in ("%", " \\%", " percent", " per cent", " pct", "\uff05")
@@ -163,11 +165,13 @@ NO_NUMBER = {
         "\u221a3",
         "x-3",
     ],
+    "a remainder": ["3 (mod 7)", "3 mod 7", "3 (modulo 7)"],
     "a function": ["\\log 3", "ln 3", "square root of 3", "|3|", "sin(3)"],
     "a range": ["x > 3", "\u2265 3", "3 or more", "\u00b13", "3 \u00b1 1", "3 if x > 0"],
     "a denial": ["not 3", "x \u2260 3", "\\ne 3", "3 is not a solution"],
     "taken back": [
         *("3 (incorrect)", "3, wrong", "3 is false", "3 not", "anything but 3", "no 3"),
+        *("3, no wait, 4", "3, no, sorry, 4", "3?", "$3$?"),
         *("3; 4", "3? 4", "3? No, 4", "3 -> 4", "3 => 4", "3 (or 4)", "3 (4)", "3, then 4"),
     ],
     "bounds": [

@@ -109,6 +109,7 @@ def test_a_lie_does_not_pass(lie):
 
 
 CHANGING = """
+from collections import deque
 asked = 0
 def other(*_):
     global asked
@@ -145,6 +146,17 @@ class Text(str):
 class Real(float):
     real = 8.0
     is_integer = lambda self: True
+class Line(deque):
+    __len__ = lambda self: 3
+class Buffer(bytearray):
+    __len__ = lambda self: 3
+class Both:
+    __int__ = lambda self: 99
+    __index__ = lambda self: 50
+    __float__ = lambda self: 0.0
+def line(x): return Line()
+def buffer(x): return Buffer()
+def both(x): return Both()
 class Table(dict):
     __len__ = lambda self: 1
     __missing__ = lambda self, key: 1
@@ -195,6 +207,11 @@ QUESTIONS = (
     "r = text(3); assert r.endswith('ba')",
     "r = real(3); assert r.real == 8 and 7 < r < 8",
     "r = real(3); assert r.is_integer() and 7 < r < 8",
+    "r = line(3); assert len(r) == 3",
+    "r = buffer(3); assert len(r) == 3",
+    "r = both(3); assert int(r) > 7 and float(r) < 9",
+    "r = both(3); assert float(r) < 9 and int(r) > 7",
+    "r = both(3); assert int(r) > 90 and [0] * 50 == [0] * r",
     "d = table(3); assert d['a'] == 1 and len(d) == 1",
     "assert bool(table(3))",
     "r = pairs([(3, 1), (1, 2)]); assert r[0] <= r[1] and r[0] == (3, 1)",
@@ -257,6 +274,30 @@ for x in (3, 4): b.add(x)
 d = drain(b); assert len(b) == 2 and list(b) == [3, 4]; assert next(d) == 3 and len(b) == 1
 assert ann() == "ann" and ann().value == "ann"
 assert 31.9 < warm(0).fahrenheit() < 32.1 and warm(3) > warm(2) and warm(float("nan")) != 1
+"""
+    outcome = run_tests(code, tests, SECONDS)
+    assert outcome.passed, outcome.reason
+
+
+def test_dates_ranges_and_slices_cross_as_values():
+    code = """
+from datetime import date, timedelta
+def day(): return date(2024, 1, 2)
+def days(): return timedelta(days=2)
+def numbers(n): return range(n)
+class Row:
+    def __init__(self, items): self.items = items
+    def __getitem__(self, place): return self.items[place]
+class Rounded:
+    def __int__(self): return 8
+    def __float__(self): return 7.6
+"""
+    tests = """
+from datetime import date, timedelta
+assert day() == date(2024, 1, 2) and days() == timedelta(days=2) and numbers(3) == range(3)
+assert day() != date(2024, 1, 3) and list(numbers(2)) == [0, 1]
+r = Row([1, 2, 3]); assert r[1:] == [2, 3] and r[::-1] == [3, 2, 1] and list(r) == [1, 2, 3]
+r = Rounded(); assert int(r) == 8 and float(r) == 7.6
 """
     outcome = run_tests(code, tests, SECONDS)
     assert outcome.passed, outcome.reason

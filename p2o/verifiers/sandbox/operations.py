@@ -8,6 +8,8 @@ from typing import Any
 from .values import plain_base
 
 Operation = Callable[..., Any]
+BUILT_IN: dict[str, Operation] = {"__bool__": bool, "__iter__": iter}
+"""What Python does where a class has no such method."""
 
 
 def call_function(target: Any, *arguments: Any, **named: Any) -> Any:
@@ -23,9 +25,9 @@ def call(target: Any, *arguments: Any, **named: Any) -> Any:
 
 
 def call_method(target: Any, name: str, *arguments: Any) -> Any:
-    """Call a special method; every object has a truth value."""
-    if name == "__bool__":
-        return bool(target)
+    """Call a special method, or have Python do what it does where there is none."""
+    if name in BUILT_IN:
+        return BUILT_IN[name](target)
     method = getattr(type(target), name, None)
     if method is None:
         raise TypeError(f"{type(target).__name__} has no {name}")

@@ -69,6 +69,7 @@ class Peer:
         self._steps = 0
         self._lengths: dict[int, tuple[int, int]] = {}
         self._counts: dict[int, tuple[int, int]] = {}
+        self._converted: dict[int, float] = {}
         self._fixed: dict[int, Any] = {}
         self._opaque: set[int] = set()
         # Numbers may be as long as they like.
@@ -135,6 +136,20 @@ class Peer:
                 _check_same(said, counted)
             self._counts[number] = self._steps, counted
 
+    def convert(self, target: Remote, name: str) -> Any:
+        """What an object says that it is as a number.
+
+        Raises:
+            ValueError: It has just said that it is another one.
+        """
+        said = self.look("method", target, name)
+        if name != "__bool__" and isinstance(said, int | float):
+            known = self._converted.setdefault(target.__number__, said)
+            # It may be rounded as an integer.
+            if abs(said - known) > 1:
+                raise ValueError(f"an object says that it is {known} and {said}")
+        return said
+
     def step(self, target: Remote, name: str) -> Any:
         """Begin to go through an object, or go on.
 
@@ -174,6 +189,7 @@ class Peer:
         self._iterations.clear()
         self._lengths.clear()
         self._counts.clear()
+        self._converted.clear()
 
     def _exchange(self, what: str, content: Any) -> Any:
         self.send({"ask": [what, content]})
@@ -252,6 +268,8 @@ class Peer:
         try:
             what, content = request
             target, arguments, named = self.decode(content)
+            if what not in self.operations:
+                raise TypeError("the code can do nothing with an object of the tests but call it")
             answer["value"] = self.encode(self.operations[what](target, *arguments, **named))
         except Exception as error:  # It belongs to the other end.
             answer = {"error": _describe(error)}

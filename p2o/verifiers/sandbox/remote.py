@@ -125,7 +125,7 @@ def _conversion(name: str) -> Any:
         plain = _plain_of(self)
         if isinstance(plain, int | float) or (plain is not None and name == "__bool__"):
             return CONVERSIONS[name](plain)
-        return self.__peer__.look("method", self, name)
+        return self.__peer__.convert(self, name)
 
     return convert
 

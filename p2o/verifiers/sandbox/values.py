@@ -11,15 +11,20 @@ CONTAINERS: dict[str, type] = {
 }
 LONG = 4096
 """Bits of an integer from which on it is written in hexadecimal, which takes linear time."""
-NUMBERS: dict[str, Callable[[Any], list[Any]]] = {
+COMPOSED: dict[str, Callable[[Any], list[Any]]] = {
     "builtins.complex": lambda value: [value.real, value.imag],
     "fractions.Fraction": lambda value: [value.numerator, value.denominator],
     "decimal.Decimal": lambda value: [str(value)],
+    "datetime.date": lambda value: [value.year, value.month, value.day],
+    "datetime.timedelta": lambda value: [value.days, value.seconds, value.microseconds],
+    **dict.fromkeys(
+        ["builtins.range", "builtins.slice"], lambda value: [value.start, value.stop, value.step]
+    ),
 }
 """What these are made of, by name, so that their modules are imported only when they are used."""
 BASES: dict[Any, Callable[[Any], Any]] = {
     dict: dict.items,
-    **{kind: kind.__iter__ for kind in (list, tuple, bytes, set, frozenset)},
+    **{kind: kind.__iter__ for kind in (list, tuple, bytes, bytearray, set, frozenset, deque)},
     str: str.__str__,
     float: float.__float__,
     int: int.__int__,
@@ -54,8 +59,8 @@ def encode(value: Any, refer: Callable[[Any], Any] | None = None) -> Any:
     if CONTAINERS.get(kind.__name__) is kind:
         return {kind.__name__: [encode(item, refer) for item in value]}
     name = f"{kind.__module__}.{kind.__qualname__}"
-    if name in NUMBERS:
-        return {name: encode(NUMBERS[name](value))}
+    if name in COMPOSED:
+        return {name: encode(COMPOSED[name](value), refer)}
     if refer is None:
         raise TypeError(f"{name} is no plain value")
     return {"object": refer(value)}
@@ -82,9 +87,9 @@ def decode(content: Any, resolve: Callable[[Any], Any] | None = None) -> Any:
         return {decode(key, resolve): decode(item, resolve) for key, item in parts}
     if kind in CONTAINERS:
         return CONTAINERS[kind](decode(item, resolve) for item in parts)
-    if kind in NUMBERS:
+    if kind in COMPOSED:
         module, _, name = kind.rpartition(".")
-        return getattr(importlib.import_module(module), name)(*decode(parts))
+        return getattr(importlib.import_module(module), name)(*decode(parts, resolve))
     if kind != "object" or resolve is None:
         raise ValueError(f"no such kind of value: {kind!r}")
     return resolve(parts)
