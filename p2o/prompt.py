@@ -48,6 +48,7 @@ class Prompt:
         messages: Sequence[Message],
         gold: str,
         alternatives: Sequence[str] = (),
+        /,
         **meta: Any,
     ) -> "Prompt":
         """Make a prompt whose id is derived from its messages and answers.

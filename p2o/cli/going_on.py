@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from p2o.errors import OtherRun, UserError, located
 from p2o.running.checkpoint_files import check_whole, newest_checkpoint, read_header
+from p2o.running.distributed import starting_rank
 from p2o.running.resuming import PLACE, RECORD, Settings
 from p2o.running.secrets import without_secrets
 
@@ -41,6 +42,8 @@ WHEREABOUTS = (
 """Last parts of keys that tell where a service is and how it is asked: free, and never recorded."""
 BATCHES = ("data", "algorithm.sampling_rounds", "trainer.accumulate_grad_batches")
 """Settings that an epoch that has begun cannot change."""
+LEFT = ("checkpoints/*.ckpt", "summary.json")
+"""What a run leaves that can be gone on with, or has ended."""
 FIXED = ("optimizer._target_", "scheduler._target_")
 """Settings whose state in a checkpoint nothing else can take over."""
 
@@ -49,13 +52,16 @@ def find_checkpoint(config: DictConfig, folder: Path) -> Path | None:
     """The checkpoint that the configuration asks for, whole and of this run; None for a new run.
 
     Raises:
-        UserError: There is none, it is damaged, or it comes from another configuration.
+        UserError: There is none, it is damaged, or it comes from another configuration; or the
+            folder holds another run.
     """
     if config.resume is not None:
         with located(f"resume={config.resume}"):
             path = newest_checkpoint(folder / "checkpoints")
     else:
         path = None if config.ckpt_path is None else Path(str(config.ckpt_path))
+        if path is None or folder.resolve() not in path.resolve().parents:
+            _refuse_used(folder)
     if path is None:
         return None
     with given(config):
@@ -63,6 +69,14 @@ def find_checkpoint(config: DictConfig, folder: Path) -> Path | None:
         check_whole(path)
     _check_same(path, header, settings_of(config), bool(config.resume_changed))
     return path
+
+
+def _refuse_used(folder: Path) -> None:
+    """Keep a new run from writing over another one; rank 0 does."""
+    if starting_rank() == 0 and any(next(folder.glob(each), None) for each in LEFT):
+        raise UserError(
+            f"{folder}: there is a run in it; resume=auto goes on with that, or give another folder"
+        )
 
 
 @contextmanager

@@ -19,6 +19,9 @@ from p2o.prompt import Prompt, as_text
 
 logger = logging.getLogger(__name__)
 
+ROW = "row"
+"""In what is kept of a row, its number in the file."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -65,6 +68,8 @@ class Table:
     def __post_init__(self) -> None:
         if (self.question is None) == (self.messages is None):
             raise UserError("give question or messages, and not both")
+        if ROW in self.keep:
+            raise UserError(f"keep={ROW}: this is the number of a row; rename the column")
         try:
             fields(self._question)
         except ValueError as error:
@@ -199,7 +204,7 @@ class Table:
         except _Unusable as error:
             return str(error)
         meta = {column: plain(_cell(row, column)) for column in self.keep} | solution | tolerance
-        return Prompt.create(conversation, golds[0], golds[1:], **meta, row=index)
+        return Prompt.create(conversation, golds[0], golds[1:], **meta, **{ROW: index})
 
     def _golds(self, row: Row) -> list[str]:
         cell = look_up(row, self.answer)

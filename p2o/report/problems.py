@@ -128,10 +128,12 @@ class TwoByTwo:
     Attributes:
         cells: By (``"before"`` or ``"after"``, ``"without"`` or ``"with"``).
         problems: What they were measured on, in words.
+        at_once: Whether both cells of ``"after"`` are of the same weights.
     """
 
     cells: Mapping[tuple[str, str], Cell]
     problems: str
+    at_once: bool = True
 
 
 CELLS = [(weights, hints) for weights in ("before", "after") for hints in ("without", "with")]
@@ -171,7 +173,7 @@ def _training(rollouts: Columns) -> TwoByTwo | None:
     if not given:
         return None
     cells = {cell: Cell(sum(values), len(values)) for cell, values in rates.items()}
-    return TwoByTwo(cells, f"{given} training problems that were given a hint")
+    return TwoByTwo(cells, f"{given} training problems that were given a hint", at_once=False)
 
 
 def _tries(rollouts: Columns) -> dict[str, dict[tuple[int, bool], list[bool]]]:

@@ -138,7 +138,7 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
 
 
 def _found_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title="Templates that worked, of all searches")
+    table = Table(title="The template that solved most")
     table.add_column("problems")
     table.add_column("solved", justify="right")
     table.add_column("template")
@@ -155,14 +155,16 @@ def next_commands(summary: Mapping[str, Any], directory: Path) -> list[tuple[str
         summary: Of the run.
         directory: Of the run.
     """
-    model = (summary.get("config") or {}).get("model", {}).get("path", "")
+    config = summary.get("config") or {}
+    model = config.get("model", {}).get("path", "")
+    source = config.get("data", {}).get("source", {}).get("_target_", "")
     folder = shlex.quote(str(directory))
     ways = [(f"p2o-export {folder}", "a Hugging Face folder with a model card")]
+    if str(source).endswith("DigitLists") and config.get("evolution"):
+        ways.append(("p2o-train experiment=grpo", "the embedded world without templates"))
     if str(model).startswith(EMBEDDED):
-        ways += [
-            ("p2o-train experiment=grpo", "the same without templates"),
-            ("p2o-train experiment=gsm8k plan=true", "a real model: what it would take"),
-        ]
+        what = "a real model: what it would take; needs the hub"
+        ways.append(("p2o-train experiment=gsm8k plan=true", what))
     return ways
 
 

@@ -224,6 +224,11 @@ def _need(story: RunStory) -> list[str]:
             sentences.append(
                 f"On {table.problems} the last rollouts without a hint solve {percent(bare)}{more}."
             )
+            if hinted is not None and not table.at_once:
+                sentences.append(
+                    "These are of other epochs: a problem that is solved without a hint is not "
+                    "asked with one, and a hard one is not asked without."
+                )
     reliance = story.run.column("templated/reliance")
     if len(reliance) > 1:
         sentences.append(

@@ -44,11 +44,11 @@ def test_each_family_has_the_template_that_solved_most_of_its_problems(tmp_path)
     ]
 
 
-def test_searches_of_all_epochs_count(tmp_path):
+def test_searches_of_all_epochs_count_and_a_problem_once(tmp_path):
     search(tmp_path, 1, Keep_calm=(SUMS[:1], SUMS[1:]), Be_brief=(SUMS[:2], SUMS[2:]))
-    search(tmp_path, 2, Keep_calm=(SUMS[:2], []))
+    search(tmp_path, 2, Keep_calm=(SUMS[:3], []))
     [row] = found_templates(tmp_path, SUMS)
-    assert (row["template"], row["solved"], row["tried"]) == ("Keep calm", 3, 6)
+    assert (row["template"], row["solved"], row["tried"]) == ("Keep calm", 3, 4)
 
 
 def test_of_equal_templates_the_shortest_is_named(tmp_path):
@@ -73,9 +73,15 @@ def test_a_run_without_a_search_has_found_nothing(tmp_path):
 
 def test_what_comes_next_can_be_pasted(tmp_path):
     folder = tmp_path / "my run"
-    summary = {"config": {"model": {"path": "embedded:digits"}}}
+    digits = {"source": {"_target_": "p2o.data.sources.DigitLists"}}
+    demo = {"model": {"path": "embedded:digits"}, "data": digits, "evolution": {"evolver": {}}}
+    summary = {"config": demo}
     commands = [command for command, _ in next_commands(summary, folder)]
     assert commands[0] == f"p2o-export '{folder}'"
     assert "p2o-train experiment=grpo" in commands
     real = {"config": {"model": {"path": "Qwen/Qwen3-4B"}}}
     assert [command for command, _ in next_commands(real, folder)] == commands[:1]
+    # Where there was no search, or rows of one's own, "the same without templates" is none of ours.
+    for other in ({"evolution": None}, {"data": {"source": {"_target_": "TableSource"}}}):
+        told = [command for command, _ in next_commands({"config": demo | other}, folder)]
+        assert "p2o-train experiment=grpo" not in told

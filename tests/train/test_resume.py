@@ -147,6 +147,20 @@ def metrics(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
+def test_a_run_is_not_written_over(p2o_train, tmp_path):
+    short = ("data.source.train=8", "data.source.held_out=4", "data.batch=8", "data.mini_batch=8")
+    once = (*short, "data.group_size=2", "evolution=none", "trainer.max_epochs=1")
+    assert p2o_train(*once, "hydra.run.dir=run").returncode == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    again = p2o_train(*once, "seed=1", "hydra.run.dir=run")
+    assert again.returncode == 2
+    assert "there is a run in it; resume=auto goes on with that" in again.stderr
+    own = [path for path in before if path.suffix != ".log" and path.name != ".lock"]
+    assert [path for path in own if path.read_bytes() != before[path]] == []
+    longer = p2o_train(*once, "trainer.max_epochs=2", "resume=auto", "hydra.run.dir=run")
+    assert longer.returncode == 0, longer.stderr
+
+
 def test_the_same_seed_repeats_a_run_and_another_does_not(p2o_train_anew, tmp_path):
     finals = []
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
