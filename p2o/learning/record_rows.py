@@ -1,9 +1,12 @@
 """What happens in a run as rows of its records; see `p2o.records.schema`."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
+from p2o.data.table import ROW
 from p2o.learning.rolled_out import Learned, RolledOut
 from p2o.prompt import Prompt, hint_id
 from p2o.records.schema import Rows
@@ -118,9 +121,15 @@ def problem_rows(prompts: Iterable[Prompt], split: str) -> Rows:
             "source": prompt.source,
             "question": prompt.question,
             "gold": prompt.gold,
+            "row": prompt.meta.get(ROW),
+            "meta": _text(json.dumps(_without_row(prompt.meta), default=str, ensure_ascii=False)),
         }
         for prompt in prompts
     ]
+
+
+def _without_row(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in meta.items() if name != ROW}
 
 
 def hint_rows(texts: Iterable[str]) -> Rows:

@@ -57,6 +57,8 @@ _PROBLEMS = {
     "source": pa.string(),
     "question": pa.string(),
     "gold": pa.string(),
+    "row": pa.int64(),
+    "meta": pa.string(),
 }
 _HINTS = {"hint": pa.string(), "text": pa.string(), "kind": pa.string()}
 _CANDIDATES = {

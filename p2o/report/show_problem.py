@@ -8,7 +8,7 @@ from p2o.errors import UserError
 from p2o.records import Records
 from p2o.records.lives import Life, follow
 from p2o.report.searches import Search
-from p2o.report.shown import SHORT, clipped, of
+from p2o.report.shown import SHORT, about, clipped, of
 from p2o.running.terminal import Terminal
 
 LONGEST = 500
@@ -33,8 +33,8 @@ def show_problem(records: Records, start: str, everything: bool, console: Termin
     problem = find(start, known, "problem")
     console.print(f"problem {problem}", style="bold")
     for row in records.query("problems", problem=problem).to_pylist()[:1]:
-        source = f", {row['source']}" if row["source"] else ""
-        console.print(f"{row['split']}{source}")
+        known = (row["split"], row["source"], about(row))
+        console.print(", ".join(filter(None, known)), soft_wrap=True)
         console.print(row["question"] or "", soft_wrap=True)
         console.print(f"right: {row['gold']}\n", soft_wrap=True)
     texts = records.texts()

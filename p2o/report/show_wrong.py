@@ -3,7 +3,7 @@
 from typing import Any
 
 from p2o.records import Records
-from p2o.report.shown import SHORT, clipped, of
+from p2o.report.shown import SHORT, about, clipped, of
 from p2o.running.terminal import Terminal
 
 MOST = 5
@@ -63,6 +63,8 @@ def _show(
     phase = row["phase"].replace("_", " ")
     console.print(f"problem {row['problem'][:SHORT]}, {phase}", style="bold")
     console.print(whole(problem.get("question")), soft_wrap=True)
+    if told := about(problem):
+        console.print(told, soft_wrap=True)
     facts = [f"right: {problem.get('gold')}"]
     if row["answer"] is not None:
         facts.append(f"answer: {clipped(row['answer'], 40)}")

@@ -1,12 +1,16 @@
 """How numbers, hints and responses of a run are shown in 80 columns."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
 WIDTH = 80
 SHORT = 8
 """Characters of an id that are shown; a command takes as many as make it clear."""
+MOST_FACTS = 5
+"""What is told of a problem beside its question."""
 
 
 def table(title: str, *columns: str, left: Sequence[str] = ()) -> Table:
@@ -51,3 +55,20 @@ def of(count: int, noun: str) -> str:
     ('1 problem', '2,000 problems')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def about(problem: Mapping[str, Any]) -> str:
+    """Where a problem comes from and what is known of it besides; empty for nothing.
+
+    Args:
+        problem: Row of the table ``problems``.
+
+    Example::
+
+        >>> about({"row": 17, "meta": '{"difficulty": "hard"}'})
+        'row 17, difficulty: hard'
+    """
+    known = [] if problem.get("row") is None else [f"row {problem['row']}"]
+    meta = json.loads(problem.get("meta") or "{}")
+    known += [f"{name}: {clipped(str(value), 40)}" for name, value in meta.items()]
+    return ", ".join(known[:MOST_FACTS])

@@ -1,7 +1,9 @@
 """A plain Python function as a verifier."""
 
 import inspect
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from p2o.errors import UserError
@@ -50,7 +52,14 @@ class Function:
             raise
         except Exception as error:  # It is anybody's code and may throw anything.
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            return Score(0.0, Status.ERROR, detail=said[:200])
+            return Score(0.0, Status.ERROR, detail=f"{said[:200]}{_place_of(error)}")
+
+
+def _place_of(error: Exception) -> str:
+    """The last line of the function's own file that an error passed through; empty for none."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [frame for frame in frames if frame.filename == frames[0].filename]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _best(scores: Sequence[Score]) -> Score:

@@ -302,7 +302,7 @@ def test_good_overrides_pass(arguments):
         (["-m", "optimizer=adamw,null"], "optimizer=null: give one of adamw, "),
         (["algorithm=grpo,dapo"], "algorithm=grpo,dapo: these are several values; -m makes"),
         (["-m", "seed=1,2,1"], "seed=1,2,1: seed=1 stands there twice"),
-        (["-m", "seed=1,2", "hydra.run.dir=x"], "hydra.run.dir=x: a sweep has its runs in hydra.sw"),
+        (["-m", "seed=1,2", "hydra.run.dir=x"], "hydra.run.dir=x: a sweep has its runs"),
         (["+trainer.limit_val_batches=0"], "trainer.limit_val_batches=0: "),
         (["hydra/sweeper=foo"], "hydra/sweeper=foo: no such option, or what it belongs to"),
         (

@@ -588,3 +588,13 @@ def test_digit_lists_that_do_not_exist_are_refused(settings, said):
     with pytest.raises(UserError) as caught:
         DigitLists(**settings)
     assert said in str(caught.value)
+
+
+def test_a_column_that_is_kept_may_have_any_name_but_that_of_the_row_s_number(tmp_path):
+    rows = [{**row, "gold": n, "messages": "m", "row": 7} for n, row in enumerate(ROWS)]
+    path = write(tmp_path / "rows.jsonl", rows)
+    split = table(path, keep=["gold", "messages"]).load(0)
+    kept = {p.meta["row"]: p.meta["gold"] for p in split.train + split.held_out}
+    assert kept == {n: n for n in range(len(ROWS))}
+    with pytest.raises(UserError, match="keep=row: this is the number of a row"):
+        table(path, keep=["row"])

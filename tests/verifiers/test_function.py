@@ -1,6 +1,7 @@
 """A plain function as a verifier: what it is called with, what comes of it, what is refused."""
 
 import logging
+import re
 import sys
 
 import pytest
@@ -72,6 +73,7 @@ def test_an_exception_is_an_error_of_that_response_alone_and_is_told(function, c
     assert [score.status for score in scores] == [Status.OK, Status.ERROR, Status.OK]
     assert [score.solved for score in scores] == [True, None, False]
     assert scores[1].detail.startswith("ValueError: invalid literal for int()")
+    assert re.search(r" \(\w+\.py, line \d+\)$", scores[1].detail)
     [line] = caplog.messages
     said = f"the verifier gave no verdict (error) on prompt {PROMPT.id}: ValueError"
     assert line.startswith(said)
