@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.protocols import (
@@ -163,6 +164,11 @@ class HardSampleMiner(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch: what was seen becomes the hard set."""
         self._share()
+        if not self._groups:
+            rank_zero_warn(
+                f"{type(self).__name__}: nobody has told of a group in this epoch, so the hard set "
+                "stays as it was; call the observers that add_group_observer was given"
+            )
         hard = self._standing()
         flow = {
             f"{self.name}/size": len(hard),

@@ -34,6 +34,23 @@ class GroupOutcome:
     rewards: tuple[float, ...]
     solved: tuple[bool | None, ...]
 
+    def __post_init__(self) -> None:
+        """Check what was given.
+
+        Raises:
+            TypeError: The id is no text.
+            ValueError: There are more rewards than verdicts, or fewer.
+        """
+        if not isinstance(self.sample_id, str):
+            raise TypeError(
+                f"GroupOutcome: sample_id is a {type(self.sample_id).__name__}; give a text"
+            )
+        if len(self.rewards) != len(self.solved):
+            raise ValueError(
+                f"GroupOutcome of {self.sample_id}: {len(self.rewards)} rewards and "
+                f"{len(self.solved)} verdicts; give one of each for every rollout"
+            )
+
 
 GroupObserver = Callable[[Sequence[GroupOutcome]], None]
 

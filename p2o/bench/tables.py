@@ -130,6 +130,8 @@ def _percent(values: Sequence[float]) -> str:
     if not values:
         return "-"
     found = spread(values)
+    if len(values) == 1:
+        return f"{100 * found.mean:.1f}"
     return f"{100 * found.mean:.1f} ± {100 * found.deviation:.1f}"
 
 

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from p2o.errors import UserError, first_line
-from p2o.export.run_directory import hydra_as, read_config, read_hydra
+from p2o.export.run_directory import from_there, hydra_as, read_config, read_hydra
 
 PLACES = {
     "verifier": "verifier",
@@ -42,13 +42,13 @@ def as_trained(config: DictConfig, settings: Sequence[str]) -> DictConfig:
     try:
         with hydra_as(hydra), open_dict(merged):
             for key, place in PLACES.items():
-                value = _plain(own, place)
+                value = _plain(own, place, hydra)
                 if key not in given and value is not None:
                     merged[key] = value
             if not any(key == "suite" or key.startswith("benchmarks") for key in given):
                 merged["benchmarks"] = {"held_out": None}
             if "held_out" in merged.benchmarks:
-                merged["benchmarks"]["held_out"] = _held_out(own)
+                merged["benchmarks"]["held_out"] = _held_out(own, hydra)
             for key in given:
                 if key.startswith((*(f"{place}." for place in PLACES), "benchmarks.held_out.")):
                     OmegaConf.update(merged, key, OmegaConf.select(config, key))
@@ -57,37 +57,37 @@ def as_trained(config: DictConfig, settings: Sequence[str]) -> DictConfig:
     return merged
 
 
-def _held_out(own: DictConfig) -> dict[str, Any]:
+def _held_out(own: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     sampling = "sampling.held_out"
     return {
         "table": {
             "_target_": "p2o.data.sources.HeldOut",
-            "source": _plain(own, "data.source"),
+            "source": _plain(own, "data.source", hydra),
             "seed": own.seed,
         },
         "samples": own.data.held_out_samples,
         **{
-            name: _plain(own, f"{sampling}.{name}")
+            name: _plain(own, f"{sampling}.{name}", hydra)
             for name in ("temperature", "top_p", "top_k", "stop_token_ids")
         },
     }
 
 
-def _plain(config: DictConfig, place: str) -> Any:
-    """A value of a configuration without references but those to keys."""
+def _plain(config: DictConfig, place: str, hydra: DictConfig) -> Any:
+    """A value of a run's configuration without references but those to keys."""
     parent, _, name = place.rpartition(".")
     node: Any = OmegaConf.select(config, parent) if parent else config
-    return _value(node, name)
+    return _value(node, name, hydra)
 
 
-def _value(node: Any, name: Any) -> Any:
+def _value(node: Any, name: Any, hydra: DictConfig) -> Any:
     if OmegaConf.is_interpolation(node, name):
         raw: Any = OmegaConf.to_container(node, resolve=False)
         if any(sign in raw[name] for sign in LATE):
             return raw[name]
     value = node[name]
     if isinstance(value, DictConfig):
-        return {key: _value(value, key) for key in value}
+        return {key: _value(value, key, hydra) for key in value}
     if isinstance(value, ListConfig):
-        return [_value(value, index) for index in range(len(value))]
-    return value
+        return [_value(value, index, hydra) for index in range(len(value))]
+    return from_there(value, hydra) if name == "path" and isinstance(value, str) else value

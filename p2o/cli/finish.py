@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
@@ -57,12 +59,18 @@ def tell(
     if training.trainer.is_global_zero:
         print_report(summary, folder)
         if not training.final.trained:
-            more = (
-                "more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a "
-                "callback ended it,"
-            )
-            print(f"This run had finished before; {more} would go on.")
+            print(f"This run had finished before{_way_on()}.")
     return summary
+
+
+def _way_on() -> str:
+    """How a run that has finished goes on; a job of a sweep with more epochs is another job."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return ""
+    return (
+        "; more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a callback "
+        "ended it, would go on"
+    )
 
 
 def _upload(training: Training, folder: Path) -> None:

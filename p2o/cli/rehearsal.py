@@ -19,6 +19,7 @@ from p2o.cli.settings import TrainSettings
 from p2o.configuration.build import build, build_all, call, refuse_missing
 from p2o.configuration.sections import Makes, makes
 from p2o.distillation import DistillationStrategy
+from p2o.distillation.strategy import refuse_unasked
 from p2o.errors import UserError, located
 from p2o.evolution.in_training import SearchInTraining
 from p2o.evolution.random_template import RandomTemplates
@@ -111,6 +112,8 @@ def rehearse(config: DictConfig) -> None:
 
 def _check_graded(strategy: Any, config: DictConfig) -> None:
     """Refuse a strategy that grades responses where nothing would, and a teacher of no use."""
+    with located("distillation"):
+        refuse_unasked(strategy)
     bare = strategy.rollout_context == Context.BARE
     if strategy.told is not None and not bare:
         raise UserError(

@@ -19,7 +19,7 @@ from p2o.report.arms import choose_arm, group_arms
 from p2o.report.contents import Contents
 from p2o.report.runs import read_run
 from p2o.report.story import tell
-from p2o.report.write import write_report
+from p2o.report.write import PAGE, write_report
 
 
 def report(
@@ -39,10 +39,18 @@ def report(
     Raises:
         UserError: A directory holds no run, an arm is not there, or nothing can be written.
     """
-    read = [read_run(folder) for folder in dict.fromkeys(run.resolve() for run in runs)]
+    folders = dict.fromkeys(run.resolve() for run in runs)
+    # A report of all runs of a folder stands among them, and RUNS/*/ names it the next time.
+    read = [read_run(folder) for folder in folders if not _is_report(folder)] or [
+        read_run(folder) for folder in folders
+    ]
     arms = group_arms(read)
     contents = Contents([tell(run) for run in read], arms, choose_arm(arms, against))
     return write_report(contents, output or _folder(read[0].folder, len(read), runs), figures)
+
+
+def _is_report(folder: Path) -> bool:
+    return (folder / PAGE).is_file() and not (folder / ".hydra").exists()
 
 
 def _folder(first: Path, number: int, runs: Sequence[Path]) -> Path:

@@ -157,6 +157,9 @@ def unreadable(setting: str) -> str:
     key, equals, value = setting.partition("=")
     if not equals or not value:
         return f"cannot read '{setting}': write key=value"
+    if value.startswith("[") and value.endswith("]") and "=" in value:
+        entries = [f'"{entry.strip()}"' for entry in value[1:-1].split(",")]
+        return f"cannot read '{setting}': quote what has a '=', '{key}=[{','.join(entries)}]'"
     if value.startswith(("[", "(")):
         return f"cannot read '{setting}': a list is written '{key}=[1,2]', with all its brackets"
     # Hydra reads a backslash as one unless it stands before a quote.

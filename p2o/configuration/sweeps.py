@@ -25,7 +25,7 @@ def job_folder(settings: str) -> str:
         >>> job_folder("distillation=no_crm,seed=1")
         'distillation=no_crm,seed=1'
         >>> job_folder("model.path=/data/my model,seed=1")
-        'model.path=-data-my-model,seed=1_724381c270'
+        'seed=1,model.path=-data-my-model_724381c270'
         >>> job_folder("")
         'defaults'
 
@@ -34,11 +34,18 @@ def job_folder(settings: str) -> str:
     Args:
         settings: Hydra's ``override_dirname``.
     """
-    name = re.sub(r"[^\w.,=+-]+", "-", hide_settings(settings), flags=re.ASCII).strip("-.")
+    name = _clean(settings)
     if name == settings and len(name) <= LONGEST:
         return name or "defaults"
+    # What is cut off should be what jobs have in common: groups and seeds are seldom that.
+    single = re.split(r",(?=[+~]*[\w./@]+=)", settings)
+    name = _clean(",".join(sorted(single, key=lambda each: "." in each.partition("=")[0])))
     end = f"_{sha256(settings.encode()).hexdigest()[:DIGITS]}"
     return name[: LONGEST - len(end)] + end
+
+
+def _clean(settings: str) -> str:
+    return re.sub(r"[^\w.,=+-]+", "-", hide_settings(settings), flags=re.ASCII).strip("-.")
 
 
 def sweep_name(mode: RunMode | None, folder: str) -> str | None:

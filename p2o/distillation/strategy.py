@@ -84,6 +84,21 @@ class DistillationStrategy:
         return advantage
 
 
+def refuse_unasked(strategy: DistillationStrategy) -> None:
+    """Refuse token weights of its own that a strategy is never asked for.
+
+    Raises:
+        UserError: It says that it needs no log-probabilities.
+    """
+    kind = type(strategy)
+    own = getattr(kind, "token_weights", None) is not DistillationStrategy.token_weights
+    if isinstance(strategy, DistillationStrategy) and own and kind.needs_log_probs is False:
+        raise UserError(
+            f"{kind.__name__} has token_weights, which nobody asks as long as its needs_log_probs "
+            "is False; set it to True"
+        )
+
+
 @dataclass(frozen=True)
 class ContextDistillation(DistillationStrategy):
     """Gradient on the bare prompt, so that what the template gains goes into the weights.

@@ -61,6 +61,17 @@ def hydra_as(hydra: DictConfig) -> Iterator[None]:
 
 
 def locate_model(config: DictConfig, hydra: DictConfig) -> str:
-    """The model's path; a relative one is meant from where the run was started."""
-    from_there = Path(OmegaConf.select(hydra, "hydra.runtime.cwd") or ".") / config.model.path
-    return str(from_there) if from_there.exists() else config.model.path
+    """The model's path; see `from_there`."""
+    return from_there(config.model.path, hydra)
+
+
+def from_there(path: str, hydra: DictConfig) -> str:
+    """A path of a run's configuration; a relative one is meant from where the run was started.
+
+    Args:
+        path: Of a file, which may have the name of a function behind it: ``rewards.py:score``.
+        hydra: See `read_hydra`.
+    """
+    there = Path(OmegaConf.select(hydra, "hydra.runtime.cwd") or ".")
+    file, python, _ = path.partition(".py:")
+    return str(there / path) if (there / (file + python.rstrip(":"))).exists() else path

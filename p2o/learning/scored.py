@@ -158,7 +158,13 @@ class Scored:
         """`[T]`, the strategy's; None for a weight of 1."""
         if not self.in_both:
             return None
-        return self.contexts.strategy.token_weights(self.bare, self.templated)
+        weights = self.contexts.strategy.token_weights(self.bare, self.templated)
+        if weights is not None and weights.shape != self.bare.shape:
+            raise ValueError(
+                f"{type(self.contexts.strategy).__name__}.token_weights: the shape is "
+                f"{list(weights.shape)}; give {list(self.bare.shape)}, a weight for each token"
+            )
+        return weights
 
     @cached_property
     def token_advantages(self) -> Tensor | float:

@@ -191,3 +191,21 @@ def test_a_threshold_above_the_group_size_is_refused_before_training():
     HardSampleMiner(6).setup(trainer, None, "fit")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="above the group size of 6"):
         HardSampleMiner(7).setup(trainer, None, "fit")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "said"),
+    [
+        (({"id": 1}, (1.0,), (True,)), TypeError, "sample_id is a dict; give a text"),
+        (("a", (1.0, 0.0), (True,)), ValueError, "of a: 2 rewards and 1 verdicts; give one of"),
+    ],
+)
+def test_an_outcome_that_cannot_be_is_refused_where_it_is_made(outcome, error, said):
+    with pytest.raises(error, match=said):
+        GroupOutcome(*outcome)
+
+
+def test_an_epoch_of_which_nobody_tells_is_warned_of():
+    miner = HardSampleMiner()
+    with pytest.warns(UserWarning, match="HardSampleMiner: nobody has told of a group"):
+        close_epoch(miner)

@@ -297,6 +297,7 @@ def test_good_overrides_pass(arguments):
         (["=3"], "'=3' is no setting"),
         (["model=3"], "model=3: "),
         (["optimizer.betas=[0.9"], "cannot read 'optimizer.betas=[0.9'"),
+        (["data.source.keep=[a.b=1]"], """quote what has a '=', 'data.source.keep=["a.b=1"]'"""),
         (["rollout=null"], "rollout=null: give one of hf, vllm"),
         (["model/adapter=null"], "model/adapter=null: give one of full, lora"),
         (["-m", "optimizer=adamw,null"], "optimizer=null: give one of adamw, "),

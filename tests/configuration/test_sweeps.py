@@ -28,6 +28,12 @@ def test_a_name_is_one_that_any_file_system_takes(settings):
     assert name not in (".", "..")
 
 
+def test_what_is_cut_off_a_long_name_is_seldom_what_jobs_differ_in():
+    same = "data.batch=8,data.source.held_out=50,data.source.train=[a,b],distillation=no_crm"
+    name = job_folder(f"{same},optimizer.lr=0.0001,seed=3,trainer.max_epochs=5")
+    assert name.startswith("distillation=no_crm,seed=3,data.batch=8,data.source.held_out=50,")
+
+
 @given(st.lists(st.text(alphabet="ab/=, .-", max_size=120), min_size=2, max_size=6, unique=True))
 def test_other_settings_have_another_name(settings):
     assert len({job_folder(each) for each in settings}) == len(settings)

@@ -14,6 +14,7 @@ from p2o.distillation import (
     SuccessOnly,
     Tapered,
 )
+from p2o.distillation.strategy import refuse_unasked
 from p2o.errors import UserError
 
 log_probs = st.lists(st.floats(-50, 0), min_size=4, max_size=4).map(torch.tensor)
@@ -185,3 +186,19 @@ def test_a_success_is_imitated_where_its_group_has_no_contrast() -> None:
     assert not Tapered().carries_gradient(0.0, False)
     assert Tapered().token_advantages(0.0, True, nothing, nothing) == 1.0
     assert Tapered().token_advantages(0.0, False, nothing, nothing) == 0.0
+
+
+class Weighs(DistillationStrategy):
+    def token_weights(self, old_bare: torch.Tensor, old_templated: torch.Tensor) -> torch.Tensor:
+        return torch.exp(old_bare - old_templated)
+
+
+class WeighsWhenAsked(Weighs):
+    needs_log_probs = True
+
+
+def test_token_weights_that_nobody_asks_for_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^Weighs has token_weights, .* set it to True$"):
+        refuse_unasked(Weighs())
+    for strategy in (WeighsWhenAsked(), ContextDistillation(), SuccessOnly(), Tapered()):
+        refuse_unasked(strategy)

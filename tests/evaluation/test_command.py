@@ -296,6 +296,26 @@ def test_a_run_is_evaluated_as_it_was_trained_unless_told_otherwise(evaluate, p2
     assert written["configuration"]["renderer"]["prefix"] == ""
 
 
+@pytest.mark.slow
+def test_what_a_run_names_is_meant_from_where_it_was_started(evaluate, p2o_train, tmp_path):
+    rows = [{"q": f"Add the digits: {n} 1", "a": str(n + 1)} for n in range(9)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "mine.py").write_text(
+        "def right(completion, answer): return answer in completion\n"
+    )
+    done = p2o_train(
+        *("data=file", "data.source.path=rows.jsonl", "data.source.question='{q}'"),
+        *("data.source.answer=a", "data.source.held_out=3", "data.max_prompt_tokens=96"),
+        *("verifier=function", "verifier.path=mine.py:right", "trainer.max_epochs=1"),
+        *("data.batch=6", "data.mini_batch=6", "evolution=none", "hydra.run.dir=run"),
+    )
+    assert done.returncode == 0, done.stderr
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    status, _, errors = evaluate(elsewhere, f"run={tmp_path}/run", "max_prompt_tokens=96")
+    assert status == 0, errors
+
+
 def test_held_out_rows_are_those_of_a_run(evaluate, tmp_path):
     status, _, errors = evaluate(tmp_path, "suite=held_out", "model=digits")
     assert status == 2

@@ -165,6 +165,14 @@ def test_the_command_says_where_the_report_is_and_refuses_in_one_line(tmp_path):
     assert "For example" in call("--help").stdout
 
 
+def test_a_report_among_the_runs_is_passed_over(tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path / f"run{seed}", seed=seed)
+    for _ in range(2):
+        runs = [path for path in sorted(tmp_path.iterdir()) if path.is_dir()]
+        assert report(runs, figures=False) == tmp_path / "report" / "report.html"
+
+
 def test_the_command_loads_neither_torch_nor_pandas(tmp_path):
     code = (
         "import sys; from pathlib import Path; from p2o.cli.report import report;"
