@@ -1,4 +1,4 @@
-# make demo   the whole method on the embedded world, in about two minutes
+# make demo   the whole method on the embedded world, in about a minute, once it is installed
 # make demo-real   a real model of half a billion parameters; MODEL=FILE.gguf DATA=FOLDER without a network
 # make test   linters, type checker and all tests that need no accelerator
 # make test-fast   linters and the tests that take no more than a few seconds
