@@ -39,11 +39,26 @@ def print_inspection(split: Split, renderer: ChatRenderer, console: Terminal) ->
     console.print(_length_table(lengths))
     console.print(_answer_table(groups))
     console.print(_histogram_table(lengths["train"]))
+    unknown = _unknown(split.train, renderer)
+    if unknown:
+        console.print(
+            f"{unknown:,} of {len(split.train):,} training prompts have words that the tokenizer "
+            "does not know; the policy does not see them",
+            style="bold",
+        )
     for number, prompt in enumerate(split.train[:SAMPLES], 1):
         console.rule(f"training prompt {number}, id {prompt.id}", align="left")
         text = renderer.tokenizer.decode(renderer.render(prompt.messages))
         console.print(str(text), soft_wrap=True)
         console.print(f"right: {' or '.join(prompt.golds)}", soft_wrap=True, style="bold")
+
+
+def _unknown(prompts: Sequence[Prompt], renderer: ChatRenderer) -> int:
+    """How many prompts have tokens that stand for what the tokenizer does not know."""
+    token = renderer.tokenizer.unk_token_id
+    if token is None:
+        return 0
+    return sum(token in renderer.render(prompt.messages) for prompt in prompts)
 
 
 def _groups(split: Split) -> dict[str, Sequence[Prompt]]:

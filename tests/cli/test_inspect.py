@@ -68,6 +68,20 @@ def refused(result: tuple[int, str, str]) -> str:
     return line.removeprefix("error: ")
 
 
+def test_words_that_the_policy_cannot_read_are_told(p2o_data, tmp_path):
+    texts = ("Natalia sold clips to friends", "Add the digits: 1 2 3")
+    for number, (text, known) in enumerate(zip(texts, (False, True), strict=True)):
+        rows = [{"q": f"{text} {n}", "a": "1"} for n in range(6)]
+        (tmp_path / f"rows{number}.json").write_text(json.dumps(rows))
+        status, output, errors = p2o_data(
+            *("inspect", "data=file", f"data.source.path=rows{number}.json", "verifier=exact"),
+            *("data.source.question=q", "data.source.answer=a", "data.source.held_out=2"),
+            *("data.max_prompt_tokens=96", "data.batch=2", "data.mini_batch=2"),
+        )
+        assert status == 0, errors
+        assert ("words that the tokenizer does not know" in " ".join(output.split())) is not known
+
+
 def test_numbers_lengths_and_three_prompts_as_the_policy_reads_them(p2o_data):
     status, output, error = p2o_data("inspect", "data.source.train=40", "data.source.held_out=20")
     assert (status, error) == (0, "")
