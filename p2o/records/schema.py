@@ -113,7 +113,7 @@ NEEDED = {
     "problems": ("problem",),
     "hints": ("hint", "text"),
     "candidates": ("epoch", "candidate"),
-    "exchanges": ("epoch", "candidate"),
+    "exchanges": ("prompt",),
     "pool": ("epoch", "problem"),
     "hard": ("epoch", "problem"),
 }
