@@ -29,6 +29,8 @@ from tests.commands import ROOT, Command, commands
 from tests.forking import Forks
 from tests.pages import write_examples
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = commands()
 SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
 """An epoch of one update."""

@@ -16,6 +16,8 @@ import p2o_callbacks
 from p2o.configuration.build import conf_directory
 from p2o.configuration.overrides import compose_config
 
+pytestmark = pytest.mark.slow
+
 ROOTS = [Path(str(module.__file__)).parent for module in (p2o, p2o_callbacks)]
 FILES = sorted(path for root in ROOTS for path in root.rglob("*.py"))
 HOME = Path(__file__).parents[1]

@@ -20,6 +20,8 @@ from p2o.policy.packing import ALWAYS, Packer, split_evenly
 from p2o.policy.sharding import FullyShardedStrategy
 from p2o.sample import Sample
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = list(product(("deepscaler", "deepmath"), (5000, 10_000), ("self", "teacher")))
 TEACHER = ["reflection.base_url=http://127.0.0.1:9/v1", "reflection.model=teacher"]
 

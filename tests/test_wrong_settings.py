@@ -17,6 +17,8 @@ from p2o.configuration.validation import refuse, section_problems
 from p2o.errors import UserError
 from p2o.running.console import quieten_libraries
 
+pytestmark = pytest.mark.slow
+
 PHRASES = Path(__file__).parents[1] / "docs" / "evidence" / "tutor_phrases.txt"
 
 BASES = {

@@ -15,6 +15,8 @@ from p2o.configuration.build import conf_directory
 from p2o.configuration.misnamed import options_of
 from p2o.configuration.overrides import check_overrides
 
+pytestmark = pytest.mark.slow
+
 ARMS, BENCHES = options_of("arm", None), options_of("bench", None)
 # Values that only a user can give.
 GIVEN = {"p2o_teacher": ["reflection.base_url=http://localhost/v1", "reflection.model=any"]}

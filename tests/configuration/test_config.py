@@ -94,6 +94,7 @@ def test_the_folders_of_conf_are_the_groups_of_the_primary_configuration():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: value)
 def test_every_option_composes_and_each_key_is_an_argument_of_its_target(composed, group, option):
     config = composed(f"{group}={option}")
@@ -119,6 +120,7 @@ def test_every_suite_composes_and_each_key_is_an_argument_of_its_target(suite):
         assert not unknown_arguments(get_object(node["_target_"]), arguments), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "option"),
     # The sources of a mixture have sizes of their own.

@@ -14,6 +14,8 @@ from p2o.planning import plan_from_config
 from p2o.planning.examples import configurations, published, shapes
 from p2o.policy.models import load_policy
 
+pytestmark = pytest.mark.slow
+
 GROUPS = ("optimizer", "algorithm", "distillation", "evolution", "reflection", "reference", "data")
 OPTIONS = [
     (group, path.stem)

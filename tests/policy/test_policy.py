@@ -186,6 +186,7 @@ def test_checkpointed_layers_run_again_and_give_the_same_gradient(tiny_model):
         torch.testing.assert_close(again, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packer", PACKERS, ids=repr)
 def test_compiled_layers_give_the_same_log_probs_and_gradients(tiny_model, packer):
     results = []
@@ -224,7 +225,7 @@ def test_a_policy_with_an_adapter_reads_trees(tiny_model, packer):
 
 @pytest.mark.parametrize("lora", [False, True])
 @pytest.mark.parametrize("checkpointed", [False, True])
-@pytest.mark.parametrize("backend", [None, "aot_eager"])
+@pytest.mark.parametrize("backend", [None, pytest.param("aot_eager", marks=pytest.mark.slow)])
 def test_the_reference_stays_where_the_policy_was(tiny_model, backend, checkpointed, lora):
     if checkpointed:
         checkpoint_blocks(tiny_model)
@@ -243,6 +244,7 @@ def test_the_reference_stays_where_the_policy_was(tiny_model, backend, checkpoin
     torch.testing.assert_close(policy(batch())[0], moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packer", PACKERS, ids=repr)
 def test_compiled_layers_that_are_computed_again_give_the_same_gradient(tiny_model, packer):
     results = []

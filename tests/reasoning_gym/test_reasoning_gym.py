@@ -14,6 +14,8 @@ from p2o.reasoning_gym.verifier import ReasoningGymScorer
 from p2o.verifiers import Status
 from p2o.verifiers.sandbox.values import encode, plain_base
 
+pytestmark = pytest.mark.slow
+
 ORDERED_BY_HASH = ["isomorphic_strings", "ransom_note", "word_ladder"]
 """Tasks of the library whose entries depend on the order of sets."""
 WITH_TUPLES = "arc_agi"

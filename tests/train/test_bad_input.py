@@ -27,6 +27,8 @@ from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import Numeric, Score, Status
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "data.source.train=16",
     "data.source.held_out=8",

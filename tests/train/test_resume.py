@@ -161,6 +161,7 @@ def test_a_run_is_not_written_over(p2o_train, tmp_path):
     assert longer.returncode == 0, longer.stderr
 
 
+@pytest.mark.slow
 def test_the_same_seed_repeats_a_run_and_another_does_not(p2o_train_anew, tmp_path):
     finals = []
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
