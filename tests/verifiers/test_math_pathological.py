@@ -210,7 +210,7 @@ def test_numbers_that_nobody_can_write_down_are_not_computed(verifier):
 def test_an_answer_that_misses_the_deadline_is_no_fault_of_the_verifier(monkeypatch):
     verifier = Math()
     late = Failure(True, "took more than 5 seconds and was stopped")
-    gold = {"verdict": Verdict.EQUAL}
+    gold: dict[str, Verdict | Failure] = {"verdict": Verdict.EQUAL}
     monkeypatch.setattr(
         verifier.pool,
         "map",
