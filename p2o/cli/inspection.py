@@ -14,6 +14,8 @@ from p2o.rollout.rendering import ChatRenderer
 from p2o.running.terminal import Terminal
 
 WIDTH = 80
+TRAIN = "train"
+"""Name of the group of all training prompts."""
 SAMPLES = 3
 """Prompts that are shown whole."""
 SHOWN = 10
@@ -32,14 +34,16 @@ def print_inspection(split: Split, renderer: ChatRenderer, console: Terminal) ->
         console: Where to.
     """
     groups = _groups(split)
-    lengths = {
-        name: [len(renderer.render(prompt.messages)) for prompt in prompts]
-        for name, prompts in groups.items()
-    }
+    lengths, unknown = {}, 0
+    for name, prompts in groups.items():
+        lengths[name] = []
+        for prompt in prompts:
+            ids = renderer.render(prompt.messages)
+            lengths[name].append(len(ids))
+            unknown += name == TRAIN and renderer.tokenizer.unk_token_id in ids
     console.print(_length_table(lengths))
     console.print(_answer_table(groups))
-    console.print(_histogram_table(lengths["train"]))
-    unknown = _unknown(split.train, renderer)
+    console.print(_histogram_table(lengths[TRAIN]))
     if unknown:
         console.print(
             f"{unknown:,} of {len(split.train):,} training prompts have words that the tokenizer "
@@ -53,17 +57,9 @@ def print_inspection(split: Split, renderer: ChatRenderer, console: Terminal) ->
         console.print(f"right: {' or '.join(prompt.golds)}", soft_wrap=True, style="bold")
 
 
-def _unknown(prompts: Sequence[Prompt], renderer: ChatRenderer) -> int:
-    """How many prompts have tokens that stand for what the tokenizer does not know."""
-    token = renderer.tokenizer.unk_token_id
-    if token is None:
-        return 0
-    return sum(token in renderer.render(prompt.messages) for prompt in prompts)
-
-
 def _groups(split: Split) -> dict[str, Sequence[Prompt]]:
     """Training and held-out prompts, all and of each source."""
-    groups: dict[str, Sequence[Prompt]] = {"train": split.train, "held out": split.held_out}
+    groups: dict[str, Sequence[Prompt]] = {TRAIN: split.train, "held out": split.held_out}
     parts = dict(groups)
     for source in sorted({prompt.source for prompt in split.train} - {""}):
         for name, prompts in parts.items():

@@ -41,9 +41,8 @@ def report(
     """
     folders = dict.fromkeys(run.resolve() for run in runs)
     # A report of all runs of a folder stands among them, and RUNS/*/ names it the next time.
-    read = [read_run(folder) for folder in folders if not _is_report(folder)] or [
-        read_run(folder) for folder in folders
-    ]
+    own = [folder for folder in folders if not _is_report(folder)]
+    read = [read_run(folder) for folder in own or folders]
     arms = group_arms(read)
     contents = Contents([tell(run) for run in read], arms, choose_arm(arms, against))
     return write_report(contents, output or _folder(read[0].folder, len(read), runs), figures)

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import ClassVar
 
 from p2o.constraints import Count
-from p2o.data.contamination import split_words
 from p2o.evolution.leaks import (
     SHORTEST,
     STOCK,
@@ -23,12 +22,12 @@ from p2o.evolution.leaks import (
     answer_of_a_problem,
     runs_of,
     tell,
+    words_in,
     words_of_a_problem,
 )
 from p2o.hints.filling import COLUMN
 from p2o.hints.problems import Problems, Where
 from p2o.prompt import Prompt
-from p2o.verifiers.mentions import in_digits
 from p2o_callbacks.hint import Hint, HintOrText, as_hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import (
@@ -162,7 +161,7 @@ class HintGuard:
 
 def _common(runs: Collection[str], text: str) -> list[str]:
     """The runs that a text has, in a fixed order."""
-    there = f" {' '.join(split_words(in_digits(text)))} "
+    there = f" {' '.join(words_in(text))} "
     if there.count(" ") <= SHORTEST:
         return []
     return sorted(run for run in runs if f" {run} " in there)

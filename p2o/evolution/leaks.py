@@ -208,7 +208,7 @@ class LeakGuard:
 
     def why(self, template: str) -> str | None:
         """What a template gives away, in words that go behind "a template"; None for nothing."""
-        words = split_words(in_digits(template))
+        words = words_in(template)
         text = f" {' '.join(words)} "
         runs = ngrams(words, RUN) if len(words) >= RUN else set()
         short = (run for run in self._runs if run.count(" ") < RUN - 1 and f" {run} " in text)
@@ -222,12 +222,14 @@ class LeakGuard:
         return None
 
 
-def runs_of(question: str) -> set[str]:
-    """The runs of words by which a problem is known; none of one that is too short.
+def words_in(text: str) -> list[str]:
+    """Words and numbers; a number is one word, however it is spelled."""
+    return split_words(in_digits(text))
 
-    Numbers count as one word, however they are spelled.
-    """
-    words = split_words(in_digits(question))
+
+def runs_of(question: str) -> set[str]:
+    """The runs of words by which a problem is known; none of one that is too short."""
+    words = words_in(question)
     return ngrams(words, RUN) if len(words) >= SHORTEST else set()
 
 

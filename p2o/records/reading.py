@@ -20,7 +20,7 @@ class Records:
 
     Part of a table may be missing: a table that was not written is empty, a column that an older
     version did not write is null, and a part that cannot be read is left out, as are rows that lack
-    one of their `NEEDED`. `notes` says so.
+    a column of `NEEDED`. `notes` says so.
 
     Args:
         folder: ``RUN/records``.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Search(NamedTuple):
-    """A search, by when it was made.
+    """A search, by when it was made: `p2o_callbacks.Moment` without torch, which that loads.
 
     Attributes:
         epoch: At hand; the first is 0.
