@@ -21,6 +21,8 @@ from transformers.cache_utils import (
     LinearAttentionLayer,
 )
 
+from p2o.rollout.one_token import GrowingLayer, grouped_queries
+
 LAYERS = {DynamicLayer, DynamicSlidingWindowLayer, LinearAttentionLayer}
 """Caches of layers whose rows can be joined."""
 
@@ -76,7 +78,9 @@ def read(model: Any, prompts: Sequence[Sequence[int]]) -> Reading:
     """Read prompts that a model has to go on from."""
     ids, mask = padded(prompts, model.device)
     output = _forward(model, ids, mask, None)
-    return Reading(output.past_key_values, mask, output.logits[:, -1].clone())
+    cache = output.past_key_values
+    cache.layers = [_growing(layer) for layer in cache.layers]
+    return Reading(cache, mask, output.logits[:, -1].clone())
 
 
 def padded(prompts: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tensor]:
@@ -92,7 +96,8 @@ def padded(prompts: Sequence[Sequence[int]], device: Any) -> tuple[Tensor, Tenso
 def read_on(model: Any, reading: Reading, tokens: Tensor) -> None:
     """Read one more token of each row, `[N]`."""
     reading.mask = nn.functional.pad(reading.mask, (0, 1), value=1)
-    output = _forward(model, tokens[:, None], reading.mask, reading.cache)
+    with grouped_queries():
+        output = _forward(model, tokens[:, None], reading.mask, reading.cache)
     reading.logits = output.logits[:, -1]
 
 
@@ -144,6 +149,11 @@ def _rope_types(model: Any) -> set[str]:
         kind = getattr(module, "rope_type", "")
         found.update(kind.values() if isinstance(kind, Mapping) else [kind])
     return found
+
+
+def _growing(layer: Any) -> Any:
+    """A layer that keeps all tokens, made to take more of them without a copy."""
+    return GrowingLayer.of(layer) if type(layer) is DynamicLayer else layer
 
 
 def _join(layer: Any, other: Any) -> None:
