@@ -93,8 +93,11 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_in_its_table(typed, tmp_path):
     )
     ended = len(list(folder.glob("sweep/*/summary.json")))
     assert 0 < ended < 4
+    assert "finished" in (folder / "sweep" / "sweep.csv").read_text()
     table = typed("p2o-train", *sweep[1:], *TINY)
     assert table.count("This run had finished before") == ended
+    # The sweep's own.
+    assert table.count("next: ") == 1
     means = table[table.index("Means over seeds") :]
     assert re.findall(r"│ (evolution=\w+) +│ (\d) ", means) == [
         ("evolution=gepa", "2"),

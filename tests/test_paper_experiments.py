@@ -89,7 +89,8 @@ def test_the_settings_are_the_paper_s_and_every_part_is_made_on_the_meta_device(
         assert build(config[key], key) is not None
     assert build(config.data.source, "data.source").train == size
     reflection = build(config.reflection, "reflection")
-    made = build(evolver, "evolver", reflection=reflection, assigner=build(config.assignment, "a"))
+    offered = {"reflection": reflection, "assigner": build(config.assignment, "a")}
+    made = build(evolver, "evolver", offered=offered)
     assert build(config.evolution.callback, "evolution.callback", evolver=made)
     assert len(build_all(config.callbacks, "callbacks")) == len(config.callbacks)
     OmegaConf.resolve(config.rollout)

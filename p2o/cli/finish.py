@@ -14,10 +14,16 @@ from p2o.hints.pooling import gather_hints, read_epochs, write_pool
 from p2o.policy.adapters import save_policy
 from p2o.policy.sharding import is_sharded, readable_weights
 from p2o.records.uploading import upload
-from p2o.report.summary import print_report, write_summary
+from p2o.report.summary import print_report, print_ways_on, write_summary
 from p2o.rollout.probe import policy_likeness
 from p2o.rollout.weights import whole_copy
 from p2o_callbacks import PromptEvolution
+
+GOING_ON = (
+    "; more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a callback "
+    "ended it, would go on"
+)
+"""How a run that has finished goes on."""
 
 
 def save_trained(config: DictConfig, training: Training, folder: Path) -> None:
@@ -58,19 +64,13 @@ def tell(
     summary = write_summary(folder, config, training.data, training.callbacks, collapse)
     if training.trainer.is_global_zero:
         print_report(summary, folder)
+        # A sweep says at its end what may be done; a job of one with more epochs is another job.
+        alone = HydraConfig.get().mode != RunMode.MULTIRUN
+        if alone:
+            print_ways_on(summary, folder)
         if not training.final.trained:
-            print(f"This run had finished before{_way_on()}.")
+            print(f"This run had finished before{GOING_ON if alone else ''}.")
     return summary
-
-
-def _way_on() -> str:
-    """How a run that has finished goes on; a job of a sweep with more epochs is another job."""
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return ""
-    return (
-        "; more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a callback "
-        "ended it, would go on"
-    )
 
 
 def _upload(training: Training, folder: Path) -> None:

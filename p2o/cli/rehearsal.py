@@ -68,12 +68,8 @@ def rehearse(config: DictConfig) -> None:
         assigner = _make(config, "assignment")
         if isinstance(assigner, LeastReliance):
             _check_reliance("assignment=least_reliance", made["distillation"])
-        evolver = _make(
-            config,
-            "evolution.evolver",
-            reflection=reflection,
-            assigner=assigner,
-        )
+        offered = {"reflection": reflection, "assigner": assigner}
+        evolver = _make(config, "evolution.evolver", offered=offered)
         if getattr(evolver, "most_reliance", None) is not None:
             _check_reliance("evolution.evolver.most_reliance", made["distillation"])
         bare = made["distillation"].rollout_context == Context.BARE

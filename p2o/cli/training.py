@@ -1,9 +1,11 @@
 """The parts of one training, put together as its configuration says."""
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
@@ -16,7 +18,7 @@ from p2o.cli.going_on import settings_of
 from p2o.cli.policies import configured_policy
 from p2o.cli.preparation import prepare
 from p2o.cli.sampling import make_sampling
-from p2o.configuration.build import build, build_all, call
+from p2o.configuration.build import build, build_all, call, takes
 from p2o.errors import located
 from p2o.hints.problems import KnowsProblems, Problems
 from p2o.learning.averaged_teacher import AveragedTeacher
@@ -44,6 +46,8 @@ from p2o.running.resuming import KeptSettings
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.pool_files import Moment
 from p2o_callbacks.protocols import Evolution, PoolSource
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -241,9 +245,9 @@ def _make_evolution(
     with located("reflection"):
         reflection.bind(search.engine, search.renderer)
     assigner = build(config.assignment, "assignment")
-    evolver = build(
-        config.evolution.evolver, "evolution.evolver", reflection=reflection, assigner=assigner
-    )
+    node, offered = config.evolution.evolver, {"reflection": reflection, "assigner": assigner}
+    _say_unasked(node)
+    evolver = build(node, "evolution.evolver", offered=offered)
     for part in (assigner, evolver):
         if isinstance(part, KnowsProblems):
             with located("data"):
@@ -252,6 +256,19 @@ def _make_evolution(
     if isinstance(callback, PoolSource):
         callback.add_pool_observer(partial(_count_spared, ledger))
     return callback
+
+
+def _say_unasked(evolver: DictConfig) -> None:
+    """Tell when a choice of how hints are dealt out changes nothing."""
+    chosen = HydraConfig.get().runtime.choices
+    if chosen.get("assignment") != "diverse" and not takes(
+        evolver, "evolution.evolver", "assigner"
+    ):
+        logger.warning(
+            "assignment=%s has no say: evolution=%s deals hints out itself",
+            chosen.get("assignment"),
+            chosen.get("evolution"),
+        )
 
 
 def _count_spared(

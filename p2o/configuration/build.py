@@ -1,6 +1,7 @@
 """How parts are made of a configuration, with errors in one line."""
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,9 @@ USER_ERRORS = (UserError, ConfigurationError, MisconfigurationException)
 """What a command-line program shows in one line: p2o's own errors, the callbacks', Lightning's."""
 
 
-def build(node: DictConfig | None, key: str, **more: Any) -> Any:
+def build(
+    node: DictConfig | None, key: str, *, offered: Mapping[str, Any] | None = None, **more: Any
+) -> Any:
     """Make the object that a configuration node describes by its ``_target_``; None of None.
 
     What the target is given is checked against its type hints first. A node with ``_partial_``
@@ -28,7 +31,8 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     Args:
         node: The configuration.
         key: Where it stands, for messages.
-        more: Arguments known only at run time, which the node must not have.
+        offered: Arguments known only at run time, of which the target gets those that it names.
+        more: The same, but it gets all of them. The node must have none of either.
 
     Raises:
         UserError: A value does not fit, the node has what is not its to choose, or the target
@@ -37,7 +41,22 @@ def build(node: DictConfig | None, key: str, **more: Any) -> Any:
     if node is None:
         return None
     refuse(part_problems(node, key))
-    return _make(node, key, more)
+    wanted = {name: value for name, value in (offered or {}).items() if takes(node, key, name)}
+    return _make(node, key, {**more, **wanted})
+
+
+def takes(node: DictConfig, key: str, argument: str) -> bool:
+    """Whether the target of a node has an argument of a name, or takes any.
+
+    Args:
+        node: The configuration.
+        key: Where it stands, for messages.
+        argument: The name.
+    """
+    parameters = inspect.signature(find_target(node, key)).parameters
+    return argument in parameters or any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
 
 
 def build_all(nodes: DictConfig, key: str, kind: type = object) -> list[Any]:

@@ -13,7 +13,6 @@ from p2o.evolution.trials import as_candidates, try_all
 from p2o.hints.assignment import Assigner
 from p2o.hints.problems import Problems, Where
 from p2o.hints.similarity import Similarity
-from p2o.reflection.base import Reflection
 from p2o_callbacks.hint import Hint
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
@@ -35,7 +34,6 @@ class Demonstrations(GuardedSearch):
     No search takes place before something has been solved.
 
     Args:
-        reflection: Has no say.
         assigner: Chooses candidates and deals them out.
         number: Solved problems in a candidate.
         candidates: Tried in each round.
@@ -49,7 +47,6 @@ class Demonstrations(GuardedSearch):
 
     def __init__(
         self,
-        reflection: Reflection,
         assigner: Assigner,
         number: Count = 4,
         candidates: Count = 4,
@@ -136,8 +133,6 @@ class SimilarDemonstrations(Ladder):
     it, and `number` where none do.
 
     Args:
-        reflection: Has no say.
-        assigner: Has no say: whose demonstrations they are is given.
         number: Solved problems that a sample is shown at most.
         keep: Problems of which a solution is kept to choose from, those solved last.
         among: Problems that have demonstrations: those that are hard at the time, or all.
@@ -148,8 +143,6 @@ class SimilarDemonstrations(Ladder):
 
     def __init__(
         self,
-        reflection: Reflection,
-        assigner: Assigner,
         number: Count = 4,
         keep: Count = 512,
         among: Where = "hard",

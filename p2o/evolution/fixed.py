@@ -13,7 +13,6 @@ from p2o.evolution.trials import as_candidates, tried, try_all
 from p2o.hints.assignment import Assigner, draw_templates
 from p2o.hints.filling import check_columns
 from p2o.hints.problems import Problems, Where
-from p2o.reflection.base import Reflection
 from p2o_callbacks.hint import Hint, more_than_text
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
@@ -26,7 +25,6 @@ class FixedHints(GuardedSearch):
     """Deals out hints of a given list, at random or by how they fare (arXiv 2602.03190).
 
     Args:
-        reflection: Has no say.
         assigner: Deals hints out that were tried; has no say where none was.
         hints: Texts, or mappings with ``text``, ``turns``, ``prefix``, ``columns`` and
             ``learned``; see `p2o_callbacks.Hint`.
@@ -42,7 +40,6 @@ class FixedHints(GuardedSearch):
 
     def __init__(
         self,
-        reflection: Reflection,
         assigner: Assigner,
         hints: Sequence[Any],
         among: Where = "hard",

@@ -8,7 +8,6 @@ from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
 from p2o.evolution.leaks import Action, LeakGuard
 from p2o.evolution.strategies import draw_from_fronts
-from p2o.hints.assignment import Assigner
 from p2o.hints.evidence import Evidence
 from p2o.hints.insertion import read_template
 from p2o.hints.problems import Problems
@@ -60,7 +59,6 @@ class SearchInTraining:
 
     Args:
         reflection: Writes templates.
-        assigner: Has no say: rollouts are dealt out to learn of templates, too.
         proposals: Templates that wait to be tried, at the most.
         minibatch_size: Samples of a reflection.
         evidence: Epochs for which a rollout counts, the one at hand being the first.
@@ -71,7 +69,6 @@ class SearchInTraining:
     def __init__(
         self,
         reflection: Reflection,
-        assigner: Assigner,
         proposals: Count = 16,
         minibatch_size: Count = 3,
         evidence: Count = 2,

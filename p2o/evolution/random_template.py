@@ -8,8 +8,7 @@ from p2o.constraints import Count, Many, Text
 from p2o.errors import UserError
 from p2o.evolution.guarded import Assignment, GuardedSearch, Report
 from p2o.evolution.leaks import Action
-from p2o.hints.assignment import Assigner, draw_templates
-from p2o.reflection.base import Reflection
+from p2o.hints.assignment import draw_templates
 from p2o.reflection.phrasebook import Phrasebook
 from p2o_callbacks.candidates import Candidate
 from p2o_callbacks.pool import PromptPool, Template
@@ -22,8 +21,6 @@ class RandomTemplates(GuardedSearch):
     It tries none of them, and so spends nothing.
 
     Args:
-        reflection: Has no say. The configuration passes on its phrases, where it has a list.
-        assigner: Has no say: without dev scores there is nothing to cover.
         path: Text file with one phrase a line, in place of `phrases`.
         number: Templates drawn for an epoch.
         max_phrases: Phrases in a template, 1 to so many.
@@ -40,8 +37,6 @@ class RandomTemplates(GuardedSearch):
 
     def __init__(
         self,
-        reflection: Reflection,
-        assigner: Assigner,
         path: str | None = None,
         number: Many = 8,
         max_phrases: int = 4,

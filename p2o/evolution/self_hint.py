@@ -7,7 +7,6 @@ from p2o.constraints import Count
 from p2o.evolution.ladder import Ladder, Ladders
 from p2o.evolution.leak import tells
 from p2o.evolution.leaks import Action
-from p2o.hints.assignment import Assigner
 from p2o.hints.insertion import read_template
 from p2o.hints.problems import Where
 from p2o.prompt import Prompt
@@ -27,7 +26,6 @@ class SelfHints(Ladder):
 
     Args:
         reflection: Writes hints; ``reflection=hint_writer`` is the policy itself.
-        assigner: Has no say: whose hint it is is given.
         number: Hints written for a problem.
         among: Problems that have hints: those that are hard at the time, or all.
         minimum: Problems below which nothing is done.
@@ -39,7 +37,6 @@ class SelfHints(Ladder):
     def __init__(
         self,
         reflection: Reflection,
-        assigner: Assigner,
         number: Count = 2,
         among: Where = "hard",
         minimum: Count = 1,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
 from p2o.evolution.leaks import Action, LeakGuard
-from p2o.hints.assignment import Assigner, keep_or_draw
+from p2o.hints.assignment import keep_or_draw
 from p2o.hints.insertion import read_template
 from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
@@ -29,7 +29,6 @@ class SingleTurnReflection:
 
     Args:
         reflection: Writes templates.
-        assigner: Has no say: whose template it is is given.
         minimum: Hard samples below which nothing is done.
         leaks: What happens to a template that gives a problem away, see `p2o.evolution.leaks`. The
             sample of one that is rejected stays bare.
@@ -38,7 +37,6 @@ class SingleTurnReflection:
     def __init__(
         self,
         reflection: Reflection,
-        assigner: Assigner,
         minimum: Count = 1,
         leaks: Action = "reject",
     ) -> None:

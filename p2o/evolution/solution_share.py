@@ -9,10 +9,9 @@ from p2o.evolution.guarded import Assignment, GuardedSearch, Report
 from p2o.evolution.ladder import Ladder, Ladders
 from p2o.evolution.shares import ShareRule
 from p2o.evolution.trials import as_candidates, tried
-from p2o.hints.assignment import Assigner, keep_or_draw
+from p2o.hints.assignment import keep_or_draw
 from p2o.hints.filling import check_columns
 from p2o.hints.problems import Problems, Where
-from p2o.reflection.base import Reflection
 from p2o_callbacks.hint import Hint
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution
@@ -68,8 +67,6 @@ class SolutionShare(GuardedSearch):
     looks at `text` alone.
 
     Args:
-        reflection: Has no say.
-        assigner: Has no say: a problem's rollouts all have its share.
         share: The rule.
         place: See `PartOfSolution`.
         column: Likewise.
@@ -81,8 +78,6 @@ class SolutionShare(GuardedSearch):
 
     def __init__(
         self,
-        reflection: Reflection,
-        assigner: Assigner,
         share: ShareRule,
         place: Place = "question",
         column: str = "solution",
@@ -136,8 +131,6 @@ class SearchedShare(Ladder):
     alone.
 
     Args:
-        reflection: Has no say.
-        assigner: Has no say: whose share it is is given.
         shares: To be tried, the smallest first.
         place: See `PartOfSolution`.
         column: Likewise.
@@ -151,8 +144,6 @@ class SearchedShare(Ladder):
 
     def __init__(
         self,
-        reflection: Reflection,
-        assigner: Assigner,
         shares: Sequence[float] = (0.25, 0.5, 0.75),
         place: Place = "question",
         column: str = "solution",

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from p2o.constraints import Count
 from p2o.errors import UserError
 from p2o.evolution.ladder import Ladder, Ladders
-from p2o.hints.assignment import Assigner
 from p2o.hints.filling import check_columns
 from p2o.hints.problems import Problems, Where
-from p2o.reflection.base import Reflection
 from p2o_callbacks.hint import Hint
 
 
@@ -18,8 +16,6 @@ class Tiered(Ladder):
     Columns are shown on purpose; a guard against leaks looks at the words around them alone.
 
     Args:
-        reflection: Has no say.
-        assigner: Has no say: whose hint it is is given.
         tiers: Texts, the least help first, with columns of the problem's own in braces:
             ``{plan}``, or ``{solution:25%}`` for a first part.
         among: Problems that have hints: those that are hard at the time, or all.
@@ -31,8 +27,6 @@ class Tiered(Ladder):
 
     def __init__(
         self,
-        reflection: Reflection,
-        assigner: Assigner,
         tiers: Sequence[str],
         among: Where = "hard",
         minimum: Count = 1,

@@ -133,6 +133,11 @@ def print_report(summary: dict[str, Any], directory: Path) -> None:
     if summary.get("found"):
         console.print(_found_table(summary["found"]))
     console.print(f"run directory: {directory}", soft_wrap=True)
+
+
+def print_ways_on(summary: dict[str, Any], directory: Path) -> None:
+    """Show what may be done after a run."""
+    console = Terminal()
     for command, what in next_commands(summary, directory):
         console.print(f"next: {command:<40}  {what}", soft_wrap=True)
 

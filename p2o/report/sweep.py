@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.table import Table as Shown
 
@@ -25,16 +26,21 @@ WIDE = 120
 
 
 class SweepTables(Callback):
-    """Hydra's last act of a sweep: shows its tables, and keeps them beside the jobs."""
+    """Keeps tables of a sweep beside its jobs, and shows them at its end."""
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Keep the tables of the jobs before this one: a sweep may be killed in any of them."""
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            _write(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Tell of all jobs in the folder, those of an earlier start included."""
         HydraConfig.instance().set_config(config)
         folder = Path(config.hydra.sweep.dir)
-        runs = sweep_runs(folder)
-        if not runs or starting_rank() != 0:
+        tables = _write(folder)
+        if tables is None:
             return
-        jobs, arms = job_table(runs), arm_table(runs)
+        jobs, arms = tables
         console = Terminal()
         # Names of folders take a line each.
         for table in (jobs if console.width >= WIDE else _for_narrow(jobs), arms):
@@ -44,15 +50,24 @@ class SweepTables(Callback):
             for row in table.rows:
                 shown.add_row(*map(as_text, row))
             console.print(shown)
-        text = f"# Jobs\n\n{as_markdown(jobs)}\n# Means over seeds\n\n{as_markdown(arms)}"
-        for name, content in ((f"{NAME}.md", text), (f"{NAME}.csv", as_csv(jobs))):
-            with written_whole(folder / name, "w", encoding="utf-8") as file:
-                file.write(content)
         console.print(
             f"sweep directory: {folder}; which job is in which folder: {NAME}.md, {NAME}.csv",
             soft_wrap=True,
         )
         console.print(f"next: p2o-report {shlex.quote(str(folder))}/*/", soft_wrap=True)
+
+
+def _write(folder: Path) -> tuple[Table, Table] | None:
+    """Write the tables of a sweep's jobs and arms; None where there is no job."""
+    runs = sweep_runs(folder)
+    if not runs or starting_rank() != 0:
+        return None
+    jobs, arms = job_table(runs), arm_table(runs)
+    text = f"# Jobs\n\n{as_markdown(jobs)}\n# Means over seeds\n\n{as_markdown(arms)}"
+    for name, content in ((f"{NAME}.md", text), (f"{NAME}.csv", as_csv(jobs))):
+        with written_whole(folder / name, "w", encoding="utf-8") as file:
+            file.write(content)
+    return jobs, arms
 
 
 def sweep_runs(folder: Path) -> list[Run]:
@@ -105,7 +120,7 @@ def _for_narrow(jobs: Table) -> Table:
 
 def _end(run: Run) -> str:
     if not run.summary:
-        return "broken off"
+        return "not ended"
     return "stopped by a guard" if run.summary.get("collapse") else "finished"
 
 

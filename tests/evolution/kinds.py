@@ -1,5 +1,7 @@
 """Problems, and a policy that solves them as a test says, for searches that know problems."""
 
+from inspect import signature
+
 from p2o.hints.assignment import DiverseAssignment
 from p2o.hints.filling import fill
 from p2o.hints.problems import ProblemOutcome, Problems
@@ -41,8 +43,10 @@ class Policy:
 
 
 def made(kind, problems=None, **options):
-    """A search of a kind, bound to problems."""
-    evolver = kind(options.pop("reflection", Phrasebook()), DiverseAssignment(), **options)
+    """A search of a kind, with what it asks for, bound to problems."""
+    offered = {"reflection": Phrasebook(), "assigner": DiverseAssignment()}
+    wanted = {name: offered[name] for name in offered.keys() & signature(kind).parameters}
+    evolver = kind(**{**wanted, **options})
     evolver.bind(problems or Problems(PROMPTS))
     return evolver
 

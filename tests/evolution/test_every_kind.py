@@ -44,8 +44,10 @@ def made(kind) -> Any:
         evolver = build(
             config.evolution.evolver,
             "evolution.evolver",
-            reflection=Phrasebook(),
-            assigner=build(config.assignment, "assignment"),
+            offered={
+                "reflection": Phrasebook(),
+                "assigner": build(config.assignment, "assignment"),
+            },
         )
     if isinstance(evolver, KnowsProblems):
         evolver.bind(problems)

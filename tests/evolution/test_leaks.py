@@ -186,7 +186,7 @@ def test_a_search_keeps_templates_that_tell_out_of_its_pool(leaks, told):
 
 def test_a_sample_whose_own_reflection_tells_stays_bare():
     world = Answers()
-    evolver = SingleTurnReflection(Teller(world, unique=True), DiverseAssignment())
+    evolver = SingleTurnReflection(Teller(world, unique=True))
     found = evolver.evolve(HARD, world.evaluate, group_size=4, seed=0, report=lambda progress: None)
     assert len(found.pool.assignment) == found.leaks == len(HARD) // 2
     assert not any("1024" in template.text for template in found.pool.templates)

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from p2o.errors import UserError
 from p2o.evolution.random_template import RandomTemplates
-from p2o.hints.assignment import DiverseAssignment
 from p2o.reflection import Phrasebook
 from p2o_callbacks import Evolution, PromptPool
 
@@ -17,7 +16,7 @@ def evolve(hard, seed=0, group_size=6, **options):
     def never(pairs):
         raise AssertionError("it tries nothing")
 
-    evolver = RandomTemplates(Phrasebook(), DiverseAssignment(), **options)
+    evolver = RandomTemplates(**options)
     return evolver.evolve(
         hard, never, group_size=group_size, seed=seed, report=lambda progress: None
     )
@@ -85,7 +84,7 @@ def test_settings_that_mean_nothing_are_refused(tmp_path):
 
 
 def test_later_hard_samples_draw_from_all_and_the_others_keep_what_they_have():
-    evolver = RandomTemplates(Phrasebook(), DiverseAssignment())
+    evolver = RandomTemplates()
     pool = evolve(["a", "b"], seed=5).pool
     dealt = evolver.deal(pool, ["b", "c"], group_size=6, seed=5)
     assert dealt["b"] == pool.assignment["b"]

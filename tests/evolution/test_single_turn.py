@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from p2o.evolution.single_turn import SingleTurnReflection
-from p2o.hints.assignment import DiverseAssignment
 from p2o.running.seeds import derive_seed
 from p2o_callbacks import Evolution, PromptPool, Template, TemplateTrial
 
@@ -42,7 +41,7 @@ class Writer:
 
 def evolve(world, writer, hard=HARD, **options):
     reports = []
-    found = SingleTurnReflection(writer, DiverseAssignment(), **options).evolve(
+    found = SingleTurnReflection(writer, **options).evolve(
         hard, world.evaluate, group_size=4, seed=7, report=reports.append
     )
     return found, reports
@@ -93,7 +92,7 @@ def test_too_few_samples_spend_nothing():
 
 
 def test_later_hard_samples_keep_their_own_template_or_draw_that_of_another():
-    evolver, world = SingleTurnReflection(Writer(), DiverseAssignment()), World()
+    evolver, world = SingleTurnReflection(Writer()), World()
     pool = evolver.evolve(HARD, world.evaluate, group_size=4, seed=7, report=lambda p: None).pool
     later = ["b", *(f"new-{number}" for number in range(60))]
     dealt = evolver.deal(pool, later, group_size=4, seed=7)

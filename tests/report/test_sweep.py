@@ -6,6 +6,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 from p2o.configuration.build import CONFIG_NAME, conf_directory
 from p2o.report.sweep import SweepTables, arm_table, job_table, sweep_runs
@@ -42,7 +43,7 @@ def test_a_job_is_told_by_its_folder_and_by_what_it_alone_was_told(sweep):
             zip(ENDS, (50.0, 70.0, 90.0, None), strict=True)
         )
     ]
-    assert [row[-1] for row in rows] == ["finished", "finished", "finished", "broken off"]
+    assert [row[-1] for row in rows] == ["finished", "finished", "finished", "not ended"]
 
 
 def test_seeds_of_an_arm_are_one_row(sweep):
@@ -52,15 +53,23 @@ def test_seeds_of_an_arm_are_one_row(sweep):
     ]
 
 
-def test_both_are_shown_and_kept_at_the_end(sweep, capsys, monkeypatch):
+@pytest.fixture
+def composed(monkeypatch):
+    """Makes the configuration of a sweep that Hydra is at."""
+
+    def compose_sweep(folder, mode=RunMode.MULTIRUN):
+        with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
+            told = [f"hydra.sweep.dir={folder}", f"hydra.mode={mode.name}"]
+            config = compose(CONFIG_NAME, overrides=told, return_hydra_config=True)
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+        return config
+
+    return compose_sweep
+
+
+def test_both_are_shown_and_kept_at_the_end(sweep, composed, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-        config = compose(
-            CONFIG_NAME, overrides=[f"hydra.sweep.dir={sweep}"], return_hydra_config=True
-        )
-    before = HydraConfig.instance().cfg
-    SweepTables().on_multirun_end(config)
-    HydraConfig.instance().cfg = before
+    SweepTables().on_multirun_end(composed(sweep))
     shown, kept = capsys.readouterr().out, (sweep / "sweep.md").read_text()
     for text in (shown, kept):
         assert "distillation=tapered,seed=1" in text
@@ -68,27 +77,25 @@ def test_both_are_shown_and_kept_at_the_end(sweep, capsys, monkeypatch):
     assert len((sweep / "sweep.csv").read_text().splitlines()) == 5
 
 
-def test_a_sweep_without_a_job_says_nothing(tmp_path, capsys):
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-        config = compose(
-            CONFIG_NAME, overrides=[f"hydra.sweep.dir={tmp_path}"], return_hydra_config=True
-        )
-    before = HydraConfig.instance().cfg
-    SweepTables().on_multirun_end(config)
-    HydraConfig.instance().cfg = before
+def test_they_are_kept_before_each_job_since_a_sweep_may_be_killed(sweep, composed, capsys):
+    SweepTables().on_job_start(composed(sweep, RunMode.RUN))
+    assert not (sweep / "sweep.md").exists()
+    SweepTables().on_job_start(composed(sweep))
+    assert "distillation=tapered,seed=0" in (sweep / "sweep.md").read_text()
+    assert len((sweep / "sweep.csv").read_text().splitlines()) == 5
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("moment", ["on_job_start", "on_multirun_end"])
+def test_a_sweep_without_a_job_says_nothing(tmp_path, composed, capsys, moment):
+    getattr(SweepTables(), moment)(composed(tmp_path))
     assert capsys.readouterr().out == ""
     assert not list(tmp_path.iterdir())
 
 
-def test_a_narrow_terminal_has_each_job_in_a_line(sweep, capsys, monkeypatch):
+def test_a_narrow_terminal_has_each_job_in_a_line(sweep, composed, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf_directory())):
-        config = compose(
-            CONFIG_NAME, overrides=[f"hydra.sweep.dir={sweep}"], return_hydra_config=True
-        )
-    before = HydraConfig.instance().cfg
-    SweepTables().on_multirun_end(config)
-    HydraConfig.instance().cfg = before
+    SweepTables().on_multirun_end(composed(sweep))
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= 80 for line in lines if str(sweep) not in line)
     [line] = [line for line in lines if "no_crm, seed=1" in line]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from p2o.cli.training import assemble
 from p2o.policy.reference import InitialPolicy
 
@@ -29,3 +31,29 @@ def test_parts_get_the_settings_that_are_theirs(composed):
     assert isinstance(reference, InitialPolicy)
     assert reference.policy is not module.policy
     assert data._search_runner.engine is not data.loader.runner.engine
+
+
+TINY = ("data.source.train=8", "data.source.held_out=4", "data.batch=4", "data.mini_batch=4")
+
+
+@pytest.mark.parametrize(
+    ("choices", "line"),
+    [
+        (
+            ["evolution=random_template", "assignment=same_template"],
+            "assignment=same_template has no say: evolution=random_template deals hints out itself",
+        ),
+        (
+            ["hints=assistant_prefix", "assignment=leave_one_bare"],
+            "assignment=leave_one_bare has no say: evolution=assistant_prefix deals hints out",
+        ),
+        (["evolution=random_template"], ""),
+        (["assignment=same_template"], ""),
+        (["hints=fixed", "evolution.evolver.hints=[Think.]", "assignment=same_template"], ""),
+    ],
+)
+def test_a_choice_that_changes_nothing_is_told(composed, caplog, choices, line):
+    assemble(*composed(*TINY, *choices))
+    said = [record.message for record in caplog.records if "has no say" in record.message]
+    assert len(said) == bool(line)
+    assert all(line in each for each in said)
