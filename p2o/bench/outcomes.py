@@ -156,13 +156,13 @@ class Result:
     Attributes:
         arm: The arm.
         outcomes: Those of its runs that have ended.
-        failed: How many have not.
+        unfinished: How many have not.
         end: Up to where curves are compared, in what was spent.
     """
 
     arm: Arm
     outcomes: Sequence[EndedRun]
-    failed: int
+    unfinished: int
     end: float
 
     def accuracies(self, by: str) -> dict[int, float]:

@@ -121,7 +121,7 @@ def short(value: float) -> str:
 
 def _label(result: Result) -> str:
     collapsed = sum(outcome.summary["collapse"] is not None for outcome in result.outcomes)
-    notes = [f"{result.failed} failed"] * (result.failed > 0)
+    notes = [f"{result.unfinished} not ended"] * (result.unfinished > 0)
     notes += [f"{collapsed} collapsed"] * (collapsed > 0)
     return f"{result.arm.label} ({', '.join(notes)})" if notes else result.arm.label
 

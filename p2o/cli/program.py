@@ -56,11 +56,12 @@ def run_program(
 
 
 @contextmanager
-def expected_errors(folder: Path | None = None) -> Iterator[None]:
+def expected_errors(folder: Path | None = None, way_on: str = "") -> Iterator[None]:
     """Say an expected error in one line, and end the program with the status that stands for it.
 
     Args:
         folder: Of a run that can go on from there; None where there is none.
+        way_on: How what was stopped goes on, where there is no such folder.
 
     Raises:
         SystemExit: An error was expected; any other is passed on.
@@ -80,8 +81,8 @@ def expected_errors(folder: Path | None = None) -> Iterator[None]:
         _end(PeerError(f"{error}{more}"), 1)
     except Preempted as stopped:
         if starting_rank() == 0:
-            more = "" if folder is None else f"; {_going_on(folder)}"
-            print(f"{stopped}{more}", file=sys.stderr)
+            more = way_on if folder is None else _going_on(folder)
+            print("; ".join(filter(None, [str(stopped), more])), file=sys.stderr)
         sys.exit(stopped.status)
     # CheckpointException is no Exception.
     except (Exception, CheckpointException) as error:

@@ -71,16 +71,16 @@ def test_tables_fit_80_columns_and_keep_numbers_whole_beside_a_long_name():
         assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_what_failed_and_what_collapsed_stands_beside_the_arm():
+def test_what_did_not_end_and_what_collapsed_stands_beside_the_arm():
     rows = accuracy_cells(findings())
-    assert rows[2][0] == "short (1 failed, 1 collapsed)"
+    assert rows[2][0] == "short (1 not ended, 1 collapsed)"
 
 
 def test_an_arm_without_any_run_has_a_row_all_the_same():
     found = findings()
     results = {**found.results, "third": Result(Arm("third", "third", "", ()), [], 2, 10_000)}
     empty = Findings(results, {}, [], "first", 0.9, "10,000 rollouts", "rollouts")
-    assert accuracy_cells(empty)[3] == ["third (2 failed)", "-", "-", "-", "-", "(0/0)"]
+    assert accuracy_cells(empty)[3] == ["third (2 not ended)", "-", "-", "-", "-", "(0/0)"]
     assert set(spending_cells(empty)[3][1:]) == {"-"}
 
 
