@@ -69,3 +69,19 @@ def bootstrap_interval(
     tail = (1 - level) / 2
     low, high = means.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     return low, high
+
+
+def accuracy_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean accuracy of questions like these.
+
+    It is `bootstrap_interval`. Where all questions are right, or all are wrong, every resample is
+    like the sample, so that it has no width; then it is `success_interval`.
+
+    Args:
+        values: Of each question, the share of its samples that are right.
+        level: See there.
+    """
+    if set(values) not in ({0.0}, {1.0}):
+        return bootstrap_interval(values, level=level)
+    low, _ = success_interval(len(values), len(values), level)
+    return (low, 1.0) if values[0] else (0.0, 1 - low)

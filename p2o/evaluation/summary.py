@@ -7,7 +7,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from p2o.evaluation.statistics import bootstrap_interval
+from p2o.evaluation.statistics import accuracy_interval
 from p2o.evaluation.templates import vote
 from p2o.learning.pass_at_k import pass_at_k
 from p2o.verifiers.base import FAILED, Status
@@ -49,7 +49,7 @@ def _summarise_one(rows: Sequence[Row]) -> dict[str, Any]:
         "questions": len(verdicts),
         "samples": samples,
         "accuracy": sum(means) / len(means),
-        "interval": list(bootstrap_interval(means)),
+        "interval": list(accuracy_interval(means)),
         "reward": sum(rewards) / len(rewards) if rewards else None,
         "pass_at": {
             k: sum(pass_at_k(samples, count, k) for count in right) / len(right)

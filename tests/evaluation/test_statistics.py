@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2o.evaluation.statistics import bootstrap_interval
+from p2o.evaluation.statistics import accuracy_interval, bootstrap_interval, success_interval
 from p2o.learning.pass_at_k import mean_pass_at, pass_at_k
 
 
@@ -46,3 +46,17 @@ def test_an_interval_lies_between_the_extremes_and_repeats(values):
     low, high = bootstrap_interval(values)
     assert min(values) - 1e-12 <= low <= high <= max(values) + 1e-12
     assert (low, high) == bootstrap_interval(values)
+
+
+@pytest.mark.parametrize("questions", [1, 48, 1319])
+def test_questions_that_are_all_right_do_not_show_that_all_would_be(questions):
+    low, high = accuracy_interval([1.0] * questions)
+    # With the true accuracy at its lower end, all of them are right in one of 40 cases.
+    assert (low**questions, high) == (pytest.approx(0.025), 1.0)
+    assert accuracy_interval([0.0] * questions) == (0.0, pytest.approx(1 - low))
+    assert success_interval(questions, questions) == (low, high)
+
+
+def test_other_questions_have_the_interval_of_resamples():
+    for values in ([0.0, 1.0, 1.0], [0.5, 0.5]):
+        assert accuracy_interval(values) == bootstrap_interval(values)
