@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -13,17 +13,33 @@ from p2o.running.files import written_whole
 from p2o_callbacks.pool import PromptPool
 
 
-def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:
-    """The hints of several pools, each once, with what all of them have shown.
+def last_results(pools: Iterable[PromptPool]) -> dict[str, dict[str, bool]]:
+    """Whether a hint solved the problems that it was tried on, each the last time; by its label.
 
     Hard samples become fewer, so the last pool tells of a hint's last few problems alone.
 
     Args:
         pools: Of one run, in the order of time.
     """
+    results: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+    for pool in pools:
+        for template in pool.templates:
+            if not template.empty:
+                results[template.label] |= {
+                    sample: sample in template.solved for sample in template.dev_scores
+                }
+    return dict(results)
+
+
+def gather_hints(pools: Sequence[PromptPool]) -> tuple[PooledHint, ...]:
+    """The hints of several pools, each once, with what all of them have shown.
+
+    Args:
+        pools: Of one run, in the order of time.
+    """
     found: dict[str, PooledHint] = {}
     scores: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    solved: defaultdict[str, set[str]] = defaultdict(set)
+    results = last_results(pools)
     in_use: set[str] = set()
     for pool in pools:
         in_use |= {pool.templates[index].label for index in pool.in_use}
@@ -32,7 +48,6 @@ def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:
                 continue
             label = template.label
             scores[label] |= template.dev_scores
-            solved[label] = solved[label] - template.dev_scores.keys() | template.solved
             parents = [pool.templates[index].label for index in template.parents]
             # A later search may start from it, and then tells of no parents.
             found.setdefault(
@@ -48,8 +63,8 @@ def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:
         hint.model_copy(
             update={
                 "score": fmean(scores[text].values()) if scores[text] else None,
-                "tried": len(scores[text]),
-                "solved": len(solved[text]),
+                "tried": len(results[text]),
+                "solved": sum(results[text].values()),
                 "in_use": text in in_use,
             }
         )

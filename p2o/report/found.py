@@ -1,14 +1,13 @@
 """Which template worked on which kind of problem, from the pools that a run's searches left."""
 
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from p2o.hints.pooling import last_results, read_epochs
 from p2o.prompt import Prompt
-from p2o.records.labels import in_words, label_of
+from p2o.records.labels import in_words
 
 FAMILY = "family"
 """Key of `Prompt.meta` that names a problem's kind, where a source has kinds."""
@@ -42,14 +41,10 @@ def found_templates(folder: Path, prompts: Sequence[Prompt]) -> list[dict[str, A
         prompts: Its training prompts.
     """
     kinds = {prompt.id: _kind(prompt) for prompt in prompts}
-    fared: defaultdict[str, dict[str, bool]] = defaultdict(dict)
-    for path in sorted((folder / "evolution").glob("epoch_*.json")):
-        for template in json.loads(path.read_text(encoding="utf-8"))["templates"]:
-            if label_of(template):
-                solved = set(template["solved"])
-                fared[in_words(label_of(template))] |= {
-                    sample: sample in solved for sample in template["dev_scores"]
-                }
+    fared = {
+        in_words(label): results
+        for label, results in last_results(read_epochs(folder / "evolution")).items()
+    }
     best = []
     for kind in sorted(set(kinds.values())):
         results = {

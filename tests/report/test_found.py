@@ -1,10 +1,10 @@
 """What a run says at its end of the templates that its searches found, and of what to do next."""
 
-import json
-
 from p2o.prompt import Prompt
 from p2o.report.found import found_templates
 from p2o.report.summary import next_commands
+from p2o_callbacks import Moment, PromptPool, Template
+from p2o_callbacks.pool_files import write_pool
 
 
 def problem(number, **meta):
@@ -17,17 +17,16 @@ TURNS = [problem(n, family="turns") for n in range(4, 8)]
 
 def search(folder, epoch, **templates):
     """Write down a search: for each template the problems it was tried on, solved ones first."""
-    (folder / "evolution").mkdir(exist_ok=True)
-    rows = [
-        {
-            "text": text.replace("_", " "),
-            "dev_scores": {p.id: float(p in solved) for p in [*solved, *failed]},
-            "solved": [p.id for p in solved],
-        }
+    made = [
+        Template(
+            text.replace("_", " "),
+            score=None,
+            dev_scores={p.id: float(p in solved) for p in [*solved, *failed]},
+            solved=frozenset(p.id for p in solved),
+        )
         for text, (solved, failed) in templates.items()
     ]
-    path = folder / "evolution" / f"epoch_{epoch:04d}.json"
-    path.write_text(json.dumps({"templates": [{**row} for row in rows]}))
+    write_pool(folder / "evolution", Moment(epoch), PromptPool(tuple(made)))
 
 
 def test_each_family_has_the_template_that_solved_most_of_its_problems(tmp_path):
