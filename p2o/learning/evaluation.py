@@ -49,6 +49,30 @@ class EvaluationBatch:
     seconds: float = 0.0
     pass_at: Mapping[int, float] = field(default_factory=dict)
 
+    def metrics(self) -> dict[str, tuple[Tensor | float, int]]:
+        """What is logged of the evaluation, by its name, and over how many prompts each is a mean.
+
+        Accuracy is the share that is solved; ``val/reward`` is the mean reward.
+        """
+        prompts = len(self.accuracies)
+        found: dict[str, tuple[Tensor | float, int]] = {
+            "val/accuracy": (self.accuracies.mean(), prompts),
+            "val/failed": (self.failed, prompts),
+            "ledger/rollouts": (float(self.rollouts), 1),
+            "ledger/tokens": (float(self.tokens), 1),
+            "ledger/flops": (self.flops, 1),
+            "ledger/seconds": (self.seconds, 1),
+        }
+        if not math.isnan(self.reward):
+            found["val/reward"] = self.reward, prompts
+        found |= {f"val/pass_at_{k}": (value, prompts) for k, value in self.pass_at.items()}
+        if self.hard.any():
+            hard = self.accuracies[self.hard]
+            found["val/hard_accuracy"] = hard.mean(), len(hard)
+        for source, accuracies in self.by_source().items():
+            found[f"val/{source}/accuracy"] = accuracies.mean(), len(accuracies)
+        return found
+
     def by_source(self) -> dict[str, Tensor]:
         """Accuracies `[N_s]` of each source's prompts, where there are several."""
         return {

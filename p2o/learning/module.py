@@ -16,11 +16,11 @@ from p2o.constraints import Count
 from p2o.learning.early_end import EarlyEnd
 from p2o.learning.evaluation import EvaluationBatch
 from p2o.learning.minibatch import MiniBatch
-from p2o.learning.step_metrics import StepMetrics, SumAndWeight
+from p2o.learning.pass_loss import PassLoss
+from p2o.learning.step_metrics import StepMetrics
 from p2o.objectives.engine_correction import EngineCorrection
-from p2o.objectives.kl import KLPenalty, kl_estimate
+from p2o.objectives.kl import KLPenalty
 from p2o.objectives.policy_loss import PolicyLoss
-from p2o.objectives.zero_variance import entropy_shaped
 from p2o.policy.causal import Backend, CausalPolicy
 from p2o.policy.models import warn_of_rounding
 from p2o.policy.packing import Packed, Packer, nothing
@@ -96,12 +96,12 @@ class P2OModule(LightningModule):
         self.frozen, self._left_out = frozen_checksum(model), frozen_names(self)
         # Checkpoints leave them out.
         self.strict_loading = not self._left_out
-        self.policy_loss, self.kl = policy_loss, kl or KLPenalty()
-        self.entropy_coefficient = entropy_coefficient
+        self.kl, self.entropy_coefficient = kl or KLPenalty(), entropy_coefficient
+        self.pass_loss = PassLoss(policy_loss, self.kl, entropy_coefficient, correction)
         self._metrics = StepMetrics()
         self._scheduled_step = 0
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.pass_tokens, self.correction = pass_tokens, correction
+        self.pass_tokens = pass_tokens
 
     def configure_model(self) -> None:
         """Shard the policy, once, where the strategy is to."""
@@ -175,56 +175,13 @@ class P2OModule(LightningModule):
         """
         [packed] = batch.passes
         log_probs, entropies = (values[: len(batch.sequences)] for values in self.policy(packed))
-        old = batch.stream("old_log_probs", log_probs.detach())
-        weights = batch.stream("token_weights", 1.0)
-        shares: dict[str, SumAndWeight] = {}
-        sampled = batch.stream("sampled_log_probs", torch.nan)
-        if {"sampled_log_probs", "engine_log_ratio"} & batch.streams.keys():
-            shares |= self._compare_with_engine(batch.stream("engine_log_ratio", old - sampled))
-        if self.correction is not None:
-            weights = weights * self.correction(old, sampled, batch.sequences)
-        where = batch.sequences, batch.total_tokens, batch.total_sequences
-        advantages = batch.stream("advantages", 0.0)
-        if "without_contrast" in batch.streams:
-            shaped = entropy_shaped(advantages, entropies.detach(), batch.sequences)
-            advantages = torch.where(batch.has("without_contrast"), shaped, advantages)
-        more = {name: batch.stream(name, torch.nan) for name in self.policy_loss.reads}
-        loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where, **more)
-        tokens = len(batch.sequences)
-        shares |= {name: (total, tokens) for name, total in sums.items()}
-        versions = batch.stream("policy_version", float(self.trainer.global_step))
-        shares["staleness"] = (self.trainer.global_step - versions).sum(), tokens
-        shares["entropy"] = entropies.detach().sum(), tokens
-        if "reference_log_probs" in batch.streams:
-            measured = batch.has("reference_log_probs")
-            reference = batch.stream("reference_log_probs", log_probs.detach())
-            divergences = kl_estimate(log_probs, reference, self.kl.estimator)
-            divergences = divergences.masked_fill(~measured, 0.0)
-            shares["kl"] = divergences.sum(), measured.sum()
-            if self.kl.in_loss:
-                penalty = self.policy_loss.aggregate(divergences, *where)
-                loss = loss + self.kl.coefficient * penalty
-        if self.entropy_coefficient:
-            bonus = self.policy_loss.aggregate(entropies, *where)
-            loss = loss - self.entropy_coefficient * bonus
+        updates = self.trainer.global_step
+        loss, shares, highest = self.pass_loss(batch, log_probs, entropies, updates)
         parts = self.trainer.accumulate_grad_batches * self.trainer.world_size * passes
         # The loss is a share of a whole already: its parts are added up.
-        shares["loss"] = loss, 1 / parts
-        self._metrics.add(shares)
+        self._metrics.add({**shares, "loss": (loss, 1 / parts)})
+        self._metrics.add_highest(highest)
         return loss
-
-    def _compare_with_engine(self, log_ratio: Tensor) -> dict[str, SumAndWeight]:
-        """How far the engine's log-probabilities of what it sampled are from the trainer's.
-
-        Args:
-            log_ratio: `[M]`, r, the trainer's minus the engine's; not a number where the trainer's
-                are not known. Then exp(r) - 1 - r estimates KL(engine || trainer).
-        """
-        log_ratio = log_ratio.detach()
-        divergences = (torch.expm1(log_ratio) - log_ratio).nan_to_num(0.0)
-        ratios = torch.cat([log_ratio.exp().nan_to_num(0.0), log_ratio.new_zeros(1)])
-        self._metrics.add_highest({"engine_ratio_max": ratios.max()})
-        return {"engine_kl": (divergences.sum(), (~log_ratio.isnan()).sum())}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the step's means and maxima, and the gradient's norm before clipping."""
@@ -270,26 +227,10 @@ class P2OModule(LightningModule):
         return norm
 
     def validation_step(self, batch: EvaluationBatch, batch_index: int) -> None:
-        """Log accuracy on held-out prompts, and on those the untrained policy never solved.
-
-        Accuracy is the share that is solved; ``val/reward`` is the mean reward.
-        """
-        self.log("val/accuracy", batch.accuracies.mean(), batch_size=len(batch.accuracies))
-        if not math.isnan(batch.reward):
-            self.log("val/reward", batch.reward, batch_size=len(batch.accuracies))
-        self.log("val/failed", batch.failed, batch_size=len(batch.accuracies))
-        self.log("ledger/rollouts", float(batch.rollouts), batch_size=1)
-        self.log("ledger/tokens", float(batch.tokens), batch_size=1)
-        self.log("ledger/flops", batch.flops, batch_size=1)
-        self.log("ledger/seconds", batch.seconds, batch_size=1)
+        """Log what an evaluation has found on held-out prompts."""
+        for name, (value, prompts) in batch.metrics().items():
+            self.log(name, value, batch_size=prompts)
         self.log("val/updates", float(self.trainer.global_step), batch_size=1)
-        for k, value in batch.pass_at.items():
-            self.log(f"val/pass_at_{k}", value, batch_size=len(batch.accuracies))
-        if batch.hard.any():
-            hard = batch.accuracies[batch.hard]
-            self.log("val/hard_accuracy", hard.mean(), batch_size=len(hard))
-        for source, accuracies in batch.by_source().items():
-            self.log(f"val/{source}/accuracy", accuracies.mean(), batch_size=len(accuracies))
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and a scheduler that steps with it."""
