@@ -164,6 +164,7 @@ def test_a_launcher_of_hydras_runs_an_arms_seeds(bench, tmp_path, capsys):
     assert "2 runs, 2 of them ended before" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

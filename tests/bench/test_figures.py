@@ -8,6 +8,7 @@ from p2o.bench.curves import band
 from p2o.report.figures import MOST_IN_ONE, spending_curves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arms", [1, MOST_IN_ONE, MOST_IN_ONE + 3])
 def test_every_arm_is_named_and_the_picture_repeats(tmp_path, arms):
     curves = [[(0.0, 0.1), (50.0, 0.5)], [(0.0, 0.1), (40.0, 0.9)]]

@@ -65,6 +65,7 @@ def test_machines_get_the_same_from_stdout_and_from_a_file(p2o_doctor, tmp_path)
     assert sum(found["outcomes"].values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_same_command_finds_the_same(p2o_doctor):
     found = [json.loads(p2o_doctor(*SMALL, "--hints", "2", "--json")[1]) for _ in range(2)]
     for each in found:
@@ -81,6 +82,7 @@ def test_responses_that_are_cut_and_a_pattern_that_finds_nothing_are_told_apart(
     assert json.loads(lost)["advice"][0]["what"].startswith(("verifier.pattern", "renderer.suffix"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -118,6 +118,7 @@ def test_rejected_rows_are_named_with_their_reasons(p2o_data, tmp_path):
     assert "│ train    │      48 │" in output
 
 
+@pytest.mark.slow
 def test_data_that_p2o_train_refuses_are_refused(p2o_data, tmp_path):
     (tmp_path / "rows.json").write_text('[{"body": "a"}]')
     line = refused(p2o_data("inspect", *SVAMP))
@@ -126,6 +127,7 @@ def test_data_that_p2o_train_refuses_are_refused(p2o_data, tmp_path):
     assert line.startswith("data.max_prompt_tokens=10: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -153,6 +155,7 @@ def test_an_engines_own_limit_counts(p2o_data):
     assert "more than the 60 tokens that the engine takes" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

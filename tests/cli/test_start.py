@@ -20,6 +20,7 @@ print(status, *heavy, file=sys.stderr)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "arguments", "said", "status"),
     [

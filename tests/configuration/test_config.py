@@ -160,6 +160,7 @@ def test_every_file_opens_with_the_command_that_uses_it(file: Path):
     assert any(line == command or line.startswith(f"{command} ") for line in words)
 
 
+@pytest.mark.slow
 def test_only_the_teacher_and_its_replay_leave_values_to_the_user(composed):
     def missing(node: Any) -> list[str]:
         return [key for key, value in node.items() if value == "???"]
@@ -247,6 +248,7 @@ def test_build_names_a_mandatory_value_that_is_missing():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -276,6 +278,7 @@ def test_good_overrides_pass(arguments):
     assert check_overrides(arguments, CONFIG_NAME, TrainSettings) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -420,6 +423,7 @@ def test_a_folder_of_ones_own_is_looked_at_too(tmp_path):
         check_overrides(line[2:], CONFIG_NAME, TrainSettings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", sorted(p.stem for p in (conf_directory() / "suite").iterdir()))
 def test_every_suite_passes_the_check_of_settings(suite):
     check_overrides([f"suite={suite}"], "eval", EvalSettings)
@@ -451,6 +455,7 @@ def test_classes_beside_the_folder_of_ones_own_are_found(mine):
     assert mine("{package}.near.Near", "class Near:\n    pass\n") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "content", "said"),
     [

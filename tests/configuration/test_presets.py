@@ -44,6 +44,7 @@ def test_every_part_of_a_preset_fits_a_real_model(compose, name):
     assert budget.minimum <= budget.dev_size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize(("adapter", "rate"), [("full", 1e-6), ("lora", 1e-5)])
 def test_the_rate_is_that_of_what_is_trained(compose, name, adapter, rate):
@@ -85,6 +86,7 @@ def test_the_sentence_has_to_be_a_text(compose):
 EMBEDDED_PHRASES = r"^model\.path=Qwen/Qwen3-4B: reflection=phrasebook has phrases of the embedded"
 
 
+@pytest.mark.slow
 def test_a_real_model_does_not_get_the_phrases_of_the_embedded_world(compose, tmp_path):
     settings = ["model=qwen3_4b", "data=svamp"]
     with (
@@ -115,6 +117,7 @@ def test_reliance_is_asked_for_where_it_is_measured():
         rehearse(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [["distillation=reverse_kl"], ["distillation.told=null"]])
 def test_what_lets_hints_grade_is_refused_where_there_are_none(settings):
     alone = ["distillation=sibling_context", "evolution=none"]

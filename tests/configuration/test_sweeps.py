@@ -77,12 +77,14 @@ def sweep(tmp_path, monkeypatch, capsys):
     HydraConfig.instance().cfg = None
 
 
+@pytest.mark.slow
 def test_a_sweep_prints_and_names_no_key(sweep):
     [name] = sweep("seed=1", "+model.options.hub_token=k3y-of-mine")
     assert "k3y" not in name
     assert "hub_token" in name
 
 
+@pytest.mark.slow
 def test_a_sweep_with_more_arms_and_seeds_finds_its_jobs_again(sweep, tmp_path):
     folder = tmp_path / ("long/" * 60)
     first = sweep("seed=1", f"data_root={folder}", "distillation=no_crm")
@@ -94,6 +96,7 @@ def test_a_sweep_with_more_arms_and_seeds_finds_its_jobs_again(sweep, tmp_path):
     assert len(again) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "line"),
     [

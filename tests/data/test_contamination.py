@@ -155,6 +155,7 @@ def documented() -> dict[str, dict[str, list[int]]]:
     return found
 
 
+@pytest.mark.slow
 @on_real_files
 @pytest.mark.parametrize("data", ["deepscaler", "gsm8k"])
 def test_the_numbers_of_the_page_are_found_again_and_exact_is_exact(data):

@@ -26,6 +26,7 @@ def source(*overrides: str):
     return build(config.data.source, "data.source")
 
 
+@pytest.mark.slow
 @on_real_files
 @pytest.mark.parametrize(
     ("data", "rows", "without_answer", "twice"),
@@ -45,6 +46,7 @@ def test_every_row_of_a_named_set_becomes_a_prompt(data, rows, without_answer, t
     assert all(prompt.question.strip() and prompt.gold for prompt in prompts)
 
 
+@pytest.mark.slow
 @on_real_files
 def test_the_published_sizes_are_drawn_and_nested():
     few, more = (source("data=deepscaler", f"data.source.train={n}").load(n) for n in (5000, 7900))
@@ -75,6 +77,7 @@ def deepmath_rows(path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
 
 
+@pytest.mark.slow
 def test_deepmath_is_hard_and_balanced(tmp_path):
     deepmath_rows(tmp_path / "deepmath" / "part.parquet")
     sizes = ("data.source.train=700", "data.source.held_out=100")

@@ -316,6 +316,7 @@ def test_what_a_run_names_is_meant_from_where_it_was_started(evaluate, p2o_train
     assert status == 0, errors
 
 
+@pytest.mark.slow
 def test_held_out_rows_are_those_of_a_run(evaluate, tmp_path):
     status, _, errors = evaluate(tmp_path, "suite=held_out", "model=digits")
     assert status == 2

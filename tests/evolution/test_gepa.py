@@ -61,6 +61,7 @@ def parts(settings):
     return dev, 2 * dev + 2 * min(settings["minibatch_size"], samples - dev)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     st.fixed_dictionaries(
@@ -101,6 +102,7 @@ def test_what_is_reported_is_what_was_spent_and_never_more_than_the_budget(
     assert world.spent > setting["budget"] - (smallest - dev)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 4, 16])
 def test_a_wide_front_whose_children_all_gain_does_not_break_the_budget(width):
     hard = [f"{family}-{number}" for family in (*WORDS, "none") for number in range(12)]

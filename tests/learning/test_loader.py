@@ -370,6 +370,7 @@ def live(batches):
     return sum(count(batch) for batch in batches if batch is not None) / 4
 
 
+@pytest.mark.slow
 @given(dead=st.sets(st.integers(0, 9)), rounds=st.integers(2, 11), mini=st.integers(1, 4))
 @example(dead={0, 1, 2, 3, 4, 5}, rounds=5, mini=1)
 def test_dynamic_sampling_fills_batches_with_live_groups_in_one_pass(dead, rounds, mini):

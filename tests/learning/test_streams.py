@@ -131,6 +131,7 @@ def trained(model, batches: list[MiniBatch]) -> tuple[dict[str, torch.Tensor], l
     return change, loss.received  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("packing", PACKERS)
 def test_values_stay_with_their_tokens(tiny_model, packing, parts):

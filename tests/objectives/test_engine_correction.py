@@ -60,6 +60,7 @@ def weights_of(correction: EngineCorrection, data: Case) -> Tensor:
     return correction(torch.cat(trainer), torch.cat(sampled), sequences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("drift", "accumulation"), [(0.0, 1), (0.4, 2)], ids=["on-policy", "off-policy"]
 )

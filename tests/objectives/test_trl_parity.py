@@ -102,6 +102,7 @@ NAMED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 @pytest.mark.parametrize("drift", [ON_POLICY, OFF_POLICY], ids=["on-policy", "off-policy"])
 @pytest.mark.parametrize("overrides", NAMED)
@@ -141,6 +142,7 @@ AGGREGATIONS: dict[Aggregation, str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", ["token", "sequence"])
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_every_aggregation_with_every_ratio_has_a_counterpart(trl, aggregation, ratio):
@@ -209,6 +211,7 @@ def test_soft_overlong_punishment():
     assert_close(ours.tolist(), theirs([[0] * int(length) for length in lengths]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 @pytest.mark.parametrize("aggregation", ["token-mean", "sequence-mean-token-mean"])
 def test_kl_in_the_loss(trl, aggregation, accumulation):
@@ -248,6 +251,7 @@ def test_epsilon_of_the_group_scale(trl):
     assert_close(factor * group_advantages(case().rewards), wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 def test_epsilon_of_the_group_scale_is_one_factor_where_groups_have_one_scale(trl, accumulation):
     same = make_case([[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]] * 2, drift=OFF_POLICY)
@@ -258,6 +262,7 @@ def test_epsilon_of_the_group_scale_is_one_factor_where_groups_have_one_scale(tr
     assert gap(found, wanted) > 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 def test_bnpo_weighs_a_token_by_its_micro_batch(trl, accumulation):
     """BNPO: the mean over a micro-batch's tokens, then over micro-batches.
@@ -309,6 +314,7 @@ def test_a_second_clip_below_the_first_means_something_else(trl):
     assert_same(Step(negative.loss + positive.loss, both), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 @pytest.mark.parametrize("drift", [ON_POLICY, OFF_POLICY], ids=["on-policy", "off-policy"])
 def test_reinforce_pp_is_scaled_by_another_standard_deviation(trl, drift, accumulation):
@@ -334,6 +340,7 @@ def test_reinforce_pp_is_scaled_by_another_standard_deviation(trl, drift, accumu
     assert_same(found, wanted, factor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 def test_rloo_on_policy(trl, accumulation):
     """The gradient is TRL's. The loss is -A for a response there, -A for each token here."""

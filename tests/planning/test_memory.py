@@ -152,6 +152,7 @@ def kept_for_backward(model, precision, padded):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
@@ -220,6 +221,7 @@ def training_peak(model, in_use, precision, rows, prompt, response, chunk=4096):
     return forward, used.peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("vocabulary", [128, 4096])
@@ -327,6 +329,7 @@ def test_a_pass_without_gradient_takes_four_streams_and_three_inner_tensors(
     assert expected == pytest.approx(used.peak - copies, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("precision", [FLOAT32, BFLOAT16])
 def test_pairs_of_tokens_are_what_long_padded_rows_take(small_model, in_use, attention, precision):

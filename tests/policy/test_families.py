@@ -44,6 +44,7 @@ def plain(model, responses):
     return torch.cat(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_trained_on_what_it_says(family):
     policy = CausalPolicy(make_model(family), TEMPERATURE, chunk_tokens=4).train()
@@ -67,6 +68,7 @@ def test_a_family_is_trained_on_what_it_says(family):
     assert (plain(policy.model, RESPONSES) - first).abs().max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_sampled_from_what_it_says(family):
     model = make_model(family)
@@ -205,6 +207,7 @@ def uncompiled():
     torch.compiler.set_stance("default")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "family"),
     [
@@ -256,6 +259,7 @@ ADAPTED_EXPERTS = {
 
 
 # Peft refuses Mamba.
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "mamba"])
 def test_lora_on_a_family_is_merged_into_the_weights_that_an_engine_has(family):
     policy, base = with_lora(family), make_model(family)
@@ -279,6 +283,7 @@ def test_lora_on_a_mixture_trains_the_experts_that_it_is_said_to(family):
     assert any("attn.o_proj" in name for name in changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("merged", [True, False], ids=["merged", "alone"])
 @pytest.mark.parametrize("family", ADAPTED_EXPERTS)
 def test_lora_on_a_mixture_is_loaded_as_it_was_saved(family, merged, tokenizer, tmp_path):

@@ -98,6 +98,7 @@ def saved_and_loaded(state):
     return torch.load(buffer, weights_only=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_steps_as_its_library_does_with_a_schedule_and_a_resume(option, tied):
@@ -237,6 +238,7 @@ def batches():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_lightning_resumes_to_the_weights_of_a_run_that_never_stopped(tmp_path, option):
     torch.manual_seed(0)

@@ -35,6 +35,7 @@ def test_a_first_token_cannot_be_learned():
         Sample.of([], [1, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3, 4])
 @given(samples(), st.builds(Packer, longest=st.just(ALWAYS), pass_tokens=st.integers(1, 60)))
 def test_blocks_of_a_sparse_mask_are_those_in_which_something_is_seen(size, made, packer):
@@ -158,6 +159,7 @@ def test_no_token_has_a_position_that_no_sample_has(made, packer):
             assert packed.tree.positions.max() == longest - 1
 
 
+@pytest.mark.slow
 @given(samples(), PACKERS, st.randoms())
 def test_the_order_of_samples_does_not_change_the_rows(made, packer, random):
     def rows(samples):

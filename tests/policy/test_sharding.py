@@ -33,6 +33,7 @@ def strategy(tmp_path):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "opt", "bloom", "mpt", "mamba", "gemma3"])
 @pytest.mark.parametrize(("chunk_tokens", "pass_tokens"), [(2, 8), (4096, 100)])
 def test_a_sharded_policy_of_any_family_gives_the_same_gradient(

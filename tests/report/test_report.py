@@ -31,6 +31,7 @@ def page(tmp_path_factory) -> Path:
     return report([write_run(tmp_path_factory.mktemp("runs") / "run")])
 
 
+@pytest.mark.slow
 def test_a_report_has_a_page_with_tables_and_figures_beside_it(page):
     assert page.name == "report.html"
     written = {str(path.relative_to(page.parent)) for path in page.parent.rglob("*.*")}
@@ -145,6 +146,7 @@ def test_a_report_of_unchanged_runs_is_the_same_file(tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_says_where_the_report_is_and_refuses_in_one_line(tmp_path):
     run = write_run(tmp_path / "run")
 

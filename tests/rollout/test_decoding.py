@@ -50,6 +50,7 @@ class Passes:
         return [rows for kind, rows in self.rows[:last] if kind == "tokens"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - WHOLE_BATCHES))
 def test_a_family_draws_what_it_draws_in_whole_batches(family):
     model = make_model(family).eval()

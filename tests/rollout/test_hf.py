@@ -139,6 +139,7 @@ def test_a_frozen_copy_keeps_the_weights_of_its_moment(tiny_model):
     assert engine.generate(PROMPTS, SAMPLING, range(4)) != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

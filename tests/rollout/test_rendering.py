@@ -57,6 +57,7 @@ def marks_in(tokenizer, ids):
     return Counter(i for i in ids if i in added)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, SMOLLM2])
 @settings(max_examples=40)
 @given(st.lists(st.text("ab <>/|_\n12é$[]▁\u2028"), min_size=1, max_size=4), st.booleans())
@@ -76,6 +77,7 @@ def spelling(kind):
     return st.lists(st.sampled_from(bits), max_size=8).map("".join)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=100)
 @given(st.data())

@@ -100,6 +100,7 @@ PASSING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", PASSING.values(), ids=PASSING)
 def test_what_goes_wrong_once_is_asked_again(act, caplog):
     with misbehaving(failing(act, COMPLETIONS, times=1)) as server:
@@ -108,6 +109,7 @@ def test_what_goes_wrong_once_is_asked_again(act, caplog):
         assert not caplog.messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", PASSING.values(), ids=PASSING)
 def test_a_server_that_never_answers_as_it_should_is_left_out(act, caplog):
     with misbehaving(failing(act, COMPLETIONS)) as bad, misbehaving(good) as server:
@@ -119,6 +121,7 @@ def test_a_server_that_never_answers_as_it_should_is_left_out(act, caplog):
     assert warning.isprintable()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", PASSING.values(), ids=PASSING)
 def test_where_none_is_left_the_run_ends_with_one_line_that_says_why(act):
     with misbehaving(failing(act, COMPLETIONS)) as bad:
@@ -145,6 +148,7 @@ def test_a_request_that_is_refused_ends_the_run_at_once():
         assert len([path for path, *_ in bad.requests if path == COMPLETIONS]) <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", PASSING.values(), ids=PASSING)
 def test_a_server_that_fails_while_the_probe_scores_is_left_out(act, caplog):
     with misbehaving(failing(act, COMPLETIONS)) as bad, misbehaving(good) as server:

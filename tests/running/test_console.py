@@ -22,6 +22,7 @@ def test_ctrl_c_is_one_line_and_the_status_that_shells_expect(capsys):
     assert capsys.readouterr().err == "\nstopped by Ctrl-C\n"
 
 
+@pytest.mark.slow
 def test_bars_of_libraries_are_for_terminals_alone():
     program = (
         "from tqdm.auto import tqdm\n"

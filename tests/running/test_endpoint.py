@@ -52,6 +52,7 @@ def test_every_misbehaviour_is_one_fault_within_the_deadline(act, fault):
         assert failed.fault == fault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["trickled body", "silence"])
 def test_the_time_for_all_attempts_is_kept_too(fault):
     with misbehaving(lambda connection, path, asked: SLOW[fault](connection)) as server:

@@ -57,6 +57,7 @@ def test_how_a_run_is_carried_out_may_change(tmp_path):
     assert found(tmp_path, *FREE) == tmp_path / "checkpoints" / "one.ckpt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -96,6 +97,7 @@ def test_what_makes_it_another_run_is_named_and_refused_unless_it_is_meant(
     assert any("going on with other settings: " in message for message in caplog.messages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["data.batch=32", "data.group_size=4", "data.source.train=64"])
 def test_batches_cannot_change_within_an_epoch(tmp_path, change):
     write(tmp_path, within_epoch=True)
@@ -104,6 +106,7 @@ def test_batches_cannot_change_within_an_epoch(tmp_path, change):
         found(tmp_path, change, "resume_changed=true")
 
 
+@pytest.mark.slow
 def test_an_optimiser_s_state_is_not_given_to_another(tmp_path):
     write(tmp_path)
     with pytest.raises(

@@ -64,6 +64,7 @@ def test_a_folder_in_which_something_else_is_stays(tmp_path, name):
     assert (run / "train.log").exists()
 
 
+@pytest.mark.slow
 def test_the_folder_of_another_run_stays(tmp_path):
     run = tmp_path / "run"
     run.mkdir()

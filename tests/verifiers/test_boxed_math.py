@@ -11,6 +11,7 @@ from p2o.verifiers.answers import find_boxes
 from p2o.verifiers.math_verify_alone import MathVerifyAlone
 
 
+@pytest.mark.slow
 def test_equal_and_unequal_answers():
     verifier = BoxedMath(seconds=10)
     equal = [

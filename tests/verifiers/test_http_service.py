@@ -162,6 +162,7 @@ def test_a_service_that_refuses_ends_the_run_at_once(service, status):
     assert len(service.requests) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", [*SLOW.values(), *NO_JSON.values()], ids=[*SLOW, *NO_JSON])
 def test_whatever_a_service_does_a_batch_ends_in_time_and_in_one_line(act):
     def behave(connection, path, asked):

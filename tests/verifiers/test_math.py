@@ -55,6 +55,7 @@ def test_plain_numbers_are_read_back(above, below):
     assert read_plain(clean(rf"{above} \times 10^{{-3}}")) == Fraction(above, 1000)
 
 
+@pytest.mark.slow
 def test_any_of_several_golds_is_enough():
     verifier = Math(seconds=30)
     prompts = [prompt_of("x", "2x+1"), prompt_of("t(0,4]", r"\frac{1}{x}")]
@@ -64,6 +65,7 @@ def test_any_of_several_golds_is_enough():
     verifier.pool.close()
 
 
+@pytest.mark.slow
 def test_words_of_the_question_may_stand_behind_the_answer():
     verifier = Math()
     asked = prompt_of("5")
@@ -76,6 +78,7 @@ def test_words_of_the_question_may_stand_behind_the_answer():
     assert rewards == [1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_statuses():
     verifier = Math(seconds=30)
     responses = [r"\boxed{x+}", r"\boxed{x+1}", r"\boxed{x+1}", "none", r"\boxed{(0,4]}"]
@@ -93,6 +96,7 @@ def test_statuses():
     verifier.pool.close()
 
 
+@pytest.mark.slow
 def test_a_gold_answer_that_cannot_be_read_is_compared_as_text():
     verifier = Math(seconds=30)
     prompts = [prompt_of("$t(0,4]$"), prompt_of("the arc $A B$ of $x(y,2]$")]
@@ -117,6 +121,7 @@ def test_math_verify_alone_gives_the_same_statuses():
     verifier.pool.close()
 
 
+@pytest.mark.slow
 def test_golds_that_cannot_be_parsed_are_named():
     verifier = Math(seconds=30)
     golds = ["5", r"\text{yes}", "x+1", r"\boxed{2y}", "t(0,4]", "", "1/0", "f, where x is an even"]

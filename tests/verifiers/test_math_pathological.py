@@ -117,6 +117,7 @@ def rewritten(text: str) -> None:
         words(cleaned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", REPEATED)
 def test_no_pattern_tries_repeated_text_in_ever_more_ways(part):
     # Where the time doubles with each repetition, the first of these is over it, and the last ends.
@@ -127,6 +128,7 @@ def test_no_pattern_tries_repeated_text_in_ever_more_ways(part):
             assert time.process_time() - started < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verifier", [BoxedMath, Math])
 def test_letters_behind_a_number_do_not_hang_a_verifier(verifier):
     verifier = verifier(seconds=30)

@@ -301,6 +301,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_no_text_takes_longer_than_reading_it(piece):
     # Time that doubles, or grows with the square of the length, would be hours here.

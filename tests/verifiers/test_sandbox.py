@@ -219,6 +219,7 @@ QUESTIONS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tests", QUESTIONS)
 def test_an_object_is_one_thing_for_all_questions(tests):
     outcome = run_tests(CHANGING, tests, SECONDS)
@@ -392,6 +393,7 @@ HANGS = [
 ]
 
 
+@pytest.mark.slow
 def test_hangs_end_in_time_side_by_side_and_nothing_is_left():
     before, started = _children(), time.monotonic()
     with ThreadPoolExecutor(len(HANGS)) as threads:
