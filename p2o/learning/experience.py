@@ -11,18 +11,19 @@ from torch import Tensor
 
 from p2o.accounting.ledger import Ledger
 from p2o.distillation.strategy import DistillationStrategy
-from p2o.learning.credit import CreditAssignment, ragged
+from p2o.learning.credit import CreditAssignment
+from p2o.learning.divergence import Divergence
 from p2o.learning.minibatch import MiniBatch, collate
 from p2o.learning.pushing import Place, silenced, without_pull
 from p2o.learning.rolled_out import Learned
 from p2o.learning.samples import ScoreMost, ScorePasses, Scorer, sample_of
 from p2o.learning.scored import STREAMS, Choices, Contexts, Scored, Stream
 from p2o.learning.sizes import BatchSizes
-from p2o.objectives.kl import KLPenalty, kl_estimate
+from p2o.objectives.kl import KLPenalty
 from p2o.policy.packing import Packer, nothing, split_evenly
 from p2o.prompt import Context
 from p2o.rollout.runner import Rollout
-from p2o.running.distributed import gather, gather_shards, rank, world_size
+from p2o.running.distributed import gather, rank, world_size
 from p2o.sample import Sample
 
 Groups = Sequence[Sequence[Rollout]]
@@ -110,7 +111,9 @@ class ExperienceBuilder:
         self.strategy, self.contexts = strategy, Contexts(strategy)
         self.kl, self.entropy_bonus, self.packer = kl, entropy_bonus, packer
         self._score = Scorer(packer, score, ledger)
-        self._score_reference = score_reference and Scorer(packer, score_reference, ledger)
+        reference = score_reference and Scorer(packer, score_reference, ledger)
+        self.divergence = Divergence(kl, self.contexts, self._score, reference)
+        self._always = ["sampled_log_probs", *["reference_log_probs"] * (reference is not None)]
         self._score_teacher = score_teacher and Scorer(packer, score_teacher, ledger)
 
     def with_contrast(self, groups: Groups) -> list[Sequence[Rollout]]:
@@ -132,7 +135,7 @@ class ExperienceBuilder:
         Old log-probabilities of every micro-batch are computed before the first is handed out,
         because the update that follows changes the weights.
         """
-        experience = Experience([], self.credit.assign(groups, self._penalties(groups)))
+        experience = Experience([], self.credit.assign(groups, self.divergence.penalties(groups)))
         groups = self._tell(groups)
         experience.told = fmean(bool(rollout.told) for group in groups for rollout in group)
         for start in range(0, len(groups), self.sizes.mini_batch):
@@ -194,8 +197,9 @@ class ExperienceBuilder:
             log_probs = scorer([(mine[place][0], context) for place, context in part])
             for (place, context), values in zip(part, log_probs, strict=True):
                 scores[place][context] = values
-        references = self._references({place: rollout for place, (rollout, _) in mine.items()})
-        choices = self._choices({place: rollout for place, (rollout, _) in mine.items()})
+        rollouts = {place: rollout for place, (rollout, _) in mine.items()}
+        references = self.divergence.references(rollouts)
+        choices = self._choices(rollouts)
         alike = self.credit.without_contrast(groups)
         return {
             place: Scored(
@@ -257,9 +261,7 @@ class ExperienceBuilder:
         if not names:
             return [None] * self.sizes.micro_batches
         # What is measured in some updates is not a number in others.
-        names.add("sampled_log_probs")
-        if self._score_reference is not None:
-            names.add("reference_log_probs")
+        names.update(self._always)
         micro_batches = [
             collate(
                 [samples[index] for index in share],
@@ -293,47 +295,6 @@ class ExperienceBuilder:
         weights = sample.streams.get("token_weights", torch.ones(()))
         in_loss = bool((sample.streams["advantages"] * weights).any())
         return bool(sample.learned) and (self.entropy_bonus or in_divergence or in_loss)
-
-    def _references(self, rollouts: Mapping[Place, Rollout]) -> Mapping[Place, Tensor]:
-        """Log-probabilities of the reference policy where they measure a divergence."""
-        if self._score_reference is None:
-            return {}
-        measured = {
-            place: (rollout, self.contexts.of_gradient(rollout))
-            for place, rollout in rollouts.items()
-            if self.contexts.sampled_after_gradient(rollout)
-        }
-        log_probs = self._score_reference(list(measured.values()))
-        return dict(zip(measured, log_probs, strict=True))
-
-    def _penalties(self, groups: Groups) -> Tensor | float:
-        """What the divergence from the reference policy takes from each reward, `[G, K]`.
-
-        Nothing in a group of which a part cannot be measured: those that pay would be worse than
-        others that fail.
-        """
-        if not self.kl.in_reward or self._score_reference is None:
-            return 0.0
-        everything = [rollout for group in groups for rollout in group]
-        measured = [
-            all(map(self.contexts.sampled_after_gradient, group)) for group in groups for _ in group
-        ]
-        places = [index for index, whole in enumerate(measured) if whole]
-        mine = [
-            (everything[index], self.contexts.of_gradient(everything[index]))
-            for index in places[rank() :: world_size()]
-        ]
-        sums = [
-            kl_estimate(policy, reference, self.kl.estimator).sum().item()
-            for policy, reference in zip(
-                self._score(mine),
-                self._score_reference(mine),
-                strict=True,
-            )
-        ]
-        penalties = torch.zeros(len(everything))
-        penalties[places] = self.kl.coefficient * torch.tensor(gather_shards(sums))
-        return ragged(penalties.split([len(group) for group in groups]))
 
 
 def _summed(parts: Sequence[Mapping[Any, float]]) -> dict[Any, float]:

@@ -27,7 +27,7 @@ def test_parts_get_the_settings_that_are_theirs(composed):
     assert builder.entropy_bonus
     assert module.kl.coefficient == builder.kl.coefficient == 0.25
     assert builder.credit.drop_failed_templated
-    reference = builder._score_reference.score.keywords["policy"]
+    reference = builder.divergence._reference.score.keywords["policy"]
     assert isinstance(reference, InitialPolicy)
     assert reference.policy is not module.policy
     assert data._search_runner.engine is not data.loader.runner.engine
