@@ -115,6 +115,11 @@ class Table:
         if path is not None:
             files_of(path)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether rows are read from this machine, and nothing has to be fetched."""
+        return self._local() is not None
+
     def read(self) -> tuple[list[Prompt], list[Rejected]]:
         """Prompts of usable rows, and which rows are none.
 

@@ -194,8 +194,23 @@ def _rows(reader: Reader, key: str) -> int | None:
     return None if None in sizes else sum(map(int, sizes))
 
 
+def _rows_here(reader: Reader) -> int | None:
+    """Training prompts of a source that takes all of its rows, where they can be counted here.
+
+    Raises:
+        UserError: The rows cannot be used.
+    """
+    if reader.get("data.source.path") is None:
+        return None
+    source = build(reader.get("data.source"), "data.source")
+    if not getattr(source, "is_here", False):
+        return None
+    with located("data.source"):
+        return len(source.load(int(reader.get("seed", 0))).train)
+
+
 def _schedule(reader: Reader, batch: Batch) -> Schedule:
-    prompts = reader.planning("prompts", 1) or _rows(reader, "train")
+    prompts = reader.planning("prompts", 1) or _rows(reader, "train") or _rows_here(reader)
     if prompts is None:
         prompts = UNKNOWN_PROMPTS
         reader.assume(f"planning.prompts={prompts} in an epoch")

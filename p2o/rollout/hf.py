@@ -103,7 +103,7 @@ class HFEngine:
             return []
         plain = without_adapter(self.model)
         if self._rows_join is None:
-            self._rows_join = rows_can_join(plain, prompts[0])
+            self._rows_join = rows_can_join(plain, prompts[0][:1])
             if not self._rows_join:
                 say_rows_stay(type(plain).__name__)
         sample = decode if self._rows_join else generate

@@ -85,6 +85,19 @@ def test_of_a_mixture_the_rows_of_all_sources_are_planned(plan):
     assert "planning.prompts=1000 in an epoch" in made.assumptions
 
 
+def test_rows_of_a_file_are_counted(plan, tmp_path):
+    file = tmp_path / "rows.jsonl"
+    rows = [{"question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(50)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("data=file", f"data.source.path={file}", "data.source.held_out=10")
+    made = plan(*options, "data.batch=8", "data.mini_batch=8")
+    assert (made.steps, made.setup.schedule.held_out.number) == (5, 10)
+    assert not any("planning.prompts" in said for said in made.assumptions)
+    file.write_text('{"body": "a"}\n')
+    with pytest.raises(UserError, match=r"^data\.source"):
+        plan(*options)
+
+
 PUBLISHED = (
     "trainer=gpu",
     "trainer.devices=8",
