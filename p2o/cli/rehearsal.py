@@ -64,31 +64,7 @@ def rehearse(config: DictConfig) -> None:
         made["allocation"].sizes([None], config.data.group_size)
     callbacks = [_make(config, "mining")]
     if config.evolution is not None:
-        reflection = _make(config, "reflection")
-        assigner = _make(config, "assignment")
-        if isinstance(assigner, LeastReliance):
-            _check_reliance("assignment=least_reliance", made["distillation"])
-        offered = {"reflection": reflection, "assigner": assigner}
-        evolver = _make(config, "evolution.evolver", offered=offered)
-        if getattr(evolver, "most_reliance", None) is not None:
-            _check_reliance("evolution.evolver.most_reliance", made["distillation"])
-        bare = made["distillation"].rollout_context == Context.BARE
-        if bare and isinstance(evolver, SearchInTraining):
-            raise UserError(
-                "evolution=in_training: training tries templates, and this distillation rolls "
-                "nothing out with one; take evolution=gepa, or distillation=tapered"
-            )
-        # Not every search asks for it.
-        if getattr(evolver, "reflection", None) is reflection:
-            check_phrasebook(reflection, str(config.model.path))
-        drawn = isinstance(evolver, RandomTemplates) and evolver.embedded
-        if drawn and not is_of_the_world(config.model.path):
-            raise UserError(
-                "evolution.evolver.path=null: the phrases that come with p2o mean something in the "
-                f"embedded world alone, not to model.path={config.model.path}; give a file with "
-                "phrases of yours"
-            )
-        callbacks.append(_make(config, "evolution.callback", evolver=evolver))
+        callbacks.append(_rehearse_evolution(config, made["distillation"]))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(_make(config, "checkpoint", dirpath=Path("checkpoints")))
     loggers = build_all(config.logger, "logger", Logger)
@@ -104,6 +80,32 @@ def rehearse(config: DictConfig) -> None:
         if isinstance(each, PromptEvolution):
             with located("evolution.callback", ConfigurationError, TypeError):
                 each.find_miner(trainer)
+
+
+def _rehearse_evolution(config: DictConfig, strategy: DistillationStrategy) -> Callback:
+    reflection, assigner = _make(config, "reflection"), _make(config, "assignment")
+    offered = {"reflection": reflection, "assigner": assigner}
+    evolver = _make(config, "evolution.evolver", offered=offered)
+    if isinstance(assigner, LeastReliance):
+        _check_reliance("assignment=least_reliance", strategy)
+    if getattr(evolver, "most_reliance", None) is not None:
+        _check_reliance("evolution.evolver.most_reliance", strategy)
+    if strategy.rollout_context == Context.BARE and isinstance(evolver, SearchInTraining):
+        raise UserError(
+            "evolution=in_training: training tries templates, and this distillation rolls "
+            "nothing out with one; take evolution=gepa, or distillation=tapered"
+        )
+    # Not every search asks for it.
+    if getattr(evolver, "reflection", None) is reflection:
+        check_phrasebook(reflection, str(config.model.path))
+    drawn = isinstance(evolver, RandomTemplates) and evolver.embedded
+    if drawn and not is_of_the_world(config.model.path):
+        raise UserError(
+            "evolution.evolver.path=null: the phrases that come with p2o mean something in the "
+            f"embedded world alone, not to model.path={config.model.path}; give a file with "
+            "phrases of yours"
+        )
+    return _make(config, "evolution.callback", evolver=evolver)
 
 
 def _check_graded(strategy: Any, config: DictConfig) -> None:
