@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
 from rich.padding import Padding
 from rich.table import Table
@@ -117,13 +118,17 @@ def _estimate(estimate: Estimate | None) -> str:
 
 
 def _outcome_table(diagnosis: Diagnosis) -> Table:
-    table = _table()
-    for name in ("", "share", "rollouts"):
+    table, partial = _table(), diagnosis.has_partial_rewards
+    for name in ("", "share", "rollouts", *["mean reward"] * partial):
         table.add_column(name, justify="right" if name else "left")
     table.add_column("", width=BAR)
     for each, share in diagnosis.shares.items():
-        count = sum(outcome(rollout) == each for rollout in diagnosis.rollouts)
-        table.add_row(each.value, f"{share:.0%}", f"{count:,}", "█" * math.ceil(BAR * share))
+        rewards = [r.score.reward for r in diagnosis.rollouts if outcome(r) == each]
+        cells = [each.value, f"{share:.0%}", f"{len(rewards):,}"]
+        if partial:
+            known = rewards and each != Outcome.FAILED
+            cells.append(f"{fmean(rewards):.2f}" if known else "-")
+        table.add_row(*cells, "█" * math.ceil(BAR * share))
     cut = sum(map(is_cut, diagnosis.rollouts))
     answered = cut - sum(outcome(r) == Outcome.CUT for r in diagnosis.rollouts)
     if answered:
@@ -174,6 +179,8 @@ def _print_telling(diagnosis: Diagnosis, console: Terminal) -> None:
         score = rollout.score
         tokens = len(rollout.completion.sampled_ids)
         said = f"verdict: {score.status.value}, {tokens} tokens"
+        if diagnosis.has_partial_rewards and not score.failed:
+            said += f", reward {score.reward:.2f}"
         said += f", answer {score.answer:.40}" if score.answer is not None else ""
         console.print(f"{said}; {score.detail}" if score.detail else said, style="dim")
 

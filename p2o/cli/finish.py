@@ -20,7 +20,7 @@ from p2o.rollout.weights import whole_copy
 from p2o_callbacks import PromptEvolution
 
 GOING_ON = (
-    "; more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a callback "
+    "more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a callback "
     "ended it, would go on"
 )
 """How a run that has finished goes on."""
@@ -69,7 +69,7 @@ def tell(
         if alone:
             print_ways_on(summary, folder)
         if not training.final.trained:
-            print(f"This run had finished before{GOING_ON if alone else ''}.")
+            print(f"This run had finished before{f'; {GOING_ON}' if alone else ''}.")
     return summary
 
 

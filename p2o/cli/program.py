@@ -61,7 +61,7 @@ def expected_errors(folder: Path | None = None, way_on: str = "") -> Iterator[No
 
     Args:
         folder: Of a run that can go on from there; None where there is none.
-        way_on: How what was stopped goes on, where there is no such folder.
+        way_on: What to say about going on after a signal, where no folder is given.
 
     Raises:
         SystemExit: An error was expected; any other is passed on.

@@ -221,8 +221,8 @@ def _make_builder(
         packer=module.packer,
         score=module.score,
         score_reference=reference and partial(module.score, policy=reference),
-        kl=module.kl,
-        entropy_bonus=module.entropy_coefficient != 0,
+        kl=module.pass_loss.kl,
+        entropy_bonus=module.pass_loss.entropy_coefficient != 0,
         updates=lambda: module.trainer.global_step,
         ledger=ledger,
         tell=strategy.told and Telling(strategy.told, sampler.renderer, limit),
@@ -265,7 +265,7 @@ def _say_unasked(evolver: DictConfig) -> None:
         evolver, "evolution.evolver", "assigner"
     ):
         logger.warning(
-            "assignment=%s has no say: evolution=%s deals hints out itself",
+            "assignment=%s has no say, as evolution=%s deals hints out itself; leave it out",
             chosen.get("assignment"),
             chosen.get("evolution"),
         )

@@ -1,6 +1,5 @@
 """How parts are made of a configuration, with errors in one line."""
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from omegaconf.errors import InterpolationResolutionError
 from p2o.configuration.files import CONFIG_NAME as CONFIG_NAME
 from p2o.configuration.files import conf_directory as conf_directory
 from p2o.configuration.validation import OWN, find_target, part_problems, refuse
+from p2o.constraints import arguments_of
 from p2o.errors import UserError, first_line, located
 from p2o_callbacks.errors import ConfigurationError
 
@@ -46,17 +46,15 @@ def build(
 
 
 def takes(node: DictConfig, key: str, argument: str) -> bool:
-    """Whether the target of a node has an argument of a name, or takes any.
+    """Whether the target of a node takes an argument of a name; a class passes on to its bases.
 
     Args:
         node: The configuration.
         key: Where it stands, for messages.
         argument: The name.
     """
-    parameters = inspect.signature(find_target(node, key)).parameters
-    return argument in parameters or any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
-    )
+    found = arguments_of(find_target(node, key))
+    return argument in found.hints or found.more
 
 
 def build_all(nodes: DictConfig, key: str, kind: type = object) -> list[Any]:

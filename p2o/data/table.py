@@ -118,7 +118,8 @@ class Table:
     @property
     def is_here(self) -> bool:
         """Whether rows are read from this machine, and nothing has to be fetched."""
-        return self._local() is not None
+        local = self._local()
+        return local is not None and local.exists()
 
     def read(self) -> tuple[list[Prompt], list[Rejected]]:
         """Prompts of usable rows, and which rows are none.

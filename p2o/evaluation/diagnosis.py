@@ -246,6 +246,11 @@ class Diagnosis:
         return {each: counts[each] / max(1, len(self.rollouts)) for each in Outcome}
 
     @cached_property
+    def has_partial_rewards(self) -> bool:
+        """Whether a bare rollout got another reward than 0 or 1."""
+        return any(r.score.reward not in (0, 1) for r in self.rollouts if not r.score.failed)
+
+    @cached_property
     def unsolved(self) -> list[TriedProblem]:
         """Problems that no bare rollout solved."""
         return [problem for problem in self.problems if not problem.solved]

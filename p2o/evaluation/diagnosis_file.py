@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from p2o.evaluation.diagnosis import Diagnosis, Estimate, Price, TriedProblem, outcome
@@ -55,6 +56,7 @@ def as_json(
                 "outcome": outcome(rollout).value,
                 "response": rollout.response,
                 "golds": list(rollout.prompt.golds),
+                "reward": None if rollout.score.failed else rollout.score.reward,
                 "detail": rollout.score.detail,
             }
             for what, rollout in diagnosis.telling()
@@ -64,12 +66,14 @@ def as_json(
 
 
 def _problem(problem: TriedProblem, diagnosis: Diagnosis, sizes: Sequence[int]) -> dict[str, Any]:
+    rewards = [rollout.score.reward for rollout in problem.judged]
     return {
         "id": problem.prompt.id,
         "question": problem.prompt.question,
         "golds": list(problem.prompt.golds),
         "judged": len(problem.judged),
         "solved": problem.solved,
+        "mean_reward": fmean(rewards) if rewards else None,
         "pass": {str(k): _estimate(problem.pass_at(k)) for k in (1, *sizes)},
         "reached_by": [hint.text for hint in diagnosis.reached.get(problem.prompt.id, ())],
     }

@@ -21,10 +21,11 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Numbers of each benchmark.
 
     ``accuracy`` is the share of responses that are solved, as a mean over questions, ``interval``
-    its 95 % bootstrap interval, ``reward`` the mean reward of responses with a verdict, None where
-    there is none. ``pass_at`` counts solved responses; what has no verdict is not solved.
-    ``tokens`` is the mean length of a response, ``cut_off`` and ``no_answer`` are shares of
-    responses. Where several templates have voted on a sample, the majority's verdict counts.
+    its 95 % interval (see `accuracy_interval`), ``reward`` the mean reward of responses with a
+    verdict, None where there is none. ``pass_at`` counts solved responses; what has no verdict is
+    not solved. ``tokens`` is the mean length of a response, ``cut_off`` and ``no_answer`` are
+    shares of responses. Where several templates have voted on a sample, the majority's verdict
+    counts.
     """
     benchmarks: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

@@ -68,6 +68,7 @@ class P2OModule(LightningModule):
             leaves them as they are. Sampling is not touched.
 
     Attributes:
+        pass_loss: The loss, with what goes into it beside the policy's.
         frozen: Checksum of the weights that are not trained; None where all are.
     """
 
@@ -96,8 +97,7 @@ class P2OModule(LightningModule):
         self.frozen, self._left_out = frozen_checksum(model), frozen_names(self)
         # Checkpoints leave them out.
         self.strict_loading = not self._left_out
-        self.kl, self.entropy_coefficient = kl or KLPenalty(), entropy_coefficient
-        self.pass_loss = PassLoss(policy_loss, self.kl, entropy_coefficient, correction)
+        self.pass_loss = PassLoss(policy_loss, kl or KLPenalty(), entropy_coefficient, correction)
         self._metrics = StepMetrics()
         self._scheduled_step = 0
         self.make_optimizer, self.make_scheduler = optimizer, scheduler

@@ -35,7 +35,8 @@ def plan_from_config(config: DictConfig) -> Plan:
     ``bandwidth_efficiency`` and ``devices_per_server`` are numbers.
 
     Raises:
-        UserError: The model's architecture cannot be read, or a value cannot work.
+        UserError: The model's architecture or a file with prompts cannot be read, or a value cannot
+            work.
     """
     reader = Reader(config)
     device, dtype = _device(reader), read_dtype(reader)

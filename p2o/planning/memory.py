@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from p2o.planning.setup import Setup
 from p2o.planning.shape import ModelShape
+from p2o.rollout.one_token import ROOM
 
 PREFILL, DECODE, SCORING, LOSS, BACKWARD, UPDATE = MOMENTS = (
     "prefill",
@@ -238,11 +239,15 @@ def _engine(setup: Setup) -> Iterator[Item]:
         shape, rows, batch.prompt_tokens, number, number, setup.training.attention
     ) + rows * batch.prompt_tokens * shape.cache_bytes(number)
     yield Item("prompts read at once", prompt, frozenset({PREFILL}))
-    cached = rows * batch.longest
+    # Each time that a layer runs out of room its keys are copied, and then its values.
+    grown = -(-max(batch.new_tokens - 1, 0) // ROOM) * ROOM
+    cached = rows * (batch.prompt_tokens + grown)
     yield Item("key-value cache", cached * shape.cache_bytes(number), frozenset({DECODE}))
-    if shape.keys < q:
-        repeated = cached * 2 * q * number
-        yield Item("cache repeated, one layer", repeated, frozenset({DECODE}))
+    if setup.training.attention == "eager" and shape.keys < q:
+        copied = cached * 2 * q * number
+    else:
+        copied = rows * (batch.prompt_tokens + max(grown - ROOM, 0)) * shape.keys * number
+    yield Item("cache copied, one layer", copied, frozenset({DECODE}))
     yield Item("drawing tokens", rows * shape.vocabulary * DRAW_BYTES, frozenset({DECODE}))
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from p2o.planning.memory import cache_pool, sampled_rows
 from p2o.planning.setup import Draws, Setup
 from p2o.planning.shape import ModelShape
+from p2o.rollout.one_token import ROOM
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def sampling_seconds(setup: Setup, draws: Draws) -> tuple[float, float]:
     tokens = sequences * draws.mean_new_tokens
     steps = max(draws.new_tokens, tokens / min(sequences, room))
     context = prompt + draws.mean_new_tokens / 2
-    traffic = tokens * context * cached * (_cache_passes(shape) if shared else 1)
+    passes = _cache_passes(shape, setup.training.attention) if shared else 1
+    traffic = tokens * context * cached * passes
     arithmetic = tokens * (
         2 * (shape.matrices + shape.head) + 4 * shape.layers * shape.queries * context
     )
@@ -136,14 +138,15 @@ def sampling_seconds(setup: Setup, draws: Draws) -> tuple[float, float]:
     return calls * prefill, calls * decode
 
 
-def _cache_passes(shape: ModelShape) -> float:
-    """How often transformers' generation passes over the cache in a token step.
+def _cache_passes(shape: ModelShape, attention: str) -> float:
+    """How often `HFEngine` passes over the cache in a token step.
 
-    It is copied into a longer one, read and written; where g query heads share a key it is
-    repeated for all of them, read and written g times; attention reads the result, g times as much.
+    Attention reads it, and every `ROOM` steps it is copied, read and written. Where g query heads
+    share a key, eager attention repeats it for all of them, which writes and reads it g times.
     """
     groups = shape.queries / shape.keys
-    return 3 if groups == 1 else 3 + 2 * groups
+    repeated = 2 * groups if attention == "eager" and groups > 1 else 0
+    return 1 + 2 / ROOM + repeated
 
 
 def _gather_seconds(setup: Setup) -> float:

@@ -1,5 +1,6 @@
 """Which template worked on which kind of problem, from the pools that a run's searches left."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,10 +42,9 @@ def found_templates(folder: Path, prompts: Sequence[Prompt]) -> list[dict[str, A
         prompts: Its training prompts.
     """
     kinds = {prompt.id: _kind(prompt) for prompt in prompts}
-    fared = {
-        in_words(label): results
-        for label, results in last_results(read_epochs(folder / "evolution")).items()
-    }
+    fared: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+    for label, results in last_results(read_epochs(folder / "evolution")).items():
+        fared[in_words(label)] |= results
     best = []
     for kind in sorted(set(kinds.values())):
         results = {

@@ -29,16 +29,22 @@ class SweepTables(Callback):
     """Keeps tables of a sweep beside its jobs, and shows them at its end."""
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Keep the tables of the jobs before this one: a sweep may be killed in any of them."""
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            _write(Path(config.hydra.sweep.dir))
+        """Keep the tables of the jobs before this one: a sweep may be killed in any of them.
+
+        Jobs of other launchers run side by side.
+        """
+        hydra = HydraConfig.get()
+        one_by_one = str(hydra.launcher._target_).endswith("BasicLauncher")
+        if hydra.mode == RunMode.MULTIRUN and one_by_one and starting_rank() == 0:
+            folder = Path(hydra.sweep.dir)
+            _write(folder, _tables(folder))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Tell of all jobs in the folder, those of an earlier start included."""
         HydraConfig.instance().set_config(config)
         folder = Path(config.hydra.sweep.dir)
-        tables = _write(folder)
-        if tables is None:
+        tables = _tables(folder)
+        if not tables or starting_rank() != 0:
             return
         jobs, arms = tables
         console = Terminal()
@@ -50,6 +56,7 @@ class SweepTables(Callback):
             for row in table.rows:
                 shown.add_row(*map(as_text, row))
             console.print(shown)
+        _write(folder, tables)
         console.print(
             f"sweep directory: {folder}; which job is in which folder: {NAME}.md, {NAME}.csv",
             soft_wrap=True,
@@ -57,17 +64,20 @@ class SweepTables(Callback):
         console.print(f"next: p2o-report {shlex.quote(str(folder))}/*/", soft_wrap=True)
 
 
-def _write(folder: Path) -> tuple[Table, Table] | None:
-    """Write the tables of a sweep's jobs and arms; None where there is no job."""
+def _tables(folder: Path) -> tuple[Table, ...]:
+    """Of a sweep's jobs, and of its arms; none where there is no job."""
     runs = sweep_runs(folder)
-    if not runs or starting_rank() != 0:
-        return None
-    jobs, arms = job_table(runs), arm_table(runs)
+    return (job_table(runs), arm_table(runs)) if runs else ()
+
+
+def _write(folder: Path, tables: Sequence[Table]) -> None:
+    if not tables:
+        return
+    jobs, arms = tables
     text = f"# Jobs\n\n{as_markdown(jobs)}\n# Means over seeds\n\n{as_markdown(arms)}"
     for name, content in ((f"{NAME}.md", text), (f"{NAME}.csv", as_csv(jobs))):
         with written_whole(folder / name, "w", encoding="utf-8") as file:
             file.write(content)
-    return jobs, arms
 
 
 def sweep_runs(folder: Path) -> list[Run]:

@@ -4,6 +4,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Any, Self
 
 from torch import nn
@@ -20,6 +21,9 @@ from p2o.rollout.probe import check_sampled
 from p2o.rollout.weights import copy_weights, fingerprint, plain_weights, whole_copy
 
 logger = logging.getLogger(__name__)
+
+CHECKED_TOKENS = 256
+"""Of the samples, prompts included, that are scored by a plain forward pass after an update."""
 
 
 class HFEngine:
@@ -63,9 +67,8 @@ class HFEngine:
         self.model.eval()
         completions = self._sample(prompts, sampling, seeds)
         if prompts and sampling.whole and not self._checked:
-            check_sampled(
-                CausalPolicy(self.model, 1.0), self.probe_bound, prompts, completions, sampling
-            )
+            policy, few = CausalPolicy(self.model, 1.0), _first_few(prompts, completions)
+            check_sampled(policy, self.probe_bound, prompts[:few], completions[:few], sampling)
             self._checked = True
         self.model.train(training)
         return completions
@@ -109,6 +112,12 @@ class HFEngine:
         sample = decode if self._rows_join else generate
         ends = [*self.end_ids, *sampling.stop_token_ids]
         return sample(plain, prompts, sampling, seeds, ends, self.max_batch_size)
+
+
+def _first_few(prompts: Sequence[Sequence[int]], completions: Sequence[Completion]) -> int:
+    """How many samples to check: at least one, so that long prompts do not cost more each step."""
+    lengths = (len(p) + len(c.token_ids) for p, c in zip(prompts, completions, strict=True))
+    return max(1, sum(total <= CHECKED_TOKENS for total in accumulate(lengths)))
 
 
 @cache

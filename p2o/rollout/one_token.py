@@ -1,11 +1,11 @@
-"""One token more of many rows, with nothing copied that was read before.
+"""One token more of many rows, without a copy of what was read before.
 
-A pass over one token of each row reads all that is kept of the rows. Stock transformers copies it
+A pass over one token of each row reads all that is kept of the rows. Transformers copies it
 besides: to put the new token behind it, and to repeat it for each query head of a group.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import torch
@@ -15,7 +15,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 ROOM = 64
-"""Tokens that there is room for when a layer begins to grow."""
+"""Tokens that a layer can take before it is copied to where there is room for more."""
 
 
 class Growing:
@@ -37,7 +37,8 @@ class Growing:
         width = kept.shape[-2]
         end = width + more.shape[-2]
         if kept is not self._used or end > self._space.shape[-2]:
-            self._space = kept.new_empty(*kept.shape[:-2], end + ROOM, kept.shape[-1])
+            columns = max(end, width + ROOM)
+            self._space = kept.new_empty(*kept.shape[:-2], columns, kept.shape[-1])
             self._space[..., :width, :] = kept
         self._space[..., width:end, :] = more
         self._used = self._space[..., :end, :]
@@ -63,10 +64,22 @@ class GrowingLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Keep more tokens of each row; returns the keys and values of all."""
+        if not self.is_initialized:
+            return super().update(key_states, value_states)
         keys, values = self._growing
         self.keys = keys.put(self.keys, key_states)
         self.values = values.put(self.values, value_states)
         return self.keys, self.values
+
+    def forget_room(self) -> None:
+        """Let go of the room, since what is kept is in another place now."""
+        self._growing = Growing(), Growing()
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Keep some rows, any of them several times."""
+        super().reorder_cache(beam_idx)
+        # Layer by layer, or the whole cache would be there twice.
+        self.forget_room()
 
 
 @contextmanager
@@ -83,13 +96,15 @@ def grouped_queries() -> Iterator[None]:
     try:
         yield
     finally:
-        del ALL_ATTENTION_FUNCTIONS["sdpa"]
+        # Another thread may have been as far.
+        with suppress(KeyError):
+            del ALL_ATTENTION_FUNCTIONS["sdpa"]
 
 
 def _grouped(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **options: Any
 ) -> tuple[Tensor, None]:
-    if not _can_be_grouped(query, key, mask, options):
+    if not _can_be_grouped(query, key, value, mask, options):
         return sdpa_attention_forward(module, query, key, value, mask, **options)
     # The queries of a group are taken for as many tokens, all of which see the same.
     rows, heads, _, size = query.shape
@@ -101,10 +116,12 @@ def _grouped(
     return found.reshape(rows, 1, heads, -1), None
 
 
-def _can_be_grouped(query: Tensor, key: Tensor, mask: Any, options: dict[str, Any]) -> bool:
+def _can_be_grouped(
+    query: Tensor, key: Tensor, value: Tensor, mask: Any, options: dict[str, Any]
+) -> bool:
     return (
         query.shape[2] == 1
-        and query.shape[1] > key.shape[1]
+        and query.shape[1] > key.shape[1] == value.shape[1]
         and (mask is None or mask.shape[1:3] == (1, 1))
         and options.get("position_bias") is None
         and not options.get("dropout")

@@ -162,6 +162,8 @@ def _join(layer: Any, other: Any) -> None:
         layer.values = _stack(layer.values, other.values, dim=-2)
         if isinstance(layer, DynamicSlidingWindowLayer):
             layer.cumulative_length = max(layer.cumulative_length, other.cumulative_length)
+        if isinstance(layer, GrowingLayer):
+            layer.forget_room()
         return
     for states, more in (
         (layer.conv_states, other.conv_states),

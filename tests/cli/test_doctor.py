@@ -50,6 +50,22 @@ def test_it_says_what_it_spends_then_what_is_wrong_then_what_to_do(p2o_doctor):
     assert "keep the search for hints on" in rest
 
 
+def test_rewards_between_nothing_and_all_are_shown(p2o_doctor, tmp_path):
+    (tmp_path / "rewards.py").write_text(
+        "def reward(completion, answer):\n"
+        "    return 1.0 if completion.endswith(f' {answer}') else 0.25 * ('Answer' in completion)\n"
+    )
+    partial = ("verifier=function", "verifier.path=rewards.py:reward", "--hints", "0")
+    _, output, _ = p2o_doctor(*SMALL, *partial)
+    assert max(map(len, output.splitlines())) <= 80
+    rows = [line.split() for line in output.splitlines()]
+    [wrong] = [row for row in rows if row[:1] == ["wrong"] and row[1].endswith("%")]
+    assert 0 < float(wrong[3]) <= 0.25
+    assert "mean reward" in output
+    assert ", reward 0.25" in output
+    assert "mean reward" not in p2o_doctor(*SMALL, "--hints", "0")[1]
+
+
 def test_machines_get_the_same_from_stdout_and_from_a_file(p2o_doctor, tmp_path):
     status, output, error = p2o_doctor(*SMALL, "--hints", "16", "--json", "--output", "found.json")
     found = json.loads(output)

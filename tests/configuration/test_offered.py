@@ -19,6 +19,11 @@ class AsksForOne:
         self.given = {"reflection": reflection, "number": number}
 
 
+class PassesOn(AsksForOne):
+    def __init__(self, **options):
+        super().__init__(**options)
+
+
 class TakesAnything:
     def __init__(self, **options):
         self.given = options
@@ -33,6 +38,7 @@ def node(kind: type, **settings):
     [
         (AsksForNothing, {"number": 3}),
         (AsksForOne, {"reflection": "writes", "number": 3}),
+        (PassesOn, {"reflection": "writes", "number": 3}),
         (TakesAnything, {**OFFERED, "number": 3}),
     ],
 )

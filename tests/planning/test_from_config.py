@@ -96,6 +96,9 @@ def test_rows_of_a_file_are_counted(plan, tmp_path):
     file.write_text('{"body": "a"}\n')
     with pytest.raises(UserError, match=r"^data\.source"):
         plan(*options)
+    # It may be on the machine where the run is to be.
+    file.unlink()
+    assert "planning.prompts=1000 in an epoch" in plan(*options).assumptions
 
 
 PUBLISHED = (

@@ -91,22 +91,25 @@ def seconds(setup, name):
 
 
 def test_one_sequence_reads_all_weights_for_every_token(run):
-    # Heads of their own, so that the cache is not repeated; a context of next to nothing.
-    shape = replace(run.shape, heads=2)
-    alone = replace(run, shape=shape, engine=Engine(number_bytes=2.0, compute="bfloat16"))
+    # A context of next to nothing.
+    shape = run.shape
+    alone = replace(run, engine=Engine(number_bytes=2.0, compute="bfloat16"))
     weights = 2.0 * (shape.matrices + shape.head)
-    cache = 3 * shape.cache_bytes(2.0) * (16 + 50 / 2)
+    # Read once, and copied every 64 tokens.
+    cache = (1 + 2 / 64) * shape.cache_bytes(2.0) * (16 + 50 / 2)
     _, decode = sampling_seconds(alone, Draws(1, 1, 50, 50.0))
     assert decode == pytest.approx(50 * (weights + cache) / 3.35e12)
 
 
-def test_query_heads_that_share_keys_have_the_cache_repeated(run):
+def test_eager_attention_repeats_the_cache_for_query_heads_that_share_keys(run):
     # Weights of nothing, so that the cache is all there is to read; two query heads a key head.
     shape = replace(run.shape, matrices=0, vocabulary=0)
-    setup = replace(run, shape=shape, engine=Engine(number_bytes=2.0, compute="bfloat16"))
+    training = replace(run.training, attention="eager")
+    engine = Engine(number_bytes=2.0, compute="bfloat16")
+    setup = replace(run, shape=shape, engine=engine, training=training)
     cache = shape.cache_bytes(2.0) * (16 + 50 / 2)
     _, decode = sampling_seconds(setup, Draws(1, 1, 50, 50.0))
-    assert decode == pytest.approx(50 * (3 + 2 * 2) * cache / 3.35e12)
+    assert decode == pytest.approx(50 * (1 + 2 / 64 + 2 * 2) * cache / 3.35e12)
 
 
 def test_transformers_replaces_what_has_ended_as_far_as_its_rows_go(run):

@@ -54,7 +54,7 @@ class Passes:
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - WHOLE_BATCHES))
 def test_a_family_draws_what_it_draws_in_whole_batches(family):
     model = make_model(family).eval()
-    assert rows_can_join(model, PROMPTS[0])
+    assert rows_can_join(model, PROMPTS[0][:1])
     for sampling in (SAMPLED, GREEDY):
         found = decode(model, PROMPTS, sampling, SEEDS, ENDS, 6)
         expected = generate(model, PROMPTS, sampling, SEEDS, ENDS, 6)
@@ -104,7 +104,7 @@ def test_rows_do_not_join_where_the_longest_one_turns_the_others(rope, join):
         max_position_embeddings=64,
         rope_parameters={"rope_theta": 10000.0, **rope},
     )
-    assert rows_can_join(Qwen2ForCausalLM(config).eval(), PROMPTS[0]) == join
+    assert rows_can_join(Qwen2ForCausalLM(config).eval(), PROMPTS[0][:1]) == join
 
 
 @pytest.mark.parametrize("max_rows", [1, 3, 6, 64])

@@ -1,6 +1,7 @@
 """One token more of each row: the same numbers as transformers', without its copies."""
 
 import copy
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,6 +60,21 @@ def test_a_layer_keeps_what_transformers_keeps():
                 each.reorder_cache(torch.tensor([2, 0]))
         assert layer.get_seq_length() == usual.get_seq_length()
         assert layer.get_mask_sizes(1) == usual.get_mask_sizes(1)
+
+
+def test_a_layer_lets_go_of_its_room_when_rows_leave():
+    layer: Any = GrowingLayer.of(SimpleNamespace(keys=column(4, 6), values=column(4, 6)))
+    layer.update(column(4), column(4))
+    spaces = [weakref.ref(each._space) for each in layer._growing]
+    layer.reorder_cache(torch.tensor([0, 1]))
+    assert [space() for space in spaces] == [None, None]
+
+
+def test_a_layer_that_is_emptied_begins_anew():
+    layer: Any = GrowingLayer.of(SimpleNamespace(keys=column(4, 6), values=column(4, 6)))
+    layer.reset()
+    first = column(2, 3), column(2, 3)
+    assert all(map(torch.equal, layer.update(*first), first))
 
 
 @pytest.mark.parametrize("heads", [2, 3, 6])

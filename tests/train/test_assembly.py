@@ -23,9 +23,9 @@ def test_parts_get_the_settings_that_are_theirs(composed):
     assert data.evaluation.sampling.temperature == 0.3
     builder: Any = data.loader.builder
     assert module.policy.temperature == 0.7
-    assert module.entropy_coefficient == 0.5
+    assert module.pass_loss.entropy_coefficient == 0.5
     assert builder.entropy_bonus
-    assert module.kl.coefficient == builder.kl.coefficient == 0.25
+    assert module.pass_loss.kl.coefficient == builder.kl.coefficient == 0.25
     assert builder.credit.drop_failed_templated
     reference = builder.divergence._reference.score.keywords["policy"]
     assert isinstance(reference, InitialPolicy)
@@ -41,11 +41,11 @@ TINY = ("data.source.train=8", "data.source.held_out=4", "data.batch=4", "data.m
     [
         (
             ["evolution=random_template", "assignment=same_template"],
-            "assignment=same_template has no say: evolution=random_template deals hints out itself",
+            "assignment=same_template has no say, as evolution=random_template deals hints out",
         ),
         (
             ["hints=assistant_prefix", "assignment=leave_one_bare"],
-            "assignment=leave_one_bare has no say: evolution=assistant_prefix deals hints out",
+            "assignment=leave_one_bare has no say, as evolution=assistant_prefix deals hints out",
         ),
         (["evolution=random_template"], ""),
         (["assignment=same_template"], ""),
