@@ -34,6 +34,11 @@ class Command:
     place: str
     text: str
 
+    @property
+    def code(self) -> str:
+        """Without a comment, and with single blanks."""
+        return " ".join(re.sub(r"\s#.*", "", self.text).split())
+
     def words(self, folder: Path = ROOT) -> list[str]:
         """Program and arguments, as a shell in a folder hands them over; without an ellipsis.
 
@@ -50,9 +55,9 @@ class Command:
 
 
 def commands() -> list[Command]:
-    """All of them, each text once."""
+    """All of them, each once, whatever comment stands behind it."""
     found = [*_of_pages(), *_of_yaml(), *_of_help()]
-    return list({command.text: command for command in found}.values())
+    return list({command.code: command for command in found}.values())
 
 
 def _of_pages() -> Iterator[Command]:

@@ -154,6 +154,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
 """Configurations by transformers' ``model_type``."""
 
 
+BY_KIND = sorted(FAMILIES, key=lambda name: name not in ("llama", "gemma3_text", "qwen3_next"))
+"""Families; first those with full attention, with windows, and with linear attention."""
+
+
 def make_model(family: str, vocabulary: int = VOCABULARY, **more: Any) -> Any:
     """A random model in training mode, with weights large enough to tell tokens apart.
 

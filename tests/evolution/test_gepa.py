@@ -61,7 +61,6 @@ def parts(settings):
     return dev, 2 * dev + 2 * min(settings["minibatch_size"], samples - dev)
 
 
-@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     st.fixed_dictionaries(

@@ -16,7 +16,8 @@ from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.weights import checkpoint_weights, plain_weights, whole_copy
 from p2o.sample import Sample
-from tests.families import FAMILIES, make_model, with_lora
+from tests.families import BY_KIND, FAMILIES, make_model, with_lora
+from tests.quick import first_quick
 
 PROMPTS = [[5, 17, 80, 33], [9, 12], [60, 61, 7, 7, 40, 41, 42, 11, 23]]
 RESPONSES = [[30, 31, 32, 55, 1], [70, 71, 72, 8, 90, 13, 14, 15, 29, 28, 1], [3, 50, 1]]
@@ -44,8 +45,7 @@ def plain(model, responses):
     return torch.cat(found)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", first_quick(BY_KIND, 3))
 def test_a_family_is_trained_on_what_it_says(family):
     policy = CausalPolicy(make_model(family), TEMPERATURE, chunk_tokens=4).train()
     policy.check_model()
@@ -68,8 +68,7 @@ def test_a_family_is_trained_on_what_it_says(family):
     assert (plain(policy.model, RESPONSES) - first).abs().max() > 0.1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", first_quick(BY_KIND, 3))
 def test_a_family_is_sampled_from_what_it_says(family):
     model = make_model(family)
     sampling = SamplingParameters(temperature=TEMPERATURE, max_new_tokens=8)

@@ -24,6 +24,7 @@ from p2o.objectives.policy_loss import ClippedLoss
 from p2o.policy.packing import Packer
 from p2o.policy.schedulers import warmup_then_constant
 from p2o.sample import Sample
+from tests.quick import first_quick
 
 OPTIONS = [
     "adamw",
@@ -98,8 +99,7 @@ def saved_and_loaded(state):
     return torch.load(buffer, weights_only=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+@pytest.mark.parametrize("tied", first_quick([False, True]), ids=["untied", "tied"])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_steps_as_its_library_does_with_a_schedule_and_a_resume(option, tied):
     lr = LR.get(option, 1e-3)

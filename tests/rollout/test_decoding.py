@@ -12,7 +12,8 @@ from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.generating import generate
 from p2o.rollout.hf import HFEngine, say_rows_stay
 from p2o.rollout.prefill import rows_can_join
-from tests.families import FAMILIES, VOCABULARY, make_model
+from tests.families import BY_KIND, VOCABULARY, make_model
+from tests.quick import first_quick
 
 DISTINCT = [
     [5, 17, 80, 33],
@@ -50,8 +51,9 @@ class Passes:
         return [rows for kind, rows in self.rows[:last] if kind == "tokens"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", sorted(FAMILIES.keys() - WHOLE_BATCHES))
+@pytest.mark.parametrize(
+    "family", first_quick([name for name in BY_KIND if name not in WHOLE_BATCHES], 3)
+)
 def test_a_family_draws_what_it_draws_in_whole_batches(family):
     model = make_model(family).eval()
     assert rows_can_join(model, PROMPTS[0][:1])

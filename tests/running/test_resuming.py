@@ -17,6 +17,7 @@ from p2o.errors import UserError
 from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o.running.frozen import FROZEN, frozen_checksum
 from p2o.running.resuming import RECORD, KeptSettings, check_fit
+from tests.quick import first_quick
 
 
 def configured(*overrides: str) -> Any:
@@ -57,33 +58,34 @@ def test_how_a_run_is_carried_out_may_change(tmp_path):
     assert found(tmp_path, *FREE) == tmp_path / "checkpoints" / "one.ckpt"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
-    [
-        ("data.group_size=4", "data.group_size was 6, is 4"),
-        ("data.source.train=64", "data.source.train was 128, is 64"),
-        ("data.batch=32", "data.batch was 16, is 32"),
-        ("algorithm=dapo", "algorithm.sampling_rounds was 1, is"),
-        (
-            "distillation=no_crm",
-            'distillation._target_ was "p2o.distillation.Tapered", is '
-            '"p2o.distillation.ContextDistillation"',
-        ),
-        (
-            "model=digits_decisive",
-            'model.path was "embedded:digits", is "embedded:digits_decisive"',
-        ),
-        ("optimizer.lr=0.5", "optimizer.lr was 0.0002, is 0.5"),
-        ("seed=7", "seed was 0, is 7"),
-        ("verifier=exact", 'verifier._target_ was "p2o.verifiers'),
-        (
-            "evolution=none",
-            'evolution.callback._target_ was "p2o_callbacks.PromptEvolution", is not',
-        ),
-        ("trainer.accumulate_grad_batches=4", "trainer.accumulate_grad_batches was 1, is 4"),
-        ("sampling.train.temperature=0.5", "sampling.train.temperature was 1.0, is 0.5"),
-    ],
+    first_quick(
+        [
+            ("data.group_size=4", "data.group_size was 6, is 4"),
+            ("data.source.train=64", "data.source.train was 128, is 64"),
+            ("data.batch=32", "data.batch was 16, is 32"),
+            ("algorithm=dapo", "algorithm.sampling_rounds was 1, is"),
+            (
+                "distillation=no_crm",
+                'distillation._target_ was "p2o.distillation.Tapered", is '
+                '"p2o.distillation.ContextDistillation"',
+            ),
+            (
+                "model=digits_decisive",
+                'model.path was "embedded:digits", is "embedded:digits_decisive"',
+            ),
+            ("optimizer.lr=0.5", "optimizer.lr was 0.0002, is 0.5"),
+            ("seed=7", "seed was 0, is 7"),
+            ("verifier=exact", 'verifier._target_ was "p2o.verifiers'),
+            (
+                "evolution=none",
+                'evolution.callback._target_ was "p2o_callbacks.PromptEvolution", is not',
+            ),
+            ("trainer.accumulate_grad_batches=4", "trainer.accumulate_grad_batches was 1, is 4"),
+            ("sampling.train.temperature=0.5", "sampling.train.temperature was 1.0, is 0.5"),
+        ]
+    ),
 )
 def test_what_makes_it_another_run_is_named_and_refused_unless_it_is_meant(
     tmp_path, caplog, change, said
@@ -97,8 +99,9 @@ def test_what_makes_it_another_run_is_named_and_refused_unless_it_is_meant(
     assert any("going on with other settings: " in message for message in caplog.messages)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("change", ["data.batch=32", "data.group_size=4", "data.source.train=64"])
+@pytest.mark.parametrize(
+    "change", first_quick(["data.batch=32", "data.group_size=4", "data.source.train=64"])
+)
 def test_batches_cannot_change_within_an_epoch(tmp_path, change):
     write(tmp_path, within_epoch=True)
     assert found(tmp_path, "optimizer.lr=0.5", "resume_changed=true") is not None
