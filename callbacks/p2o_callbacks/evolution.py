@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool, joined
-from p2o_callbacks.pool_files import Moment, write_pool
+from p2o_callbacks.pool_files import Moment, warn_of_pools, write_pool
 from p2o_callbacks.protocols import (
     Evolution,
     EvolutionDisplay,
@@ -144,6 +144,8 @@ class PromptEvolution(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publish the pool: an epoch resumed in its middle does not start again."""
         user = find_part(trainer, TemplateUser, "PromptEvolution")
+        if trainer.is_global_zero and (trainer.current_epoch, trainer.global_step) == (0, 0):
+            warn_of_pools(self.folder(trainer))
         # A run that has ended before may be told so here.
         if not trainer.should_stop:
             self._evolve_if_due(trainer, user)

@@ -1,10 +1,13 @@
 """The files of the pools of a run, one for each pool that is published."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from p2o_callbacks.pool import PromptPool
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,17 @@ def write_pool(folder: Path, moment: Moment, pool: PromptPool) -> None:
     aside = path.with_name(path.name + ".part")
     aside.write_text(json.dumps({**asdict(moment), **pool.state_dict()}, indent=2) + "\n")
     aside.replace(path)
+
+
+def warn_of_pools(folder: Path) -> None:
+    """Tell a run that begins of the pools of an earlier one, which would be taken for its own."""
+    # One that was killed in its first epoch begins again.
+    again = folder.glob(f"{Moment(0).name}*.json")
+    pools = sorted({*folder.glob("epoch_*.json")} - {*again})
+    if pools:
+        logger.warning(
+            "%s has pools of an earlier run (%s), which stay beside those of this one; give "
+            "PromptEvolution another directory, or the trainer another default_root_dir",
+            folder,
+            f"{pools[0].stem} to {pools[-1].stem}" if len(pools) > 1 else pools[0].stem,
+        )

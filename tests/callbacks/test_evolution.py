@@ -73,6 +73,15 @@ def test_the_pool_lives_on_between_searches(project, pair):
     assert data.used[::3] == [[], [], project.hard, [], project.hard]
 
 
+def test_pools_of_an_earlier_run_are_told_of(project, pair, caplog):
+    project.fit(pair(), epochs=3)
+    assert not caplog.records
+    project.fit(pair(), epochs=1)
+    [record] = caplog.records
+    assert f"{project.folder}" in record.message
+    assert "has pools of an earlier run (epoch_0001 to epoch_0002)" in record.message
+
+
 def test_after_the_last_search_its_templates_live_on(project, pair):
     _, evolution = pair(last_search=1)
     callbacks = [HardSampleMiner(), evolution]
