@@ -109,7 +109,7 @@ $(ENGINES_MADE): pyproject.toml requirements/engines.txt
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 pyproject.toml \
-		--extra gguf --extra tensorboard --extra figures --extra report \
+		--extra gguf --extra lora --extra tensorboard --extra figures --extra report \
 		--no-emit-package torch --no-emit-package setuptools --no-header --no-annotate \
 		| grep -Ev '^(nvidia|cuda|triton)' > requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --group dev \

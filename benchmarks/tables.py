@@ -17,9 +17,9 @@ from benchmarks.summary import (
 )
 
 STEP = """\
-Medians over processes, which take turns. The update is forward and backward pass and optimiser. TRL
-does not score where it needs no old log-probabilities, and neither does p2o. Peak memory is that of
-the whole process. Both sides have the same questions and draw responses of their own.
+Medians over processes, which take turns. The update is forward and backward pass and optimiser.
+Neither side scores where no old log-probabilities are needed; what p2o scores here is a sample or
+two, to see that its engine samples from the policy. Peak memory is that of the whole process. Both sides have the same questions and draw responses of their own.
 """
 UPDATE = """\
 The floor is the arithmetic of forward and backward pass over the tokens that gradient flows

@@ -56,6 +56,16 @@ def test_workflows_call_targets_of_the_makefile_and_files_that_there_are():
     assert called <= targets()
 
 
+def test_what_make_installs_runs_the_experiments_that_it_names():
+    pinned = (HOME / "requirements" / "runtime.txt").read_text()
+    extras = PROJECT["optional-dependencies"]
+    # An adapter, and weights in a file of make demo-real.
+    for extra in ("lora", "gguf"):
+        for need in extras[extra]:
+            name = re.match(r"[\w-]+", need)
+            assert name and f"\n{name[0]}==" in f"\n{pinned}", need
+
+
 def test_a_release_needs_no_key_and_only_its_last_job_may_publish():
     release = yaml.safe_load((HOME / ".github" / "workflows" / "release.yml").read_text())
     writing = {name for name, job in release["jobs"].items() if "permissions" in job}

@@ -18,7 +18,7 @@ class EarlyEnd(Callback):
 
     The trainer closes such an epoch as if it were whole: the hard set is taken, and the weights are
     evaluated. A checkpoint holds both: a run that is started again has what was measured, and one
-    that is given more goes on within the epoch as if it had never ended. To stand before the
+    that is given more goes on within the epoch as if it had never ended. Place it before the
     callbacks that act on the end of an epoch.
 
     Args:

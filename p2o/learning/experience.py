@@ -239,7 +239,7 @@ class ExperienceBuilder:
     def _by_scorer(
         self, wanted: Sequence[tuple[Place, Context]]
     ) -> Iterator[tuple[Scorer, list[tuple[Place, Context]]]]:
-        """Who scores what: a teacher of its own all that stands behind a template."""
+        """Which scorer scores which pairs: a separate teacher those behind a template."""
         if self._score_teacher is None:
             yield self._score, list(wanted)
             return

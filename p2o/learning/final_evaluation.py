@@ -11,7 +11,7 @@ from p2o.running.loggers import tables
 class FinalEvaluation(Callback):
     """Evaluates at the end of training, where the trainer has not done so after the last update.
 
-    The trainer evaluates at the end of whole epochs, or after every so many updates. To stand
+    The trainer evaluates at the end of whole epochs, or after every so many updates. Place it
     before the callbacks that look at what was measured.
 
     A run that a callback has ended, such as early stopping or a budget, stays ended when it is

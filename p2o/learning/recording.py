@@ -29,7 +29,7 @@ from p2o_callbacks.protocols import Evolution, HardSetSource, PoolSource
 
 
 class RunRecorder(Callback):
-    """Writes the records of a run. To stand behind the miner and the evolution, before checkpoints.
+    """Writes the records of a run. Place it behind the miner and the evolution, before checkpoints.
 
     Rank 0 writes; what it is told is the same on all ranks.
 

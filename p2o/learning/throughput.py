@@ -57,7 +57,7 @@ class Work:
 class Throughput(Callback):
     """Logs the seconds of each step by phase, tokens a second, and model FLOP utilisation.
 
-    Searches and evaluations count to the step that follows them. To stand behind `WholeUpdates`,
+    Searches and evaluations count to the step that follows them. Place it behind `WholeUpdates`,
     which counts the tokens of an update. Collective.
 
     Args:
