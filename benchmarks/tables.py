@@ -19,7 +19,8 @@ from benchmarks.summary import (
 STEP = """\
 Medians over processes, which take turns. The update is forward and backward pass and optimiser.
 Neither side scores where no old log-probabilities are needed; what p2o scores here is a sample or
-two, to see that its engine samples from the policy. Peak memory is that of the whole process. Both sides have the same questions and draw responses of their own.
+two, to see that its engine samples from the policy. Peak memory is that of the whole process. Both
+sides have the same questions and draw responses of their own.
 """
 UPDATE = """\
 The floor is the arithmetic of forward and backward pass over the tokens that gradient flows

@@ -8,7 +8,9 @@ from p2o.policy.moving_average import MovingAverage
 
 
 class AveragedTeacher(Callback):
-    """Moves the average after each update. Place it before all callbacks that may write a checkpoint.
+    """Moves the average after each update.
+
+    Place it before all callbacks that may write a checkpoint.
 
     Args:
         teacher: The average.
