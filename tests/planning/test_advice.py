@@ -93,7 +93,7 @@ def test_fewer_sequences_at_once_help_transformers():
     setup = published(shapes()["Qwen2.5-0.5B"], 1)
     training = replace(setup.training, checkpointing=True)
     start = estimate(replace(setup, training=training, engine=Engine(max_rows=256)))
-    assert start.peak_moment == "decode"
+    assert start.peak_moment == "prefill"
     assert not start.fits
     assert advise(start)[0].change.setting.startswith("rollout.max_batch_size=")
 
