@@ -91,8 +91,9 @@ def compare_with_engine(log_ratio: Tensor) -> tuple[SumAndWeight, Tensor]:
 
     Returns:
         The part of a mean of exp(r) - 1 - r, which estimates KL(engine || trainer), and the highest
-        exp(r).
+        exp(r); minus infinity where none is known.
     """
     divergences = (torch.expm1(log_ratio) - log_ratio).nan_to_num(0.0)
-    ratios = torch.cat([log_ratio.exp().nan_to_num(0.0), log_ratio.new_zeros(1)])
+    nothing = log_ratio.new_full((1,), -torch.inf)
+    ratios = torch.cat([log_ratio.exp().nan_to_num(-torch.inf), nothing])
     return (divergences.sum(), (~log_ratio.isnan()).sum()), ratios.max()

@@ -242,9 +242,8 @@ def _sampled_log_probs(scored: Scored) -> Tensor | None:
 
 
 def _engine_log_ratio(scored: Scored) -> Tensor | None:
-    if not scored.in_both or not scored.drawn:
-        return None
-    return scored.scores[scored.rollout.sampled_after] - scored.sampled
+    own = scored.scores.get(scored.rollout.sampled_after)
+    return own - scored.sampled if own is not None and scored.drawn else None
 
 
 def _without_contrast(scored: Scored) -> float | None:

@@ -35,7 +35,7 @@ class StepMetrics:
             self._highest[name] = value if before is None else torch.maximum(before, value)
 
     def highest(self, over_ranks: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """The highest values; the next step starts anew.
+        """The highest values, not a number where all are minus infinity; the next step starts anew.
 
         Args:
             over_ranks: Takes the highest of a tensor over all ranks, which have added the same
@@ -44,6 +44,7 @@ class StepMetrics:
         if not self._highest:
             return {}
         values = over_ranks(torch.stack(list(self._highest.values())))
+        values = values.masked_fill(values.isneginf(), torch.nan)
         highest = dict(zip(self._highest, values, strict=True))
         self._highest = {}
         return highest

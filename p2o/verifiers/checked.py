@@ -63,7 +63,8 @@ def with_number(score: Score) -> Score:
         why = f"beyond {LARGEST_REWARD:g}" if finite else "no finite number"
         detail = f"the reward is {describe(score.reward)}, which is {why}"
         return replace(score, reward=0.0, status=Status.ERROR, detail=detail)
-    return replace(score, reward=reward)
+    # What the reward decides, the guard's threshold has still to decide.
+    return replace(score, reward=reward, solved=score.solved if score.said else None)
 
 
 def as_number(value: Any) -> float | None:

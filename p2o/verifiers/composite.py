@@ -102,11 +102,14 @@ class Composite:
         # Rounding must not make a response that is right in everything less than right.
         mean = sum(self.shares[name] * score.reward for name, score in scores.items())
         right = all(score.reward == 1 for score in scores.values())
+        # What a part itself says of a response is not the reward's to decide.
+        said = any(score.said for score in scores.values())
         return Score(
             1.0 if right else min(mean, 1.0),
             min((score.status for score in scores.values()), key=BAD_TO_GOOD.index),
             next((s.answer for s in scores.values() if s.answer is not None), None),
             ", ".join(_describe(name, score) for name, score in scores.items()),
+            all(score.solved for score in scores.values()) if said else None,
         )
 
 

@@ -48,8 +48,8 @@ def to_score(given: Any) -> Score:
 
     Args:
         given: A `Score`; a number; None for no answer; or a dictionary with ``reward`` and, if it
-            likes, ``status``, ``answer`` and ``detail``. Anything else, and a number that is not
-            finite, is `Status.ERROR`.
+            likes, ``status``, ``answer``, ``detail`` and ``solved``. Anything else, and a number
+            that is not finite, is `Status.ERROR`.
     """
     if isinstance(given, Score):
         return with_number(given)
@@ -58,7 +58,8 @@ def to_score(given: Any) -> Score:
     fields = given if isinstance(given, Mapping) else {"reward": given}
     reward, answer = as_number(fields.get("reward")), fields.get("answer")
     status = fields.get("status", Status.OK)
-    if reward is None or status not in tuple(Status):
+    solved = fields.get("solved")
+    if reward is None or status not in tuple(Status) or solved not in (None, True, False):
         return Score(0.0, Status.ERROR, detail=f"this is no score: {describe(given)}")
     return with_number(
         Score(
@@ -66,6 +67,7 @@ def to_score(given: Any) -> Score:
             Status(status),
             None if answer is None else str(answer),
             str(fields.get("detail", "")),
+            None if solved is None else bool(solved),
         )
     )
 

@@ -179,3 +179,36 @@ def test_gold_answers_are_checked_by_all_parts_that_can():
 def test_what_cannot_work_is_refused_by_name(arguments, says):
     with pytest.raises(UserError, match=says):
         Composite(**arguments)
+
+
+class Says:
+    """Says what is right itself, whatever the reward."""
+
+    def __init__(self, reward, solved):
+        self.it = Score(reward, Status.OK, solved=solved)
+
+    def score(self, responses, prompts):
+        return [self.it for _ in responses]
+
+
+@pytest.mark.parametrize(
+    ("parts", "solved"),
+    [
+        ([Says(1.0, False)], False),
+        ([Says(0.5, True)], True),
+        ([Says(0.5, True), Gives(1.0)], True),
+        ([Says(0.5, True), Gives(0.5)], False),
+        ([Gives(1.0), Gives(1.0)], True),
+        ([Gives(0.5)], False),
+    ],
+)
+def test_what_a_part_says_is_right_is_not_asked_of_the_reward(parts, solved):
+    composite = Composite({str(n): {"verifier": part, "weight": 1} for n, part in enumerate(parts)})
+    [score] = GuardedVerifier(composite).score(["a"], [PROMPT])
+    assert score.solved == solved
+
+
+def test_the_guard_decides_where_no_part_says():
+    composite = Composite({"one": {"verifier": Gives(0.5), "weight": 1}})
+    [score] = GuardedVerifier(composite, solved_reward=0.5).score(["a"], [PROMPT])
+    assert score.solved

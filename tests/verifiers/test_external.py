@@ -94,3 +94,18 @@ def test_numbers_of_other_kinds_are_numbers(one):
 def test_what_is_not_there_or_no_function_is_refused(path):
     with pytest.raises(UserError, match=f"^function={path}"):
         External(path)
+
+
+@pytest.mark.parametrize(("threshold", "solved"), [(0.5, True), (0.7, True), (0.8, False)])
+def test_the_guard_says_from_which_reward_on_a_number_is_right(threshold, solved):
+    given = [0.7, {"reward": 0.7}, Score(0.7, Status.OK)]
+    guarded = GuardedVerifier(External(lambda r, p: given), solved_reward=threshold)
+    assert [score.solved for score in guarded.score(["a"] * 3, [PROMPT] * 3)] == [solved] * 3
+
+
+def test_a_dictionary_may_say_what_is_right():
+    given = [{"reward": 1.0, "solved": False}, {"reward": 0.2, "solved": True}]
+    scores = GuardedVerifier(External(lambda r, p: given)).score(["a"] * 2, [PROMPT] * 2)
+    assert [score.solved for score in scores] == [False, True]
+    [score] = External(lambda r, p: [{"reward": 1.0, "solved": "no"}]).score(["a"], [PROMPT])
+    assert score.status == Status.ERROR
