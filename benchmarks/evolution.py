@@ -1,7 +1,8 @@
 """One template search of width 16 by p2o against gepa's own loop, on the embedded world.
 
 Both have the same policy, hard set, reflection backend and number of metric calls. gepa's own loop
-makes one proposal an iteration; p2o makes 16 and tries them in one call of the engine.
+makes one proposal an iteration; p2o makes one for each parent on its front, 16 at most, and tries
+them together.
 """
 
 import sys

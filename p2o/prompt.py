@@ -91,12 +91,12 @@ def as_text(content: object) -> str:
         parts = [content]
     texts = [part for part in parts if isinstance(part, str)]
     if len(texts) < len(parts):
-        raise UserError(f"data: the content of a message is no text but {content!r:.60}")
+        raise UserError(f"the content of a message is no text but {content!r:.60}")
     text = "".join(texts)
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"data: the content of a message is no text ({error})") from error
+        raise UserError(f"the content of a message is no text ({error})") from error
     return text
 
 

@@ -311,7 +311,7 @@ def _read_conversation(column: str, value: Any) -> list[dict[str, str]]:
         value = parse_json(value) if isinstance(value, str) else value
         messages = [{"role": m["role"], "content": as_text(m["content"])} for m in value]
     except UserError as error:
-        raise _Unusable(f"'{column}': {str(error).removeprefix('data: ')}") from error
+        raise _Unusable(f"'{column}': {error}") from error
     except (TypeError, KeyError, *NOT_JSON) as error:
         raise _Unusable(wrong) from error
     texts = all(isinstance(message["role"], str) for message in messages)

@@ -107,7 +107,7 @@ class KillablePool:
                     left -= 1
                 elif isinstance(outcome, Failure):
                     raise UserError(
-                        f"verifier: a worker for {self.function} does not start: {outcome.reason}"
+                        f"a worker for {self.function} does not start: {outcome.reason}"
                     )
         return results
 
