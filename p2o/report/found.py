@@ -43,8 +43,8 @@ def found_templates(folder: Path, prompts: Sequence[Prompt]) -> list[dict[str, A
     """
     kinds = {prompt.id: _kind(prompt) for prompt in prompts}
     fared: defaultdict[str, dict[str, bool]] = defaultdict(dict)
-    for label, results in last_results(read_epochs(folder / "evolution")).items():
-        fared[in_words(label)] |= results
+    for label, own in last_results(read_epochs(folder / "evolution")).items():
+        fared[in_words(label)] |= own
     best = []
     for kind in sorted(set(kinds.values())):
         results = {

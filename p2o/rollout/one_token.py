@@ -64,7 +64,7 @@ class GrowingLayer(DynamicLayer):
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Keep more tokens of each row; returns the keys and values of all."""
-        if not self.is_initialized:
+        if self.keys is None or self.values is None:
             return super().update(key_states, value_states)
         keys, values = self._growing
         self.keys = keys.put(self.keys, key_states)

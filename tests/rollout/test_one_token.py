@@ -46,7 +46,7 @@ def test_what_others_hold_is_not_written_to():
 
 
 def test_a_layer_keeps_what_transformers_keeps():
-    usual = DynamicLayer()
+    usual: Any = DynamicLayer()
     usual.update(column(4, 6), column(4, 6))
     layer: Any = GrowingLayer.of(copy.deepcopy(usual))
     for step in range(12):
