@@ -1,6 +1,7 @@
 """Each benchmark runs, in its tiny version, and writes results that the page can show."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.command import NAMES
+from benchmarks.overhead import PHRASES
 from benchmarks.process import ROOT
 from benchmarks.report import report
 from tests.patience import HANGS
@@ -133,3 +135,9 @@ def test_a_failure_is_said_beside_what_was_measured(tmp_path):
     assert "| embedded policy | 1 | 4.00 | 50.0 % | 12.5 % | 12.5 % | 22.5 % | 2.5 % |" in page
     assert "Not measured: SmolLM2-135M (last)." in page
     assert "| P, S | 2 | 16 GiB | torch's choice | Python 3, torch 2 | 0.0 to 0.0 |" in page
+
+
+def test_the_page_shows_no_path_of_the_machine_it_was_made_on():
+    page = (ROOT / "docs" / "evidence" / "speed.md").read_text()
+    assert not re.search(r"[= `]/\w+/", page)
+    assert (ROOT / PHRASES).is_file()
