@@ -1,15 +1,18 @@
 """Samples to rows of tokens: what several have in common goes through the network once.
 
 Samples in lexicographic order stand beside those with which they share the longest beginning. Each
-adds to its row what it does not share with the one before it. So a row holds a prefix tree: the
+adds to its row what it does not share with the one before it. So a row holds prefix trees: a
 prompt once, and then its completions. A token sees what its own sample has before it: a token of
-another branch at a lower depth than the length of the beginning that both samples share.
+another branch at a lower depth than the length of the beginning that both samples share. Samples
+that share nothing stand in one row too, where padding would stand otherwise.
 
 Shapes: B rows of L tokens, S samples in a row, M learned tokens of all samples.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import torch
@@ -100,34 +103,56 @@ class Packer:
 
     def pack(self, samples: Sequence[Sample]) -> list[tuple[Packed, list[int]]]:
         """Passes, each with the indices of its samples in order."""
-        passes: list[list[_Row]] = []
-        # A row beside which no other may stand has no part in a pass under a mask either.
-        rows = sorted(self._rows(samples), key=lambda row: (self._fits(row.last), -row.length))
-        for row in rows:
-            last = passes[-1] if passes else []
-            alike = last and self._fits(last[0].last) == self._fits(row.last)
-            if alike and (len(last) + 1) * last[0].length <= self.pass_tokens:
-                last.append(row)
-            else:
-                passes.append([row])
+        ordered = _Ordered.of(samples)
+        # A sample beside which no other may stand has no part in a pass under a mask either.
+        apart = [place for place, ids in enumerate(ordered.ids) if not self._fits(ids)]
+        passes = self._passes([ordered.row([place]) for place in apart])
+        passes += self._passes(self._trees(ordered), ordered)
         return [
             (_packed(rows, samples), [index for row in rows for index in row.indices])
             for rows in passes
         ]
 
-    def _rows(self, samples: Sequence[Sample]) -> list["_Row"]:
-        rows: list[_Row] = []
-        for index in in_order(samples):
-            ids = np.array(samples[index].token_ids)
-            if rows and self._fits(ids) and self._fits(rows[-1].last):
-                common = common_beginning(rows[-1].last, ids)
-                added = len(ids) - common
-                room = rows[-1].length + added <= self.pass_tokens
-                if room and self._worth_sharing(common, added, rows[-1].length):
-                    rows[-1].add(index, ids, common)
-                    continue
-            rows.append(_Row(ids, [index], [0], len(ids)))
-        return rows
+    def _trees(self, ordered: "_Ordered") -> list["_Row"]:
+        """Rows of samples that follow each other in lexicographic order."""
+        rows: list[list[int]] = []
+        length = 0
+        for place, ids in enumerate(ordered.ids):
+            if not self._fits(ids):
+                continue
+            common = ordered.common([*rows[-1][-1:], place])[-1] if rows else 0
+            added = len(ids) - common
+            room = rows and length + added <= self.pass_tokens
+            if room and self._worth_sharing(common, added, length):
+                rows[-1].append(place)
+                length += added
+            else:
+                rows.append([place])
+                length = len(ids)
+        return [ordered.row(places) for places in rows]
+
+    def _passes(
+        self, rows: Sequence["_Row"], ordered: "_Ordered | None" = None
+    ) -> list[list["_Row"]]:
+        """Rows in passes, the longest first.
+
+        Args:
+            rows: Any number.
+            ordered: What they are made of, if several may become one. In a row of a pass they take
+                no more than the padding that would stand there.
+        """
+        passes: list[list[_Row]] = []
+        for row in sorted(rows, key=lambda row: -row.length):
+            for place, other in enumerate(passes[-1] if passes and ordered else ()):
+                if ordered and other.length + row.length <= passes[-1][0].length:
+                    passes[-1][place] = ordered.row(sorted((*other.places, *row.places)))
+                    break
+            else:
+                if passes and (len(passes[-1]) + 1) * passes[-1][0].length <= self.pass_tokens:
+                    passes[-1].append(row)
+                else:
+                    passes.append([row])
+        return passes
 
     def _fits(self, ids: np.ndarray) -> bool:
         return len(ids) <= self.longest
@@ -138,31 +163,58 @@ class Packer:
         A token costs about 24 width^2 operations in a layer outside of attention, and 4 width for
         each token of its row in it. Sharing a row adds `added` * `length` pairs twice over.
         """
-        if self.width is None:
-            return common > 0
-        return common > added * length / (3 * self.width)
+        return self.width is None or common > added * length / (3 * self.width)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Row:
-    """Samples that share a row, in lexicographic order.
+    """Samples that share a row.
 
     Attributes:
-        last: Token ids of the last one.
+        places: In lexicographic order.
         indices: Of the samples.
-        common: Tokens that each shares with the one before it.
+        common: Tokens that each shares with the one before it in the row.
         length: Of the row.
     """
 
-    last: np.ndarray
+    places: list[int]
     indices: list[int]
     common: list[int]
     length: int
 
-    def add(self, index: int, ids: np.ndarray, common: int) -> None:
-        self.last, self.length = ids, self.length + len(ids) - common
-        self.indices.append(index)
-        self.common.append(common)
+
+@dataclass(frozen=True)
+class _Ordered:
+    """Samples in lexicographic order.
+
+    Attributes:
+        indices: Of the samples.
+        ids: Their tokens.
+        neighbours: Tokens that each shares with the one before it.
+    """
+
+    indices: list[int]
+    ids: list[np.ndarray]
+    neighbours: list[int]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> Self:
+        """Put in order."""
+        indices = in_order(samples)
+        ids = [np.array(samples[index].token_ids) for index in indices]
+        return cls(indices, ids, [0, *(common_beginning(*pair) for pair in pairwise(ids))])
+
+    def common(self, places: Sequence[int]) -> list[int]:
+        """Tokens that each shares with the one before it among `places`, which ascend."""
+        # Whatever stands between two in lexicographic order shares as much with both.
+        pairs = pairwise(places)
+        return [0, *(min(self.neighbours[one + 1 : other + 1]) for one, other in pairs)]
+
+    def row(self, places: list[int]) -> _Row:
+        """Samples side by side, what they share once; their places ascend."""
+        common = self.common(places)
+        length = sum(len(self.ids[place]) for place in places) - sum(common)
+        return _Row(places, [self.indices[place] for place in places], common, length)
 
 
 def nothing() -> Packed:
@@ -190,15 +242,16 @@ def split_evenly(samples: Sequence[Sample], parts: int) -> list[list[int]]:
         samples: Any number.
         parts: How many; some are empty where there are fewer samples.
     """
-    order = in_order(samples)
-    arrays = [np.array(samples[index].token_ids) for index in order]
-    commons = [0, *(common_beginning(*pair) for pair in zip(arrays, arrays[1:], strict=False))]
-    costs = np.array([len(ids) - common for ids, common in zip(arrays, commons, strict=False)])
+    ordered = _Ordered.of(samples)
+    pairs = zip(ordered.ids, ordered.neighbours, strict=False)
+    costs = np.array([len(ids) - common for ids, common in pairs])
     ends = np.cumsum(costs)
     # A sample belongs to the part in which its middle lies.
     middles = (ends - costs / 2) / max(ends[-1] if len(ends) else 0, 1)
     homes = np.minimum((middles * parts).astype(int), parts - 1)
-    return [[order[place] for place in np.flatnonzero(homes == part)] for part in range(parts)]
+    return [
+        [ordered.indices[place] for place in np.flatnonzero(homes == part)] for part in range(parts)
+    ]
 
 
 def _packed(rows: Sequence[_Row], samples: Sequence[Sample]) -> Packed:

@@ -151,6 +151,35 @@ def test_a_pass_has_no_more_tokens_than_it_may_unless_it_is_one_sample(made, pac
 
 
 @given(samples(), PACKERS)
+def test_no_row_could_stand_where_another_is_padded(made, packer):
+    for packed, indices in packer.pack(made):
+        if max(len(made[index].token_ids) for index in indices) <= packer.longest:
+            one, other = [*sorted(packed.lengths.tolist()), packed.lengths.max()][:2]
+            assert len(packed.lengths) == 1 or one + other > packed.lengths.max()
+
+
+@given(samples(), st.integers(1, 60))
+def test_nothing_is_padded_under_a_sparse_mask_but_what_no_row_has_room_for(made, pass_tokens):
+    passes = Packer(ALWAYS, None, pass_tokens).pack(made)
+    cells = [packed.input_ids.numel() for packed, _ in passes]
+    assert len(passes) == 1 or sum(cells[:2]) > pass_tokens
+
+
+def test_samples_without_a_common_beginning_stand_in_one_row_where_padding_would_stand():
+    """30 tokens as three rows of 12 would be 36 cells, 6 of them padding."""
+    made = [Sample.of([first], [first] * (size - 1)) for first, size in ((1, 12), (2, 6), (3, 5))]
+    [(packed, indices)] = Packer(ALWAYS, 8).pack(made)
+    assert packed.input_ids.tolist() == [[1] * 12, [2] * 6 + [3] * 5 + [0]]
+    assert indices == [0, 1, 2]
+    assert packed.tree is not None
+    assert packed.tree.positions.tolist()[1][:11] == [*range(6), *range(5)]
+    # A model that cannot be told what a token sees gets them one by one.
+    [(apart, _)] = Packer(0, 8).pack(made)
+    assert apart.input_ids.shape == (3, 12)
+    assert apart.tree is None
+
+
+@given(samples(), PACKERS)
 def test_no_token_has_a_position_that_no_sample_has(made, packer):
     """Padding neither: a model may have no such position, or turn others by the largest."""
     for packed, indices in packer.pack(made):
