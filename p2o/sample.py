@@ -69,14 +69,31 @@ class Sample:
         return self.places if self.choices is None else self.choices.numel()
 
     def with_streams(self, **streams: Tensor | float | None) -> Self:
-        """With more streams; a number is the value at every token, and None is no stream."""
-        size = self.learned
+        """With more streams.
+
+        Args:
+            streams: A number is the value at every token, and None is no stream. With `choices`,
+                `[T, C]` has a value for each, and `[T]` one for all choices of a place.
+
+        Raises:
+            ValueError: A stream has another length.
+        """
         new = {
-            name: value if isinstance(value, Tensor) else torch.full((size,), float(value))
-            for name, value in streams.items()
-            if value is not None
+            name: self._spread(name, value) for name, value in streams.items() if value is not None
         }
         return replace(self, streams={**self.streams, **new})
+
+    def _spread(self, name: str, value: Tensor | float) -> Tensor:
+        """A value at every learned token."""
+        if not isinstance(value, Tensor):
+            return torch.full((self.learned,), float(value))
+        if value.numel() == self.learned:
+            return value.flatten()
+        if self.choices is None or value.numel() != self.places:
+            raise ValueError(
+                f"{name}: {value.numel()} values for {self.places} places; give one for each"
+            )
+        return value.repeat_interleave(self.choices.shape[1])
 
     def keep(self, kept: Tensor) -> Self:
         """Without some of the learned tokens.

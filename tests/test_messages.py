@@ -161,7 +161,8 @@ def keys_of_a_run(text: str, known: set[str]) -> list[str]:
     pairs = re.findall(r"(?<![\w./+-])([\w/]+)=(\w+)", text)
     chosen = [f"{group}={name}" for group, name in pairs if is_option(group, name)]
     single = re.findall(r"\b(?:ckpt_path|resume_changed|resume=\w+)", text)
-    return [name for name in dotted if name in known] + chosen + single
+    section = re.findall(rf"^(?:{'|'.join(tops)}): ", text)
+    return [name for name in dotted if name in known] + chosen + single + section
 
 
 def is_option(group: str, name: str) -> bool:
@@ -178,5 +179,6 @@ def test_a_library_knows_no_key_of_a_configuration(path, known):
 def test_the_scan_sees_keys_and_choices(known):
     assert keys_of_a_run("raise sampling.train.max_new_tokens=8", known)
     assert keys_of_a_run("take distillation=tapered", known) == ["distillation=tapered"]
+    assert keys_of_a_run("rollout: vLLM failed (out of memory)", known) == ["rollout: "]
     assert not keys_of_a_run("raise max_new_tokens=8, see p2o.data.table", known)
     assert len(library_files()) > 150

@@ -1,5 +1,6 @@
 """The loss of what goes through the network in one pass, and what is measured on the way."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -54,13 +55,14 @@ class PassLoss:
             log_ratio = batch.stream("engine_log_ratio", old - sampled).detach()
             shares["engine_kl"], highest["engine_ratio_max"] = compare_with_engine(log_ratio)
         if self.correction is not None:
-            weights = weights * self.correction(old, sampled, batch.sequences)
+            more = _further(self.correction.reads, batch, entropies)
+            weights = weights * self.correction(old, sampled, batch.sequences, **more)
         where = batch.sequences, batch.total_tokens, batch.total_sequences
         advantages = batch.stream("advantages", 0.0)
         if "without_contrast" in batch.streams:
             shaped = entropy_shaped(advantages, entropies.detach(), batch.sequences)
             advantages = torch.where(batch.has("without_contrast"), shaped, advantages)
-        more = {name: batch.stream(name, torch.nan) for name in self.policy_loss.reads}
+        more = _further(self.policy_loss.reads, batch, entropies)
         loss, sums = self.policy_loss(log_probs, old, advantages, weights, *where, **more)
         tokens = len(batch.sequences)
         shares |= {name: (total, tokens) for name, total in sums.items()}
@@ -80,6 +82,14 @@ class PassLoss:
             bonus = self.policy_loss.aggregate(entropies, *where)
             loss = loss - self.entropy_coefficient * bonus
         return loss, shares, highest
+
+
+def _further(names: Iterable[str], batch: MiniBatch, entropies: Tensor) -> dict[str, Tensor]:
+    """`[M]` each, what a loss or a correction names in `reads`; not a number where it is not."""
+    return {
+        name: entropies.detach() if name == "entropies" else batch.stream(name, torch.nan)
+        for name in names
+    }
 
 
 def compare_with_engine(log_ratio: Tensor) -> tuple[SumAndWeight, Tensor]:

@@ -78,21 +78,6 @@ class Choices:
     bare: Tensor
     templated: Tensor
 
-    def put_into(self, sample: Sample, advantages: Tensor | float, updates: int) -> Sample:
-        """A sample that learns them; streams of single tokens are left out.
-
-        Args:
-            sample: Of the rollout.
-            advantages: `[T, C]`, or one for all.
-            updates: How many the policy has behind it.
-        """
-        streams = {
-            "advantages": torch.as_tensor(advantages).expand_as(self.bare).flatten(),
-            "old_log_probs": self.bare.flatten(),
-            "policy_version": torch.full((self.bare.numel(),), float(updates)),
-        }
-        return replace(sample, choices=self.tokens, streams=streams)
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -183,7 +168,7 @@ class Scored:
         """
         sample = sample_of(self.rollout, self.contexts.of_gradient(self.rollout))
         if self.choices is not None:
-            return self.choices.put_into(sample, self.token_advantages, self.updates)
+            sample = replace(sample, choices=self.choices.tokens)
         sample = sample.with_streams(**{name: make(self) for name, make in streams.items()})
         weights = self.token_weights
         if weights is None or self.contexts.strategy.masked_in_denominator:
@@ -228,15 +213,20 @@ class Scored:
 
 
 Stream = Callable[[Scored], Tensor | float | None]
-"""Makes `[T]` values at a sample's learned tokens, one for all, or None where there are none."""
+"""Makes `[T]` values at a sample's learned tokens, one for all, or None where there are none; where
+`Scored.choices` are learned, `[T, C]`, or `[T]` for all choices of a place."""
 
 
 def _old_log_probs(scored: Scored) -> Tensor | None:
+    if scored.choices is not None:
+        return scored.choices.bare
     old = scored.contexts.of_old(scored.rollout)
     return None if old is None else scored.scores.get(old)
 
 
 def _sampled_log_probs(scored: Scored) -> Tensor | None:
+    if scored.choices is not None:  # These were not sampled.
+        return None
     same = scored.contexts.sampled_after_gradient(scored.rollout)
     return scored.sampled if same and scored.drawn else None
 
@@ -244,6 +234,11 @@ def _sampled_log_probs(scored: Scored) -> Tensor | None:
 def _engine_log_ratio(scored: Scored) -> Tensor | None:
     own = scored.scores.get(scored.rollout.sampled_after)
     return own - scored.sampled if own is not None and scored.drawn else None
+
+
+def _reference_log_probs(scored: Scored) -> Tensor | None:
+    # Of the token that was sampled, which is not learned where choices are.
+    return scored.reference if scored.choices is None else None
 
 
 def _without_contrast(scored: Scored) -> float | None:
@@ -259,12 +254,12 @@ STREAMS: Mapping[str, Stream] = MappingProxyType(
         "engine_log_ratio": _engine_log_ratio,
         "token_weights": lambda scored: scored.token_weights,
         "policy_version": lambda scored: scored.updates,
-        "reference_log_probs": lambda scored: scored.reference,
+        "reference_log_probs": _reference_log_probs,
         "without_contrast": _without_contrast,
     }
 )
 """What samples carry. One more entry here, or in what an `ExperienceBuilder` is given, goes all the
-way to the losses, which name in `PolicyLoss.reads` what else they read."""
+way to the losses and to the engine's correction, which name in `reads` what else they read."""
 
 
 def _mean(values: Tensor) -> float | None:

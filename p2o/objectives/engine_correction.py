@@ -5,7 +5,7 @@ give a token other probabilities. The loss takes the trainer's; these weights ma
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class EngineCorrection:
         outside: What becomes of a weight outside of the bounds.
         low: Lower bound; None for none.
         high: Upper bound.
+        reads: Names of further streams that a subclass takes, see `PolicyLoss`.
 
     Raises:
         UserError: A setting cannot work.
@@ -39,6 +40,7 @@ class EngineCorrection:
     outside: Literal["truncate", "mask"] = "truncate"
     low: float | None = None
     high: float = 2.0
+    reads: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.level not in ("token", "sequence"):
@@ -50,7 +52,9 @@ class EngineCorrection:
         if not self.high >= 1:
             raise UserError(f"high={self.high}: give at least 1")
 
-    def __call__(self, log_probs: Tensor, sampled: Tensor, sequences: Tensor) -> Tensor:
+    def __call__(
+        self, log_probs: Tensor, sampled: Tensor, sequences: Tensor, **streams: Tensor
+    ) -> Tensor:
         """Weights `[M]` for the losses of learned tokens, without gradient.
 
         Args:
@@ -58,6 +62,7 @@ class EngineCorrection:
             sampled: `[M]`, the engine's; not a number where tokens were sampled in another context
                 than the one that is trained, which get weight 1.
             sequences: `[M]`, number of the response that a token belongs to.
+            streams: `[M]` each, those of `reads`; not a number where a sample does not have one.
         """
         log_ratio = (log_probs - sampled).detach().nan_to_num(0.0)
         if self.level == "sequence":

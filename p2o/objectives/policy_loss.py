@@ -25,7 +25,8 @@ class PolicyLoss(ABC):
         aggregation: Which mean of the token losses.
         constant_length: Tokens each response counts as, for ``aggregation=constant-length``.
         measures: Names of what `token_losses` reports; None where a subclass does not say.
-        reads: Names of further streams that `token_losses` takes, such as ``policy_version``.
+        reads: Names of further streams that `token_losses` takes, such as ``policy_version``;
+            ``entropies`` are those of the policy being trained.
 
     Raises:
         UserError: A setting cannot work.

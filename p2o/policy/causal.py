@@ -238,13 +238,13 @@ class CausalPolicy(nn.Module):
         name = type(self.model).__name__
         if not torch.allclose(found, again, atol=tolerance):
             raise UserError(
-                f"model: {name} is random: log-probabilities of the same tokens differ by "
+                f"{name} is random: log-probabilities of the same tokens differ by "
                 f"{_gap(found, again):.3g} from one pass to the next, so that what is trained is "
                 "not what was sampled; set the field of its configuration to 0, among the options"
             )
         if not torch.allclose(found, expected, atol=tolerance):
             raise UserError(
-                f"model: {name} says other log-probabilities than p2o would train (they differ by "
+                f"{name} says other log-probabilities than p2o would train (they differ by "
                 f"{_gap(found, expected):.3g}): it does more than pass tokens to its decoder and "
                 "hidden states to its head; choose another model"
             )

@@ -9,8 +9,10 @@ that share nothing stand in one row too, where padding would stand otherwise.
 Shapes: B rows of L tokens, S samples in a row, M learned tokens of all samples.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Self
 
@@ -20,6 +22,8 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from p2o.sample import Sample
+
+logger = logging.getLogger(__name__)
 
 ALWAYS = 2**31 - 1
 """A length that no sample reaches."""
@@ -106,6 +110,8 @@ class Packer:
         ordered = _Ordered.of(samples)
         # A sample beside which no other may stand has no part in a pass under a mask either.
         apart = [place for place, ids in enumerate(ordered.ids) if not self._fits(ids)]
+        if apart and self.longest:
+            _tell_once(self.longest)
         passes = self._passes([ordered.row([place]) for place in apart])
         passes += self._passes(self._trees(ordered), ordered)
         return [
@@ -215,6 +221,15 @@ class _Ordered:
         common = self.common(places)
         length = sum(len(self.ids[place]) for place in places) - sum(common)
         return _Row(places, [self.indices[place] for place in places], common, length)
+
+
+@cache
+def _tell_once(longest: int) -> None:
+    logger.warning(
+        "rollouts of more than %d tokens, which is what a layer of this model sees, are read one by "
+        "one, prompts not shared",
+        longest,
+    )
 
 
 def nothing() -> Packed:

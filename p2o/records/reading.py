@@ -95,12 +95,12 @@ class Records:
         """
         schema = TABLES.get(name)
         if schema is None:
-            raise UserError(f"records: no table {name}; there are {', '.join(TABLES)}")
+            raise UserError(f"no table {name}; there are {', '.join(TABLES)}")
         wanted = list(schema.names if columns is None else columns)
         for column in (*wanted, *equal):
             if column not in schema.names:
                 raise UserError(
-                    f"records: {name} has no column {column}; it has {', '.join(schema.names)}"
+                    f"{name} has no column {column}; it has {', '.join(schema.names)}"
                 )
         table = self._read(name, [c for c in schema.names if c in wanted or c in equal])
         for column, value in equal.items():

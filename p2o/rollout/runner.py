@@ -183,7 +183,7 @@ class RolloutRunner:
         everywhere = [failure for share in gather(list(failures)) for failure in share]
         if len(everywhere) >= FEWEST and None not in everywhere:
             raise UserError(
-                f"environment: it failed in all of {len(everywhere)} rollouts, the first time with "
+                f"the environment failed in all of {len(everywhere)} rollouts, the first time with "
                 f"'{everywhere[0]}'; see to what it needs"
             )
 

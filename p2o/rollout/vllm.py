@@ -120,7 +120,7 @@ class VLLMBackend:
                     with _plain_tensors():
                         self._llm = self.vllm.LLM(folder, **self._options)
                 except (ValueError, RuntimeError, AssertionError) as error:
-                    raise UserError(f"rollout: vLLM does not start ({_one_line(error)})") from error
+                    raise UserError(f"vLLM does not start ({_one_line(error)})") from error
         return self._llm
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
@@ -181,7 +181,7 @@ class VLLMBackend:
                 return getattr(llm, method)(*arguments, **named)
         # Whatever vLLM's worker raises comes out of these calls, and there is no going on.
         except self._failures as error:
-            raise EngineError(f"rollout: vLLM failed ({_one_line(error)})") from error
+            raise EngineError(f"vLLM failed ({_one_line(error)})") from error
 
 
 def _import_vllm() -> Any:

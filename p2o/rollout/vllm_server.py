@@ -231,7 +231,7 @@ class VLLMServers:
             return await connection.ask(path, read, patience, content, until=until)
         except RequestFailed as failure:
             if failure.fault == Fault.REFUSED:
-                raise EngineError(f"rollout: {connection.name} answered {failure}") from failure
+                raise EngineError(f"{connection.name} answered {failure}") from failure
             raise
 
     def _tell(self, path: str, content: dict[str, Any] | None = None) -> None:

@@ -101,7 +101,7 @@ class GuardedVerifier:
             ]
         if len(scores) != len(responses):
             raise UserError(
-                f"verifier: {type(self.verifier).__name__} gave {len(scores)} scores for "
+                f"{type(self.verifier).__name__} gave {len(scores)} scores for "
                 f"{len(responses)} responses; it must give one for each, in order"
             )
         return [self._checked(score) for score in scores]
@@ -133,7 +133,7 @@ class GuardedVerifier:
         share = failures / max(1, len(self._recent))
         if failures >= FEWEST and share > self.max_error_share:
             raise TooManyFailures(
-                f"verifier: {type(self.verifier).__name__} failed or timed out on {share:.1%} of "
+                f"{type(self.verifier).__name__} failed or timed out on {share:.1%} of "
                 f"the last {len(self._recent)} responses, more than "
                 f"max_error_share={self.max_error_share}\n" + "\n".join(self._worst)
             )

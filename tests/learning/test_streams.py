@@ -1,6 +1,7 @@
 """A stream that nothing in p2o knows goes from the experience to a loss: one entry, no edit."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,19 +10,22 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
 from p2o.accounting.ledger import Ledger
-from p2o.distillation import ContextDistillation
+from p2o.distillation import ContextDistillation, TopKReverseKL
 from p2o.learning.baseline import GroupMean
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.module import P2OModule
-from p2o.learning.scored import STREAMS, Scored
+from p2o.learning.scored import STREAMS, Choices, Contexts, Scored
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives import ClippedLoss, KLPenalty, Overlong, group_advantages
+from p2o.objectives.engine_correction import EngineCorrection
+from p2o.objectives.policy_loss import PolicyLoss
 from p2o.policy.packing import ALWAYS, Packer
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import Completion
 from p2o.rollout.runner import Rollout
+from p2o.sample import Sample
 from p2o.verifiers.base import Score, Status
 from tests.unpack import seen
 
@@ -110,11 +114,19 @@ def micro_batches(packer: Packer, parts: int) -> list[MiniBatch]:
     return [MiniBatch.from_state(copy.deepcopy(batch.state_dict())) for batch in batches]
 
 
-def trained(model, batches: list[MiniBatch]) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
-    """Change of the weights in one update, and what the loss was given."""
-    loss = Difficult()
+def trained(
+    model,
+    batches: list[MiniBatch],
+    loss: PolicyLoss | None = None,
+    correction: EngineCorrection | None = None,
+) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
+    """Change of the weights in one update, and what `Difficult` was given, the loss unless told."""
+    loss = loss or Difficult()
     module = P2OModule(
-        copy.deepcopy(model), loss, lambda parameters: torch.optim.SGD(parameters, lr=1.0)
+        copy.deepcopy(model),
+        loss,
+        lambda parameters: torch.optim.SGD(parameters, lr=1.0),
+        correction=correction,
     )
     before = copy.deepcopy(module.state_dict())
     Trainer(
@@ -128,7 +140,7 @@ def trained(model, batches: list[MiniBatch]) -> tuple[dict[str, torch.Tensor], l
         use_distributed_sampler=False,
     ).fit(module, DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch))  # type: ignore[arg-type]
     change = {name: before[name] - value for name, value in module.state_dict().items()}
-    return change, loss.received  # type: ignore[attr-defined]
+    return change, getattr(loss, "received", [])
 
 
 @pytest.mark.slow
@@ -178,3 +190,61 @@ def test_the_gradient_is_that_of_a_plain_forward_pass(tiny_model, packing):
     for name, gradient in expected.items():
         if gradient is not None:
             torch.testing.assert_close(change[name], gradient, atol=1e-6, rtol=1e-4)
+
+
+class ByDifficulty(EngineCorrection):
+    """A correction that reads a stream of its own, and the policy's entropies."""
+
+    reads = ("difficulty", "entropies")
+
+    def __call__(self, log_probs, sampled, sequences, **streams):
+        assert (streams["entropies"] >= 0).all()
+        assert not streams["entropies"].requires_grad
+        difficulty = streams["difficulty"]
+        return torch.where(difficulty.isnan(), 1.0, difficulty)
+
+
+def test_a_correction_names_what_else_it_reads(tiny_model):
+    """Weights from the correction are those that a loss makes of the same stream."""
+    batches = micro_batches(Packer(ALWAYS), 2)
+    by_loss, _ = trained(tiny_model, batches)
+    by_correction, _ = trained(tiny_model, batches, ClippedLoss(), ByDifficulty())
+    for name, change in by_loss.items():
+        torch.testing.assert_close(by_correction[name], change)
+
+
+def test_choices_carry_streams_as_sampled_tokens_do():
+    """A choice has the value of its place or its own; what a sampled token has is left out."""
+    rollout = groups()[0][0]
+    chosen = len(rollout.completion.sampled_ids)
+    tokens = torch.arange(2 * chosen).view(chosen, 2)
+    bare = -tokens.float() / 10
+    scored = Scored(
+        rollout,
+        1.0,
+        Contexts(TopKReverseKL(choices=2)),
+        {},
+        reference=torch.zeros(chosen),
+        updates=7,
+        choices=Choices(tokens, bare, bare - 1),
+    )
+    sample = scored.sample(
+        {**STREAMS, "difficulty": difficulty, "apart": lambda scored: scored.bare + 1}
+    )
+    assert sample.choices is tokens
+    assert sample.streams.keys() == {
+        *("advantages", "old_log_probs", "policy_version", "difficulty", "apart")
+    }
+    assert sample.streams["difficulty"].tolist() == pytest.approx(
+        [token / 100 for token in rollout.completion.sampled_ids for _ in range(2)]
+    )
+    assert torch.equal(sample.streams["apart"], bare.flatten() + 1)
+    assert torch.equal(sample.streams["old_log_probs"], bare.flatten())
+    assert sample.streams["policy_version"].tolist() == [7.0] * 2 * chosen
+
+
+@pytest.mark.parametrize("choices", [None, torch.zeros(3, 2, dtype=torch.long)])
+def test_a_stream_of_another_length_is_named(choices):
+    sample = replace(Sample.of([1], [2, 3, 4]), choices=choices)
+    with pytest.raises(ValueError, match=r"difficulty: 4 values for 3 places; give one for each"):
+        sample.with_streams(difficulty=torch.zeros(4))

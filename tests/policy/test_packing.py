@@ -132,6 +132,15 @@ def test_only_what_fits_into_a_window_is_under_a_mask(made, packer):
             assert max(len(made[index].token_ids) for index in indices) <= packer.longest
 
 
+def test_samples_beyond_a_window_are_told_of_once(caplog):
+    short, long = (Sample.of([1] * size, [2]) for size in (3, 60))
+    for samples in ([short], [short, long], [long]):
+        Packer(59).pack(samples)
+    Packer(0).pack([long])
+    [record] = caplog.records
+    assert record.getMessage().startswith("rollouts of more than 59 tokens")
+
+
 @given(samples(), st.integers(1, 60))
 def test_where_sharing_is_free_no_beginning_is_read_twice(made, pass_tokens):
     everything = sum(len(sample.token_ids) for sample in made)

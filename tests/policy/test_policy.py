@@ -122,7 +122,7 @@ def test_a_model_that_gives_its_decoder_more_than_tokens_is_refused(tiny_model):
     policy = CausalPolicy(tiny_model, 1.0)
     policy.check_model()
     tiny_model.forward = louder
-    with pytest.raises(UserError, match="^model: Qwen2ForCausalLM says other log-probabilities"):
+    with pytest.raises(UserError, match="^Qwen2ForCausalLM says other log-probabilities"):
         policy.check_model()
 
 
@@ -131,7 +131,7 @@ def test_a_model_that_is_random_in_any_mode_is_refused(tiny_model):
         return output + 0.3 * torch.randn_like(output)
 
     tiny_model.get_decoder().norm.register_forward_hook(noise)
-    with pytest.raises(UserError, match="^model: Qwen2ForCausalLM is random"):
+    with pytest.raises(UserError, match="^Qwen2ForCausalLM is random"):
         CausalPolicy(tiny_model, 1.0).train().check_model()
 
 

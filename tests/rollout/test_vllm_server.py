@@ -143,7 +143,7 @@ def test_a_request_has_one_deadline(act):
 
 def test_a_request_that_is_refused_ends_the_run_at_once():
     with misbehaving(failing(say(b"too\nlong", 400), COMPLETIONS)) as bad:
-        with pytest.raises(EngineError, match=f"rollout: {bad.url} answered status 400: too long"):
+        with pytest.raises(EngineError, match=f"^{bad.url} answered status 400: too long"):
             sample(backend(bad))
         assert len([path for path, *_ in bad.requests if path == COMPLETIONS]) <= 4
 

@@ -413,7 +413,7 @@ def test_a_verifier_that_never_works_stops_the_run_before_training(in_process, m
     )
     assert status == 2
     [line] = [line for line in stderr.splitlines() if line.startswith("error: ")]
-    assert line.startswith("error: verifier: Broken failed or timed out on 100.0%")
+    assert line.startswith("error: Broken failed or timed out on 100.0%")
     assert "verifier_guard.max_error_share=0.02" in line
     assert "Traceback" not in stderr
 
