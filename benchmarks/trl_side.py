@@ -58,7 +58,7 @@ class _Watch(TrainerCallback):
 
 
 def train(work: Work, folder: str) -> None:
-    """Train as `work` says, each step in one piece, as p2o does.
+    """Train as `work` says, each step in as many passes as it says.
 
     Args:
         work: What to do.
@@ -76,7 +76,8 @@ def train(work: Work, folder: str) -> None:
         reward_funcs=reward,
         args=GRPOConfig(
             output_dir=folder,
-            per_device_train_batch_size=work.prompts * work.group_size,
+            per_device_train_batch_size=work.prompts * work.group_size // work.parts,
+            gradient_accumulation_steps=work.parts,
             num_generations=work.group_size,
             max_completion_length=work.new_tokens,
             max_steps=work.steps,

@@ -29,6 +29,7 @@ class Work:
         dead: Share of groups without contrast.
         steps: Batches of prompts.
         updates: Optimiser steps on each of them; before all but the first, rollouts are scored.
+        parts: In how many passes TRL makes an update; p2o finds that out itself.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Work:
     dead: float = 0.0
     steps: int = 1
     updates: int = 1
+    parts: int = 1
 
     def text(self) -> str:
         """This work as JSON."""
