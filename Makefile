@@ -6,9 +6,9 @@
 # make wheels   both distributions in dist/
 # make test-engines   tests with vLLM's CPU build, in an environment of its own
 # make compare   P2O and GRPO on it at equal rollouts, three seeds each
-# make evidence  every arm on it, three seeds: docs/evidence/embedded.md
+# make evidence  every arm on it, five seeds: docs/evidence/embedded.md
 # make slice  two arms and two seeds of a few steps, through the whole bench: does it work?
-# make bench  speed and memory beside TRL's, in about 25 minutes: docs/evidence/speed.md
+# make bench  speed and memory beside TRL's, in two hours or less: docs/evidence/speed.md
 # make lock   pin the dependencies anew
 
 PYTHON ?= python3
@@ -64,7 +64,7 @@ test-engines: $(ENGINES_MADE)
 compare: $(RUNTIME)
 	$(BIN)/p2o-bench
 
-# All arms on the embedded world, three seeds: docs/evidence/embedded.md. The same command again goes on.
+# All arms on the embedded world, five seeds: docs/evidence/embedded.md. The same command again goes on.
 evidence: $(RUNTIME)
 	$(BIN)/p2o-bench bench=embedded page=docs/evidence/embedded.md figure=docs/images/embedded.svg
 

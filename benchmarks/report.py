@@ -15,7 +15,7 @@ OUTPUT = Path("docs/evidence/speed.md")
 HEAD = """\
 # Speed
 
-`make bench` measures what is here and writes this page; nothing in it is written by hand. The
+`make bench` measures what is here and writes this page. The
 benchmarks watch p2o from outside: they run its command line with an engine, a verifier and a
 callback that note when work begins and ends ([benchmarks](../../benchmarks)). Another machine has
 other seconds; ratios of one run can be compared.

@@ -65,7 +65,7 @@ def main() -> int:
     """Command line."""
     command = parser("step", __doc__)
     command.add_argument("--repetitions", type=int, default=3, help="of each case (%(default)s)")
-    command.add_argument("--minutes", type=float, default=15, help="to repeat within (%(default)s)")
+    command.add_argument("--minutes", type=float, default=75, help="to repeat within (%(default)s)")
     command.add_argument(
         "--case", action="append", choices=list(CASES), help="one case alone; repeat for more"
     )

@@ -11,13 +11,12 @@ STEPS = {PLAIN: 2.5, DEAD: 4.0, FEW_SHOT: 4.0}
 """TRL's seconds over p2o's, at least."""
 
 LIMIT = """\
-What limits a step that spends most of its time on sampling is told
-[below](#sampling-against-the-floor). With one few-shot prompt more than half of p2o's step is the
-sampling of six rows, and most of that is the way of the weights from memory, once for each token
-of the longest response. Caches that grow in place and keys that are read once for all their query
-heads were what could be saved there. To multiply weights by tokens, in place of tokens by weights,
-is faster on this processor for few rows, but gains a few per cent of a step and would go around
-every linear layer of a model; it was tried and left out.
+What limits sampling is told [below](#sampling-against-the-floor): with few rows it is the way of
+the weights from memory, once for each token of the longest response. Caches that grow in place and
+keys that are read once for all their query heads were what could be saved there. To multiply
+weights by tokens, in place of tokens by weights, is faster on this processor for few rows, but
+gains a few per cent of a step and would go around every linear layer of a model; it was tried and
+left out.
 """
 
 

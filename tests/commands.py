@@ -62,7 +62,7 @@ def commands() -> list[Command]:
 
 def _of_pages() -> Iterator[Command]:
     more = (page for name in ("docs", "examples") for page in sorted((ROOT / name).rglob("*.md")))
-    for page in (ROOT / "README.md", *more):
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *more):
         name, text = page.relative_to(ROOT).as_posix(), page.read_text()
         # Its commands are the benchmarks', which run them.
         if name == "docs/evidence/speed.md":
@@ -98,7 +98,7 @@ def _of_help() -> Iterator[Command]:
         footer = yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())["hydra"]["help"]
         lines = footer["footer"].splitlines()
         yield from _indented(lines, f"p2o-{name} --help")
-    for path in sorted((ROOT / "p2o" / "cli").glob("*.py")):
+    for path in sorted((ROOT / "p2o" / "cli").rglob("*.py")):
         docstring = path.read_text().split('"""')[1].replace("\\\n", " ").splitlines()
         yield from _indented(docstring, path.relative_to(ROOT).as_posix())
 

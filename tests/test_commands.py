@@ -12,10 +12,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from p2o.bench.settings import BenchSettings
+from p2o.cli.arguments import doctor, export, pool, report, show
 from p2o.cli.checks import check
 from p2o.cli.data import compose_run
-from p2o.cli.doctor import _parser as doctor_parser
-from p2o.cli.pool import _parser as pool_parser
 from p2o.cli.rehearsal import check_phrasebook, rehearse
 from p2o.cli.settings import EvalSettings, TrainSettings
 from p2o.configuration.build import build
@@ -175,13 +174,12 @@ def test_the_shell_takes_it_and_so_does_the_program(command, folder, monkeypatch
         case "p2o-bench":
             look_at_bench(arguments)
         case "p2o-doctor":
-            told = doctor_parser().parse_intermixed_args(arguments)
+            told = doctor.parser().parse_intermixed_args(arguments)
             config = compose_run(told.overrides, told.config_dir)
             check_phrasebook(build(config.reflection, "reflection"), config.model.path)
-        case "p2o-pool":
-            pool_parser().parse_args(arguments)
-        case "p2o-export" | "p2o-show" | "p2o-report":
-            assert not arguments[0].startswith("-")
+        case "p2o-pool" | "p2o-export" | "p2o-show" | "p2o-report":
+            given = {"p2o-pool": pool, "p2o-export": export, "p2o-show": show, "p2o-report": report}
+            given[program].parser().parse_args(arguments)
         case "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case "pip":
@@ -276,5 +274,9 @@ def in_shell(forks: Forks, text: str, folder: Path) -> subprocess.CompletedProce
 def test_commands_are_found_wherever_they_are_printed():
     places = {command.place for command in COMMANDS}
     assert {"README.md", "docs/data.md", "p2o-train --help", "p2o-eval --help"} <= places
-    assert {"p2o/cli/data.py", "p2o/cli/export.py", "conf/suite/digits.yaml"} <= places
+    assert {
+        "p2o/cli/arguments/data.py",
+        "p2o/cli/arguments/export.py",
+        "conf/suite/digits.yaml",
+    } <= places
     assert len(COMMANDS) > 100

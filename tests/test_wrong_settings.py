@@ -273,6 +273,7 @@ def expected(kind: str, key: str, default: Any) -> bool:
         ("optimizer.betas", [0.9, -1e300], "optimizer.betas=[0.9,-1e+300]: give numbers below 3.4"),
         ("callbacks.best.monitor", "val/acuracy", "callbacks.best.monitor=val/acuracy: nothing me"),
         ("checkpoint.monitor", "accuracy", "checkpoint.monitor=accuracy: nothing measures that; e"),
+        ("checkpoint.monitor", "val/pass_at_2", "checkpoint.monitor=val/pass_at_2: nothing measu"),
         ("callbacks.accuracy_floor.metric", "val/acc", "callbacks.accuracy_floor.metric=val/acc: "),
         ("optimizer.betas", [0.9], "optimizer.betas=[0.9]: give a list of a number and a number"),
         ("optimizer._partial_", "yes", "optimizer._partial_=yes: give true or false"),
@@ -395,6 +396,20 @@ def test_what_parts_of_other_options_are_given_is_found_without_a_policy(setting
 @pytest.mark.parametrize(
     "settings", [["~verifier"], ["~data.batch"], ["~sampling.train"], ["~mining"]]
 )
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("val/pass_at_4", True), ("val/pass_at_3", False), ("val/some/accuracy", True)],
+)
+def test_what_an_evaluation_logs_can_be_watched(name, known):
+    settings = ["data.held_out_samples=4", "sampling.held_out.temperature=1"]
+    with as_running(compose_config([*settings, f"checkpoint.monitor={name}"], "train")) as config:
+        if known:
+            check(config)
+        else:
+            with pytest.raises(UserError, match=r"evaluations log .*val/pass_at_2, val/pass_at_4$"):
+                check(config)
+
+
 def test_a_key_that_is_taken_away_is_missed(settings):
     [setting] = settings
     with as_running(compose_config(settings, "train")) as config, pytest.raises(UserError) as said:

@@ -4,7 +4,7 @@ They talk to the code around them through the protocols in `p2o_callbacks.protoc
 """
 
 from p2o_callbacks.candidates import Candidate, Exchange
-from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfStart
+from p2o_callbacks.collapse import FiniteUpdates, MetricBounds, ShareOfBest, ShareOfStart
 from p2o_callbacks.errors import ConfigurationError, TrainingCollapsed
 from p2o_callbacks.evolution import PromptEvolution
 from p2o_callbacks.flops_budget import FlopsBudget, FlopsCounter
@@ -65,6 +65,7 @@ __all__ = [
     "PromptPool",
     "RolloutBudget",
     "RolloutCounter",
+    "ShareOfBest",
     "ShareOfStart",
     "Template",
     "TemplateList",

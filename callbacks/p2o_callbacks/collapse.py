@@ -158,6 +158,8 @@ class ShareOfStart(Callback):
         TrainingCollapsed: In ``on_validation_end``.
     """
 
+    said = "started from"
+
     def __init__(
         self,
         metric: str = "val/accuracy",
@@ -185,23 +187,26 @@ class ShareOfStart(Callback):
         }
         return f"{type(self).__qualname__}{asked}"
 
+    def compared_with(self, value: float) -> float:
+        """What values are compared with from now on, a new one having come."""
+        return value if self.start is None else self.start
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the first value, and compare later ones with it."""
+        """Keep what values are compared with, and compare."""
         value = trainer.callback_metrics.get(self.metric)
         if trainer.sanity_checking:
             return
         if value is None:
             self._warn_of_nothing(trainer)
             return
-        if self.start is None:
-            self.start = float(value)
+        self.start = self.compared_with(float(value))
         low = self.start >= self.least_start and float(value) < self.share * self.start
         self._low = self._low + 1 if low else 0
         if trainer.strategy.reduce_boolean_decision(self._low >= self.patience, all=False):
             _stop(
                 trainer,
                 f"{self.metric} is {float(value):.4g}, below {self.share:.0%} of the "
-                f"{self.start:.4g} it started from",
+                f"{self.start:.4g} it {self.said}",
                 {self.metric.replace("/", "_"): float(value)},
             )
 
@@ -223,6 +228,19 @@ class ShareOfStart(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
         self.start, self._low = state_dict["start"], state_dict["low"]
+
+
+class ShareOfBest(ShareOfStart):
+    """The same of the highest value so far.
+
+    It also stops a run that begins with nothing, learns, and loses what it has learned.
+    """
+
+    said = "had reached"
+
+    def compared_with(self, value: float) -> float:
+        """See `ShareOfStart.compared_with`."""
+        return value if self.start is None else max(self.start, value)
 
 
 def _check_patience(patience: int) -> None:

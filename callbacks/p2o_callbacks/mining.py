@@ -85,7 +85,11 @@ class HardSampleMiner(Callback):
 
     @property
     def hard_so_far(self) -> Sequence[str]:
-        """Ids of the samples that were hard when they were seen last, sorted."""
+        """Ids of the samples that were hard when they were seen last, sorted.
+
+        Collective: every rank asks, so that all have what each was told of.
+        """
+        self._share()
         return sorted(self._standing())
 
     def _standing(self) -> set[str]:

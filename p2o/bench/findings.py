@@ -17,8 +17,6 @@ UNITS = {
     "seconds": "seconds",
 }
 """What a budget may be given in, in words."""
-AXES = {"rollouts": "rollouts", "tokens": "tokens", "flops": "flops", "seconds": "rollouts"}
-"""The counter over which curves are drawn; evaluations do not note the time."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +50,18 @@ def collect(runs: Sequence[Run], settings: Mapping[str, Any]) -> Findings:
         settings: As `p2o.bench.settings.BenchSettings` has them.
     """
     [unit] = [name for name, amount in settings["budget"].items() if amount is not None]
-    amount, axis = settings["budget"][unit], AXES[unit]
+    amount = settings["budget"][unit]
     outcomes: dict[str, list[EndedRun]] = {run.arm.name: [] for run in runs}
     failures: dict[str, str] = {}
     for run in runs:
         measured = run.arm.evaluation is None or results_of(run).is_file()
         if run.finished and measured:
-            outcomes[run.arm.name].append(read_outcome(run, f"ledger/{axis}"))
+            outcomes[run.arm.name].append(read_outcome(run, f"ledger/{unit}"))
         else:
             failures[f"{run.arm.label}, seed {run.seed}"] = _why(run)
-    ends = [outcome.curve[-1][0] for own in outcomes.values() for outcome in own]
-    end = amount if axis == unit else min(ends, default=1.0)
     seeds = len({run.seed for run in runs})
     results = {
-        run.arm.name: Result(run.arm, own, seeds - len(own), end)
+        run.arm.name: Result(run.arm, own, seeds - len(own), amount)
         for run, own in ((run, outcomes[run.arm.name]) for run in runs)
     }
     return Findings(
@@ -75,7 +71,7 @@ def collect(runs: Sequence[Run], settings: Mapping[str, Any]) -> Findings:
         settings["against"] or next(iter(results)),
         settings["learned"],
         f"{amount:,} {UNITS[unit]}",
-        UNITS[axis],
+        UNITS[unit],
     )
 
 

@@ -66,6 +66,7 @@ def _held_out(own: DictConfig, hydra: DictConfig) -> dict[str, Any]:
             "seed": own.seed,
         },
         "samples": own.data.held_out_samples,
+        "drops_unusable": True,
         **{
             name: _plain(own, f"{sampling}.{name}", hydra)
             for name in ("temperature", "top_p", "top_k", "stop_token_ids")

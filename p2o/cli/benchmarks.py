@@ -38,7 +38,8 @@ def load_benchmarks(config: DictConfig) -> tuple[list[Benchmark], dict[str, str]
         except UserError as error:
             missing[str(name)] = str(error)
             continue
-        found.append(Benchmark(str(name), prompts, node.samples, sampling))
+        drops = node.get("drops_unusable", False)
+        found.append(Benchmark(str(name), prompts, node.samples, sampling, drops))
     if not found:
         raise UserError("no benchmark can be had\n" + "\n".join(missing.values()))
     for name, reason in missing.items():

@@ -14,11 +14,14 @@ from p2o.configuration.sections import Takes
 from p2o.configuration.validation import find_target, refuse, section_problems
 from p2o.errors import UserError
 from p2o.learning.module import EVALUATED, UPDATED
+from p2o.learning.pass_at_k import powers_of_two
 from p2o.planning.devices import find_device
 from p2o.running.distributed import launched_from_outside
 
 OWN = ("p2o.", "p2o_callbacks.", "lightning.")
 """Where callbacks come from of which it is known what they log."""
+OF_SOURCE = re.compile(r"val/[^/]+/accuracy")
+"""What evaluations log of each source, where there are several."""
 
 
 def check(config: DictConfig) -> None:
@@ -113,11 +116,18 @@ def _check_monitors(config: DictConfig) -> None:
                     f"{', '.join(each.removeprefix('train/') for each in updated)}"
                 )
             of_evaluation = name.startswith("val/") or "/" not in name
-            if of_evaluation and name not in (*EVALUATED, "step", "epoch"):
+            evaluated = _evaluated(config)
+            known = name in (*evaluated, "step", "epoch") or OF_SOURCE.fullmatch(name)
+            if of_evaluation and not known:
                 raise UserError(
                     f"{key}.{argument}={name}: nothing measures that; evaluations log "
-                    f"{', '.join(EVALUATED)}"
+                    f"{', '.join(evaluated)}"
                 )
+
+
+def _evaluated(config: DictConfig) -> tuple[str, ...]:
+    """What evaluations log, but for the accuracy of each source."""
+    return (*EVALUATED, *(f"val/pass_at_{k}" for k in powers_of_two(config.data.held_out_samples)))
 
 
 def _updated(config: DictConfig) -> tuple[str, ...]:

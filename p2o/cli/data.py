@@ -1,24 +1,15 @@
-r"""``p2o-data``: look at the data of a run before it is started.
-
-  p2o-data inspect data=gsm8k model.path=Qwen/Qwen3-4B
-  p2o-data inspect experiment=own_file verifier=numeric data.source.path=rows.jsonl \
-      data.source.question=text data.source.answer=label
-  p2o-data contamination data=math data_root=path/to/data
-  p2o-data contamination data=svamp data/contamination=gsm8k --output found.jsonl
-
-Settings are those of p2o-train, all of them: what is shown is what it would train on.
-"""
+"""The work of ``p2o-data``: load prompts as a run would, and show them or compare them."""
 
 import argparse
 import json
 import logging
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from p2o.cli.arguments.data import parser
 from p2o.cli.assembly import make_renderer, make_verifier
 from p2o.cli.checks import check
 from p2o.cli.inspection import WIDTH, print_inspection, print_overlaps
@@ -39,11 +30,6 @@ from p2o.policy.models import load_configuration, load_tokenizer
 from p2o.rollout.hf import position_limit
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.terminal import Terminal
-
-HELP = {
-    "inspect": "how many prompts, how long, what is left out and why, and three as they are read",
-    "contamination": "training questions that are in the benchmarks of data/contamination=...",
-}
 
 
 def inspect(config: DictConfig, console: Terminal) -> None:
@@ -125,22 +111,8 @@ def compose_run(overrides: Sequence[str], folder: Path | None) -> DictConfig:
 
 
 @ended_by_interrupt
-def main() -> None:
-    """Entry point of ``p2o-data``."""
-    parser = argparse.ArgumentParser(
-        prog="p2o-data",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in HELP.items():
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as of p2o-train")
-        command.add_argument("--config-dir", type=Path, help="folder with yaml files of yours")
-        if name == "contamination":
-            command.add_argument("--output", type=Path, help="write all of them, as JSON lines")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
-    arguments = parser.parse_args()
+def start(arguments: argparse.Namespace) -> None:
+    """What ``p2o-data`` does with what it was given."""
     console = Terminal(width=WIDTH)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     quieten_libraries()
@@ -150,6 +122,11 @@ def main() -> None:
             inspect(config, console)
         else:
             contamination(config, console, arguments.output)
+
+
+def main() -> None:
+    """The same for the arguments of this process."""
+    start(parser().parse_args())
 
 
 if __name__ == "__main__":

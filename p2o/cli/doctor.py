@@ -1,13 +1,4 @@
-"""``p2o-doctor``: why do rewards stay at zero? A few rollouts, and what to do about it.
-
-  p2o-doctor
-  p2o-doctor experiment=smollm2_svamp --problems 8 --samples 6 --hints 4
-  p2o-doctor experiment=gsm8k rollout=vllm --output doctor.json
-  p2o-doctor --json > doctor.json
-
-Settings are those of p2o-train, all of them. Nothing is trained, and it says first how many
-rollouts it will make at most.
-"""
+"""The work of ``p2o-doctor``: a few rollouts without training, and what they say."""
 
 import argparse
 import json
@@ -16,7 +7,6 @@ import random
 import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +15,7 @@ from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
 from p2o.cli.advice import Settings, advise
+from p2o.cli.arguments.doctor import parser
 from p2o.cli.assembly import RolloutParts, asked_suffix, assemble_rollout_parts, make_verifier
 from p2o.cli.data import compose_run
 from p2o.cli.diagnosis_tables import WIDTH, print_diagnosis, print_plan
@@ -42,6 +33,7 @@ from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.runner import RolloutRunner
 from p2o.running.console import ended_by_interrupt, quieten_libraries
+from p2o.running.counted import counted
 from p2o.running.seeds import derive_seed
 from p2o.running.terminal import Terminal
 
@@ -105,7 +97,8 @@ def _roll_out_bare(
 ) -> list[TriedProblem]:
     pairs = [(prompt, "") for prompt in prompts for _ in range(samples)]
     seeds = [derive_seed(seed, "doctor", "bare", index) for index in range(len(pairs))]
-    rollouts = _in_chunks(pairs, seeds, runner, sampling)
+    with counted("rollouts without a hint", len(pairs), announced=True):
+        rollouts = _in_chunks(pairs, seeds, runner, sampling)
     return [
         TriedProblem(prompt, rollouts[start : start + samples])
         for prompt, start in zip(prompts, range(0, len(pairs), samples), strict=True)
@@ -127,7 +120,8 @@ def _try_hints(
         for _ in range(tries)
     ]
     seeds = [derive_seed(seed, "doctor", "hint", index) for index in range(len(pairs))]
-    rollouts = _in_chunks(pairs, seeds, runner, sampling)
+    with counted("rollouts with hints", len(pairs), announced=True):
+        rollouts = _in_chunks(pairs, seeds, runner, sampling)
     each = len(diagnosis.unsolved) * tries
     return [
         HintTrial(hint, rollouts[index * each : (index + 1) * each])
@@ -195,40 +189,9 @@ def run(config: DictConfig, spending: Spending, machine: bool, output: Path | No
         print_diagnosis(diagnosis, advice, sizes, seconds, console)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("give at least 1")
-    return number
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="p2o-doctor",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as of p2o-train")
-    parser.add_argument("--config-dir", type=Path, help="folder with yaml files of yours")
-    for name, default, what in (
-        ("problems", 16, "training problems to look at"),
-        ("samples", 12, "rollouts of each without a hint; pass@k goes as far"),
-        ("tries", 1, "rollouts of each hint on each problem that was never solved"),
-    ):
-        parser.add_argument(
-            f"--{name}", type=_positive, default=default, help=f"{what} ({default})"
-        )
-    parser.add_argument("--hints", type=int, default=16, help="hints to try; 0 for none (16)")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
-    parser.add_argument("--output", type=Path, help="write the JSON into a file as well")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
-    return parser
-
-
 @ended_by_interrupt
-def main() -> None:
-    """Entry point of ``p2o-doctor``."""
-    arguments = _parser().parse_intermixed_args()
+def start(arguments: argparse.Namespace) -> None:
+    """What ``p2o-doctor`` does with what it was given."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     quieten_libraries()
     spending = Spending(
@@ -237,6 +200,11 @@ def main() -> None:
     with expected_errors():
         config = compose_run(arguments.overrides, arguments.config_dir)
         run(config, spending, arguments.json, arguments.output)
+
+
+def main() -> None:
+    """The same for the arguments of this process."""
+    start(parser().parse_intermixed_args())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from p2o.cli.as_trained import as_trained
 from p2o.cli.assembly import assemble_rollout_parts, make_verifier
 from p2o.cli.benchmarks import load_benchmarks
 from p2o.cli.policies import configured_policy, trained_policy
-from p2o.cli.program import expected_errors, run_program
+from p2o.cli.program import REFUSED, expected_errors, place_setting, run_program
 from p2o.cli.settings import EvalSettings
 from p2o.configuration.build import refuse_missing
 from p2o.configuration.sections import Takes
@@ -25,13 +26,15 @@ from p2o.errors import UserError, located
 from p2o.evaluation.benchmark import Benchmark
 from p2o.evaluation.completions import Completions, read_completions, write_file
 from p2o.evaluation.rescore import differences_table, rescore
-from p2o.evaluation.sampling import check_questions, sample
+from p2o.evaluation.sampling import sample, with_room
 from p2o.evaluation.summary import summarise, summary_table
 from p2o.evaluation.templates import read_templates
 from p2o.export.checkpoint import find_checkpoint
 from p2o.export.run_directory import read_config, read_hydra
 from p2o.export.weights import CheckpointWeights
 from p2o.running.console import ended_by_interrupt, quieten_libraries
+from p2o.running.preemption import handled_signals
+from p2o.running.run_folder import RECORD, leave_nothing, record_configuration
 from p2o.running.secrets import hide_in_run, plain_config
 from p2o.running.terminal import Terminal, plain
 
@@ -58,7 +61,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     benchmarks, missing = load_benchmarks(config)
     templates = read_templates(config.template, config.template_mode, config.seed)
     verifier = make_verifier(config)
-    _check_golds(verifier.verifier, benchmarks)
+    benchmarks = [_with_golds(benchmark, verifier.verifier) for benchmark in benchmarks]
     settings = plain_config(config)
     completions = Completions(folder, {key: settings[key] for key in IDENTITY})
     model, tokenizer = _load_policy(config)
@@ -66,7 +69,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     runner = assemble_rollout_parts(
         config, model, tokenizer, verifier, config.max_prompt_tokens
     ).runner()
-    check_questions(benchmarks, runner)
+    benchmarks = with_room(benchmarks, runner)
+    record_configuration(folder, config)
     sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
     results = {
         "benchmarks": summarise(read_completions(folder)),
@@ -82,15 +86,23 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     return results
 
 
-def _check_golds(verifier: Any, benchmarks: list[Benchmark]) -> None:
-    for benchmark in benchmarks:
-        with located("verifier"):
-            bad = unusable_golds(benchmark.prompts, verifier)
-        if len(bad) == len(benchmark.prompts):
-            raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
-        for prompt, reason in bad[:SHOWN]:
-            line = plain(f"{benchmark.name}: question {prompt.id}: {reason}")
-            print(line, file=sys.stderr)
+def _with_golds(benchmark: Benchmark, verifier: Any) -> Benchmark:
+    """A benchmark without questions whose gold answer the verifier cannot use, if it drops these.
+
+    Raises:
+        UserError: It can use none.
+    """
+    with located("verifier"):
+        bad = unusable_golds(benchmark.prompts, verifier)
+    if len(bad) == len(benchmark.prompts):
+        raise UserError(f"{benchmark.name}: verifier cannot use any gold answer ({bad[0][1]})")
+    for prompt, reason in bad[:SHOWN]:
+        line = plain(f"{benchmark.name}: question {prompt.id}: {reason}")
+        print(line, file=sys.stderr)
+    if not benchmark.drops_unusable:
+        return benchmark
+    unusable = {prompt.id for prompt, _ in bad}
+    return replace(benchmark, prompts=[p for p in benchmark.prompts if p.id not in unusable])
 
 
 def _load_policy(config: DictConfig) -> tuple[Any, Any]:
@@ -129,18 +141,29 @@ def compare(config: DictConfig) -> None:
 def _run(config: DictConfig) -> None:
     quieten_libraries()
     hide_in_run(config, HydraConfig.get())
-    with expected_errors():
-        if config.run is not None and config.rescore is None:
-            config = as_trained(config, HydraConfig.get().overrides.task)
-        refuse_missing(
-            config.benchmarks.get("held_out", {}).get("table", {}), "benchmarks.held_out.table"
-        )
-        refuse(section_problems(config, Takes(EvalSettings)))
-        refuse_missing(config.rollout, "rollout")
-        if config.rescore is None:
-            evaluate(config)
-        else:
-            compare(config)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    way_on = f"the same command with {place_setting(folder)} goes on"
+    try:
+        with expected_errors(way_on=way_on), handled_signals():
+            _evaluate_or_compare(config)
+    except SystemExit as end:
+        if end.code == REFUSED and not (folder / RECORD).exists():
+            leave_nothing(folder)
+        raise
+
+
+def _evaluate_or_compare(config: DictConfig) -> None:
+    if config.run is not None and config.rescore is None:
+        config = as_trained(config, HydraConfig.get().overrides.task)
+    refuse_missing(
+        config.benchmarks.get("held_out", {}).get("table", {}), "benchmarks.held_out.table"
+    )
+    refuse(section_problems(config, Takes(EvalSettings)))
+    refuse_missing(config.rollout, "rollout")
+    if config.rescore is None:
+        evaluate(config)
+    else:
+        compare(config)
 
 
 @ended_by_interrupt

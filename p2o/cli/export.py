@@ -1,18 +1,11 @@
-"""``p2o-export``: a Hugging Face folder from any checkpoint of a training run.
-
-The checkpoint is one file, or a folder of shards that several ranks wrote. For example:
-
-  p2o-export runs/default/TIME
-  p2o-export runs/default/TIME --checkpoint epoch_0003.ckpt --output policy_3 --dtype bfloat16
-  p2o-export runs/default/TIME --push OWNER/NAME --private
-"""
+"""The work of ``p2o-export``: read a checkpoint, write a folder, send it to the hub."""
 
 import argparse
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from p2o.cli.arguments.export import parser
 from p2o.cli.policies import trained_policy
 from p2o.cli.program import expected_errors
 from p2o.errors import UserError
@@ -105,33 +98,16 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 
 @ended_by_interrupt
-def main() -> None:
-    """Entry point of ``p2o-export``."""
-    parser = argparse.ArgumentParser(
-        prog="p2o-export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory of p2o-train")
-    parser.add_argument(
-        "--checkpoint",
-        default="last.ckpt",
-        help="name in RUN/checkpoints, or a path; a file or a folder of shards (%(default)s)",
-    )
-    parser.add_argument("--output", type=Path, help="folder to write (RUN/export)")
-    parser.add_argument("--dtype", help="of the weights, say bfloat16 (as in the checkpoint)")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a model that is in the folder"
-    )
-    parser.add_argument("--push", metavar="OWNER/NAME", help="also send it to this repository")
-    parser.add_argument(
-        "--private", action="store_true", help="make the repository a private one, if it is new"
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
-    arguments = vars(parser.parse_args())
+def start(arguments: argparse.Namespace) -> None:
+    """What ``p2o-export`` does with what it was given."""
     quieten_libraries()
     with expected_errors():
-        export(**arguments)
+        export(**vars(arguments))
+
+
+def main() -> None:
+    """The same for the arguments of this process."""
+    start(parser().parse_args())
 
 
 if __name__ == "__main__":

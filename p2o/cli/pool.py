@@ -1,25 +1,14 @@
-"""``p2o-pool``: the hints that a run has found, for other runs, models and projects.
-
-  p2o-pool show runs/mine
-  p2o-pool diff runs/mine runs/yours/evolution/pool.json
-  p2o-pool export runs/mine > hint.txt
-  p2o-pool export runs/mine --to gepa --component instructions --output seed.json
-  p2o-pool export runs/mine --to dspy --program program.json --output better.json
-  p2o-pool apply runs/mine prompts.jsonl --column question --output hinted.jsonl
-  p2o-train evolution.evolver.seed_pool=runs/mine/evolution/pool.json
-
-A POOL is a pool.json, or the folder of a run that has ended.
-"""
+"""``p2o-pool``: show, compare and export the hints of a pool, or put one in front of prompts."""
 
 import argparse
 import json
 from decimal import Decimal
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from p2o.cli.arguments.pool import parser
 from p2o.cli.light import light_command
 from p2o.data.files import read_file
 from p2o.errors import UserError
@@ -175,38 +164,6 @@ def _write(text: str, output: Path | None) -> None:
         raise UserError(f"--output={output}: cannot be written ({error})") from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="p2o-pool",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
-        made.add_argument("pool", type=Path, metavar="POOL", help="a pool.json, or a run's folder")
-        return made
-
-    shown = command("show", "the hints in use, with their scores")
-    shown.add_argument("--all", action="store_true", help="those that are not in use as well")
-    compared = command("diff", "what two pools have in common, and what not")
-    compared.add_argument("other", type=Path, metavar="OTHER", help="the second pool")
-    exported = command("export", "one hint as plain text, for gepa or for DSPy")
-    exported.add_argument("--to", choices=("text", "gepa", "dspy"), default="text")
-    exported.add_argument("--component", default="template", help="gepa: name of the text")
-    exported.add_argument("--program", type=Path, help="dspy: a saved program")
-    exported.add_argument("--predictor", help="dspy: the one to change; all when left out")
-    applied = command("apply", "a hint in front of every prompt of a file, as JSON lines")
-    applied.add_argument("prompts", type=Path, metavar="PROMPTS", help="json, jsonl, csv, parquet")
-    applied.add_argument("--column", default="prompt", help="with the text or the messages")
-    for each in (exported, applied):
-        each.add_argument("--hint", metavar="ID", help="its id, or how it begins; else the best")
-        each.add_argument("--output", type=Path, help="a file; standard output when left out")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
-    return parser
-
-
 def _run(arguments: argparse.Namespace) -> None:
     pool = read_pool(arguments.pool)
     console = Terminal(width=WIDTH)
@@ -221,7 +178,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Entry point of ``p2o-pool``."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     with light_command():
         _run(arguments)
 

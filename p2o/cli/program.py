@@ -98,8 +98,12 @@ def _end(error: Exception, status: int) -> None:
 
 
 def _going_on(folder: Path) -> str:
-    """The settings with which a run goes on, or the sweep that it is of, as a shell takes them."""
+    return f"resume=auto {place_setting(folder)} goes on"
+
+
+def place_setting(folder: Path) -> str:
+    """The setting that names the folder of a run, or of the sweep that it is of, for a shell."""
     hydra = HydraConfig.get()
     sweeps = hydra.mode == RunMode.MULTIRUN
     kind, where = ("sweep", Path(hydra.sweep.dir)) if sweeps else ("run", folder)
-    return f"resume=auto {written(f'hydra.{kind}.dir', str(where.resolve()))} goes on"
+    return written(f"hydra.{kind}.dir", str(where.resolve()))

@@ -21,6 +21,7 @@ from p2o.configuration.sections import Makes, makes
 from p2o.distillation import DistillationStrategy
 from p2o.distillation.strategy import refuse_unasked
 from p2o.errors import UserError, located
+from p2o.evolution.fixed import FixedHints
 from p2o.evolution.in_training import SearchInTraining
 from p2o.evolution.random_template import RandomTemplates
 from p2o.hints.least_reliance import LeastReliance
@@ -98,14 +99,30 @@ def _rehearse_evolution(config: DictConfig, strategy: DistillationStrategy) -> C
     # Not every search asks for it.
     if getattr(evolver, "reflection", None) is reflection:
         check_phrasebook(reflection, str(config.model.path))
-    drawn = isinstance(evolver, RandomTemplates) and evolver.embedded
-    if drawn and not is_of_the_world(config.model.path):
-        raise UserError(
-            "evolution.evolver.path=null: the phrases that come with p2o mean something in the "
-            f"embedded world alone, not to model.path={config.model.path}; give a file with "
-            "phrases of yours"
-        )
+    _check_given(evolver, config)
     return _make(config, "evolution.callback", evolver=evolver)
+
+
+def _check_given(evolver: Any, config: DictConfig) -> None:
+    """Refuse hints that come with p2o for another policy, and a best one of hints untried."""
+    match evolver:
+        case FixedHints():
+            name, untried = "hints", evolver.dev_size == 0 and len(evolver.hints) > 1
+        case RandomTemplates():
+            name, untried = "path", True
+        case _:
+            return
+    if evolver.embedded and not is_of_the_world(config.model.path):
+        raise UserError(
+            f"evolution.evolver.{name}: the phrases that come with p2o mean something in the "
+            f"embedded world alone, not to model.path={config.model.path}; give phrases of yours"
+        )
+    if config.held_out_hint is not None and untried:
+        raise UserError(
+            f"held_out_hint={config.held_out_hint}: this search tries none of its hints, so that "
+            "none is known to be the best; take another search, or hints=fixed with "
+            "evolution.evolver.dev_size=24"
+        )
 
 
 def _check_graded(strategy: Any, config: DictConfig) -> None:

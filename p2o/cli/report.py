@@ -1,19 +1,10 @@
-"""``p2o-report``: what runs learned, how and at what cost, as one page without a network.
+"""``p2o-report``: read runs, and write their report."""
 
-Writes report.html with its tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) beside it. Runs
-that differ in their seed alone are one arm. A run that goes on, or has no records, is shown as far
-as it can be. For example:
-
-  p2o-report runs/default/TIME
-  p2o-report runs/one runs/other --against experiment=grpo --output runs/compare/report
-"""
-
-import argparse
 import os
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
+from p2o.cli.arguments.report import parser
 from p2o.cli.light import light_command
 from p2o.report.arms import choose_arm, group_arms
 from p2o.report.contents import Contents
@@ -60,23 +51,7 @@ def _folder(first: Path, number: int, runs: Sequence[Path]) -> Path:
 
 def main() -> None:
     """Entry point of ``p2o-report``."""
-    parser = argparse.ArgumentParser(
-        prog="p2o-report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "runs", metavar="RUN", nargs="+", type=Path, help="run directory of p2o-train"
-    )
-    parser.add_argument("--output", type=Path, help="folder to write (RUN/report)")
-    parser.add_argument(
-        "--against", metavar="ARM", help="arm that others are compared with (first)"
-    )
-    parser.add_argument(
-        "--no-figures", dest="figures", action="store_false", help="write no PNG and SVG"
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
-    arguments = vars(parser.parse_args())
+    arguments = vars(parser().parse_args())
     with light_command():
         print(f"report: {report(**arguments)}")
 

@@ -261,6 +261,7 @@ class Benchmark(Section):
     top_p: SomeShare = 1.0
     top_k: Whole = 0
     stop_token_ids: tuple[Whole, ...] = ()
+    drops_unusable: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,8 @@
-"""``p2o-show``: what a run learned, in the terminal.
+"""``p2o-show``: print what the records of a run say."""
 
-It answers three questions: what did it learn to say, which problems did that unlock, and do they
-still need it? For example:
-
-  p2o-show runs/default/TIME
-  p2o-show runs/default/TIME problem 4f2a         the life of a problem; ids may be shortened
-  p2o-show runs/default/TIME problem 4f2a --all   with every rollout, in full
-  p2o-show runs/default/TIME hint 9c01            a hint, its parents, and who wrote it how
-  p2o-show runs/default/TIME wrong                what it still gets wrong without a hint
-
-Epochs are counted from 0, as in the files of a run.
-"""
-
-import argparse
-from importlib.metadata import version
 from pathlib import Path
 
+from p2o.cli.arguments.show import parser
 from p2o.cli.light import light_command
 from p2o.errors import UserError
 from p2o.records import read
@@ -73,26 +60,10 @@ def _show_drifts(run: Path, console: Terminal) -> None:
 
 def main() -> None:
     """Entry point of ``p2o-show``."""
-    parser = argparse.ArgumentParser(
-        prog="p2o-show",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory of p2o-train")
-    parser.add_argument(
-        "kind",
-        nargs="?",
-        choices=["problem", "hint", "wrong"],
-        help="what to show; the run when left out",
-    )
-    parser.add_argument("start", metavar="ID", nargs="?", default="", help="how its id begins")
-    parser.add_argument(
-        "--all", dest="everything", action="store_true", help="every rollout, in full"
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('p2o-rl')}")
-    arguments = parser.parse_args()
+    told = parser()
+    arguments = told.parse_args()
     if arguments.kind in ("problem", "hint") and not arguments.start:
-        parser.error(f"{arguments.kind}: give how its id begins, such as p2o-show RUN problem 4f2a")
+        told.error(f"{arguments.kind}: give how its id begins, such as p2o-show RUN problem 4f2a")
     with light_command():
         show(**vars(arguments))
 

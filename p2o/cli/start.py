@@ -1,14 +1,18 @@
 """What the commands do before anything is imported that takes seconds: help, and wrong keys."""
 
+import argparse
 import importlib
 import sys
 from importlib.metadata import version
 
 import hydra
 
+from p2o.cli.arguments.data import parser as of_data
+from p2o.cli.arguments.doctor import parser as of_doctor
+from p2o.cli.arguments.export import parser as of_export
 from p2o.cli.light import light_command
 from p2o.configuration.commandline import read_arguments
-from p2o.configuration.files import conf_directory
+from p2o.configuration.files import CONFIG_NAME, conf_directory
 from p2o.configuration.overrides import check_overrides
 
 
@@ -20,6 +24,37 @@ def train() -> None:
 def evaluate() -> None:
     """Entry point of ``p2o-eval``."""
     _start("eval")
+
+
+def bench() -> None:
+    """Entry point of ``p2o-bench``."""
+    _start("bench")
+
+
+def data() -> None:
+    """Entry point of ``p2o-data``."""
+    _go_on("data", of_data().parse_args())
+
+
+def doctor() -> None:
+    """Entry point of ``p2o-doctor``."""
+    _go_on("doctor", of_doctor().parse_intermixed_args())
+
+
+def export() -> None:
+    """Entry point of ``p2o-export``."""
+    _go_on("export", of_export().parse_args())
+
+
+def _go_on(name: str, arguments: argparse.Namespace) -> None:
+    """Check settings, if there are any, and start a program."""
+    with light_command():
+        if "overrides" in arguments:
+            folder = arguments.config_dir
+            flags = [] if folder is None else [f"--config-dir={folder}"]
+            check_overrides([*arguments.overrides, *flags], CONFIG_NAME)
+        program = importlib.import_module(f"p2o.cli.{name}")
+    program.start(arguments)
 
 
 def _start(name: str) -> None:

@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
-from p2o.cli.assembly import asked_suffix
+from p2o.cli.assembly import asked_suffix, make_verifier
 from p2o.cli.checks import check
 from p2o.cli.finish import save_trained, tell
 from p2o.cli.going_on import find_checkpoint, given, meant
@@ -144,6 +144,7 @@ def _inspect(config: DictConfig) -> None:
     hide_in_run(config, HydraConfig.get())
     check(config)
     if not config.plan:
+        make_verifier(config)
         rehearse(config)
 
 

@@ -16,9 +16,12 @@ class Benchmark:
         prompts: The questions.
         samples: Answers to each.
         sampling: How they are drawn.
+        drops_unusable: Whether questions are left out that are too long, or whose gold answer the
+            verifier cannot use, as training does. They are refused, and asked, otherwise.
     """
 
     name: str
     prompts: Sequence[Prompt]
     samples: int
     sampling: SamplingParameters
+    drops_unusable: bool = False

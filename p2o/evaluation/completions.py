@@ -41,7 +41,7 @@ class Completions:
     """A folder of parquet parts, one for each chunk of a benchmark.
 
     Args:
-        folder: Where to; made when it is not there.
+        folder: Where to; made by the first chunk when it is not there.
         settings: What the results follow from. Another evaluation in the same folder is refused.
 
     Raises:
@@ -50,12 +50,11 @@ class Completions:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder / "completions"
-        kept = self.folder / "settings.json"
-        text = json.dumps(settings, indent=2, sort_keys=True, default=str)
-        if not kept.exists():
-            write_file(kept, text.encode())
+        self._settings = self.folder / "settings.json"
+        self._text = json.dumps(settings, indent=2, sort_keys=True, default=str)
+        if not self._settings.exists():
             return
-        before, now = _read_settings(kept), json.loads(text)
+        before, now = _read_settings(self._settings), json.loads(self._text)
         if before != now:
             none = "not there"
             was, is_now = next(
@@ -81,11 +80,13 @@ class Completions:
         return True
 
     def write(self, benchmark: str, chunk: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep a chunk, whole or not at all.
+        """Keep a chunk, whole or not at all; what it follows from is written before the first.
 
         Raises:
             UserError: The disk is full, or cannot be written.
         """
+        if not self._settings.exists():
+            write_file(self._settings, self._text.encode())
         sink = pyarrow.BufferOutputStream()
         table = pyarrow.Table.from_pylist(list(rows), SCHEMA)
         pyarrow.parquet.write_table(table, sink, write_page_checksum=True)

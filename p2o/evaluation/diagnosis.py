@@ -252,8 +252,8 @@ class Diagnosis:
 
     @cached_property
     def unsolved(self) -> list[TriedProblem]:
-        """Problems that no bare rollout solved."""
-        return [problem for problem in self.problems if not problem.solved]
+        """Problems that no bare rollout solved; one without any verdict is none of them."""
+        return [problem for problem in self.problems if problem.judged and not problem.solved]
 
     @cached_property
     def reached(self) -> Mapping[str, list[HintTrial]]:

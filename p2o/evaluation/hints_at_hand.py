@@ -31,7 +31,7 @@ def hints_at_hand(
     """
     if isinstance(reflection, Phrasebook):
         return list(islice(reflection.phrases, number))
-    failures = [problem.rollouts[0] for problem in problems]
+    failures = [problem.judged[0] for problem in problems]
     requests = [
         ReflectionRequest(
             "",

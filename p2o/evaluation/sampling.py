@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from rich.markup import escape
@@ -14,30 +16,41 @@ from p2o.evaluation.templates import TemplateUse
 from p2o.prompt import Prompt
 from p2o.rollout.engine import check_lengths
 from p2o.rollout.runner import Rollout, RolloutRunner
+from p2o.running.counted import counted
 from p2o.running.seeds import derive_seed
 
 
-def check_questions(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> None:
-    """Nothing is cut and nothing left out: a question that is too long is refused.
+def with_room(benchmarks: Sequence[Benchmark], runner: RolloutRunner) -> list[Benchmark]:
+    """Benchmarks whose questions all fit; nothing is cut.
+
+    A question that is too long is refused, or left out where the benchmark says so.
 
     Raises:
         UserError: Names the longest, or what the engine has room for.
     """
+    return [_with_room(benchmark, runner) for benchmark in benchmarks]
+
+
+def _with_room(benchmark: Benchmark, runner: RolloutRunner) -> Benchmark:
+    try:
+        rendered = {p.id: runner.renderer.render(p.messages) for p in benchmark.prompts}
+    except UserError as error:
+        raise UserError(f"benchmarks.{benchmark.name}: {error}") from error
+    most = runner.max_prompt_tokens
+    fitting = [p for p in benchmark.prompts if len(rendered[p.id]) <= most]
+    if benchmark.drops_unusable and fitting:
+        benchmark = replace(benchmark, prompts=fitting)
+    worst = max(benchmark.prompts, key=lambda prompt: len(rendered[prompt.id])).id
+    excess = len(rendered[worst]) - most
+    if excess > 0:
+        raise UserError(
+            f"max_prompt_tokens={most}: question {worst} of {benchmark.name} is longer by {excess} "
+            "tokens; raise it"
+        )
     limit = getattr(runner.engine, "max_length", None)
-    for benchmark in benchmarks:
-        try:
-            rendered = {p.id: runner.renderer.render(p.messages) for p in benchmark.prompts}
-        except UserError as error:
-            raise UserError(f"benchmarks.{benchmark.name}: {error}") from error
-        worst = max(rendered, key=lambda prompt_id: len(rendered[prompt_id]))
-        excess = len(rendered[worst]) - runner.max_prompt_tokens
-        if excess > 0:
-            raise UserError(
-                f"max_prompt_tokens={runner.max_prompt_tokens}: question {worst} of "
-                f"{benchmark.name} is longer by {excess} tokens; raise it"
-            )
-        if limit is not None:
-            check_lengths([rendered[worst]], benchmark.sampling, limit)
+    if limit is not None:
+        check_lengths([rendered[worst]], benchmark.sampling, limit)
+    return benchmark
 
 
 def sample(
@@ -48,20 +61,32 @@ def sample(
     chunk: int,
     seed: int,
 ) -> None:
-    """Sample, verify and keep what is not there yet, with a bar.
+    """Sample, verify and keep what is not there yet, with a bar or, for no terminal, with lines.
 
     What a sample gets depends on the seed, its benchmark, question and number alone.
     """
     with Progress(transient=True) as progress:
         for benchmark in benchmarks:
             wanted = [(p, n) for p in benchmark.prompts for n in range(benchmark.samples)]
-            task = progress.add_task(escape(benchmark.name), total=len(wanted))
-            for number, start in enumerate(range(0, len(wanted), chunk)):
-                part = wanted[start : start + chunk]
-                if not completions.has(benchmark.name, number):
+            parts = [wanted[start : start + chunk] for start in range(0, len(wanted), chunk)]
+            left = {
+                number: part
+                for number, part in enumerate(parts)
+                if not completions.has(benchmark.name, number)
+            }
+            done = len(wanted) - sum(map(len, left.values()))
+            task = progress.add_task(escape(benchmark.name), total=len(wanted), completed=done)
+            with ExitStack() as stack:
+                if left and not progress.console.is_terminal:
+                    size = sum(
+                        len(templates.texts(*each)) for part in left.values() for each in part
+                    )
+                    what = f"responses of {benchmark.name}"
+                    stack.enter_context(counted(what, size, announced=True))
+                for number, part in left.items():
                     rows = list(_rows(benchmark, part, runner, templates, seed))
                     completions.write(benchmark.name, number, rows)
-                progress.advance(task, len(part))
+                    progress.advance(task, len(part))
 
 
 def _rows(

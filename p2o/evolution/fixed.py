@@ -13,6 +13,7 @@ from p2o.evolution.trials import as_candidates, tried, try_all
 from p2o.hints.assignment import Assigner, draw_templates
 from p2o.hints.filling import check_columns
 from p2o.hints.problems import Problems, Where
+from p2o.reflection.phrasebook import load_phrases
 from p2o_callbacks.hint import Hint, more_than_text
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
@@ -52,6 +53,11 @@ class FixedHints(GuardedSearch):
         self.hints = list(dict.fromkeys(_read(index, hint) for index, hint in enumerate(hints)))
         if not self.hints:
             raise UserError("hints=[]: give at least one, such as hints=['Think step by step.']")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether a hint is one of the phrases that come with p2o."""
+        return not {hint.text for hint in self.hints}.isdisjoint(load_phrases(None))
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""

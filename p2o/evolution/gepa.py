@@ -33,7 +33,7 @@ from p2o.evolution.trace import SearchTrace
 from p2o.hints.assignment import Assigner
 from p2o.hints.evidence import Evidence
 from p2o.hints.pool_file import seed_texts
-from p2o.hints.problems import Problems
+from p2o.hints.problems import Problems, Where
 from p2o.reflection.base import Reflection
 from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution, EvolutionProgress
@@ -66,6 +66,7 @@ class GepaEvolution:
             solves what now takes two.
         patience: Iterations in a row that may bring nothing to try, because reflections fail or
             write what is known, before the search ends.
+        among: Samples that have templates: those that are hard at the time, or all problems.
         leaks: What happens to a template that gives a problem away, see `p2o.evolution.leaks`:
             ``reject`` keeps it out of the search, ``warn`` tells of it, ``off`` does not look.
         seed_pool: The ``pool.json`` of an earlier run, also of another model. Each search proposes
@@ -93,6 +94,7 @@ class GepaEvolution:
         minimum: int = 100,
         stop_when_solved: bool = False,
         patience: int = 5,
+        among: Where = "hard",
         leaks: Action = "reject",
         seed_pool: str | None = None,
         evidence: Whole = 0,
@@ -113,6 +115,7 @@ class GepaEvolution:
         self.reflection, self.assigner, self.budget = reflection, assigner, budget
         self.width, self.minibatch_size, self.dev_size = width, minibatch_size, dev_size
         self.minimum, self.stop_when_solved, self.patience = minimum, stop_when_solved, patience
+        self.among: Where = among
         self.leaks: Action = leaks
         self.first = () if seed_pool is None else seed_texts(seed_pool)
         self.lasts, self.most_reliance = evidence, most_reliance
@@ -131,8 +134,9 @@ class GepaEvolution:
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
+        self.problems = problems
         if self.lasts:
-            self.problems, self.evidence = problems, problems.evidence
+            self.evidence = problems.evidence
             self.evidence.lasts = max(self.evidence.lasts, self.lasts)
         if self.most_reliance is not None:
             problems.keeps_reliance = True
@@ -147,6 +151,7 @@ class GepaEvolution:
         report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
         """See `p2o_callbacks.Evolver`."""
+        hard_set = self._samples(hard_set)
         bound = math.inf if self.most_reliance is None else self.most_reliance
         relied_on = [hint for hint, value in self.problems.reliance.items() if value > bound]
         guard = LeakGuard(self.leaks)
@@ -211,7 +216,11 @@ class GepaEvolution:
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
-        return self.assigner.assign(pool.templates, hard_set, group_size, seed).assignment
+        samples = self._samples(hard_set)
+        return self.assigner.assign(pool.templates, samples, group_size, seed).assignment
+
+    def _samples(self, hard_set: Sequence[str]) -> Sequence[str]:
+        return hard_set if self.among == "hard" else self.problems.samples(self.among, hard_set)
 
     def _budget_for(self, samples: int) -> Budget:
         """The budget of a search on so many hard samples."""

@@ -60,7 +60,7 @@ def climb(
     """Try the hints of each sample in order, until one solves it.
 
     All that are at the same rung share an engine call. A sample that none solves has its last one,
-    for another draw may.
+    for another draw may; so has one of whose trial there is no verdict, which is no failure.
 
     Args:
         ladders: The hints of each sample.
@@ -81,7 +81,7 @@ def climb(
             trials[candidate][sample] = trial
             taken[sample] = candidate
             solved += bool(trial.solved)
-            if not trial.solved and iterations < len(ladders[sample]):
+            if trial.solved is False and iterations < len(ladders[sample]):
                 higher.append(sample)
         open_ = higher
         report(EvolutionProgress(calls, most, solved / len(taken), len(trials)))

@@ -64,8 +64,9 @@ class AnnealedShare:
 class AdaptiveShare:
     """Each problem's share follows its success rate (after ADHint, arXiv 2512.13095).
 
-    A problem starts with `start`. When its last rollouts with a hint succeeded less often than
-    `target`, it is shown a step more, when more often a step less.
+    A problem starts with `start`. When its rollouts since the last search succeeded less often than
+    `target`, it is shown a step more, when more often a step less. Where nothing is shown any more,
+    those without a hint tell.
 
     Args:
         start: First share of a problem.
@@ -88,7 +89,9 @@ class AdaptiveShare:
         shares = {}
         for sample in samples:
             name = f"{MEMORY}/{sample}"
-            share, rate = problems.memory.get(name), problems.hinted_rates.get(sample)
+            share = problems.memory.get(name)
+            # Taken away, so that a rate moves the share once.
+            rate = problems.hinted_rates.pop(sample, None) if share else problems.bare_rate(sample)
             if share is None:
                 share = self.start
             elif rate is not None and rate != self.target:

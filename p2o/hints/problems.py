@@ -50,7 +50,8 @@ class Problems:
             solutions raises it.
         solutions: By problem id, the newest solution of the policy's own that was verified; the
             problem solved last stands last.
-        hinted_rates: By problem id, the success rate of the last group with hints.
+        hinted_rates: By problem id, the success rate of the last group with hints; a search may
+            take it away.
         bare: By problem id, how the last group without hints fared that had a verdict.
         memory: Numbers that a search keeps until the next one, by name.
         keeps_reliance: Whether anybody wants to know of reliance.
@@ -86,6 +87,11 @@ class Problems:
         self.reliance |= {hint: fmean(values) for hint, values in measured.items()}
         for oldest in list(self.solutions)[: max(0, len(self.solutions) - self.keep)]:
             del self.solutions[oldest]
+
+    def bare_rate(self, sample: str) -> float | None:
+        """Success rate of the last group without hints; None where none had a verdict."""
+        solved, judged = self.bare.get(sample, (0, 0))
+        return solved / judged if judged else None
 
     def samples(self, among: Where, hard_set: Sequence[str]) -> list[str]:
         """Ids of the problems that are to have hints, sorted."""

@@ -189,8 +189,8 @@ class RolloutDataModule(LightningDataModule):
             watch(RolledOut("evolution", [[rollout] for rollout in rollouts]))
         greedy = self.evolution_sampling.temperature == 0
         return [
-            replace(trial_of(rollout, pair[1]), repeatable=greedy and not rollout.score.failed)
-            for rollout, pair in zip(rollouts, pairs, strict=True)
+            replace(trial_of(rollout), repeatable=greedy and not rollout.score.failed)
+            for rollout in rollouts
         ]
 
     def state_dict(self) -> dict[str, Any]:

@@ -152,7 +152,9 @@ class ExperienceBuilder:
         samples = {place: each.sample(self.streams) for place, each in scored.items()}
         experience.add({place: advantage for place, (_, advantage) in counted.items()}, scored)
         if not self.strategy.pushes_alone:
-            for place in without_pull(counted, experience.learned) & samples.keys():
+            left_out = self._successes_left_out(groups, start, experience.advantages)
+            silent = without_pull(counted, experience.learned, left_out)
+            for place in silent & samples.keys():
                 rollout = scored[place].rollout
                 samples[place] = silenced(samples[place], rollout, experience.templated)
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted.values())
@@ -171,6 +173,16 @@ class ExperienceBuilder:
             for g, (group, row) in enumerate(rows, start)
             for k, (rollout, advantage) in enumerate(zip(group, row, strict=False))
             if self.credit.counts(rollout)
+        }
+
+    def _successes_left_out(self, groups: Groups, start: int, advantages: Tensor) -> set[int]:
+        """Groups of an optimiser step with a templated success that is no part of its loss."""
+        step = range(start, min(start + self.sizes.mini_batch, len(groups)))
+        return {
+            g
+            for g in step
+            for rollout, advantage in zip(groups[g], advantages[g].tolist(), strict=False)
+            if advantage > 0 and rollout.distilled and not self.credit.counts(rollout)
         }
 
     def _my_share(

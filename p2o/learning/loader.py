@@ -204,10 +204,7 @@ class RolloutLoader:
                 )
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
         self.rollout_seconds += time.monotonic() - began
-        self._overflows += sum(
-            not as_hint(candidate).empty and not rollout.hint
-            for (_, candidate), rollout in zip(pairs, rollouts, strict=True)
-        )
+        self._overflows += sum(rollout.crowded for rollout in rollouts)
         remaining = iter(rollouts)
         groups = [list(islice(remaining, size)) for size in sizes]
         self.builder.credit.observe(groups)
@@ -275,7 +272,7 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
 def _tried(group: Sequence[Rollout]) -> list[tuple[str, TemplateTrial]]:
     """How each rollout fared with the hint that it was sampled with."""
     hints = [rollout.hint if rollout.templated else "" for rollout in group]
-    return [(hint, trial_of(rollout, hint)) for hint, rollout in zip(hints, group, strict=True)]
+    return [(hint, trial_of(rollout)) for hint, rollout in zip(hints, group, strict=True)]
 
 
 def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> ProblemOutcome:

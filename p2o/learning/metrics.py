@@ -74,7 +74,7 @@ def weight_metrics(sums: Mapping[tuple[bool, str], float]) -> dict[str, float]:
     | ``templated/weight_zero`` | share of tokens that the update drops; ``_solved``, ``_failed`` |
     | ``templated/reach`` | share of the tokens of successes that the mask keeps |
     | ``templated/reliance`` | mean log pi(y|x~) - log pi(y|x) of a token of successes |
-    | ``templated/pull`` | positive advantage times weight that reaches the update, a token |
+    | ``templated/pull`` | positive advantage times weight, a token, before the loss's ratio |
     | ``templated/push`` | negative, likewise |
 
     Args:

@@ -32,5 +32,16 @@ def mean_pass_at(samples: int, right: Sequence[int]) -> dict[int, float]:
         samples: Drawn for each question.
         right: How many of them are right, for each question.
     """
-    ks = [2**power for power in range(1, samples.bit_length())]
-    return {k: sum(pass_at_k(samples, own, k) for own in right) / len(right) for k in ks}
+    return {
+        k: sum(pass_at_k(samples, own, k) for own in right) / len(right)
+        for k in powers_of_two(samples)
+    }
+
+
+def powers_of_two(most: int) -> list[int]:
+    """Those from 2 to a number.
+
+    >>> powers_of_two(9)
+    [2, 4, 8]
+    """
+    return [2**power for power in range(1, most.bit_length())]

@@ -1,7 +1,7 @@
 """No update consists of pushing down alone: failures of groups whose successes pull nothing."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 
@@ -14,10 +14,19 @@ Place = tuple[int, int]
 
 
 def without_pull(
-    places: Mapping[Place, tuple[Rollout, float]], learned: Mapping[Place, Learned]
+    places: Mapping[Place, tuple[Rollout, float]],
+    learned: Mapping[Place, Learned],
+    left_out: Collection[int] = (),
 ) -> set[Place]:
-    """Failures of the groups that have successes of which no token is kept."""
+    """Failures of the groups that have successes of which no token is kept.
+
+    Args:
+        places: Rollouts that are a part of the loss, with their advantages.
+        learned: What is made of them.
+        left_out: Groups that have a success which is no part of it.
+    """
     pull: defaultdict[int, list[bool]] = defaultdict(list)
+    pull |= {group: [False] for group in left_out}
     for place, (_, advantage) in places.items():
         if advantage > 0:
             pull[place[0]].append(learned[place].kept != 0)

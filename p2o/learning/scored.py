@@ -156,9 +156,10 @@ class Scored:
         """`[T]`, the strategy's, `[T, C]` of choices, or one for all tokens."""
         if not self.rollout.distilled:
             return self.advantage if self.contexts.strategy.rewards_alone else 0.0
-        return self.contexts.strategy.token_advantages(
-            self.advantage, self.solved, self.bare, self.templated
-        )
+        # Log-probabilities that the ratio alone needs are none of the strategy's.
+        known = self.in_both or self.choices is not None
+        scores = (self.bare, self.templated) if known else (torch.empty(0), torch.empty(0))
+        return self.contexts.strategy.token_advantages(self.advantage, self.solved, *scores)
 
     def sample(self, streams: Mapping[str, "Stream"]) -> Sample:
         """It as a sample of the context that is trained on.
@@ -177,8 +178,8 @@ class Scored:
 
     def learned(self) -> Learned:
         """What is made of it, for those who watch."""
-        own = self.scores.get(self.rollout.sampled_after)
-        engine_kl = _mean(self.sampled - own) if self.drawn and own is not None else None
+        log_ratio = _engine_log_ratio(self)
+        engine_kl = None if log_ratio is None else _mean(-log_ratio)
         if self.token_weights is None:
             return Learned(self.advantage, engine_kl, weight=1.0)
         ratios = self.bare[:LONGEST] - self.templated[:LONGEST]
@@ -225,14 +226,19 @@ def _old_log_probs(scored: Scored) -> Tensor | None:
 
 
 def _sampled_log_probs(scored: Scored) -> Tensor | None:
-    if scored.choices is not None:  # These were not sampled.
+    # Choices were not sampled, and without old log-probabilities there is nothing to compare.
+    if scored.choices is not None or scored.contexts.of_old(scored.rollout) is None:
         return None
     same = scored.contexts.sampled_after_gradient(scored.rollout)
     return scored.sampled if same and scored.drawn else None
 
 
 def _engine_log_ratio(scored: Scored) -> Tensor | None:
-    own = scored.scores.get(scored.rollout.sampled_after)
+    rollout = scored.rollout
+    # A rollout without a hint was sampled in both contexts.
+    alike = rollout.bare_ids == rollout.templated_ids
+    contexts = (rollout.sampled_after, *[Context.BARE] * alike)
+    own = next((scored.scores[each] for each in contexts if each in scored.scores), None)
     return own - scored.sampled if own is not None and scored.drawn else None
 
 

@@ -1,19 +1,13 @@
 """What a search is told of a rollout."""
 
 from p2o.rollout.runner import Rollout
-from p2o_callbacks.hint import HintOrText, as_hint
 from p2o_callbacks.protocols import TemplateTrial
 
 
-def trial_of(rollout: Rollout, candidate: HintOrText) -> TemplateTrial:
-    """Say of a rollout what a reflection model should know: response, verdict, gold answer.
-
-    Args:
-        rollout: The rollout.
-        candidate: The hint that it was to have.
-    """
+def trial_of(rollout: Rollout) -> TemplateTrial:
+    """Say of a rollout what a reflection model should know: response, verdict, gold answer."""
     prompt, score = rollout.prompt, rollout.score
-    if not as_hint(candidate).empty and not rollout.templated:
+    if rollout.crowded:
         feedback = "The instruction is too long for the prompt budget; write a much shorter one."
         return TemplateTrial(
             0.0, False, prompt.question, rollout.response, feedback, answers=prompt.golds

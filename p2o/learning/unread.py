@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 
+from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import Rollout, RolloutRunner
 from p2o.verifiers.base import Status, Verifier
 
@@ -53,8 +54,8 @@ class UnreadResponses:
         return (
             f"of this epoch's {number} responses {without / number:.0%} had no answer that the "
             f"verifier could find, and {cut / number:.0%} were cut off. It looks for "
-            f"{looked_for(runner.verifier)}. One of them ends {said!r}. What helps: "
-            f"{', or '.join(ways)}"
+            f"{looked_for(runner.verifier)}. {asked(runner.renderer)}. One of them ends {said!r}. "
+            f"What helps: {', or '.join(ways)}"
         )
 
     def _start(self) -> None:
@@ -62,13 +63,22 @@ class UnreadResponses:
         self._example: Rollout | None = None
 
 
+def asked(renderer: ChatRenderer) -> str:
+    """What the policy is told of the form of its answer, as a sentence without its full stop."""
+    suffix = " ".join(renderer.suffix.split())
+    return f"The prompt ends with {suffix!r}" if suffix else "Nothing in the prompt asks for that"
+
+
 def looked_for(verifier: Verifier) -> str:
     """What a verifier looks for in a response: its pattern, or what its class says it does."""
     verifier = getattr(verifier, "verifier", verifier)
     pattern = getattr(verifier, "pattern", None)
     pattern = getattr(pattern, "pattern", pattern)
-    name = type(verifier).__name__
+    # A function says more of itself than the verifier that calls it.
+    function = getattr(verifier, "function", None)
+    teller = type(verifier) if function is None else function
+    name = getattr(teller, "__name__", type(verifier).__name__)
     if isinstance(pattern, str):
         return f"{pattern} ({name})"
-    first = (inspect.getdoc(type(verifier)) or "").partition("\n")[0].rstrip(".")
+    first = (inspect.getdoc(teller) or "").partition("\n")[0].rstrip(".")
     return f"what {name} says: {first}" if first else f"what {name} reads"

@@ -15,8 +15,10 @@ BLOCK = 128
 LONG_QUERIES = {"kernel_options": {"FORCE_USE_FLEX_ATTENTION": True}}
 """Flex attention reads rows of fewer than 128 tokens with a kernel for decoding, which cannot be
 compiled for lengths that change from row to row. This keeps it to the usual one."""
-WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
+WINDOWS = ("sliding_window", "attention_chunk_size")
 """Fields of configurations that say how many tokens a layer sees at most."""
+WINDOW_OF_PLACES = "window_size"
+"""The same where a layer goes by a token's place in its row, whatever mask it gets (GPT-Neo)."""
 
 
 def decoder_arguments(model: Any, packed: Packed) -> dict[str, Any]:
@@ -40,8 +42,13 @@ def is_sparse(model: Any) -> bool:
 
 
 def window(model: Any) -> int:
-    """How many tokens the layer that sees least sees; `ALWAYS` where all see everything."""
+    """How many tokens the layer that sees least sees; `ALWAYS` where all see everything.
+
+    0 where that goes by places in a row: a branch may be any number of places behind its context.
+    """
     config = model.config.get_text_config()
+    if getattr(config, WINDOW_OF_PLACES, None):
+        return 0
     return min((getattr(config, name, None) or ALWAYS for name in WINDOWS), default=ALWAYS)
 
 

@@ -139,7 +139,7 @@ class CausalPolicy(nn.Module):
                 scale = (apart - apart.mean(0)).abs().mean()
                 gap = (together - apart).abs().mean(1).max()
                 noise = 0.01 if self.model.dtype in WIDE else 0.1
-                if gap <= max(noise * scale, 1e-6):
+                if gap <= max(noise * scale, 1e-6) and window(self.model):
                     return window(self.model)
                 why = "a mask and positions do not tell it what a token sees"
         name = type(self.model).__name__

@@ -226,8 +226,8 @@ class _Ordered:
 @cache
 def _tell_once(longest: int) -> None:
     logger.warning(
-        "rollouts of more than %d tokens, which is what a layer of this model sees, are read one by "
-        "one, prompts not shared",
+        "rollouts of more than %d tokens, the most that a layer of this model sees, are read one "
+        "by one, prompts not shared",
         longest,
     )
 

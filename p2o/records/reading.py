@@ -99,9 +99,7 @@ class Records:
         wanted = list(schema.names if columns is None else columns)
         for column in (*wanted, *equal):
             if column not in schema.names:
-                raise UserError(
-                    f"{name} has no column {column}; it has {', '.join(schema.names)}"
-                )
+                raise UserError(f"{name} has no column {column}; it has {', '.join(schema.names)}")
         table = self._read(name, [c for c in schema.names if c in wanted or c in equal])
         for column, value in equal.items():
             values = [value] if isinstance(value, str | int | float | None) else list(value)

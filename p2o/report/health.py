@@ -37,6 +37,7 @@ GUARDS = {
     "FiniteUpdates": "updates stay finite",
     "MetricBounds": "a metric stays within bounds",
     "ShareOfStart": "a metric keeps a share of its first value",
+    "ShareOfBest": "a metric keeps a share of its best value",
 }
 """Callbacks that stop a run which has collapsed."""
 

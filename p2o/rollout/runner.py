@@ -40,6 +40,7 @@ class Rollout:
         score: The verifier's verdict.
         told: What the response is told of when it is graded, see `p2o.learning.telling`; empty for
             nothing.
+        crowded: Whether it was to have a hint for which there was no room.
     """
 
     prompt: Prompt
@@ -51,6 +52,7 @@ class Rollout:
     response: str
     score: Score
     told: str = ""
+    crowded: bool = False
 
     @property
     def templated(self) -> bool:
@@ -157,6 +159,7 @@ class RolloutRunner:
                 episode.completion,
                 episode.text,
                 score,
+                crowded=placed.crowded,
             )
             for (prompt, _), placed, episode, score in zip(
                 pairs, contexts, episodes, scores, strict=True
@@ -209,7 +212,7 @@ class RolloutRunner:
             label = as_hint(candidate).label
             return _Placed(label, hint.text, bare, ids, prefix, hint.learned)
         self._overflow(prompt, as_hint(candidate), len(ids) + len(prefix))
-        return _Placed("", "", bare, bare)
+        return _Placed("", "", bare, bare, crowded=True)
 
     def _overflow(self, prompt: Prompt, hint: Hint, tokens: int) -> None:
         self.overflows += 1
@@ -238,6 +241,7 @@ class _Placed:
         ids: Those of the problem with what stands before its answer.
         prefix: Those that begin the answer.
         learned: Whether the policy is trained on these.
+        crowded: Whether there was no room for the hint.
     """
 
     label: str
@@ -246,3 +250,4 @@ class _Placed:
     ids: tuple[int, ...]
     prefix: tuple[int, ...] = ()
     learned: bool = False
+    crowded: bool = False

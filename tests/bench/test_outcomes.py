@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from p2o.bench.arms import Arm, make_runs
 from p2o.bench.curves import band
+from p2o.bench.findings import UNITS, collect
 from p2o.bench.outcomes import (
     ENOUGH_SEEDS,
     EndedRun,
@@ -113,6 +114,25 @@ def test_an_outcome_is_read_from_what_the_run_has_written(tmp_path):
     templated = read_outcome(run, "ledger/rollouts")
     assert templated.curve == [(0.0, 0.1), (96.0, 0.5)]
     assert (templated.accuracy, templated.hard_accuracy) == (pytest.approx(0.7), None)
+
+
+@pytest.mark.parametrize("unit", ["rollouts", "tokens", "flops", "seconds"])
+def test_a_budget_of_any_kind_is_what_curves_are_drawn_over(tmp_path, unit):
+    """Beside an arm that is not trained and has spent nothing, and one that a guard stopped."""
+    arms = [Arm(name, name, "An arm", ()) for name in ("base", "whole", "stopped")]
+    runs = [make_runs([arm], [0], tmp_path)[0] for arm in arms]
+    for run, points in zip(
+        runs, ([(0, 0.2)], [(0, 0.2), (50, 0.8)], [(0, 0.2), (10, 0.4)]), strict=True
+    ):
+        run.folder.mkdir(parents=True)
+        (run.folder / "summary.json").write_text(json.dumps(summary()))
+        rows = "".join(f"{step},{value},{step}\n" for step, value in points)
+        (run.folder / "metrics.csv").write_text(f"step,val/accuracy,ledger/{unit}\n{rows}")
+    budget = {**dict.fromkeys(("rollouts", "tokens", "flops", "seconds")), unit: 100}
+    found = collect(runs, {"budget": budget, "claims": {}, "against": None, "learned": 0.5})
+    assert found.axis == UNITS[unit]
+    along = {name: result.accuracies("along")[0] for name, result in found.results.items()}
+    assert along == pytest.approx({"base": 0.2, "whole": 0.5, "stopped": 0.38})
 
 
 def test_an_arm_with_templates_in_front_is_compared_at_the_end_alone():

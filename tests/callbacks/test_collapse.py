@@ -13,6 +13,7 @@ from p2o_callbacks import (
     ConfigurationError,
     FiniteUpdates,
     MetricBounds,
+    ShareOfBest,
     ShareOfStart,
     TrainingCollapsed,
 )
@@ -124,6 +125,24 @@ def test_accuracy_below_a_share_of_its_start_stops_the_run(project):
     with pytest.raises(TrainingCollapsed, match="is 0.19, below 50% of the 0.4 it started from"):
         fit(project, module, ShareOfStart(), epochs=5, validation=True)
     assert module.validated == 4
+
+
+def test_a_run_that_loses_what_it_has_learned_is_stopped_though_it_began_with_nothing(project):
+    accuracies = [0.0, 0.6, 0.9, 0.5, 0.44, 0.4]
+    fit(project, Scripted(accuracies=accuracies), ShareOfStart(), epochs=5, validation=True)
+    module = Scripted(accuracies=accuracies)
+    with pytest.raises(TrainingCollapsed, match="is 0.44, below 50% of the 0.9 it had reached"):
+        fit(project, module, ShareOfBest(), epochs=6, validation=True)
+    assert module.validated == 5
+
+
+def test_a_resumed_run_compares_with_the_best_of_the_whole(project, tmp_path):
+    save = ModelCheckpoint(tmp_path, filename="one")
+    more = {"validation": True, "enable_checkpointing": True}
+    fit(project, Scripted(accuracies=[0.1, 0.8]), ShareOfBest(), save, epochs=2, **more)
+    again, checkpoint = Scripted(accuracies=[0.3]), tmp_path / "one.ckpt"
+    with pytest.raises(TrainingCollapsed, match="50% of the 0.8 it had reached"):
+        fit(project, again, ShareOfBest(), epochs=3, checkpoint=checkpoint, **more)
 
 
 def test_a_share_of_what_nobody_logs_is_warned_of_once(project, caplog):

@@ -22,6 +22,7 @@ from p2o_callbacks import (
     PromptEvolution,
     PromptPool,
     RolloutBudget,
+    ShareOfBest,
     ShareOfStart,
     Template,
     TimeBudget,
@@ -105,8 +106,8 @@ def used_bounds():
     return bounds
 
 
-def used_share():
-    share = ShareOfStart()
+def used_share(kind=ShareOfStart):
+    share = kind()
     share.start = 0.25
     return share
 
@@ -120,6 +121,7 @@ CALLBACKS = {
     MetricBounds: (lambda: MetricBounds("loss"), used_bounds),
     PromptEvolution: (lambda: PromptEvolution(NoSearch()), used_evolution),
     RolloutBudget: (lambda: RolloutBudget(1), lambda: RolloutBudget(1)),
+    ShareOfBest: (ShareOfBest, lambda: used_share(ShareOfBest)),
     ShareOfStart: (ShareOfStart, used_share),
     TimeBudget: (lambda: TimeBudget(1), lambda: TimeBudget(1)),
     TokenBudget: (lambda: TokenBudget(1), lambda: TokenBudget(1)),

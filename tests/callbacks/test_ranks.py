@@ -24,7 +24,7 @@ from p2o_callbacks import (
     GroupOutcome, HardSampleMiner, PromptEvolution, PromptPool, TemplateList, TemplateTrial,
 )
 
-ranks, told, trials = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+ranks, told, trials, order = int(sys.argv[1]), *sys.argv[2:]
 NAMES = [f"sample-{number:02}" for number in range(45)]
 
 
@@ -87,13 +87,29 @@ class Miner(HardSampleMiner):
         self.sets.append(self.hard_set)
 
 
-miner = Miner()
+class Noting(TemplateList):
+    # Notes for whom it searched, and finds nothing.
+
+    def __init__(self):
+        super().__init__(["Think."])
+        self.searched = []
+
+    def evolve(self, hard_set, evaluate, **named):
+        self.searched.append(list(hard_set))
+        return super().evolve([], evaluate, **named)
+
+
+miner, callbacks = Miner(), [PromptEvolution(TemplateList(["Think."]))]
+noting = Noting()
+if order != "epochs":
+    callbacks = [PromptEvolution(noting, every_n_steps=3)]
+callbacks.insert(order == "behind", miner)
 trainer = Trainer(
     accelerator="cpu",
     devices=ranks,
     strategy="ddp" if ranks > 1 else "auto",
     max_epochs=2,
-    callbacks=[miner, PromptEvolution(TemplateList(["Think."]))],
+    callbacks=callbacks,
     logger=False,
     enable_checkpointing=False,
     enable_progress_bar=False,
@@ -101,16 +117,18 @@ trainer = Trainer(
 )
 trainer.fit(Module(), datamodule=Data())
 with open(f"rank_{trainer.global_rank}.json", "w") as file:
-    json.dump([miner.sets, miner.states], file)
+    json.dump([miner.sets, miner.states, noting.searched], file)
 """
 
 
-def start(folder: Path, ranks: int, told: str, trials: str) -> subprocess.CompletedProcess[str]:
+def start(
+    folder: Path, ranks: int, told: str, trials: str, order: str
+) -> subprocess.CompletedProcess[str]:
     script = folder / "project.py"
     script.write_text(PROJECT)
     root = Path(__file__).parents[2]
     return subprocess.run(
-        [sys.executable, script, str(ranks), told, trials],
+        [sys.executable, script, str(ranks), told, trials, order],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root / "callbacks")},
         capture_output=True,
@@ -119,9 +137,9 @@ def start(folder: Path, ranks: int, told: str, trials: str) -> subprocess.Comple
     )
 
 
-def hard_sets(folder: Path, ranks: int, told: str):
+def hard_sets(folder: Path, ranks: int, told: str, order: str = "epochs"):
     folder.mkdir()
-    done = start(folder, ranks, told, "equal")
+    done = start(folder, ranks, told, "equal", order)
     assert done.returncode == 0, done.stderr[-3000:]
     # Lightning would warn of metrics that it has to take for those of one rank.
     assert "sync_dist" not in done.stderr
@@ -130,9 +148,9 @@ def hard_sets(folder: Path, ranks: int, told: str):
 
 @pytest.mark.parametrize("told", ["own", "all"])
 def test_ranks_have_the_hard_set_of_one_whatever_groups_they_are_told_of(tmp_path, told):
-    [(alone, _)] = hard_sets(tmp_path / "one", 1, told)
+    [(alone, *_)] = hard_sets(tmp_path / "one", 1, told)
     assert list(map(len, alone)) == [30, 0]
-    (first, states), (second, other_states) = hard_sets(tmp_path / "two", 2, told)
+    (first, states, _), (second, other_states, _) = hard_sets(tmp_path / "two", 2, told)
     assert first == second == alone
     # The checkpoint holds what rank 0 knows, whenever it is written.
     assert states == other_states
@@ -140,7 +158,15 @@ def test_ranks_have_the_hard_set_of_one_whatever_groups_they_are_told_of(tmp_pat
     assert max(state["groups"] for state in states) == 46
 
 
+def test_a_search_within_an_epoch_sees_the_last_batch_wherever_the_miner_stands(tmp_path):
+    found = [hard_sets(tmp_path / order, 2, "own", order) for order in ("before", "behind")]
+    [[before, other], [behind, _]] = [[searched for *_, searched in ranks] for ranks in found]
+    assert before == other == behind
+    # Three batches of six, of which two thirds are hard.
+    assert len(before[0]) == 12
+
+
 def test_a_search_that_ranks_see_differently_ends_the_run_with_one_line(tmp_path):
-    done = start(tmp_path, 2, "own", "unequal")
+    done = start(tmp_path, 2, "own", "unequal", "epochs")
     assert done.returncode != 0
     assert "the search found another pool on rank 1 than on rank 0" in done.stderr

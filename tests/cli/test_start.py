@@ -34,6 +34,12 @@ print(status, *heavy, file=sys.stderr)
         ("train", ["--version"], f"p2o-train {version('p2o-rl')}\n", 0),
         ("evaluate", ["suit=aime24"], "error: suit: no such key; ", 2),
         ("evaluate", ["--version"], f"p2o-eval {version('p2o-rl')}\n", 0),
+        ("bench", ["budget.rolouts=5"], "error: budget.rolouts: no such key; ", 2),
+        ("bench", ["--version"], f"p2o-bench {version('p2o-rl')}\n", 0),
+        ("data", ["inspect", "data.foo=1"], "error: data.foo: no such key; ", 2),
+        ("doctor", ["data.foo=1", "--hints", "2"], "error: data.foo: no such key; ", 2),
+        ("export", ["--version"], f"p2o-export {version('p2o-rl')}\n", 0),
+        ("export", ["--help"], "usage: p2o-export", 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

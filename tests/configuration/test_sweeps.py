@@ -103,6 +103,7 @@ def test_a_sweep_with_more_arms_and_seeds_finds_its_jobs_again(sweep, tmp_path):
         ("optimizer.lr=0.001,-1", "optimizer: cannot make torch.optim.AdamW (Invalid learning ra"),
         ("data.batch=16,8 data.mini_batch=8,16", "data.mini_batch=16 is above data.batch=8"),
         ("seed=0,1 resume=auto", "resume=auto needs a folder that is the same at every start"),
+        ("verifier=function verifier.path=math:sqrt,math:nothing", "verifier.path=math:sqrt"),
         ("seed=0,1 sampling.train.top_p=1,0.5", "sampling.train.top_p=0.5: training takes the"),
     ],
     ids=lambda value: value.split()[0],

@@ -1,5 +1,6 @@
 """``p2o-eval`` from end to end, on the embedded world and on real benchmarks."""
 
+import csv
 import errno
 import json
 import os
@@ -97,15 +98,23 @@ def test_several_turns_are_evaluated_as_they_are_trained(evaluate, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_evaluation_goes_on_and_ends_the_same(evaluate, whole, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 0), (signal.SIGINT, 130)]
+)
+def test_a_stopped_evaluation_goes_on_and_ends_the_same(evaluate, whole, tmp_path, number, status):
     folder, several, _ = whole
     process = start(tmp_path, *DIGITS, *several)
     parts = tmp_path / "out" / "completions"
     while len(list(parts.glob("*.parquet"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode == status
+    if number != signal.SIGKILL:
+        name = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"
+        way = f"the same command with hydra.run.dir={tmp_path / 'out'} goes on"
+        assert said.strip().splitlines()[-1] == f"stopped by {name}; {way}"
     done = {path: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
     assert len(done) < 24
     assert not (tmp_path / "out" / "results.json").exists()
@@ -118,11 +127,78 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(evaluate, whole, tmp_path
 
 
 @pytest.mark.slow
-def test_other_settings_in_the_same_folder_are_refused(evaluate, whole):
+def test_other_settings_in_the_same_folder_are_refused_and_its_record_stays(evaluate, whole):
     folder, several, _ = whole
+    record = folder / "out" / ".hydra" / "overrides.yaml"
+    before = record.read_text()
+    assert "suite=digits" in before
     status, _, errors = evaluate(folder, *DIGITS, *several, "seed=1")
     assert status == 2
     assert "holds completions of other settings (seed: 0, now 1)" in errors
+    assert record.read_text() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["run=nowhere", "max_prompt_tokens=3", "model.path=nowhere"])
+def test_a_refused_evaluation_leaves_no_folder(evaluate, tmp_path, wrong):
+    status, _, errors = evaluate(tmp_path, *DIGITS, wrong)
+    assert status == 2
+    assert wrong.partition("=")[0] in errors
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_sweep_of_evaluations_ends_in_a_table(forks, tmp_path):
+    settings = [each for each in DIGITS if not each.startswith("limit")]
+    sweep = ("-m", *settings, "limit=3,5", "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep")
+    done = forks.run("p2o.cli.eval", sweep, tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "sweep" / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["settings"] for row in rows] == [
+        f"limit={limit}, seed={seed}" for limit in (3, 5) for seed in (0, 1)
+    ]
+    for row in rows:
+        found = results(tmp_path / "sweep" / row["folder"])["digits"]["accuracy"]
+        assert float(row["digits"]) == pytest.approx(100 * found, abs=0.05)
+        assert row["settings"] in done.stdout
+    assert "Accuracy, %" in done.stdout
+
+
+@pytest.mark.slow
+def test_what_a_run_left_out_of_its_held_out_rows_its_evaluation_leaves_out(
+    evaluate, p2o_train, tmp_path
+):
+    """Rows that are too long, and right answers that the verifier cannot use."""
+    rows = [
+        {
+            "q": f"Add the digits: {n % 10} 1" + " 0" * 100 * (n % 5 == 0),
+            "a": "none" if n % 7 == 0 else str(n % 10 + 1),
+        }
+        for n in range(60)
+    ]
+    rows = [{**row, "q": f"{row['q']} {n // 10}"} for n, row in enumerate(rows)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = p2o_train(
+        *("data=file", "data.source.path=rows.jsonl", "data.source.question=q"),
+        *("data.source.answer=a", "data.source.held_out=30", "data.max_prompt_tokens=96"),
+        *("data.max_unusable_golds=0.5", "verifier=numeric", "trainer.max_epochs=1"),
+        *("data.batch=6", "data.mini_batch=6", "evolution=none", "hydra.run.dir=run"),
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    status, _, errors = evaluate(tmp_path, "run=run")
+    assert status == 0, errors
+    found = results(tmp_path / "out")["held_out"]
+    assert found["questions"] == summary["held_out"] < 30
+    assert found["accuracy"] == pytest.approx(summary["accuracy"]["after"])
+
+
+@pytest.mark.slow
+def test_without_a_terminal_it_says_how_much_there_is_to_do(whole, evaluate, tmp_path):
+    status, _, errors = evaluate(tmp_path, *DIGITS)
+    assert status == 0
+    assert "start: 24 responses of digits" in errors
 
 
 @pytest.mark.slow
@@ -248,7 +324,7 @@ def test_damaged_completions_are_named_and_sampled_again(tmp_path, damage, caplo
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"\xff", b"[" * 100_000], ids=len)
 def test_damaged_settings_are_named_with_what_to_do(tmp_path, content):
-    Completions(tmp_path, {"seed": 0})
+    Completions(tmp_path, {"seed": 0}).write("b", 0, [])
     (tmp_path / "completions" / "settings.json").write_bytes(content)
     with pytest.raises(UserError, match="settings.json: damaged .* or give another hydra.run.dir"):
         Completions(tmp_path, {"seed": 0})
@@ -256,7 +332,7 @@ def test_damaged_settings_are_named_with_what_to_do(tmp_path, content):
 
 @pytest.mark.parametrize("before", [{"seed": 0}, {"seed": 0, "limit": 5}])
 def test_a_setting_that_is_new_is_another_one(tmp_path, before):
-    Completions(tmp_path, before)
+    Completions(tmp_path, before).write("digits", 0, [])
     with pytest.raises(UserError, match="holds completions of other settings .limit: "):
         Completions(tmp_path, {"seed": 0, "limit": None})
 

@@ -25,7 +25,10 @@ NUMBER = {p.id: number for number, p in enumerate(PROMPTS)}
 
 
 class Policy:
-    """Solves a sample when `solves(number of the problem, its hint)`; remembers what was tried."""
+    """Solves a sample when `solves(number of the problem, its hint)`; remembers what was tried.
+
+    None is no verdict.
+    """
 
     def __init__(self, solves, prompts=PROMPTS):
         self.solves, self.tried = solves, []
@@ -38,8 +41,9 @@ class Policy:
 
     def _trial(self, sample, hint):
         self.tried.append((sample, hint))
-        solved = bool(self.solves(NUMBER[sample], fill(hint, self.prompts[sample])))
-        return TemplateTrial(float(solved), solved, sample, "response", "feedback")
+        verdict = self.solves(NUMBER[sample], fill(hint, self.prompts[sample]))
+        solved = None if verdict is None else bool(verdict)
+        return TemplateTrial(float(bool(solved)), solved, sample, "response", "feedback")
 
 
 def made(kind, problems=None, **options):

@@ -38,6 +38,12 @@ def test_what_no_tier_solves_has_the_last_one():
     assert found.pool.cover == (2,)
 
 
+def test_a_trial_without_a_verdict_is_no_failure():
+    found = evolve(made(Tiered, tiers=TIERS), Policy(lambda number, hint: None))
+    assert {found.pool.text_for(sample, 0) for sample in IDS} == {TIERS[0]}
+    assert found.metric_calls == len(IDS)
+
+
 def test_between_searches_a_problem_keeps_its_hint_and_others_are_bare():
     evolver = made(Tiered, tiers=TIERS)
     found = evolve(evolver, Policy(needs(lambda number: 1)), IDS[:4])

@@ -75,6 +75,23 @@ def test_an_adaptive_share_follows_each_problems_success_rate():
         assert found == {right: 0.5, unseen: 0.5, **expected}
 
 
+def test_an_adaptive_share_comes_back_where_the_bare_problem_fails():
+    problems = Problems(PROMPTS)
+    rule = AdaptiveShare(0.5, 0.25, 0.5, 0.75)
+    [sample] = IDS[:1]
+
+    def after(rate, hinted):
+        problems.note([ProblemOutcome(sample, rate, hinted, None, judged=4)])
+        return rule.shares([sample], problems)[sample]
+
+    problems.note([ProblemOutcome(sample, 0.0, False, None, judged=4)])
+    assert rule.shares([sample], problems)[sample] == 0.5
+    assert [after(1.0, True), after(1.0, True)] == [0.25, 0.0]
+    assert [after(1.0, False), after(0.0, False), after(0.0, True)] == [0.0, 0.25, 0.5]
+    # What has moved the share does not move it again.
+    assert rule.shares([sample], problems)[sample] == 0.5
+
+
 def test_a_row_without_a_solution_is_named():
     bare = Prompt.create([{"role": "user", "content": "?"}], "1", row=5)
     with pytest.raises(UserError, match="row 5 has no column 'solution'"):

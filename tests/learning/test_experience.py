@@ -13,6 +13,7 @@ from p2o.distillation import (
     ContextDistillation,
     NoDistillation,
     ReverseKL,
+    Reweighted,
     SuccessOnly,
     Tapered,
 )
@@ -490,6 +491,42 @@ def test_a_hint_that_only_begins_the_answer_leaves_the_context_as_it_is():
     begun = [replace(rollout("half", reward), templated_ids=BARE) for reward in (1.0, 0.0)]
     [batch], _ = build([begun], ContextDistillation())
     assert batch.has("sampled_log_probs").all()
+
+
+def test_without_old_log_probabilities_nothing_is_compared_with_the_engine():
+    """In a later update the policy has moved, which is no mismatch."""
+    begun = [replace(rollout("half", reward), templated_ids=BARE) for reward in (1.0, 0.0)]
+    for batch in build([begun, begun], SuccessOnly())[0]:
+        assert not batch.has("sampled_log_probs").any()
+
+
+def test_the_engine_is_compared_on_rollouts_without_a_hint_too():
+    sampled = Completion((5, 6, 7), "stop", (-1.5, -2.5, -3.5))
+    group = [replace(each, completion=sampled) for each in pair("")]
+    learned = experience_of([group, group], ContextDistillation()).learned
+    # Only for the second update something is scored.
+    assert learned[0, 0].engine_kl is None
+    assert learned[1, 0].engine_kl == pytest.approx(-0.5)
+
+
+def test_reweighting_that_has_ended_leaves_the_advantage_of_the_reward():
+    """The ratio of the second update takes log-probabilities that the strategy asks for no more."""
+    ended, _ = build([pair("Think.")] * 2, Reweighted(share=0.0))
+    plain, _ = build([pair("")] * 2, ContextDistillation())
+    for one, other in zip(ended, plain, strict=True):
+        assert stream(one, "advantages") == stream(other, "advantages")
+    assert stream(ended[1], "old_log_probs") == stream(plain[1], "old_log_probs")
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_failures_are_not_pushed_down_alone_where_the_success_was_cut_off(masked):
+    group = [rollout("Think.", 1.0, finish="length"), rollout("Think.", 0.0)]
+    overlong = Overlong(3, mask=masked)
+    [batch], _ = build([group], Tapered(), overlong=overlong)
+    assert (batch is None) == masked
+    # What has no hint is DAPO's own matter.
+    [bare], _ = build([[replace(each, hint="") for each in group]], Tapered(), overlong=overlong)
+    assert bare is not None
 
 
 def streams_of(batch: MiniBatch) -> dict[str, list[list[float]]]:

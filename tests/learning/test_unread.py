@@ -10,7 +10,7 @@ from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import Completion
 from p2o.rollout.runner import Rollout
-from p2o.verifiers import BoxedMath, ExactMatch, GuardedVerifier, Numeric
+from p2o.verifiers import BoxedMath, ExactMatch, Function, GuardedVerifier, Numeric
 from p2o.verifiers.base import Score, Status
 
 PROMPT = Prompt.create([{"role": "user", "content": "2 + 3?"}], "5")
@@ -24,15 +24,16 @@ def rollout(score, text="It is five.", cut=False):
     return Rollout(PROMPT, "", (1,), (1,), Context.BARE, completion, text, score)
 
 
-def advice(rollouts, verifier=None):
+def advice(rollouts, verifier=None, suffix=""):
     unread = UnreadResponses()
     unread.see([rollouts[:3], rollouts[3:]])
-    return unread.advice(runner(verifier or Numeric()), 24)
+    return unread.advice(runner(verifier or Numeric(), suffix), 24)
 
 
-def runner(verifier) -> Any:
+def runner(verifier, suffix) -> Any:
     """All of a runner that matters here."""
-    return SimpleNamespace(verifier=GuardedVerifier(verifier))
+    renderer = SimpleNamespace(suffix=suffix)
+    return SimpleNamespace(verifier=GuardedVerifier(verifier), renderer=renderer)
 
 
 def test_nearly_all_without_an_answer_is_told_with_an_example_and_what_was_looked_for():
@@ -74,6 +75,17 @@ def test_a_verifier_without_a_pattern_says_what_it_does(verifier):
     said = advice([rollout(NOTHING)] * 20, verifier)
     assert said is not None
     assert f"It looks for what {type(verifier).__name__} says: " in said
+
+
+def test_a_function_of_the_users_is_named_with_what_it_says_and_what_the_policy_was_told(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        'def last_word(completion, answer):\n    """The last word."""\n    return None\n'
+    )
+    said = advice([rollout(NOTHING)] * 20, Function(f"{file}:last_word"), "\n\nThe word alone.")
+    assert said is not None
+    assert "It looks for what last_word says: The last word. The prompt ends with 'The word" in said
+    assert "Nothing in the prompt asks for that. " in str(advice([rollout(NOTHING)] * 20))
 
 
 @pytest.mark.parametrize("score", [RIGHT, WRONG])

@@ -8,6 +8,7 @@ import torch
 from p2o.accounting.ledger import Ledger, MeteredEngine, MeteredEnvironment
 from p2o.errors import UserError
 from p2o.learning.samples import Scorer, sample_of, sampled_log_probs
+from p2o.learning.trials import trial_of
 from p2o.policy.causal import CausalPolicy
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import SamplingParameters
@@ -172,10 +173,22 @@ def test_a_hint_without_room_is_left_out_and_counted(run):
         assert (rollout.hint, rollout.templated) == ("", False)
         assert rollout.templated_ids == rollout.bare_ids
         assert runner.overflows == 1
+        assert rollout.crowded
+        assert "too long" in trial_of(rollout).feedback
     # The beginning of the answer counts in, and just fits.
     [rollout], _, _, runner = run([HINTS["prefix"]], budget=bare + 4)
     assert rollout.templated
+    assert not rollout.crowded
     assert runner.overflows == 0
+
+
+def test_a_problem_is_not_its_own_demonstration_which_is_no_want_of_room(run):
+    """One solved problem so far: its own rollouts are bare, and count for what they are."""
+    [rollout], _, _, runner = run([Hint("", turns=((QUESTION, "Answer: 25"),))])
+    assert (rollout.hint, rollout.crowded, runner.overflows) == ("", False, 0)
+    trial = trial_of(rollout)
+    assert (trial.score, trial.solved) == (rollout.score.reward, rollout.score.solved)
+    assert "too long" not in trial.feedback
 
 
 def test_without_its_hint_a_rollout_begins_its_own_answer(run):

@@ -162,7 +162,19 @@ def test_the_fixture_would_notice_that_training_began(refused):
         ),
         (
             ["evolution=random_template", "model=qwen3_4b", "reflection=self"],
-            "evolution.evolver.path=null: the phrases that come with p2o mean something in the",
+            "evolution.evolver.path: the phrases that come with p2o mean something in the",
+        ),
+        (
+            ["hints=fixed", "model=qwen3_4b"],
+            "evolution.evolver.hints: the phrases that come with p2o mean something in the",
+        ),
+        (
+            ["hints=fixed", "held_out_hint=best"],
+            "held_out_hint=best: this search tries none of its hints, so that none is known to",
+        ),
+        (
+            ["evolution=random_template", "held_out_hint=best"],
+            "held_out_hint=best: this search tries none of its hints",
         ),
         (["teacher=moving_average"], "teacher=moving_average: nothing is graded by a teacher"),
         (["teacher=moving_average", "teacher.rate=0"], "teacher.rate=0: give a number above 0"),

@@ -183,7 +183,7 @@ def test_a_disk_without_links_keeps_a_copy(run, capsys, monkeypatch):
 
 def test_the_command_is_installed():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert project["project"]["scripts"]["p2o-export"] == "p2o.cli.export:main"
+    assert project["project"]["scripts"]["p2o-export"] == "p2o.cli.start:export"
 
 
 def test_an_earlier_checkpoint_is_named_or_given_as_a_path(made, tmp_path):

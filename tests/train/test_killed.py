@@ -122,7 +122,7 @@ def outcome(folder: Path) -> dict:
     callbacks = {
         key: state
         for key, state in final["callbacks"].items()
-        if key.startswith(("HardSampleMiner", "PromptEvolution", "ShareOfStart"))
+        if key.startswith(("HardSampleMiner", "PromptEvolution", "ShareOfBest"))
     }
     ledger = {
         phase: {name: number for name, number in counts.items() if name != "seconds"}

@@ -1,0 +1,1 @@
+"""What commands without Hydra are called with, read before torch is imported."""
