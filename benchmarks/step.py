@@ -3,7 +3,8 @@
 Each measurement is a process of its own, so that its peak memory is its own. p2o and TRL take
 turns, and each case is measured once before any is measured again. Of several steps in a process
 the first is left out. Every live group has as many right answers as wrong ones. In the few-shot
-case TRL goes through the network prompt by prompt: with the eight at once it runs out of 24 GiB.
+case TRL goes through the network prompt by prompt, which takes 12 GiB; the eight at once would
+take several times that.
 """
 
 import sys
