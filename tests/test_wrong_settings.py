@@ -394,9 +394,6 @@ def test_what_parts_of_other_options_are_given_is_found_without_a_policy(setting
 
 
 @pytest.mark.parametrize(
-    "settings", [["~verifier"], ["~data.batch"], ["~sampling.train"], ["~mining"]]
-)
-@pytest.mark.parametrize(
     ("name", "known"),
     [("val/pass_at_4", True), ("val/pass_at_3", False), ("val/some/accuracy", True)],
 )
@@ -410,6 +407,9 @@ def test_what_an_evaluation_logs_can_be_watched(name, known):
                 check(config)
 
 
+@pytest.mark.parametrize(
+    "settings", [["~verifier"], ["~data.batch"], ["~sampling.train"], ["~mining"]]
+)
 def test_a_key_that_is_taken_away_is_missed(settings):
     [setting] = settings
     with as_running(compose_config(settings, "train")) as config, pytest.raises(UserError) as said:

@@ -231,9 +231,19 @@ class ShareOfStart(Callback):
 
 
 class ShareOfBest(ShareOfStart):
-    """The same of the highest value so far.
+    """Stops when a metric of validation stays below a share of its highest value so far.
 
-    It also stops a run that begins with nothing, learns, and loses what it has learned.
+    So it also stops a run that begins with nothing, learns, and loses what it has learned.
+
+    Args:
+        metric: Its name.
+        share: Of the highest value, in [0, 1]; 0 never stops.
+        least_start: Highest values below this say too little to compare with.
+        patience: Validations in a row below the share before the run is stopped.
+
+    Raises:
+        ConfigurationError: `share` is outside [0, 1], or no patience.
+        TrainingCollapsed: In ``on_validation_end``.
     """
 
     said = "had reached"

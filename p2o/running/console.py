@@ -5,12 +5,15 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
+from typing import ParamSpec
 
 import datasets
 from tqdm.std import tqdm
 from transformers.utils import logging as transformers_logging
 
 from p2o.running.terminal import PlainFormatter
+
+Given = ParamSpec("Given")
 
 
 def quieten_libraries() -> None:
@@ -48,13 +51,13 @@ def quieten_libraries() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def ended_by_interrupt(main: Callable[[], None]) -> Callable[[], None]:
+def ended_by_interrupt(main: Callable[Given, None]) -> Callable[Given, None]:
     """Let Ctrl-C end a program in one line, with the status that shells expect."""
 
     @functools.wraps(main)
-    def run() -> None:
+    def run(*arguments: Given.args, **named: Given.kwargs) -> None:
         try:
-            main()
+            main(*arguments, **named)
         except KeyboardInterrupt:
             print("\nstopped by Ctrl-C", file=sys.stderr)
             sys.exit(130)

@@ -212,8 +212,10 @@ def test_the_strategy_says_what_responses_are_sampled_after(strategy):
 def test_templates_that_had_no_room_are_counted_for_each_batch():
     class NoRoom(FakeRunner):
         def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
-            fitting = [(prompt, "" if text == "Long." else text) for prompt, text in pairs]
-            return super().run(fitting, sampling, seed, context)
+            crowded = [text == "Long." for _, text in pairs]
+            fitting = [(p, "" if long else t) for (p, t), long in zip(pairs, crowded, strict=True)]
+            made = super().run(fitting, sampling, seed, context)
+            return [replace(r, crowded=long) for r, long in zip(made, crowded, strict=True)]
 
     logged: list = []
     loader = make_loader(NoRoom(), logged=logged, batch=10)

@@ -10,8 +10,9 @@ from p2o.learning.unread import UnreadResponses
 from p2o.prompt import Context, Prompt
 from p2o.rollout.engine import Completion
 from p2o.rollout.runner import Rollout
-from p2o.verifiers import BoxedMath, ExactMatch, Function, GuardedVerifier, Numeric
+from p2o.verifiers import BoxedMath, ExactMatch, GuardedVerifier, Numeric
 from p2o.verifiers.base import Score, Status
+from p2o.verifiers.function import Function
 
 PROMPT = Prompt.create([{"role": "user", "content": "2 + 3?"}], "5")
 RIGHT = Score(1.0, Status.OK, "5")
@@ -95,8 +96,8 @@ def test_an_epoch_with_answers_gets_no_advice(score):
 
 def test_each_epoch_is_judged_by_itself():
     unread = UnreadResponses()
-    assert unread.advice(runner(Numeric()), 24) is None
+    assert unread.advice(runner(Numeric(), ""), 24) is None
     unread.see([[rollout(NOTHING)] * 4])
-    assert unread.advice(runner(Numeric()), 24) is not None
+    assert unread.advice(runner(Numeric(), ""), 24) is not None
     unread.see([[rollout(RIGHT)] * 4])
-    assert unread.advice(runner(Numeric()), 24) is None
+    assert unread.advice(runner(Numeric(), ""), 24) is None
