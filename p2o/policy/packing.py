@@ -144,21 +144,25 @@ class Packer:
 
         Args:
             rows: Any number.
-            ordered: What they are made of, if several may become one. In a row of a pass they take
-                no more than the padding that would stand there.
+            ordered: What they are made of, if several may become one.
         """
         passes: list[list[_Row]] = []
         for row in sorted(rows, key=lambda row: -row.length):
-            for place, other in enumerate(passes[-1] if passes and ordered else ()):
-                if ordered and other.length + row.length <= passes[-1][0].length:
-                    passes[-1][place] = ordered.row(sorted((*other.places, *row.places)))
-                    break
-            else:
-                if passes and (len(passes[-1]) + 1) * passes[-1][0].length <= self.pass_tokens:
-                    passes[-1].append(row)
-                else:
-                    passes.append([row])
+            if not (passes and self._takes(passes[-1], row, ordered)):
+                passes.append([row])
         return passes
+
+    def _takes(self, rows: list["_Row"], row: "_Row", ordered: "_Ordered | None") -> bool:
+        """Put a row into a pass, where padding would stand or by itself, if there is room."""
+        width = rows[0].length
+        beside = next((p for p, o in enumerate(rows) if o.length + row.length <= width), None)
+        if ordered and beside is not None:
+            rows[beside] = ordered.row(sorted((*rows[beside].places, *row.places)))
+            return True
+        if (len(rows) + 1) * width > self.pass_tokens:
+            return False
+        rows.append(row)
+        return True
 
     def _fits(self, ids: np.ndarray) -> bool:
         return len(ids) <= self.longest

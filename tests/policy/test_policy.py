@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from transformers import GPTNeoConfig, GPTNeoForCausalLM
 
 from p2o.errors import UserError
 from p2o.policy.adapters import add_lora
@@ -273,3 +274,18 @@ def test_what_a_model_is_tried_with_is_not_rounded(tiny_model):
     finally:
         torch.set_float32_matmul_precision("highest")
     assert set(found) == {"highest"}
+
+
+def test_rows_are_apart_where_a_window_goes_by_places_in_a_row(caplog):
+    """A probe of a few tokens could not see it: branches far behind their context would lose it."""
+    config = GPTNeoConfig(
+        vocab_size=100,
+        hidden_size=16,
+        num_layers=2,
+        num_heads=2,
+        attention_types=[[["global", "local"], 1]],
+        window_size=256,
+        max_position_embeddings=512,
+    )
+    assert CausalPolicy(GPTNeoForCausalLM(config), 1.0).packer(2048).longest == 0
+    assert "reads rollouts one by one" in caplog.text
