@@ -22,14 +22,24 @@ def success_interval(right: int, samples: int, level: float = 0.95) -> tuple[flo
 
         >>> [round(end, 3) for end in success_interval(0, 12)]
         [0.0, 0.265]
+        >>> [round(end, 4) for end in success_interval(0, 5000)]
+        [0.0, 0.0007]
     """
     if not samples:
         return 0.0, 1.0
     tail = (1 - level) / 2
 
     def at_least(count: int, rate: float) -> float:
+        # By logarithms: a binomial coefficient of a thousand is more than a float can be.
+        ways = math.lgamma(samples + 1)
         return sum(
-            math.comb(samples, k) * rate**k * (1 - rate) ** (samples - k)
+            math.exp(
+                ways
+                - math.lgamma(k + 1)
+                - math.lgamma(samples - k + 1)
+                + k * math.log(rate)
+                + (samples - k) * math.log1p(-rate)
+            )
             for k in range(count, samples + 1)
         )
 

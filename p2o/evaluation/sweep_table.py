@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.table import Table
 
 from p2o.running.files import written_whole
+from p2o.running.secrets import hide_settings
 from p2o.running.terminal import Terminal
 
 NAME = "sweep.csv"
@@ -52,7 +54,8 @@ def accuracies(folder: Path) -> tuple[list[str], list[list[str]]]:
         Names of columns, and rows; an accuracy in per cent, empty where a job has not ended.
     """
     jobs = [path.parents[1] for path in sorted(folder.glob("*/.hydra/overrides.yaml"))]
-    told = [[*OmegaConf.load(job / ".hydra" / "overrides.yaml")] for job in jobs]
+    # As they were written: a reference may be to a key, which is not to be shown.
+    told = [_written(job / ".hydra" / "overrides.yaml") for job in jobs]
     shared = set(told[0]).intersection(*told) if len(jobs) > 1 else set()
     results = [_results(job) for job in jobs]
     names = [*dict.fromkeys(name for result in results for name in result)]
@@ -63,8 +66,12 @@ def accuracies(folder: Path) -> tuple[list[str], list[list[str]]]:
     return ["folder", "settings", *names], sorted(rows, key=lambda row: row[1])
 
 
-def _alone(told: Sequence[Any], shared: set[Any]) -> str:
-    return ", ".join(str(each) for each in told if each not in shared) or PLAIN
+def _written(overrides: Path) -> list[str]:
+    return [hide_settings(each) for each in yaml.safe_load(overrides.read_text(encoding="utf-8"))]
+
+
+def _alone(told: Sequence[str], shared: set[str]) -> str:
+    return ", ".join(each for each in told if each not in shared) or PLAIN
 
 
 def _results(job: Path) -> dict[str, str]:

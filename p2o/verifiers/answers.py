@@ -129,7 +129,7 @@ def find_answer(text: str) -> str:
     if phrases:
         return _in_sentence(_line(text[phrases[-1].end() :]))
     if "\n" not in text.strip() and not PROSE.search(text):
-        return text.strip(" *.")
+        return _bare(text, " *.")
     there = THERE.search(SENTENCE.split(text.strip())[-1])
     if there:
         return there[1]
@@ -187,7 +187,7 @@ def _in_sentence(text: str) -> str:
     start = next((start for start in starts if VALUE.match(text, start)), None)
     if start is not None:
         return _leading_value(text[start:])
-    text = text.strip(" *.!\"'")
+    text = _bare(text, " *.!\"'")
     words = len(PROSE.findall(text))
     if words <= 3 and not (words and NUMBER.search(text)):
         return text
@@ -205,7 +205,14 @@ def _leading_value(text: str) -> str:
         at = end
     if formulas and not text[at:].lstrip().startswith("="):
         return _with_tail(",".join(formulas), text[at:])
-    return CLAUSE.split(text, maxsplit=1)[0].strip(" *.!?\"'")
+    return _bare(CLAUSE.split(text, maxsplit=1)[0], " *.!?\"'")
+
+
+def _bare(text: str, marks: str) -> str:
+    """Without marks around it; the point of a decimal is none."""
+    text = text.rstrip(marks)
+    start = next((at for at, sign in enumerate(text) if sign not in marks), len(text))
+    return text[start - 1 :] if re.match(r"\.\d", text[start - 1 :]) and start else text[start:]
 
 
 def _formulas(text: str) -> list[tuple[str, int, int]]:

@@ -11,6 +11,7 @@ from p2o.verifiers.math_unit_table import UNITS
 from p2o.verifiers.math_words import GROUP, SCALES
 
 LAYOUT = re.compile(r"(?<!\\)\\[,;:!> ]|~|\\q?quad(?![a-zA-Z])|\\(?:left|right)(?![a-zA-Z])")
+COLOUR = re.compile(r"\\(?:text)?color\s?\{[^{}]*\}")
 TAG = re.compile(r"</?[a-zA-Z][^<>]{0,40}>")
 VARIABLE = r"(?<![a-zA-Z\\])[a-zA-Z](?![a-zA-Z])"
 OPERAND = rf"(?:\d|{VARIABLE}(?! [a-z])|\((?![a-z]{{2}})|\\(?![\s()\[\]{{}}])|\.\d)"
@@ -26,20 +27,21 @@ BEFORE = re.compile(
     rf"""(?: \d\.? | {VARIABLE} | [±√×·÷≠^¬!] | [a-zA-Z\d)}}\]]_         # 2, x, or an index
       | \\(?:[dt]?frac|sqrt)\s?(?:\{{[^{{}}]*\}}\s?){{1,2}} | [\^_]\{{[^{{}}]*\}}
       | \([^()]*[-+*/^][^()]*\)                                             # (x + 1)
-      | [-−]\$? | (?:[=(,\d)}}]|{VARIABLE})\s?-[ ] | \b(?:minus|negative)\s\$?
-      | (?:[\w)}}]|(?<=\$))\s?\+\s? | (?:[\d)}}]|{VARIABLE})\s?(?:/|(?<!\*)\*)\s?
+      | [-−]\$? | (?:[=(,\d)}}]|{VARIABLE})[ ]?-[ ] | \b(?:minus|negative)\s\$?
+      | (?:[\w)}}]|(?<=\$))[ ]?\+\s? | (?:[\d)}}]|{VARIABLE})[ ]?(?:/|(?<!\*)\*)\s?
       | [$=(]\s?\d+\s?:\s?                                                  # 3 :
       | \\(?:neq?|times|cdot|div|not|pm|mp|{FUNCTIONS})\s?(?:_\s?(?:\w|\{{\w+\}}))?\s?
       | \b(?:twice|thrice|double|(?:half|root|square|cube|log)\s+of)\s\$?
       | \b(?:more|less|fewer|greater|larger|smaller|higher|lower)\s+than\s\$?
       | [\w)}}\]$][ ]?[<>][ ]? | \\[lg]t\s?                                  # a bound not reached
-    ) \{{? $
-    | (?:[\^_]|\}}|\\(?:[dt]?frac|sqrt(?:\[\d\])?|[dt]?binom|overline|bar))\s?\{{ $
-    | \\[dt]?frac\s?$
-    | (?<![\w\\])[\[(](?:\\[a-zA-Z]+|(?![a-zA-Z]{{2}})[^()\[\]\\$])*,\s?$                # (1,
+    ) \{{? \Z
+    | (?:[\^_]|\}}|\\(?:[dt]?frac|sqrt(?:\[\d\])?|[dt]?binom|overline|bar))\s?\{{ \Z
+    | \\[dt]?frac\s?\Z
+    | (?<![\w\\])[\[(](?:\\[a-zA-Z]+|(?![a-zA-Z]{{2}})[^()\[\]\\$])*,\s?\Z               # (1,
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+"""A box on a line of its own touches nothing, and a dash or star in front of it is a bullet."""
 BEHIND = re.compile(
     rf"""\}}? (?: \d | \.\d | ,\d{{3}} | :\s?\d | _\s?[\w{{\\]
       | \s?\^(?!\s?\{{?\s?(?:\\circ|\\prime|°|st|nd|rd|th))
@@ -80,4 +82,5 @@ def is_part(head: str, tail: str) -> bool:
 
 def _plain(text: str) -> str:
     """Text with one spelling for signs and spaces, and what is in text type as it is read."""
-    return LAYOUT.sub(" ", GROUP.sub(r"\1", to_ascii(text)))
+    # A long dash joins sentences; to_ascii would make a minus of it.
+    return COLOUR.sub(" ", LAYOUT.sub(" ", GROUP.sub(r"\1", to_ascii(text.replace("—", ";")))))

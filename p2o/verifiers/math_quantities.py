@@ -82,9 +82,13 @@ def _equal(gold: str, answer: str, factor: Fraction, tolerance: float | None) ->
 
 
 def _numerals_equal(left: str, right: str) -> bool:
-    """Whether numerals are the same, and so is the base where the second names one."""
+    """Whether numerals are the same, and so is the base where the second names one.
+
+    One that names ten is the same as without.
+    """
     (one, base), (other, given) = (
         (match[1], match[2]) if match else (text, None)
         for text, match in ((left, BASE.fullmatch(left)), (right, BASE.fullmatch(right)))
     )
-    return one == other and (base == given or given is None)
+    alike = base == given or given is None or {base, given} == {None, "10"}
+    return one == other and alike

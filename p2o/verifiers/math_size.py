@@ -118,7 +118,7 @@ class _Sizes:
 def _chosen(many: float, some: float) -> float:
     if min(many, some) > math.log10(MOST):
         raise TooLarge
-    return many * min(10**some, 10**many) if min(many, some) < 12 else many
+    return many * 10 ** min(many, some) if min(many, some) < 12 else many
 
 
 def is_small(text: str) -> bool:
@@ -133,6 +133,6 @@ def is_small(text: str) -> bool:
     try:
         while sizes.at < len(sizes.tokens):
             sizes.total()
-    except (TooLarge, RecursionError):
+    except (TooLarge, RecursionError, OverflowError):
         return False
     return True

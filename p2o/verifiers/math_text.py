@@ -70,9 +70,11 @@ def squeeze(text: str) -> str:
     text = to_ascii(text)
     for pattern, replacement in LAYOUT:
         text = pattern.sub(replacement, text)
-    return text.strip(STOPS)
+    return LEADING.sub("", text.rstrip(STOPS))
 
 
+LEADING = re.compile(rf"^(?:(?!\.\d)[{STOPS}])+")
+"""Stops in front, but for the point of a decimal."""
 LAYOUT = (
     (re.compile(r"\\?\$|(?<!\\)\\[()\[\]!]|\\(?:left|right)\s?\.?(?![a-zA-Z])"), ""),
     (re.compile(r"(?<!\\)\\[,;: ]|~|\\q?quad(?![a-zA-Z])|[\s\x00-\x1f]+"), " "),

@@ -14,6 +14,13 @@ CONTEXTS = Path(__file__).parent / "box_contexts.txt"
 TEXTS = read_pairs("answers_in_text")
 
 CASES = [
+    ("The answer is .5", "0.5", True),
+    ("The answer is .5", "5", False),
+    ("#### .25", "25", False),
+    ("Answer: .75", "3/4", True),
+    ("<answer>.5</answer>", "5", False),
+    (".5", "0.5", True),
+    ("It is ... 5", "5", True),
     ("So $-\\boxed{1}$", "1", False),
     ("So $\\boxed{1}0$", "1", False),
     ("So $\\boxed{1}$ million", "1", False),
@@ -202,3 +209,29 @@ def test_what_a_text_says_of_a_number_decides_whether_it_is_the_answer(kind, ver
         for pair, score in zip(pairs, scores, strict=True)
         if bool(score.reward) is not pair.equal
     ] == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "3 + 4 = 7\n",
+        "So the total is 42.\n",
+        "Hence x = 7.\n",
+        "### Step 3\n",
+        "\\(3+4=7\\)\n",
+        "- 12 + 8 = 20\n- ",
+        "* total 20\n* ",
+        "20\r\n",
+        "our answer—$",
+    ],
+)
+def test_a_box_on_a_line_of_its_own_or_behind_a_long_dash_is_an_answer(head):
+    """What it would touch on the same line it does not touch there."""
+    assert find_boxes(head + BOX) == ["5"]
+    assert find_boxes(head.rstrip("\r\n-* ") + BOX) in ([""], ["5"])
+
+
+@pytest.mark.parametrize("text", [r"\color{red}{%s}", r"\textcolor{blue}{%s}", r"$\color{red} %s$"])
+def test_a_colour_is_nothing_that_a_box_is_a_part_of(text):
+    assert find_boxes(text % BOX) == ["5"]
+    assert find_boxes(rf"\frac{{1}}{{{BOX}}}") == [""]
