@@ -5,7 +5,7 @@ seconds, which are rank 0's; asking for them is collective.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import CoroutineType
 from typing import Any, Self
@@ -230,13 +230,20 @@ class MeteredReflection:
     Args:
         reflection: The backend that does the work.
         ledger: Where to count.
+        refresh: Gives the engine of a search the weights of now. A search may reflect before it
+            tries anything, and what is on record belongs to the weights that it was made with.
 
     Attributes:
         exchanges: See `ConversingReflection`.
     """
 
-    def __init__(self, reflection: Reflection, ledger: Ledger) -> None:
-        self.reflection, self.ledger = reflection, ledger
+    def __init__(
+        self,
+        reflection: Reflection,
+        ledger: Ledger,
+        refresh: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.reflection, self.ledger, self.refresh = reflection, ledger, refresh
         self.exchanges: list[Exchange | None] = []
 
     def bind(self, engine: RolloutEngine, renderer: ChatRenderer) -> None:
@@ -247,6 +254,7 @@ class MeteredReflection:
     def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
         """Reflect and count; see `Reflection.reflect`."""
         with self.ledger.phase("evolution"):
+            self.refresh()
             self.ledger.add_shared(reflection_calls=len(requests))
             before = self._remote_tokens()
             with interruptible():

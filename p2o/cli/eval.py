@@ -63,8 +63,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     verifier = make_verifier(config)
     benchmarks = [_with_golds(benchmark, verifier.verifier) for benchmark in benchmarks]
     settings = plain_config(config)
-    completions = Completions(folder, {key: settings[key] for key in IDENTITY})
-    model, tokenizer = _load_policy(config)
+    weights = _weights(config)
+    identity = {key: settings[key] for key in IDENTITY}
+    # A run may have gone on since, and last.ckpt be another one.
+    identity |= {"updates": weights.updates} if weights else {}
+    completions = Completions(folder, identity)
+    model, tokenizer = _load_policy(config, weights)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     runner = assemble_rollout_parts(
         config, model, tokenizer, verifier, config.max_prompt_tokens
@@ -105,13 +109,18 @@ def _with_golds(benchmark: Benchmark, verifier: Any) -> Benchmark:
     return replace(benchmark, prompts=[p for p in benchmark.prompts if p.id not in unusable])
 
 
-def _load_policy(config: DictConfig) -> tuple[Any, Any]:
+def _weights(config: DictConfig) -> CheckpointWeights | None:
+    """Those of a run's checkpoint; None where no run is evaluated."""
     if config.run is None:
+        return None
+    return CheckpointWeights.open(find_checkpoint(Path(config.run), config.checkpoint))
+
+
+def _load_policy(config: DictConfig, weights: CheckpointWeights | None) -> tuple[Any, Any]:
+    if weights is None:
         return configured_policy(config.model)
     run = Path(config.run)
-    own = read_config(run)
-    weights = CheckpointWeights.open(find_checkpoint(run, config.checkpoint))
-    return trained_policy(own, read_hydra(run), weights)
+    return trained_policy(read_config(run), read_hydra(run), weights)
 
 
 def compare(config: DictConfig) -> None:

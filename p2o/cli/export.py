@@ -58,7 +58,7 @@ def export(
     model = model if kind is None else model.to(kind)
     card = model_card(run, config, hydra, weights, model, push or output.resolve().name)
     try:
-        save_policy(model, tokenizer, output)
+        files = save_policy(model, tokenizer, output)
         with written_whole(output / "README.md", "w", encoding="utf-8") as file:
             file.write(card)
     except OSError as error:
@@ -73,7 +73,7 @@ def export(
         soft_wrap=True,
     )
     if push is not None:
-        terminal.print(upload(output, push), soft_wrap=True)
+        terminal.print(upload(output, push, [*files, "README.md"]), soft_wrap=True)
     return output
 
 

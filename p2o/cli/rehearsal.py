@@ -24,6 +24,7 @@ from p2o.errors import UserError, located
 from p2o.evolution.fixed import FixedHints
 from p2o.evolution.in_training import SearchInTraining
 from p2o.evolution.random_template import RandomTemplates
+from p2o.evolution.shares import AdaptiveShare
 from p2o.hints.least_reliance import LeastReliance
 from p2o.learning.baseline import asks_for_verdicts
 from p2o.prompt import Context
@@ -100,6 +101,12 @@ def _rehearse_evolution(config: DictConfig, strategy: DistillationStrategy) -> C
     if getattr(evolver, "reflection", None) is reflection:
         check_phrasebook(reflection, str(config.model.path))
     _check_given(evolver, config)
+    follows = isinstance(getattr(evolver, "share", None), AdaptiveShare)
+    if follows and strategy.rollout_context == Context.BARE:
+        raise UserError(
+            "hints=adaptive_share: follows the success of rollouts with hints, and this "
+            "distillation makes none; take another kind, or distillation=tapered"
+        )
     return _make(config, "evolution.callback", evolver=evolver)
 
 

@@ -20,7 +20,7 @@ from p2o.cli.preparation import prepare
 from p2o.cli.sampling import make_sampling
 from p2o.configuration.build import build, build_all, call, takes
 from p2o.errors import located
-from p2o.hints.problems import KnowsProblems, Problems
+from p2o.hints.problems import KnowsProblems
 from p2o.learning.averaged_teacher import AveragedTeacher
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.datamodule import RolloutDataModule
@@ -117,12 +117,12 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         hints_kept=config.held_out_hint == "best",
         allocation=build(config.allocation, "allocation"),
     )
-    final = FinalEvaluation(go_on=bool(config.resume_changed))
+    final = FinalEvaluation(bool(config.resume_changed), folder / "summary.json")
     callbacks = _own_callbacks(config, ledger, final, teacher)
     # Mining, then evolution, which reads the miner's hard set.
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
-        callbacks.append(_make_evolution(config, search, journal, ledger, data.problems))
+        callbacks.append(_make_evolution(config, search, journal, ledger, data))
     callbacks.append(RunRecorder(folder, **config.records))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=folder / "checkpoints"))
@@ -236,12 +236,12 @@ def _make_evolution(
     search: RolloutRunner,
     journal: Journal,
     ledger: Ledger,
-    problems: Problems,
+    data: RolloutDataModule,
 ) -> Callback:
     reflection = build(config.reflection, "reflection")
     if isinstance(reflection, RemoteReflection):
         reflection = JournaledReflection(reflection, journal)
-    reflection = MeteredReflection(reflection, ledger)
+    reflection = MeteredReflection(reflection, ledger, data.refresh_search)
     with located("reflection"):
         reflection.bind(search.engine, search.renderer)
     assigner = build(config.assignment, "assignment")
@@ -251,7 +251,7 @@ def _make_evolution(
     for part in (assigner, evolver):
         if isinstance(part, KnowsProblems):
             with located("data"):
-                part.bind(problems)
+                part.bind(data.problems)
     callback: Callback = build(config.evolution.callback, "evolution.callback", evolver=evolver)
     if isinstance(callback, PoolSource):
         callback.add_pool_observer(partial(_count_spared, ledger))

@@ -53,9 +53,8 @@ class FailuresFirst:
     ) -> list[ProposalTask[Any, Any]]:
         """One (parent, minibatch) task for each parent."""
         judged: Any = JudgedState(state, self.adapter, self.dev)
-        parents, affordable = self.beam.parents(judged), self.beam.affordable(state)
-        others = [parent for parent in parents if parent != SEED]
-        others = others[: affordable // 2]
+        affordable = self.beam.affordable(state)
+        others = self.beam.parents(judged, affordable // 2, but=SEED)
         restarts = [SEED] * min(max(1, len(others)), affordable - len(others))
         texts = [candidate[COMPONENT] for candidate in state.program_candidates]
         solved = frozenset().union(*map(self.adapter.solved, texts))

@@ -220,7 +220,8 @@ class GepaEvolution:
         return self.assigner.assign(pool.templates, samples, group_size, seed).assignment
 
     def _samples(self, hard_set: Sequence[str]) -> Sequence[str]:
-        return hard_set if self.among == "hard" else self.problems.samples(self.among, hard_set)
+        bound = bool(self.problems.prompts)
+        return self.problems.samples(self.among, hard_set) if bound else hard_set
 
     def _budget_for(self, samples: int) -> Budget:
         """The budget of a search on so many hard samples."""

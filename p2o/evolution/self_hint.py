@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from p2o.constraints import Count
 from p2o.evolution.ladder import Ladder, Ladders
@@ -13,6 +15,7 @@ from p2o.prompt import Prompt
 from p2o.reflection.base import Reflection, ReflectionRequest
 from p2o.running.seeds import derive_seed
 from p2o_callbacks.hint import Hint
+from p2o_callbacks.protocols import EvaluateTemplates, Evolution
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,15 @@ class SelfHints(Ladder):
     ) -> None:
         super().__init__(among, minimum, leaks)
         self.reflection, self.number = reflection, number
+        self._told = 0
+
+    def evolve(
+        self, hard_set: Sequence[str], evaluate: EvaluateTemplates, **named: Any
+    ) -> Evolution:
+        """See `GuardedSearch.evolve`; hints that told the answer are leaks, too."""
+        self._told = 0
+        found = super().evolve(hard_set, evaluate, **named)
+        return found if found.leaks is None else replace(found, leaks=found.leaks + self._told)
 
     def ladders(self, samples: Sequence[str], seed: int) -> Ladders:
         """See `Ladder.ladders`."""
@@ -66,6 +78,7 @@ class SelfHints(Ladder):
                 told += 1
             elif hint is not None:
                 ladders[sample][Hint(hint)] = None
+        self._told = told
         if told:
             logger.info(
                 "%d of %d hints told the answer and were thrown away; %d of %d problems have none",

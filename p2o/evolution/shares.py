@@ -91,7 +91,9 @@ class AdaptiveShare:
             name = f"{MEMORY}/{sample}"
             share = problems.memory.get(name)
             # Taken away, so that a rate moves the share once.
-            rate = problems.hinted_rates.pop(sample, None) if share else problems.bare_rate(sample)
+            hinted = problems.hinted_rates.pop(sample, None)
+            bare = problems.bare_rates.pop(sample, None)
+            rate = hinted if share else bare
             if share is None:
                 share = self.start
             elif rate is not None and rate != self.target:

@@ -44,11 +44,20 @@ class ParetoBeam:
             )
         return tasks
 
-    def parents(self, state: GEPAState[Any, Any]) -> list[int]:
-        """Places of the parents among gepa's candidates."""
+    def parents(
+        self, state: GEPAState[Any, Any], most: int | None = None, but: int | None = None
+    ) -> list[int]:
+        """Places of the parents among gepa's candidates.
+
+        Args:
+            state: Of the search.
+            most: How many at the most; as many as are affordable when left out.
+            but: The place of one that is left out.
+        """
         fronts = state.get_pareto_front_mapping()
         scores = state.per_program_tracked_scores
-        return draw_from_fronts(fronts, scores, self.affordable(state), self.generator)
+        count = self.affordable(state) if most is None else most
+        return draw_from_fronts(fronts, scores, count, self.generator, but)
 
     def affordable(self, state: GEPAState[Any, Any]) -> int:
         """How many proposals one iteration may make."""
@@ -156,7 +165,11 @@ def gain(proposal: CandidateProposal[Any]) -> float:
 
 
 def draw_from_fronts(
-    fronts: Any, scores: Sequence[float], count: int, generator: random.Random
+    fronts: Any,
+    scores: Sequence[float],
+    count: int,
+    generator: random.Random,
+    but: int | None = None,
 ) -> list[int]:
     """Draw up to `count` parents from Pareto fronts, without replacement.
 
@@ -165,9 +178,10 @@ def draw_from_fronts(
         scores: Of each candidate; dominated ones are left out, as gepa does.
         count: How many at the most.
         generator: Source of randomness. The weight of a candidate is its number of fronts.
+        but: The place of a candidate that is left out; what it dominates is, too.
     """
     left = remove_dominated_programs(fronts, scores=list(scores))
-    weights = Counter(candidate for front in left.values() for candidate in front)
+    weights = Counter(c for front in left.values() for c in front if c != but)
     return draw_without_replacement(weights, count, generator)
 
 

@@ -15,7 +15,7 @@ from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
 from p2o.learning.metrics import MEAN_REWARD, partial_reward
 from p2o.policy.models import EMBEDDED
-from p2o.records.labels import in_words
+from p2o.records.labels import how_asked, in_words
 from p2o.running.secrets import without_secrets
 
 PARTS = ("data", "verifier", "algorithm", "distillation", "evolution")
@@ -63,9 +63,9 @@ def model_card(
     sections = [
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---",
         f"# {Path(path.removeprefix(EMBEDDED)).name}, trained with p2o",
-        _introduction(searched=shown.get("evolution") is not None),
+        _introduction(shown),
         _markdown_table([["", ""], *([key, value] for key, value in facts.items())]),
-        *(_outcome(run, summary, weights) if summary else ["The run left no summary."]),
+        *(_outcome(run, summary, weights, shown) if summary else ["The run left no summary."]),
         "## Use it",
         _fenced(_usage(shown, name), "python"),
         "## Configuration",
@@ -87,24 +87,26 @@ def _read_summary(run: Path) -> dict[str, Any] | None:
         return None
 
 
-def _introduction(searched: bool) -> str:
+def _introduction(config: Mapping[str, Any]) -> str:
     text = "A language model, trained with rewards that a program computes from its answers."
-    if not searched:
+    if config.get("evolution") is None:
         return text
     return (
         f"{text} Between epochs, [P²O](https://arxiv.org/abs/2603.21877) searches prompt templates "
         "for the problems that the model fails, and the gradient is taken on these problems "
-        "without a template. The results below are measured without any template."
+        f"without a template. The results below are measured {how_asked(config, 'template')}."
     )
 
 
-def _outcome(run: Path, summary: dict[str, Any], weights: CheckpointWeights) -> list[str]:
+def _outcome(
+    run: Path, summary: dict[str, Any], weights: CheckpointWeights, config: Mapping[str, Any]
+) -> list[str]:
     last = run / "checkpoints" / "last.ckpt"
     before, after = (
         (summary["accuracy"][when], summary["hard_accuracy"][when]) for when in ("before", "after")
     )
     columns: dict[str, Sequence[float | None]] = {"before training": before}
-    said = "Accuracy on held-out problems, without any template."
+    said = f"Accuracy on held-out problems, {how_asked(config, 'template')}."
     if weights.path.resolve() != last.resolve():
         columns["this checkpoint"] = _accuracy_after(run, weights.updates)
         said += " The run ended with other weights than these."
@@ -127,19 +129,25 @@ def _outcome(run: Path, summary: dict[str, Any], weights: CheckpointWeights) -> 
     if summary["templates"]:
         sections += [
             "## Templates in use at the end",
-            f"Problems that were hard were sampled with these. {_moved(summary)}",
+            f"Problems that were hard were sampled with these. {_moved(summary, config)}",
             *(_fenced(in_words(template["text"])) for template in summary["templates"]),
         ]
     return sections
 
 
-def _moved(summary: Mapping[str, Any]) -> str:
-    """What was measured without templates, before and after training with them."""
+def _moved(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """What was measured on held-out problems, before and after training with templates."""
     hard = summary["hard_accuracy"]["after"]
     before, after = summary["accuracy"]["before"], summary["accuracy"]["after"]
     if before is None or after is None:
-        return "What the model does without them was not measured."
+        return "What the model does on held-out problems was not measured."
     way = "stayed at" if after == before else "rose to" if after > before else "fell to"
+    asked = how_asked(config, "template")
+    if "without" not in asked:
+        return (
+            f"Accuracy on held-out problems was {before:.1%} without one, before training, and "
+            f"is {after:.1%} {asked}."
+        )
     said = f"Without them, accuracy on held-out problems was {before:.1%} and {way} {after:.1%}"
     if hard is None:
         return f"{said}."

@@ -1,15 +1,13 @@
 """A model folder on the Hugging Face hub."""
 
-from collections.abc import Iterator
+import glob
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 
 from p2o.errors import UserError, first_line
-
-MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
-"""What of a folder is a model; it may hold other files of the user's."""
 
 
 def make_repository(repository: str, private: bool = False) -> None:
@@ -34,12 +32,13 @@ def make_repository(repository: str, private: bool = False) -> None:
         HfApi().create_repo(repository, private=private or None, exist_ok=True)
 
 
-def upload(folder: Path, repository: str) -> str:
+def upload(folder: Path, repository: str, files: Sequence[str]) -> str:
     """Send a model to a repository, as one commit; returns the address of the commit.
 
     Args:
         folder: With weights, tokenizer and card.
         repository: OWNER/NAME.
+        files: What of the folder is sent; it may hold other files of the user's.
 
     Raises:
         UserError: The hub refuses or cannot be reached; the folder stays.
@@ -50,7 +49,8 @@ def upload(folder: Path, repository: str) -> str:
         commit = HfApi().upload_folder(
             folder_path=folder,
             repo_id=repository,
-            allow_patterns=list(MODEL_FILES),
+            # Its own brackets, stars and question marks are not to be a pattern's.
+            allow_patterns=[glob.escape(file) for file in files],
             commit_message="Model exported by p2o-export",
         )
     return str(commit.commit_url)

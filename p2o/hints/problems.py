@@ -53,6 +53,7 @@ class Problems:
         hinted_rates: By problem id, the success rate of the last group with hints; a search may
             take it away.
         bare: By problem id, how the last group without hints fared that had a verdict.
+        bare_rates: By problem id, the success rate of that group; a search may take it away.
         memory: Numbers that a search keeps until the next one, by name.
         keeps_reliance: Whether anybody wants to know of reliance.
         reliance: By name of a hint, the mean over its successes in the last batch that had one.
@@ -65,6 +66,7 @@ class Problems:
         self.solutions: dict[str, str] = {}
         self.hinted_rates: dict[str, float] = {}
         self.bare: dict[str, Tally] = {}
+        self.bare_rates: dict[str, float] = {}
         self.memory: dict[str, float] = {}
         self.keeps_reliance = False
         self.reliance: dict[str, float] = {}
@@ -81,6 +83,7 @@ class Problems:
             elif outcome.success_rate is not None:
                 solved = round(outcome.success_rate * outcome.judged)
                 self.bare[outcome.prompt_id] = solved, outcome.judged
+                self.bare_rates[outcome.prompt_id] = outcome.success_rate
             if outcome.solution is not None and outcome.solution.strip() and self.keep:
                 self.solutions.pop(outcome.prompt_id, None)
                 self.solutions[outcome.prompt_id] = outcome.solution.strip()
@@ -88,14 +91,12 @@ class Problems:
         for oldest in list(self.solutions)[: max(0, len(self.solutions) - self.keep)]:
             del self.solutions[oldest]
 
-    def bare_rate(self, sample: str) -> float | None:
-        """Success rate of the last group without hints; None where none had a verdict."""
-        solved, judged = self.bare.get(sample, (0, 0))
-        return solved / judged if judged else None
-
     def samples(self, among: Where, hard_set: Sequence[str]) -> list[str]:
-        """Ids of the problems that are to have hints, sorted."""
-        return sorted(self.prompts if among == "all" else set(hard_set))
+        """Ids of the problems that are to have hints, sorted.
+
+        A run that goes on with other data may have a hard set in which some are no more.
+        """
+        return sorted(self.prompts if among == "all" else self.prompts.keys() & set(hard_set))
 
     def state_dict(self) -> dict[str, Any]:
         """Primitives only, for a checkpoint."""
@@ -103,16 +104,21 @@ class Problems:
             "solutions": dict(self.solutions),
             "hinted_rates": dict(self.hinted_rates),
             "bare": dict(self.bare),
+            "bare_rates": dict(self.bare_rates),
             "memory": dict(self.memory),
             "reliance": dict(self.reliance),
             "evidence": self.evidence.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` wrote."""
-        self.solutions = dict(state["solutions"])
-        self.hinted_rates = dict(state["hinted_rates"])
-        self.bare = {key: tuple(tally) for key, tally in state["bare"].items()}
+        """Take over what `state_dict` wrote, of problems that there are."""
+
+        def known(name: str) -> dict[str, Any]:
+            return {key: value for key, value in state[name].items() if key in self.prompts}
+
+        self.solutions, self.hinted_rates = known("solutions"), known("hinted_rates")
+        self.bare_rates = known("bare_rates")
+        self.bare = {key: tuple(tally) for key, tally in known("bare").items()}
         self.memory = dict(state["memory"])
         self.reliance = dict(state["reliance"])
         self.evidence.load_state_dict(state["evidence"])

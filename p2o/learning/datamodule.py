@@ -85,7 +85,7 @@ class RolloutDataModule(LightningDataModule):
         self._prompts = {prompt.id: prompt for prompt in train}
         self._search_observers: list[RolloutObserver] = []
         refresh_engine = partial(_refresh, runner, module)
-        self._refresh_search = partial(_refresh, search_runner, module)
+        self.refresh_search = partial(_refresh, search_runner, module)
         self.loader = RolloutLoader(
             train,
             runner,
@@ -178,7 +178,7 @@ class RolloutDataModule(LightningDataModule):
                 "resume with the data configuration of the first run"
             )
         with self.ledger.phase("evolution"), counted("template trials of one round", len(pairs)):
-            self._refresh_search()
+            self.refresh_search()
             self.ledger.add_shared(metric_calls=len(pairs))
             rollouts = self._search_runner.run(
                 [(self._prompts[sample_id], candidate) for sample_id, candidate in pairs],

@@ -195,6 +195,8 @@ class EvaluationLoader:
         ):
             self.refresh_engine()
             rollouts = self.runner.run(pairs, self.sampling, derive_seed(self.seed, "evaluation"))
+            # Updates may follow an evaluation within an epoch.
+            self.runner.engine.release()
         solved = Counter(rollout.prompt.id for rollout in rollouts if rollout.score.solved)
         accuracies = {prompt.id: solved[prompt.id] / self.samples for prompt in self.prompts}
         starts = range(0, len(rollouts), self.samples)

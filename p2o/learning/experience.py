@@ -156,7 +156,10 @@ class ExperienceBuilder:
             silent = without_pull(counted, experience.learned, left_out)
             for place in silent & samples.keys():
                 rollout = scored[place].rollout
-                samples[place] = silenced(samples[place], rollout, experience.templated)
+                counted_still = self.strategy.masked_in_denominator
+                samples[place] = silenced(
+                    samples[place], rollout, experience.templated, counted_still
+                )
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted.values())
         masked = sum(len(scored[place].sampled) - samples[place].places for place in samples)
         with_gradient = [sample for sample in samples.values() if self._has_gradient(sample)]

@@ -1,5 +1,6 @@
 """An evaluation of the weights that a run ends with, however it ends."""
 
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -19,13 +20,16 @@ class FinalEvaluation(Callback):
 
     Args:
         go_on: Whether to train on all the same.
+        summary: A file that an earlier end has left; it is removed when training goes on, since a
+            run that has one has ended.
 
     Attributes:
         trained: Whether there was anything left to do.
     """
 
-    def __init__(self, go_on: bool = False) -> None:
+    def __init__(self, go_on: bool = False, summary: Path | None = None) -> None:
         self.go_on, self.trained, self._ended = go_on, False, False
+        self.summary = summary
         # The step at which it was logged, where the trainer would not have evaluated.
         self._added: int | None = None
 
@@ -35,6 +39,8 @@ class FinalEvaluation(Callback):
             trainer.should_stop = True
         else:
             self.trained, self._ended = True, False
+            if self.summary is not None and trainer.is_global_zero:
+                self.summary.unlink(missing_ok=True)
             if self._added is not None:
                 _drop_evaluation(trainer, self._added)
                 self._added = None

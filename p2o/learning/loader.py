@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -204,7 +204,7 @@ class RolloutLoader:
                 )
             rollouts = self.runner.run(pairs, self.sampling, seed, context)
         self.rollout_seconds += time.monotonic() - began
-        self._overflows += sum(rollout.crowded for rollout in rollouts)
+        self._overflows += sum(bool(rollout.crowded) for rollout in rollouts)
         remaining = iter(rollouts)
         groups = [list(islice(remaining, size)) for size in sizes]
         self.builder.credit.observe(groups)
@@ -270,9 +270,12 @@ def _outcome(group: Sequence[Rollout]) -> GroupOutcome:
 
 
 def _tried(group: Sequence[Rollout]) -> list[tuple[str, TemplateTrial]]:
-    """How each rollout fared with the hint that it was sampled with."""
-    hints = [rollout.hint if rollout.templated else "" for rollout in group]
-    return [(hint, trial_of(rollout)) for hint, rollout in zip(hints, group, strict=True)]
+    """How each rollout fared with the hint that it was sampled with.
+
+    One without room for its hint counts for the bare prompt, and against the hint.
+    """
+    made = [(r.hint if r.templated else "", trial_of(replace(r, crowded=""))) for r in group]
+    return made + [(r.crowded, trial_of(r)) for r in group if r.crowded]
 
 
 def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> ProblemOutcome:

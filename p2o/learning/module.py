@@ -105,12 +105,22 @@ class P2OModule(LightningModule):
 
     def configure_model(self) -> None:
         """Shard the policy, once, where the strategy is to."""
+        self._keep_streams_exact()
         strategy = self.trainer.strategy
         shards = isinstance(strategy, FullyShardedStrategy | FlatShardedStrategy)
         if shards and not is_sharded(self.policy):
             self.policy.check_model()
             self.packer()
             self.policy = strategy.shard(self.policy)
+
+    def _keep_streams_exact(self) -> None:
+        """Log-probabilities and accuracies of a batch stay as they were computed.
+
+        Lightning would round all numbers of a batch to the type of the weights.
+        """
+        plugin: Any = self.trainer.precision_plugin
+        if plugin.precision == "bf16-true":
+            plugin.convert_input = lambda data: data
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out the weights that are not trained, and say which they were."""

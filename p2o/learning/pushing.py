@@ -37,12 +37,26 @@ def without_pull(
     }
 
 
-def silenced(sample: Sample, rollout: Rollout, templated: dict[tuple[bool, str], float]) -> Sample:
-    """A sample whose tokens have no weight any more; corrects the sums over templated rollouts."""
+def silenced(
+    sample: Sample,
+    rollout: Rollout,
+    templated: dict[tuple[bool, str], float],
+    in_denominator: bool = True,
+) -> Sample:
+    """A sample whose tokens have no weight any more; corrects the sums over templated rollouts.
+
+    Args:
+        sample: Of the rollout.
+        rollout: A failure.
+        templated: The sums; changed.
+        in_denominator: Whether tokens without weight count in the mean that the loss is.
+    """
     weights = sample.streams.get("token_weights", torch.ones(sample.learned))
     if rollout.distilled:
         solved = bool(rollout.score.solved)
         pushed = (sample.streams["advantages"] * weights).clamp(max=0)
         templated[solved, "push"] += pushed.sum().item()
         templated[solved, "zero"] += int((weights != 0).sum())
+    if not in_denominator:
+        return sample.keep(torch.zeros(sample.learned, dtype=torch.bool))
     return sample.with_streams(token_weights=torch.zeros(sample.learned))

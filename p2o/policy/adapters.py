@@ -109,8 +109,8 @@ def save_policy(
     folder: str | Path,
     merged: bool = True,
     policy: Likeness | None = None,
-) -> None:
-    """Write a Hugging Face folder with the policy and its tokenizer.
+) -> list[str]:
+    """Write a Hugging Face folder with the policy and its tokenizer; returns the files.
 
     Merging is done on a copy, which needs the model's memory once more: taking an adapter out of
     the weights again would leave them rounded. What was written is read again and compared with
@@ -145,6 +145,8 @@ def save_policy(
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{folder}: the policy cannot be saved ({first})") from error
         policy.check(written, f"{folder}: the saved weights")
+        files = [path for path in unfinished.rglob("*") if path.is_file()]
+        return sorted(path.relative_to(unfinished).as_posix() for path in files)
 
 
 def _write_whole(model: Any, folder: Path) -> Likeness:

@@ -7,6 +7,7 @@ seed fixed a seed gives the same entries in every run and on every rank; that ta
 import importlib
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -104,12 +105,14 @@ def unpack(entry: Any) -> dict[str, Any]:
 
 def _draw(request: Mapping[str, Any]) -> list[list[tuple[int, Any]]]:
     tasks = [Task(**task) for task in request["tasks"]]
+    # Where there are fewer entries than tasks, any task and level is as likely to be left out.
+    turns = random.Random("turns").sample(range(len(tasks)), len(tasks))
     seen: set[str] = set()
     entries = []
     for seed, count in request["draws"]:
         entries.append([])
         for index, task in enumerate(tasks):
-            share = len(range(index, count, len(tasks)))
+            share = len(range(turns.index(index), count, len(tasks)))
             made = list(islice(_distinct(task, seed, seen), share))
             if len(made) < share:
                 raise UserError(

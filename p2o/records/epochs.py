@@ -66,7 +66,7 @@ def epoch_rows(records: Records) -> list[dict[str, Any]]:
         if state == RELAPSED:
             relapsed.add((epoch, problem))
     held_out = _held_out(records)
-    accuracies = _accuracies(records, hard)
+    accuracies, ended = _accuracies(records, hard), records.ended_epochs()
     pools = _pools(records)
     texts, reliance = records.texts(), _reliance(records)
     rows = []
@@ -79,7 +79,8 @@ def epoch_rows(records: Records) -> list[dict[str, Any]]:
             {
                 "epoch": epoch,
                 "held_out_accuracy": held_out.get(epoch),
-                "hard": len(hard.get(epoch, ())) if hard and epoch in by_state else None,
+                # An empty hard set leaves no rows.
+                "hard": len(hard.get(epoch, ())) if epoch in {*hard, *ended} else None,
                 "bare_accuracy": accuracies.get((epoch, False)),
                 "hinted_accuracy": accuracies.get((epoch, True)),
                 **{state: by_state[epoch][state] for state in (UNSOLVED, HINTED, BARE, RELAPSED)},

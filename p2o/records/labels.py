@@ -47,3 +47,13 @@ def in_words(label: str) -> str:
     turns = (f"Q: {question}\nA: {answer}" for question, answer in content.get("turns", ()))
     begins = (f"The answer begins: {prefix}" for prefix in [content.get("prefix")] if prefix)
     return "\n".join(part for part in (content["text"], *turns, *begins) if part)
+
+
+def how_asked(config: Mapping[str, Any], word: str = "hint") -> str:
+    """How a run asks held-out problems, as its configuration says.
+
+    >>> how_asked({"held_out_hint": "best"}), how_asked({}, "template")
+    ('with the best hint in use', 'without any template')
+    """
+    kept = config.get("held_out_hint") == "best"
+    return f"with the best {word} in use" if kept else f"without any {word}"

@@ -71,6 +71,10 @@ class Records:
         """The hard set at the end of each epoch."""
         return self.query("hard")
 
+    def ended_epochs(self) -> set[int]:
+        """Those whose end is on record: each has a part of ``hard`` of its number, maybe empty."""
+        return {int(path.stem.rpartition("-")[2]) for path in self._parts("hard")}
+
     def texts(self) -> dict[str, str]:
         """What hints say, by id; the empty one included."""
         labels = self.rows("hints", ["hint", "text"])

@@ -53,7 +53,7 @@ def accuracy_chart(
     y = {
         "field": "accuracy",
         "type": "quantitative",
-        "title": "held-out accuracy, no hint",
+        "title": "held-out accuracy",
         "scale": {"domain": [0, _top([*rows, *points])]},
         "axis": {"format": ".0%"},
     }

@@ -148,5 +148,5 @@ def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal) -> Non
     console.print(
         "never, hint, bare, relapsed: problems by what has solved them so far. hinted acc: with "
         "hints, on what was hard before. reliance: log-probability that a hint adds to a token of "
-        "a right response. held out: without hints."
+        "a right response. held out: accuracy on held-out problems, as the run asks them."
     )

@@ -13,7 +13,7 @@ from rich.table import Table
 from p2o.learning.datamodule import RolloutDataModule
 from p2o.learning.metrics import MEAN_REWARD, partial_reward
 from p2o.policy.models import EMBEDDED
-from p2o.records.labels import in_words
+from p2o.records.labels import how_asked, in_words
 from p2o.report.found import found_templates
 from p2o.running.distributed import rank
 from p2o.running.files import written_whole
@@ -100,7 +100,8 @@ def _by_source(
 def print_report(summary: dict[str, Any], directory: Path) -> None:
     """Show accuracies, spending and the templates in use."""
     console = Terminal()
-    accuracy = Table(title="Accuracy without any template")
+    asked = how_asked(summary.get("config") or {}, "template")
+    accuracy = Table(title=f"Accuracy {asked}")
     for column in ("held-out problems", "number", "before", "after"):
         accuracy.add_column(column, justify="left" if column.startswith("held") else "right")
     for label, key, number in (

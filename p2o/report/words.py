@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from p2o.records.labels import how_asked
 from p2o.report.arms import Arms, by_seed
 from p2o.report.drift import drifts
 from p2o.report.intervals import FEWEST_SEEDS, Difference, bootstrap_mean, wilson
@@ -98,7 +99,13 @@ def _accuracy(story: RunStory) -> list[str]:
     if after is not None and number:
         low, high = wilson(after * number, number)
         sentences.append(
-            f"Without any hint it solves {percent(after)} of {count(number, 'held-out problem')} "
+            f"{how_asked(story.run.config).capitalize()} it solves {percent(after)} of "
+            f"{count(number, 'held-out problem')} "
+            f"(95 % interval over problems {percent(low)} to {percent(high)}), "
+            f"{percent(before)} before training, without any."
+            if story.run.setting("held_out_hint")
+            else f"Without any hint it solves {percent(after)} of "
+            f"{count(number, 'held-out problem')} "
             f"(95 % interval over problems {percent(low)} to {percent(high)}), "
             f"{percent(before)} before training."
         )
@@ -106,8 +113,8 @@ def _accuracy(story: RunStory) -> list[str]:
         x, y = next(iter(story.curves.values()))
         sentences.append(
             f"At the last evaluation so far, after {count(x[-1], 'rollout')}, it solves "
-            f"{percent(y[-1])} of the held-out problems without any hint; {percent(y[0])} at the "
-            "first."
+            f"{percent(y[-1])} of the held-out problems {how_asked(story.run.config)}; "
+            f"{percent(y[0])} at the first."
         )
     hard = summary.get("held_out_hard") or 0
     _, hard_after = _pair(summary, "hard_accuracy")
@@ -273,8 +280,8 @@ def tell_arms(arms: Arms, against: str, found: Mapping[str, Difference]) -> Para
             sentences.append(f"{arm}: no evaluation yet.")
         else:
             sentences.append(
-                f"{arm}: {percent(mean(values))} of the held-out problems without any hint, mean "
-                f"of {seeds}{_interval(values)}."
+                f"{arm}: {percent(mean(values))} of the held-out problems "
+                f"{how_asked(runs[0].config)}, mean of {seeds}{_interval(values)}."
             )
     paragraphs = {"What the arms came to": sentences}
     if found:

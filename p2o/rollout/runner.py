@@ -40,7 +40,7 @@ class Rollout:
         score: The verifier's verdict.
         told: What the response is told of when it is graded, see `p2o.learning.telling`; empty for
             nothing.
-        crowded: Whether it was to have a hint for which there was no room.
+        crowded: Name of the hint that it was to have, for which there was no room; empty for none.
     """
 
     prompt: Prompt
@@ -52,7 +52,7 @@ class Rollout:
     response: str
     score: Score
     told: str = ""
-    crowded: bool = False
+    crowded: str = ""
 
     @property
     def templated(self) -> bool:
@@ -212,7 +212,7 @@ class RolloutRunner:
             label = as_hint(candidate).label
             return _Placed(label, hint.text, bare, ids, prefix, hint.learned)
         self._overflow(prompt, as_hint(candidate), len(ids) + len(prefix))
-        return _Placed("", "", bare, bare, crowded=True)
+        return _Placed("", "", bare, bare, crowded=as_hint(candidate).label)
 
     def _overflow(self, prompt: Prompt, hint: Hint, tokens: int) -> None:
         self.overflows += 1
@@ -241,7 +241,7 @@ class _Placed:
         ids: Those of the problem with what stands before its answer.
         prefix: Those that begin the answer.
         learned: Whether the policy is trained on these.
-        crowded: Whether there was no room for the hint.
+        crowded: Name of a hint for which there was no room.
     """
 
     label: str
@@ -250,4 +250,4 @@ class _Placed:
     ids: tuple[int, ...]
     prefix: tuple[int, ...] = ()
     learned: bool = False
-    crowded: bool = False
+    crowded: str = ""

@@ -90,6 +90,8 @@ def test_an_adaptive_share_comes_back_where_the_bare_problem_fails():
     assert [after(1.0, False), after(0.0, False), after(0.0, True)] == [0.0, 0.25, 0.5]
     # What has moved the share does not move it again.
     assert rule.shares([sample], problems)[sample] == 0.5
+    assert [after(1.0, True), after(1.0, True)] == [0.25, 0.0]
+    assert rule.shares([sample], problems)[sample] == 0.0
 
 
 def test_a_row_without_a_solution_is_named():

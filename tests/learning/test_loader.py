@@ -215,7 +215,8 @@ def test_templates_that_had_no_room_are_counted_for_each_batch():
             crowded = [text == "Long." for _, text in pairs]
             fitting = [(p, "" if long else t) for (p, t), long in zip(pairs, crowded, strict=True)]
             made = super().run(fitting, sampling, seed, context)
-            return [replace(r, crowded=long) for r, long in zip(made, crowded, strict=True)]
+            named = zip(made, crowded, strict=True)
+            return [replace(r, crowded="Long." * long) for r, long in named]
 
     logged: list = []
     loader = make_loader(NoRoom(), logged=logged, batch=10)

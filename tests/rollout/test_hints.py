@@ -18,6 +18,7 @@ from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
 from p2o.verifiers import Numeric
 from p2o_callbacks import Hint
+from p2o_callbacks.hint import as_hint
 
 SAMPLING = SamplingParameters(temperature=1.0, max_new_tokens=12)
 QUESTION = "Add the digits: 3 4 5 6 7"
@@ -173,19 +174,19 @@ def test_a_hint_without_room_is_left_out_and_counted(run):
         assert (rollout.hint, rollout.templated) == ("", False)
         assert rollout.templated_ids == rollout.bare_ids
         assert runner.overflows == 1
-        assert rollout.crowded
+        assert rollout.crowded == as_hint(HINTS[name]).label
         assert "too long" in trial_of(rollout).feedback
     # The beginning of the answer counts in, and just fits.
     [rollout], _, _, runner = run([HINTS["prefix"]], budget=bare + 4)
     assert rollout.templated
-    assert not rollout.crowded
+    assert rollout.crowded == ""
     assert runner.overflows == 0
 
 
 def test_a_problem_is_not_its_own_demonstration_which_is_no_want_of_room(run):
     """One solved problem so far: its own rollouts are bare, and count for what they are."""
     [rollout], _, _, runner = run([Hint("", turns=((QUESTION, "Answer: 25"),))])
-    assert (rollout.hint, rollout.crowded, runner.overflows) == ("", False, 0)
+    assert (rollout.hint, rollout.crowded, runner.overflows) == ("", "", 0)
     trial = trial_of(rollout)
     assert (trial.score, trial.solved) == (rollout.score.reward, rollout.score.solved)
     assert "too long" not in trial.feedback
