@@ -1,6 +1,7 @@
 """What a search has paid for is kept on disk and found again."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -181,6 +182,21 @@ def test_what_a_teacher_said_is_kept_with_its_templates(path):
         metered.reflect(requests)
         assert metered.exchanges == [Exchange("Improve it.", "Go slowly.", True), None]
     assert again.reflection.tokens == 0
+
+
+def test_what_was_reflected_before_the_first_trial_is_on_record_with_the_trials(path):
+    """Both belong to the weights of now, whichever of the two a search begins with."""
+    policy = nn.Linear(3, 3)
+    requests = [ReflectionRequest("parent", [{"Inputs": "q", "score": 0.0}], 1)]
+    for teachers, asked in ((10, 1), (0, 0)):
+        journal = Journal(path.parent)
+        engine: Any = JournaledEngine(Counting(), journal)
+        teacher: Any = JournaledReflection(Teacher(), journal)
+        refresh = partial(engine.update_weights, policy)
+        MeteredReflection(teacher, Ledger(), refresh).reflect(requests)
+        engine.update_weights(policy)
+        engine.generate([(1,)], SAMPLING, [7])
+        assert (teacher.reflection.tokens, engine.engine.asked) == (teachers, asked)
 
 
 def test_the_time_that_a_killed_search_took_is_counted_once(path, monkeypatch):

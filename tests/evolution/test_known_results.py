@@ -233,6 +233,26 @@ def test_templates_of_a_wide_front_have_half_of_the_width(width, kept):
         assert len(parents) == min(width, 2 * max(kept, 1))
 
 
+def test_every_template_of_a_front_can_be_a_parent():
+    """Three of six have a place beside the empty one; the latest are not the last to be asked."""
+    texts = ["", *"abcdef"]
+    dev = tuple(f"d{text}" for text in texts[1:])
+    world = World(lambda sample, template: float(sample == f"d{template}"), greedy=True)
+    adapter = TemplateAdapter(world.evaluate)
+    for text in texts:
+        adapter.evaluate([*dev], {COMPONENT: text})
+    budget = Budget(1000, 2, len(dev))
+    beam = ParetoBeam(6, budget, random.Random(0))
+    first = FailuresFirst(beam, adapter, ["s0", "s1"], list(dev), 2, random.Random(0))
+    drawn = set()
+    for _ in range(20):
+        tasks = first.sample_tasks(state_of(texts), None, None, _Set())
+        parents = [task.parent_idx for task in tasks if task.parent_idx]
+        assert len(set(parents)) == 3
+        drawn |= set(parents)
+    assert drawn == {1, 2, 3, 4, 5, 6}
+
+
 def test_the_same_template_from_before_and_from_a_search_is_one():
     found = [
         Template("", score=0.0),

@@ -45,6 +45,7 @@ def test_a_hint_that_tells_the_answer_is_thrown_away(caplog):
         found = evolve(made(SelfHints, reflection=writer), Policy(lambda number, hint: True))
     assert [NUMBER[s] for s in IDS if not found.pool.hint_for(s, 0)] == [7]
     assert "2 of 24 hints told the answer and were thrown away; 1 of 12 problems" in caplog.text
+    assert found.leaks == 2
 
 
 def test_a_writer_that_fails_leaves_problems_bare():

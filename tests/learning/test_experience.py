@@ -529,6 +529,17 @@ def test_failures_are_not_pushed_down_alone_where_the_success_was_cut_off(masked
     assert bare is not None
 
 
+@pytest.mark.parametrize(("masked", "tokens"), [(True, 12), (False, 6)])
+def test_silenced_failures_count_in_the_mean_where_tokens_without_weight_do(masked, tokens):
+    """All of a success is dropped; its group's failure is silenced, and stays in the mean or not."""
+    strategy = ContextDistillation(
+        low=0.9, high=0.95, pushes_alone=False, masked_in_denominator=masked
+    )
+    [batch], _ = build([pair("Think."), pair("")], strategy, mini_batch=2)
+    assert batch.total_tokens == tokens
+    assert sum(bool(any(values)) for values in stream(batch, "advantages")) == 2
+
+
 def streams_of(batch: MiniBatch) -> dict[str, list[list[float]]]:
     return {
         name: stream(batch, name)

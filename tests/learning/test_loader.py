@@ -17,7 +17,7 @@ from p2o.learning.baseline import GroupMean
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.evaluation import EvaluationLoader
 from p2o.learning.experience import ExperienceBuilder
-from p2o.learning.loader import RolloutLoader
+from p2o.learning.loader import RolloutLoader, _tried
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives import KLPenalty, Overlong, group_advantages
@@ -229,6 +229,17 @@ def test_templates_that_had_no_room_are_counted_for_each_batch():
     loader.position = lambda: (1, 0)
     list(loader)
     assert [row["rollout/template_overflows"] for row in logged] == [3.0, 3.0]
+
+
+def test_a_rollout_without_room_counts_for_the_bare_prompt_and_against_its_hint():
+    [rollout] = FakeRunner().run([(PROMPTS[0], "")], SamplingParameters(), 0)
+    right = replace(rollout, score=Score(1.0, Status.OK, solved=True), crowded="Long.")
+    (bare, trial), (hint, failure) = _tried([right])
+    assert (bare, trial.solved, trial.score) == ("", True, 1.0)
+    assert "too long" not in trial.feedback
+    assert (hint, failure.solved, failure.score) == ("Long.", False, 0.0)
+    assert "too long" in failure.feedback
+    assert len(_tried([rollout])) == 1
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -228,6 +228,32 @@ def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, preci
     assert differences[0] < 1e-5
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+def test_values_of_a_batch_are_not_rounded(tiny_model, precision):
+    """To the type of the weights: a log-probability of -8 would be off by 0.03."""
+    exact, seen = -8.0123456, []
+
+    class Probe(P2OModule):
+        def training_step(self, batch, batch_index):
+            seen.append(batch.streams["old_log_probs"])
+            return super().training_step(batch, batch_index)
+
+    samples = [sample.with_streams(old_log_probs=exact) for sample in made()]
+    Trainer(
+        accelerator="cpu",
+        precision=precision,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(
+        Probe(tiny_model, ClippedLoss(), torch.optim.SGD),
+        DataLoader([together(samples)], batch_size=None),  # type: ignore[arg-type]
+    )
+    assert (seen[0] == torch.tensor(exact)).all()
+
+
 def test_inserted_tokens_have_no_part_in_the_gradient(tiny_model):
     """A tool's words in the middle of a completion are read; what is learned is around them."""
     prompt, chosen = (4, 7, 9), (True, True, False, False, True)

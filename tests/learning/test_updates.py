@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from p2o.accounting.ledger import Ledger
+from p2o.learning.final_evaluation import FinalEvaluation
 from p2o.learning.updates import WholeUpdates, end_with_whole_update
 
 
@@ -79,3 +80,16 @@ def test_with_a_number_of_steps_an_epoch_that_has_ended_does_not_end_again(tmp_p
     assert whole == [(0, 4), (1, 8), (2, 10)]
     assert resumed == whole[1:]
     assert again == weight
+
+
+@pytest.mark.parametrize(("ended", "go_on", "stays"), [(False, False, False), (True, False, True)])
+def test_a_summary_goes_when_training_goes_on(tmp_path, ended, go_on, stays):
+    """A run that has one has ended."""
+    summary = tmp_path / "summary.json"
+    summary.write_text("{}")
+    final = FinalEvaluation(go_on, summary)
+    final.load_state_dict({"ended": ended, "added": None})
+    trainer: Any = SimpleNamespace(should_stop=False, is_global_zero=True)
+    final.on_train_start(trainer, trainer)
+    assert summary.exists() == stays
+    assert final.trained != stays

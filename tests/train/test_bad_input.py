@@ -169,6 +169,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
             "evolution.evolver.hints: the phrases that come with p2o mean something in the",
         ),
         (
+            ["hints=adaptive_share", "distillation=rlsd"],
+            "hints=adaptive_share: follows the success of rollouts with hints, and this",
+        ),
+        (
             ["hints=fixed", "held_out_hint=best"],
             "held_out_hint=best: this search tries none of its hints, so that none is known to",
         ),

@@ -56,13 +56,16 @@ def push(monkeypatch, capsys):
 def test_a_model_goes_to_the_hub_as_it_lies_in_its_folder(push, hub, run, tmp_path):
     (run / "export").mkdir()
     (run / "export" / "notes.docx").write_text("mine alone")
+    (run / "export" / "credentials.json").write_text("mine alone")
+    (run / "export" / "old").mkdir()
+    (run / "export" / "old" / "model.safetensors").write_text("mine alone")
     done = push(run, "--private")
     assert done.status == 0, done.err
     assert done.out[-1] == f"{hub.url}/me/adder/commit/{'0' * 40}"
     assert hub.repositories == {"me/adder": True}
     [files] = hub.commits["me/adder"]
     here = {path.name: path.read_bytes() for path in (run / "export").iterdir() if path.is_file()}
-    assert here.pop("notes.docx") == b"mine alone"
+    assert here.pop("notes.docx") == here.pop("credentials.json") == b"mine alone"
     assert files == here
     assert load(files["model.safetensors"])
     assert b"'me/adder'" in files["README.md"]

@@ -1,5 +1,7 @@
 import pytest
+import yaml
 
+from p2o.configuration.files import conf_directory
 from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.verifiers import ExactMatch, Status
@@ -54,3 +56,22 @@ def test_letters_are_the_same_however_their_accents_are_encoded():
 def test_options_that_cannot_work_are_refused(options):
     with pytest.raises(UserError, match=f"^{next(iter(options))}"):
         ExactMatch(**options)
+
+
+@pytest.mark.parametrize("name", ["exact", "regex"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "Answer: New York",
+            "**Answer:** New York",
+            "**Answer: New York**",
+            "Answer: **New York**",
+        ),
+        *("**Answer**: New York", "Answer:\nNew York", "Answer: New York  \nThat is all."),
+    ],
+)
+def test_marks_around_the_answer_of_the_usual_pattern_are_no_part_of_it(name, line):
+    settings = yaml.safe_load((conf_directory() / "verifier" / f"{name}.yaml").read_text())
+    [score] = ExactMatch(settings["pattern"]).score([f"First this.\n{line}"], [GOLD])
+    assert (score.reward, score.answer) == (1.0, "New York")

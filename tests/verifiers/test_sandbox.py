@@ -551,3 +551,18 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "tests"),
+    [
+        ("sieve = [True] * (6 * 10**6)\ndef f(n): return sieve[n]", "assert f(7)"),
+        ("loop = []\nloop.append(loop)\ndef f(n): return n", "assert f(7) == 7"),
+        ("def f(nums): nums.sort()", "x = [3, 1, 2]\nf(nums=x)\nassert x == [1, 2, 3]"),
+        ("def f(a, d): d[a] = 1", "x = {}\nf('b', d=x)\nassert x == {'b': 1}"),
+    ],
+    ids=["a large global", "a cyclic one", "a keyword's list", "a keyword's dict"],
+)
+def test_right_code_is_right_whatever_it_keeps_and_however_it_is_called(code, tests):
+    assert run_tests(code, tests, SECONDS).reason == ""

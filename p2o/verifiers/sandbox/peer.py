@@ -87,6 +87,9 @@ class Peer:
             self._forget()
         for original, changed in zip(arguments, message.get("changed", ()), strict=False):
             restore(original, self.decode(changed))
+        for name, changed in dict(message.get("changed_named", {})).items():
+            if name in named:
+                restore(named[name], self.decode(changed))
         return self._value(message)
 
     def look(self, what: str, target: Any, *arguments: Any) -> Any:
@@ -263,6 +266,7 @@ class Peer:
     def _answer(self, request: Any) -> None:
         answer: dict[str, Any] = {}
         arguments: list[Any] = []
+        named: dict[str, Any] = {}
         # The other end is at work.
         self._forget()
         try:
@@ -275,6 +279,8 @@ class Peer:
             answer = {"error": _describe(error)}
         if any_mutable(arguments):
             answer["changed"] = [self.encode(argument) for argument in arguments]
+        if any_mutable(list(named.values())):
+            answer["changed_named"] = {name: self.encode(value) for name, value in named.items()}
         try:
             self.send(answer)
         except ValueError as error:

@@ -1,11 +1,13 @@
 """The process that runs the code under test. It has neither the tests nor a way to the verdict."""
 
+import json
 import sys
 from types import ModuleType
+from typing import Any
 
 from .confine import close_off, limit
 from .operations import TRUSTING
-from .peer import Peer
+from .peer import LONGEST, Peer
 
 
 def main(end: int, seconds: int, megabytes: int) -> None:
@@ -27,10 +29,21 @@ def main(end: int, seconds: int, megabytes: int) -> None:
     except BaseException as error:  # Whatever it is, it is the code's.
         peer.send({"failed": f"{type(error).__name__}: {error}"[:300]})
         return
-    names = {
-        name: peer.encode(value)
-        for name, value in list(vars(module).items())
-        if not name.startswith("__") and not isinstance(value, ModuleType)
-    }
-    peer.send({"names": names})
+    peer.send({"names": _names(module, peer)})
     peer.serve()
+
+
+def _names(module: ModuleType, peer: Peer) -> dict[str, Any]:
+    """What the code has defined, but for what is too large or too deep to be told."""
+    names, room = {}, LONGEST // 2
+    for name, value in list(vars(module).items()):
+        if name.startswith("__") or isinstance(value, ModuleType):
+            continue
+        try:
+            told = peer.encode(value)
+            size = len(json.dumps(told))
+        except RecursionError:
+            continue
+        if size <= room:
+            names[name], room = told, room - size
+    return names
