@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from p2o.errors import EngineError
 from p2o.policy.causal import CausalPolicy
 from p2o.policy.likeness import attention_on_cpu, model_log_probs
-from p2o.policy.sharding import readable_weights
+from p2o.policy.sharding import is_sharded, readable_weights
 from p2o.rollout.engine import Completion, SamplingParameters, check_lengths
 from p2o.rollout.probe import SAMPLES, WeightProbe, check_sampled, sequence_log_probs
 from p2o.rollout.weights import (
@@ -187,7 +187,12 @@ class PushedEngine:
         self._compare(prompts)
 
     def _load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        self.backend.load(checkpoint_weights(self.model, weights))
+        load = partial(self.backend.load, checkpoint_weights(self.model, weights))
+        # All ranks fail together, but where they put shards together as they load.
+        if self.frozen is None and is_sharded(self._policy or self.model):
+            load()
+        else:
+            together(load)
 
     def _compare(self, prompts: Sequence[Sequence[int]]) -> None:
         # What is asked anyway, so that the text is like the policy's own; the same on all ranks.
@@ -195,7 +200,9 @@ class PushedEngine:
             long = [list(p[:PROBE_TOKENS]) for p in prompts if len(p) > 1]
             self._probe_ids = from_rank_zero(long[:PROBES])
         if self._probe_ids:
-            self._probe.check(self.backend.score(self._probe_ids), self._expected())
+            found = together(lambda: self.backend.score(self._probe_ids))
+            expected = self._expected()
+            together(lambda: self._probe.check(found, expected))
 
     def _expected(self) -> Tensor:
         """What the trainer says of the probe's tokens."""

@@ -531,7 +531,7 @@ def test_failures_are_not_pushed_down_alone_where_the_success_was_cut_off(masked
 
 @pytest.mark.parametrize(("masked", "tokens"), [(True, 12), (False, 6)])
 def test_silenced_failures_count_in_the_mean_where_tokens_without_weight_do(masked, tokens):
-    """All of a success is dropped; its group's failure is silenced, and stays in the mean or not."""
+    """All of a success is dropped; the failure beside it is silenced, and in the mean or not."""
     strategy = ContextDistillation(
         low=0.9, high=0.95, pushes_alone=False, masked_in_denominator=masked
     )
