@@ -79,7 +79,9 @@ class RunRecorder(Callback):
             kept = [
                 (first + place, place)
                 for place, group in enumerate(told.groups)
-                if self.rollouts == "all" or is_sampled(group[0].prompt.id)
+                if self.rollouts == "all"
+                or told.phase == "held_out"
+                or is_sampled(group[0].prompt.id)
             ]
             step = self._trainer.global_step
             self.records.add("rollouts", rollout_rows(told, kept, epoch, step))

@@ -83,6 +83,11 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{folder}: not a run directory of p2o-train ({_why(folder)})")
     if not (folder / "summary.json").exists():
         notes.append("There is no summary.json: the run has not ended, or was broken off.")
+    if _kept(config) == "sampled":
+        notes.append(
+            "Rollouts of one training problem in ten are on record: what is told of problems is "
+            "told of these."
+        )
     overrides = _yaml(folder / ".hydra" / "overrides.yaml", notes) or []
     return Run(
         folder,
@@ -93,6 +98,11 @@ def read_run(folder: Path) -> Run:
         _pools(folder / "evolution", notes),
         tuple(notes),
     )
+
+
+def _kept(config: Any) -> Any:
+    records = config.get("records") if isinstance(config, dict) else None
+    return records.get("rollouts") if isinstance(records, dict) else None
 
 
 def _why(folder: Path) -> str:
