@@ -151,7 +151,7 @@ class GepaEvolution:
         report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
         """See `p2o_callbacks.Evolver`."""
-        hard_set = self._samples(hard_set)
+        hard_set = self.problems.samples(self.among, hard_set)
         bound = math.inf if self.most_reliance is None else self.most_reliance
         relied_on = [hint for hint, value in self.problems.reliance.items() if value > bound]
         guard = LeakGuard(self.leaks)
@@ -216,12 +216,8 @@ class GepaEvolution:
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
-        samples = self._samples(hard_set)
+        samples = self.problems.samples(self.among, hard_set)
         return self.assigner.assign(pool.templates, samples, group_size, seed).assignment
-
-    def _samples(self, hard_set: Sequence[str]) -> Sequence[str]:
-        bound = bool(self.problems.prompts)
-        return self.problems.samples(self.among, hard_set) if bound else hard_set
 
     def _budget_for(self, samples: int) -> Budget:
         """The budget of a search on so many hard samples."""

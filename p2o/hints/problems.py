@@ -94,9 +94,12 @@ class Problems:
     def samples(self, among: Where, hard_set: Sequence[str]) -> list[str]:
         """Ids of the problems that are to have hints, sorted.
 
-        A run that goes on with other data may have a hard set in which some are no more.
+        A run that goes on with other data may have a hard set in which some are no more. Where no
+        problems are known, as in another project, all of it is taken.
         """
-        return sorted(self.prompts if among == "all" else self.prompts.keys() & set(hard_set))
+        if among == "all":
+            return sorted(self.prompts)
+        return sorted(each for each in set(hard_set) if each in self.prompts or not self.prompts)
 
     def state_dict(self) -> dict[str, Any]:
         """Primitives only, for a checkpoint."""

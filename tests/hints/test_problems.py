@@ -57,3 +57,14 @@ def test_it_survives_a_checkpoint():
     # The oldest leaves first, then as before.
     other.note([solved(D, "four")])
     assert list(other.solutions) == [A, D]
+
+
+def test_a_hard_set_of_other_data_has_the_problems_that_there_are():
+    """Of a run that goes on with corrected data; a project that tells of none has all of them."""
+    problems = Problems([Prompt.create([{"role": "user", "content": "?"}], "1")])
+    [known] = problems.prompts
+    assert problems.samples("hard", [known, "gone"]) == [known]
+    assert Problems([]).samples("hard", ["b", "a"]) == ["a", "b"]
+    state = {**problems.state_dict(), "solutions": {"gone": "7"}, "bare": {"gone": (0, 4)}}
+    problems.load_state_dict(state)
+    assert (problems.solutions, problems.bare) == ({}, {})
