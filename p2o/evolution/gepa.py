@@ -30,6 +30,7 @@ from p2o.evolution.strategies import (
     ParetoBeam,
 )
 from p2o.evolution.trace import SearchTrace
+from p2o.evolution.watching import Quiet, Watch, mean
 from p2o.hints.assignment import Assigner
 from p2o.hints.evidence import Evidence
 from p2o.hints.pool_file import seed_texts
@@ -238,7 +239,7 @@ class GepaEvolution:
     ) -> tuple[list[Template], int, int]:
         """Templates found, metric calls spent and iterations made."""
         reflector = Reflector(self.reflection, seed, trace.reflected, guard.admits, self.first)
-        watch = _Watch(budget, report, adapter, dev)
+        watch = Watch(budget, report, adapter, dev)
         standstill = Standstill(self.patience, reflector)
         beam = ParetoBeam(self.width, budget, random.Random(f"beam-{seed}"))
         stoppers = [budget, reflector.failed, standstill]
@@ -259,7 +260,7 @@ class GepaEvolution:
             stop_callbacks=stoppers,
             max_metric_calls=budget.calls + budget.known,
             callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill, trace)],
-            logger=_Quiet(),
+            logger=Quiet(),
             track_best_outputs=False,
             seed=seed,
         )
@@ -290,44 +291,6 @@ class GepaEvolution:
         return FailuresFirst(beam, adapter, train, dev, size, generator)
 
 
-class _Watch:
-    """Passes on where gepa stands."""
-
-    def __init__(
-        self,
-        budget: Budget,
-        report: Callable[[EvolutionProgress], None],
-        adapter: TemplateAdapter,
-        dev: Sequence[str],
-    ) -> None:
-        self.budget, self.report, self.adapter, self.dev = budget, report, adapter, dev
-        self.iterations, self.pool_size, self.best = 0, 0, 0.0
-        self.calls = budget.dev_size - budget.known
-
-    def on_valset_evaluated(self, event: Any) -> None:
-        self.pool_size += 1
-        scores = self.adapter.scores(event["candidate"][COMPONENT], self.dev)
-        self.best = max(self.best, _mean(scores) or 0.0)
-        self._tell()
-
-    def on_budget_updated(self, event: Any) -> None:
-        self.calls = event["metric_calls_used"] - self.budget.known
-        self._tell()
-
-    def on_iteration_start(self, event: Any) -> None:
-        self.iterations += 1
-
-    def _tell(self) -> None:
-        self.report(EvolutionProgress(self.calls, self.budget.calls, self.best, self.pool_size))
-
-
-class _Quiet:
-    """Keeps gepa's log out of the terminal; its state files tell the same."""
-
-    def log(self, message: str) -> None:
-        """Say nothing."""
-
-
 def _templates(
     result: GEPAResult[Any, Any], dev: Sequence[str], adapter: TemplateAdapter
 ) -> list[Template]:
@@ -340,13 +303,9 @@ def _templates(
             Template(
                 text=text,
                 parents=tuple(parent for parent in parents if parent is not None),
-                score=_mean(scores),
+                score=mean(scores),
                 dev_scores=scores,
                 solved=adapter.solved(text) & frozenset(dev),
             )
         )
     return templates
-
-
-def _mean(scores: Mapping[str, float]) -> float | None:
-    return sum(scores.values()) / len(scores) if scores else None

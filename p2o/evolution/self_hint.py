@@ -71,18 +71,17 @@ class SelfHints(Ladder):
             ]
         )
         ladders: dict[str, dict[Hint, None]] = {sample: {} for sample in samples}
-        told, strict = 0, self.leaks == "reject"
+        strict = self.leaks == "reject"
         for (sample, _), text in zip(asked, written, strict=True):
             hint = read_template(text)
             if strict and hint is not None and tells(hint, self.problems.prompts[sample].golds):
-                told += 1
+                self._told += 1
             elif hint is not None:
                 ladders[sample][Hint(hint)] = None
-        self._told = told
-        if told:
+        if self._told:
             logger.info(
                 "%d of %d hints told the answer and were thrown away; %d of %d problems have none",
-                told,
+                self._told,
                 len(asked),
                 sum(not hints for hints in ladders.values()),
                 len(ladders),

@@ -142,11 +142,10 @@ def _moved(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     if before is None or after is None:
         return "What the model does on held-out problems was not measured."
     way = "stayed at" if after == before else "rose to" if after > before else "fell to"
-    asked = how_asked(config, "template")
-    if "without" not in asked:
+    if config.get("held_out_hint") is not None:
         return (
             f"Accuracy on held-out problems was {before:.1%} without one, before training, and "
-            f"is {after:.1%} {asked}."
+            f"is {after:.1%} {how_asked(config, 'template')}."
         )
     said = f"Without them, accuracy on held-out problems was {before:.1%} and {way} {after:.1%}"
     if hard is None:

@@ -98,16 +98,13 @@ def _accuracy(story: RunStory) -> list[str]:
     number = summary.get("held_out") or 0
     if after is not None and number:
         low, high = wilson(after * number, number)
+        # Before training there is no hint to ask with.
+        bare = ", without any" if story.run.setting("held_out_hint") else ""
         sentences.append(
             f"{how_asked(story.run.config).capitalize()} it solves {percent(after)} of "
             f"{count(number, 'held-out problem')} "
             f"(95 % interval over problems {percent(low)} to {percent(high)}), "
-            f"{percent(before)} before training, without any."
-            if story.run.setting("held_out_hint")
-            else f"Without any hint it solves {percent(after)} of "
-            f"{count(number, 'held-out problem')} "
-            f"(95 % interval over problems {percent(low)} to {percent(high)}), "
-            f"{percent(before)} before training."
+            f"{percent(before)} before training{bare}."
         )
     elif story.curves:
         x, y = next(iter(story.curves.values()))
