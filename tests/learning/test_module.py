@@ -197,6 +197,18 @@ def test_scores_are_the_log_probs_of_the_training_pass(tiny_model, packer):
         assert not found.requires_grad
 
 
+def one_update(module, batch, precision):
+    Trainer(
+        accelerator="cpu",
+        precision=precision,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(module, DataLoader([batch], batch_size=None))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("packer", [ROWS, TREES, Packer(ALWAYS, pass_tokens=20)], ids=repr)
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, precision, packer):
@@ -213,17 +225,10 @@ def test_old_log_probs_have_the_precision_of_the_training_pass(tiny_model, preci
             differences.append((log_probs - self.scored).abs().max().item())
             return super().training_step(batch, batch_index)
 
-    Trainer(
-        accelerator="cpu",
-        precision=precision,
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).fit(
+    one_update(
         Probe(tiny_model, ClippedLoss(), torch.optim.SGD),
-        DataLoader([together(made(), packer=packer)], batch_size=None),  # type: ignore[arg-type]
+        together(made(), packer=packer),
+        precision,
     )
     assert differences[0] < 1e-5
 
@@ -239,18 +244,7 @@ def test_values_of_a_batch_are_not_rounded(tiny_model, precision):
             return super().training_step(batch, batch_index)
 
     samples = [sample.with_streams(old_log_probs=exact) for sample in made()]
-    Trainer(
-        accelerator="cpu",
-        precision=precision,
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    ).fit(
-        Probe(tiny_model, ClippedLoss(), torch.optim.SGD),
-        DataLoader([together(samples)], batch_size=None),  # type: ignore[arg-type]
-    )
+    one_update(Probe(tiny_model, ClippedLoss(), torch.optim.SGD), together(samples), precision)
     assert (seen[0] == torch.tensor(exact)).all()
 
 
