@@ -19,13 +19,12 @@ from p2o.cli.rehearsal import rehearse
 from p2o.cli.settings import TrainSettings
 from p2o.cli.training import Training, assemble
 from p2o.configuration.build import CONFIG_NAME
-from p2o.errors import PeerError
 from p2o.learning.final_evaluation import is_measured
 from p2o.planning import plan_from_config, print_plan
-from p2o.policy.sharding import lost_rank, stop_other_ranks
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
 from p2o.running.loggers import log_configuration
+from p2o.running.other_ranks import leading, let_others_end
 from p2o.running.preemption import handled_signals, hold_signals, stop_if_told
 from p2o.running.resuming import check_fit
 from p2o.running.run_folder import RECORD, leave_nothing, one_run_in, record_configuration
@@ -73,14 +72,15 @@ def _train(config: DictConfig, folder: Path) -> float:
     record_configuration(folder, config)
     log_configuration(training.trainer, config)
     hold_signals()
-    collapse = _fit(training, checkpoint)
-    if config.save_policy is not None and collapse is None:
-        save_trained(config, training, folder)
-    # The last of all: a run that has a summary has ended.
-    summary = tell(config, training, folder, collapse)
-    if collapse is not None:
-        raise collapse
-    return summary["accuracy"]["after"]
+    with leading(training.trainer):
+        collapse = _fit(training, checkpoint)
+        if config.save_policy is not None and collapse is None:
+            save_trained(config, training, folder)
+        # The last of all: a run that has a summary has ended.
+        summary = tell(config, training, folder, collapse)
+        if collapse is not None:
+            raise collapse
+        return summary["accuracy"]["after"]
 
 
 def _fit(training: Training, checkpoint: Path | None) -> TrainingCollapsed | None:
@@ -92,14 +92,8 @@ def _fit(training: Training, checkpoint: Path | None) -> TrainingCollapsed | Non
         with training.ledger.phase("train"), meant():
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except TrainingCollapsed as collapse:
+        let_others_end(trainer)
         return collapse
-    except Exception as error:
-        # What a broken connection between ranks gives.
-        lost = lost_rank(trainer) if isinstance(error, RuntimeError) else None
-        stop_other_ranks(trainer)
-        if lost is not None:
-            raise PeerError(lost) from error
-        raise
     if not is_measured(trainer):
         trainer.validate(module, datamodule=data, verbose=False)
     return None

@@ -1,8 +1,6 @@
 """Parameters, gradients and optimiser state shared out over data-parallel ranks."""
 
 import shutil
-import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +35,6 @@ from p2o.running.checkpoint_files import UNREADABLE, refuse_shards
 from p2o.running.files import UNFINISHED, replace_folder
 from p2o.running.frozen import frozen_names
 from p2o.running.shards import PROGRESS, load_shards, write_checksums
-
-SECONDS = 2.0
-"""In which the kernel says of a rank that it has ended."""
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
@@ -248,33 +243,6 @@ def readable_weights(policy: nn.Module) -> Iterator[None]:
             yield
     else:
         yield
-
-
-def lost_rank(trainer: Trainer) -> str | None:
-    """How a rank that this one has started has ended, in words; None where all are at work.
-
-    When one is killed, the others hear of a broken connection, perhaps before the kernel says why.
-    """
-    started = getattr(trainer.strategy.launcher, "procs", [])
-    patience = time.monotonic() + SECONDS
-    while started and time.monotonic() < patience:
-        for number, process in enumerate(started, 1):
-            if process.poll():
-                code = process.returncode
-                how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-                return f"rank {number} {how}"
-        time.sleep(0.1)
-    return None
-
-
-def stop_other_ranks(trainer: Trainer) -> None:
-    """End the ranks that this one has started; they may wait for it in a collective operation.
-
-    Ranks that torchrun or SLURM has started are ended by these.
-    """
-    launcher: Any = trainer.strategy.launcher
-    if hasattr(launcher, "kill"):
-        launcher.kill(signal.SIGKILL)
 
 
 def _read_dtype(name: str | None) -> torch.dtype | None:
