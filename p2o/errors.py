@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 ARGUMENT = re.compile(r"[a-z_]\w*(\.\w+)*(=|: )")
 """How the message of a part begins that names one of its arguments: ``width=0: ...``."""
+OPTION = re.compile(r"(?<![\w.+])options\.\w+=")
+"""How a message names something for its part to pass on to a library."""
 
 
 class UserError(Exception):
@@ -17,6 +19,10 @@ class UserError(Exception):
 
 class OtherRun(UserError):
     """A checkpoint is of a run with other settings or data; going on with it has to be meant."""
+
+
+class FolderTaken(UserError):
+    """A folder cannot be worked in and another one would do; programs add the key that gives it."""
 
 
 class PeerError(Exception):
@@ -49,6 +55,9 @@ def spelled_out(said: str, argument: str, key: str) -> str:
 def located(key: str, *kinds: type[Exception]) -> Iterator[None]:
     """Put a configuration key in front of what a part says; parts know their arguments alone.
 
+    What a part passes on to a library stands in its ``options``, wherever it is named; as no
+    configuration lists these, Hydra needs a plus to add one.
+
     >>> with located("evolution.evolver"):
     ...     raise UserError("width=0: give at least 1")
     Traceback (most recent call last):
@@ -64,5 +73,6 @@ def located(key: str, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (UserError, *kinds) as error:
-        joint = "." if ARGUMENT.match(str(error)) else ": "
-        raise UserError(f"{key}{joint}{error}") from error
+        said = OPTION.sub(rf"+{key}.\g<0>", str(error))
+        joint = "." if ARGUMENT.match(said) else ": "
+        raise UserError(f"{key}{joint}{said}") from error

@@ -158,11 +158,13 @@ def keys_of_a_run(text: str, known: set[str]) -> list[str]:
     """Dotted keys that a configuration has, and choices of a group's option."""
     tops = {key.partition(".")[0] for key in known} - {"hydra"}
     dotted = [name for name in re.findall(rf"(?<![\w./-])(?:{'|'.join(tops)})(?:\.\w+)+", text)]
+    dotted = [name for name in dotted if name in known or ".options." in name]
     pairs = re.findall(r"(?<![\w./+-])([\w/]+)=(\w+)", text)
     chosen = [f"{group}={name}" for group, name in pairs if is_option(group, name)]
-    single = re.findall(r"\b(?:ckpt_path|resume_changed|resume=\w+)", text)
+    single = re.findall(r"\b(?:ckpt_path|data_root|resume_changed|resume=\w+)", text)
     section = re.findall(rf"^(?:{'|'.join(tops)}): ", text)
-    return [name for name in dotted if name in known] + chosen + single + section
+    folder = re.findall(r"\bhydra\.(?:run|sweep)\.dir", text)
+    return dotted + chosen + single + section + folder
 
 
 def is_option(group: str, name: str) -> bool:
@@ -180,5 +182,7 @@ def test_the_scan_sees_keys_and_choices(known):
     assert keys_of_a_run("raise sampling.train.max_new_tokens=8", known)
     assert keys_of_a_run("take distillation=tapered", known) == ["distillation=tapered"]
     assert keys_of_a_run("rollout: vLLM failed (out of memory)", known) == ["rollout: "]
+    assert keys_of_a_run("add +model.options.trust=true, or data_root=X", known)
+    assert keys_of_a_run("give another hydra.run.dir", known) == ["hydra.run.dir"]
     assert not keys_of_a_run("raise max_new_tokens=8, see p2o.data.table", known)
     assert len(library_files()) > 150

@@ -186,7 +186,7 @@ def _draw(findings: Findings, path: Path) -> Path | None:
 
 def _run(config: DictConfig) -> None:
     quieten_libraries()
-    with expected_errors(way_on="the same command goes on"), handled_signals():
+    with expected_errors(way_on="the same command goes on", place="folder"), handled_signals():
         findings = bench(config)
     if findings.failures:
         sys.exit(1)

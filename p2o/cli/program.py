@@ -17,7 +17,7 @@ from p2o.configuration.build import USER_ERRORS, conf_directory
 from p2o.configuration.commandline import written
 from p2o.configuration.overrides import check_overrides
 from p2o.configuration.sections import Section
-from p2o.errors import EngineError, PeerError, UserError, spelled_out
+from p2o.errors import EngineError, FolderTaken, PeerError, UserError, spelled_out
 from p2o.running.distributed import starting_rank
 from p2o.running.files import why_not_written
 from p2o.running.preemption import Preempted
@@ -27,6 +27,7 @@ from p2o_callbacks import TrainingCollapsed
 
 REFUSED, COLLAPSED, ENGINE_LOST = 2, 3, 4
 """Exit statuses: what the user gave cannot work, a guard stopped the run, an engine is gone."""
+SWEEP = "hydra.sweep.dir"
 
 
 def run_program(
@@ -56,12 +57,15 @@ def run_program(
 
 
 @contextmanager
-def expected_errors(folder: Path | None = None, way_on: str = "") -> Iterator[None]:
+def expected_errors(
+    folder: Path | None = None, way_on: str = "", place: str | None = None
+) -> Iterator[None]:
     """Say an expected error in one line, and end the program with the status that stands for it.
 
     Args:
         folder: Of a run that can go on from there; None where there is none.
         way_on: What to say about going on after a signal, where no folder is given.
+        place: The key that gives the program's folder; Hydra's own when left out.
 
     Raises:
         SystemExit: An error was expected; any other is passed on.
@@ -70,6 +74,8 @@ def expected_errors(folder: Path | None = None, way_on: str = "") -> Iterator[No
         yield
     except TooManyFailures as error:
         _end(UserError(spelled_out(str(error), "max_error_share", "verifier_guard")), REFUSED)
+    except FolderTaken as error:
+        _end(UserError(f"{error}, or give another {place or _place()}"), REFUSED)
     except USER_ERRORS as error:
         _end(error, REFUSED)
     except TrainingCollapsed as error:
@@ -103,7 +109,10 @@ def _going_on(folder: Path) -> str:
 
 def place_setting(folder: Path) -> str:
     """The setting that names the folder of a run, or of the sweep that it is of, for a shell."""
-    hydra = HydraConfig.get()
-    sweeps = hydra.mode == RunMode.MULTIRUN
-    kind, where = ("sweep", Path(hydra.sweep.dir)) if sweeps else ("run", folder)
-    return written(f"hydra.{kind}.dir", str(where.resolve()))
+    place = _place()
+    where = Path(HydraConfig.get().sweep.dir) if place == SWEEP else folder
+    return written(place, str(where.resolve()))
+
+
+def _place() -> str:
+    return SWEEP if HydraConfig.get().mode == RunMode.MULTIRUN else "hydra.run.dir"

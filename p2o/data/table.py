@@ -173,9 +173,7 @@ class Table:
             if self.file is None:
                 raise
             copy = self._copy()
-            way = (
-                f"data_root=FOLDER with FOLDER/{self.file}" if copy is None else f"put it at {copy}"
-            )
+            way = f"root=FOLDER with FOLDER/{self.file}" if copy is None else f"put it at {copy}"
             raise UserError(f"{error}, or {way}") from error
 
     def _columns(self) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from p2o.errors import UserError
+from p2o.errors import FolderTaken, UserError
 from p2o.running.files import written_whole
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Completions:
         settings: What the results follow from. Another evaluation in the same folder is refused.
 
     Raises:
-        UserError: The folder holds completions of other settings, or one cannot tell.
+        FolderTaken: The folder holds completions of other settings, or one cannot tell.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -62,9 +62,8 @@ class Completions:
                 for key in sorted({*before, *now})
                 if before.get(key, none) != now.get(key, none)
             )
-            raise UserError(
-                f"{folder}: holds completions of other settings ({was}, now {is_now}); give "
-                "another hydra.run.dir"
+            raise FolderTaken(
+                f"{folder}: holds completions of other settings ({was}, now {is_now}); delete them"
             )
 
     def has(self, benchmark: str, chunk: int) -> bool:
@@ -108,9 +107,7 @@ def read_completions(folder: Path) -> list[dict[str, Any]]:
     try:
         return [row for part in parts for row in read_part(part)]
     except UserError as error:
-        raise UserError(
-            f"{error}; the same evaluation with hydra.run.dir={folder} makes it again"
-        ) from error
+        raise UserError(f"{error}; the same evaluation in {folder} makes it again") from error
 
 
 def read_part(path: Path) -> list[dict[str, Any]]:
@@ -136,9 +133,9 @@ def _read_settings(path: Path) -> dict[str, Any]:
         if not isinstance(settings, dict):
             raise ValueError("no object")
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
+        raise FolderTaken(
             f"{path}: damaged ({error}), so what the completions beside it follow from is not "
-            "known; delete that folder, or give another hydra.run.dir"
+            "known; delete that folder"
         ) from error
     return settings
 
@@ -155,6 +152,6 @@ def write_file(path: Path, content: bytes) -> None:
             file.write(content)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror}); make room and start again with the "
-            "same hydra.run.dir, what is there is kept"
+            f"{path}: cannot be written ({error.strerror}); make room and start again in the "
+            "same folder, what is there is kept"
         ) from error

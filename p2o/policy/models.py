@@ -317,7 +317,7 @@ def reason(error: Exception) -> str:
     if "trust_remote_code" in said:
         return (
             "it comes with code of its own, which is not run; read it, and "
-            "+model.options.trust_remote_code=true allows it"
+            "options.trust_remote_code=true allows it"
         )
     return (said.splitlines() or [type(error).__name__])[0]
 

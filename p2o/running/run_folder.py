@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from p2o.errors import UserError
+from p2o.errors import FolderTaken
 from p2o.running.distributed import starting_rank
 from p2o.running.files import written_whole
 from p2o.running.secrets import hiding
@@ -26,7 +26,7 @@ def one_run_in(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder until this one ends, however it ends; rank 0 does.
 
     Raises:
-        UserError: Another run is at work in it.
+        FolderTaken: Another run is at work in it.
     """
     if starting_rank() != 0:
         yield
@@ -37,9 +37,9 @@ def one_run_in(folder: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise UserError(
+            raise FolderTaken(
                 f"{folder}: another run is at work here (process {file.read().strip() or '?'}); "
-                "stop it first, or give another hydra.run.dir"
+                "stop it first"
             ) from error
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -66,7 +66,7 @@ def leave_nothing(folder: Path) -> None:
             if Path.cwd() in above.parents:
                 above.rmdir()
     # Another run is at work there, or something else is in one of the folders.
-    except (UserError, OSError):
+    except (FolderTaken, OSError):
         return
 
 

@@ -19,6 +19,7 @@ from p2o.cli import bench as program
 from p2o.configuration.build import conf_directory
 from p2o.configuration.overrides import check_overrides
 from p2o.errors import UserError
+from p2o.running.run_folder import one_run_in
 from tests.patience import HANGS
 
 
@@ -194,6 +195,17 @@ def test_without_running_it_shows_what_is_there(bench, tmp_path, capsys):
     # The page tells how to repeat it.
     assert "\np2o-bench bench=slice folder=runs\n" in (tmp_path / "runs" / "bench.md").read_text()
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+@pytest.mark.slow
+def test_a_bench_in_a_folder_where_another_is_at_work_is_told_which_key_gives_one(tmp_path):
+    (tmp_path / "runs").mkdir()
+    command = [sys.executable, "-m", "p2o.cli.bench", "bench=slice", f"folder={tmp_path}/runs"]
+    with one_run_in(tmp_path / "runs"):
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "another run is at work here" in result.stderr
+    assert result.stderr.endswith("stop it first, or give another folder\n")
 
 
 @pytest.mark.slow

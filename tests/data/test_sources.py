@@ -413,7 +413,7 @@ def test_without_a_hub_the_local_copy_that_would_serve_is_named(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="some/set: no file, and not to be had") as caught:
         Table("some/set", "{q}", file="sets/some.json").prompts()
-    assert str(caught.value).endswith(", or data_root=FOLDER with FOLDER/sets/some.json")
+    assert str(caught.value).endswith(", or root=FOLDER with FOLDER/sets/some.json")
     assert sum(slept) < 10
 
 

@@ -134,7 +134,8 @@ def test_other_settings_in_the_same_folder_are_refused_and_its_record_stays(eval
     assert "suite=digits" in before
     status, _, errors = evaluate(folder, *DIGITS, *several, "seed=1")
     assert status == 2
-    assert "holds completions of other settings (seed: 0, now 1)" in errors
+    said = "holds completions of other settings (seed: 0, now 1); delete them, or give another"
+    assert f"{said} hydra.run.dir\n" in errors
     assert record.read_text() == before
 
 
@@ -326,7 +327,7 @@ def test_damaged_completions_are_named_and_sampled_again(tmp_path, damage, caplo
 def test_damaged_settings_are_named_with_what_to_do(tmp_path, content):
     Completions(tmp_path, {"seed": 0}).write("b", 0, [])
     (tmp_path / "completions" / "settings.json").write_bytes(content)
-    with pytest.raises(UserError, match="settings.json: damaged .* or give another hydra.run.dir"):
+    with pytest.raises(UserError, match="settings.json: damaged .*; delete that folder$"):
         Completions(tmp_path, {"seed": 0})
 
 

@@ -10,7 +10,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from p2o.errors import UserError
+from p2o.errors import UserError, located
 from p2o.learning.module import P2OModule
 from p2o.objectives.policy_loss import ClippedLoss
 from p2o.planning.shape import read_architecture
@@ -167,7 +167,8 @@ def test_code_that_comes_with_a_model_is_refused_in_one_line_and_never_asked_abo
     stranger, load, monkeypatch
 ):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
-    with pytest.raises(UserError, match=r"\+model\.options\.trust_remote_code=true") as caught:
+    way = r"^model\.path=.*\(.* \+model\.options\.trust_remote_code=true allows it\)"
+    with pytest.raises(UserError, match=way) as caught, located("model"):
         load(str(stranger))
     assert "\n" not in str(caught.value)
     assert not (stranger / "was_run").exists()
