@@ -32,11 +32,15 @@ def train(model: nn.Module, seed: int) -> None:
 
 @pytest.mark.parametrize("rate", [0.05, 0.5, 1.0])
 @pytest.mark.parametrize("tied", [False, True])
-def test_the_average_is_that_of_trl_and_scores_as_a_policy_of_its_own(tiny_model, rate, tied):
+@pytest.mark.parametrize("backend", [None, pytest.param("aot_eager", marks=pytest.mark.slow)])
+def test_the_average_is_that_of_trl_and_scores_as_a_policy_of_its_own(
+    tiny_model, rate, tied, backend
+):
     if tied:
         tiny_model.config.tie_word_embeddings = True
         tiny_model.tie_weights()
-    policy, expected = CausalPolicy(tiny_model, 0.7), copy.deepcopy(tiny_model)
+    expected = copy.deepcopy(tiny_model)
+    policy = CausalPolicy(tiny_model, 0.7, compile_backend=backend)
     teacher = MovingAverage(policy, rate)
     for seed in range(3):
         train(tiny_model, seed)

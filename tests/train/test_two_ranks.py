@@ -76,8 +76,9 @@ LORA = ("model/adapter=lora", "optimizer.lr=1e-3")
 @pytest.mark.parametrize(
     ("strategy", "alone", "together"),
     [
-        ("ddp", (), ()),
-        ("fsdp2", (), ()),
+        # Micro-batches of one rank that take several passes, and not as many on the other one
+        ("ddp", (), ("module.pass_tokens=64",)),
+        ("fsdp2", (), ("module.pass_tokens=64",)),
         ("fsdp", (), ()),
         ("fsdp2", LORA, (*LORA, "model.gradient_checkpointing=true")),
     ],
