@@ -1,15 +1,19 @@
-"""Curves of several seeds as one: mean, lowest and highest at every spending."""
+"""Curves of several seeds as one: their mean at every spending, and how sure it is."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from statistics import fmean
 
-from p2o.bench.outcomes import Curve
-from p2o.report.figures import Band
+import numpy as np
+
+from p2o.bench.outcomes import ENOUGH_SEEDS, Curve
+from p2o.report.intervals import Band, bootstrap_means
 
 
 def band(curves: Sequence[Curve], end: float) -> Band:
     """Join curves, each of which holds its last measurement until the next one.
+
+    The shade is the 95 % bootstrap interval of their mean; of fewer than `ENOUGH_SEEDS`, which tell
+    too little of it, their range.
 
     Args:
         curves: At least one; each begins before anything is spent.
@@ -17,13 +21,10 @@ def band(curves: Sequence[Curve], end: float) -> Band:
     """
     start = max(curve[0][0] for curve in curves)
     places = sorted({end, *(spent for curve in curves for spent, _ in curve if spent >= start)})
-    columns = [[_value_at(curve, place) for curve in curves] for place in places]
-    return Band(
-        places,
-        [fmean(column) for column in columns],
-        [min(column) for column in columns],
-        [max(column) for column in columns],
-    )
+    values = np.array([[_value_at(curve, place) for place in places] for curve in curves])
+    enough = len(curves) >= ENOUGH_SEEDS
+    low, high = bootstrap_means(values) if enough else (values.min(axis=0), values.max(axis=0))
+    return Band(places, values.mean(axis=0).tolist(), low.tolist(), high.tolist())
 
 
 def _value_at(curve: Curve, place: float) -> float:

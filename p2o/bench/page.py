@@ -31,7 +31,7 @@ def page(findings: Findings, title: str, text: str, command: str, figure: str | 
         "there.\n",
     ]
     if figure is not None:
-        parts.append(f"![Held-out accuracy over what was spent]({figure})\n")
+        parts += [f"![Held-out accuracy over what was spent]({figure})\n", SHADE]
     if findings.verdicts:
         parts += ["## Claims\n", markdown(claim_cells(findings)), CLAIMS]
     parts += ["## What was spent\n", markdown(spending_cells(findings)), SPENDING]
@@ -49,6 +49,10 @@ ACCURACY = (
     "budget was spent, each measurement holding until the next; it tells arms apart that all end "
     "alike. *minus*: difference of that, seed by seed, with its 95 % bootstrap interval over seeds "
     f"where there are at least {ENOUGH_SEEDS}."
+)
+SHADE = (
+    "The line is the mean over seeds, and the shade its 95 % bootstrap interval; of fewer than "
+    f"{ENOUGH_SEEDS} seeds their range.\n"
 )
 CLAIMS = (
     "Measured is the difference between two arms, seed by seed, in points of per cent: of the mean "

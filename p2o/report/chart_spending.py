@@ -33,7 +33,7 @@ def accuracy_chart(
         if len(curves) == 1 and held_out:
             intervals = [wilson(value * held_out, held_out) for value in band.mean]
             low, high = ([each[side] for each in intervals] for side in (0, 1))
-        for place, (x, y) in enumerate(zip(band.x, band.mean, strict=True)):
+        for place, (x, y) in enumerate(zip(band.spent, band.mean, strict=True)):
             row = {"arm": arm, "x": x, "accuracy": y}
             if low is not None and high is not None:
                 row |= {"low": low[place], "high": high[place]}

@@ -1,9 +1,10 @@
 """Pictures of finished runs; needs ``pip install matplotlib``."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from p2o.report.intervals import Band
 
 MOST_IN_ONE = 6
 """Arms that can still be told apart in one picture; of more each has a panel of its own."""
@@ -12,27 +13,10 @@ INK = "#808080"
 """Of text and axes: it can be read on a light page and on a dark one."""
 
 
-@dataclass(frozen=True)
-class Band:
-    """Curves of several seeds as one.
-
-    Attributes:
-        spent: Where any of them changes, in order.
-        mean: Their mean there.
-        low: The lowest.
-        high: The highest.
-    """
-
-    spent: Sequence[float]
-    mean: Sequence[float]
-    low: Sequence[float]
-    high: Sequence[float]
-
-
 def spending_curves(
     arms: Mapping[str, Band], path: Path, spent: str, reference: str | None = None
 ) -> None:
-    """Draw held-out accuracy over what was spent, of each arm the mean and the range of its seeds.
+    """Draw held-out accuracy over what was spent, of each arm the mean over seeds and its shade.
 
     Args:
         arms: Label of an arm to its curves.
@@ -92,9 +76,9 @@ def _in_panels(arms: Mapping[str, Band], reference: str | None) -> Any:
 
 
 def _draw(axes: Any, band: Band, color: str, label: str) -> None:
-    axes.fill_between(
-        band.spent, band.low, band.high, step="post", color=color, alpha=0.2, linewidth=0
-    )
+    if band.low is not None and band.high is not None:
+        shade: dict[str, Any] = {"color": color, "alpha": 0.2, "linewidth": 0}
+        axes.fill_between(band.spent, band.low, band.high, step="post", **shade)
     axes.step(band.spent, band.mean, where="post", color=color, label=label)
 
 

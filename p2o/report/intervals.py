@@ -45,14 +45,14 @@ def bootstrap_mean(
         seed: Of the draws.
         level: Share of resamples inside.
     """
-    low, high = _resampled(np.asarray(values, dtype=float)[:, None], seed, level)
+    low, high = bootstrap_means(np.asarray(values, dtype=float)[:, None], seed, level)
     return float(low[0]), float(high[0])
 
 
-def _resampled(
-    values: NDArray[np.float64], seed: int, level: float
+def bootstrap_means(
+    values: NDArray[np.float64], seed: int = 0, level: float = LEVEL
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interval of the mean over rows `[N, G]`, for each of G columns."""
+    """`bootstrap_mean` of each column of values `[N, G]`: the lower and the upper ends, `[G]`."""
     drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
     # How often each row was drawn, so that no `[R, N, G]` is held.
     counts = np.stack([(drawn == row).sum(axis=1) for row in range(len(values))], axis=1)
@@ -132,16 +132,16 @@ def paired_difference(differences: Sequence[float], level: float = LEVEL) -> Dif
 
 @dataclass(frozen=True)
 class Band:
-    """A mean curve with its interval.
+    """Curves of several seeds as one.
 
     Attributes:
-        x: What was spent, `[G]`.
+        spent: In rising order, `[G]`.
         mean: Over curves, `[G]`.
-        low: Of the interval, `[G]`; None for fewer than `FEWEST_SEEDS` curves.
-        high: Likewise.
+        low: Where the shade around the mean begins, `[G]`; None without one.
+        high: Where it ends.
     """
 
-    x: list[float]
+    spent: list[float]
     mean: list[float]
     low: list[float] | None
     high: list[float] | None
@@ -150,7 +150,8 @@ class Band:
 def mean_curve(curves: Sequence[Curve], points: int = 60) -> Band:
     """The mean of several curves at equal spending.
 
-    Between its points a curve is a straight line; one that has ended keeps its last value.
+    Between its points a curve is a straight line; one that has ended keeps its last value. The
+    shade is the interval of the mean, for `FEWEST_SEEDS` curves or more.
 
     Args:
         curves: At least one, each with at least one point.
@@ -165,5 +166,5 @@ def mean_curve(curves: Sequence[Curve], points: int = 60) -> Band:
     mean = values.mean(axis=0)
     if len(curves) < FEWEST_SEEDS:
         return Band(grid.tolist(), mean.tolist(), None, None)
-    low, high = _resampled(values, 0, LEVEL)
+    low, high = bootstrap_means(values)
     return Band(grid.tolist(), mean.tolist(), low.tolist(), high.tolist())

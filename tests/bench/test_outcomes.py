@@ -1,9 +1,10 @@
 """Numbers of a run and of several: against what they are by definition."""
 
 import json
-from itertools import pairwise
+from itertools import pairwise, product
 from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,7 +164,17 @@ def test_a_band_holds_every_curve_at_every_place(drawn):
     found = band(curves, 50)
     assert 50 in found.spent
     assert all(before < after for before, after in pairwise(found.spent))
-    for place, mean, low, high in zip(found.spent, found.mean, found.low, found.high, strict=True):
+    shade = zip(found.low or (), found.high or (), strict=True)
+    for place, mean, (low, high) in zip(found.spent, found.mean, shade, strict=True):
         there = [[value for spent, value in curve if spent <= place][-1] for curve in curves]
         assert (low, high) == (min(there), max(there))
         assert mean == pytest.approx(fmean(there))
+
+
+def test_the_shade_of_five_seeds_is_the_interval_of_their_mean():
+    ends = [0.2, 0.4, 0.6, 0.8, 0.9]
+    found = band([[(0.0, 0.1), (10.0, end)] for end in ends], 20)
+    # Of all resamples that there are
+    low, high = np.quantile([fmean(drawn) for drawn in product(ends, repeat=5)], [0.025, 0.975])
+    assert found.low == pytest.approx([0.1, low, low], abs=0.01)
+    assert found.high == pytest.approx([0.1, high, high], abs=0.01)

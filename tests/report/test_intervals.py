@@ -76,7 +76,7 @@ def test_without_a_pair_nothing_is_said_of_a_difference():
 
 def test_a_mean_curve_goes_through_the_means_and_keeps_the_last_value_of_a_run_that_ended():
     band = mean_curve([([0, 10], [0.0, 1.0]), ([0, 5], [0.0, 0.5]), ([0, 10], [0.0, 1.0])], 11)
-    assert band.x == list(range(11))
+    assert band.spent == list(range(11))
     assert band.mean[5] == pytest.approx(0.5)
     assert band.mean[10] == pytest.approx((1.0 + 0.5 + 1.0) / 3)
     assert band.low is not None
@@ -91,4 +91,4 @@ def test_two_curves_have_no_interval():
 
 def test_one_curve_is_its_own_mean():
     band = mean_curve([([0, 3, 4], [0.1, 0.2, 0.3])])
-    assert (band.x, band.mean) == ([0, 3, 4], [0.1, 0.2, 0.3])
+    assert (band.spent, band.mean) == ([0, 3, 4], [0.1, 0.2, 0.3])
