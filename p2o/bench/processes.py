@@ -28,6 +28,13 @@ class Task:
     log: Path
 
 
+def cores() -> int:
+    """How many cores this process may use, of those that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def run_side_by_side(
     tasks: Sequence[Task], at_once: int, ended: Callable[[Task, int, float], None]
 ) -> None:
@@ -41,7 +48,7 @@ def run_side_by_side(
         ended: Called with each task that has ended, its exit status and its seconds.
     """
     waiting, running = deque(tasks), dict[subprocess.Popen, tuple[Task, float]]()
-    threads = max(1, (os.cpu_count() or 1) // at_once)
+    threads = max(1, cores() // at_once)
     try:
         while waiting or running:
             while waiting and len(running) < at_once:

@@ -17,7 +17,7 @@ from p2o.bench.claims import check_claims
 from p2o.bench.curves import band
 from p2o.bench.findings import Findings, collect
 from p2o.bench.page import page
-from p2o.bench.processes import Task, last_line, run_side_by_side
+from p2o.bench.processes import Task, cores, last_line, run_side_by_side
 from p2o.bench.settings import BenchSettings
 from p2o.bench.tables import accuracy_cells, claim_cells, numbers, shown, spending_cells, without
 from p2o.bench.tasks import evaluation_tasks, launched_tasks, training_tasks
@@ -112,7 +112,7 @@ def _run_all(
 ) -> None:
     console = Terminal()
     waiting = [run for run in runs if not run.finished]
-    at_once = jobs or os.cpu_count() or 1
+    at_once = jobs or cores()
     where = " ".join(launcher) if launcher else f"{at_once} at a time"
     done = len(runs) - len(waiting)
     console.print(f"{len(runs)} runs, {done} of them ended before; {where}", soft_wrap=True)

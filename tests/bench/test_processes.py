@@ -1,8 +1,12 @@
 """Programs side by side: how many, what fails, and what a signal does."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from p2o.bench.processes import Task, last_line, run_side_by_side
+from p2o.bench.processes import Task, cores, last_line, run_side_by_side
 from tests.patience import HANGS
 
 
@@ -89,3 +93,21 @@ def test_a_log_without_words_says_so(tmp_path):
     assert last_line(tmp_path / "none.txt") == "no output"
     (tmp_path / "empty.txt").write_text("\n \n")
     assert last_line(tmp_path / "empty.txt") == "no output"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no such call on this system")
+def test_only_the_cores_that_a_process_may_use_count():
+    program = "from p2o.bench.processes import cores; print(cores())"
+    allowed = os.sched_getaffinity(0)
+    assert cores() == len(allowed)
+    one = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import os; os.sched_setaffinity(0, {{{min(allowed)}}}); {program}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert one.stdout == "1\n"
