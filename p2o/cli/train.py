@@ -3,11 +3,13 @@
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import LambdaCallback
 from omegaconf import DictConfig
 
 from p2o.cli.assembly import asked_suffix, make_verifier
@@ -68,9 +70,7 @@ def _train(config: DictConfig, folder: Path) -> float:
             check_fit(checkpoint, training.module, training.module.frozen)
         if starting_rank() == 0:
             print(plain(f"going on from {checkpoint}"), file=sys.stderr)
-    # Accepted: from here on there is something to save.
-    record_configuration(folder, config)
-    log_configuration(training.trainer, config)
+    _record_once_accepted(training.trainer, config, folder, bool(checkpoint))
     hold_signals()
     with leading(training.trainer):
         collapse = _fit(training, checkpoint)
@@ -81,6 +81,25 @@ def _train(config: DictConfig, folder: Path) -> float:
         if collapse is not None:
             raise collapse
         return summary["accuracy"]["after"]
+
+
+def _record_once_accepted(
+    trainer: Trainer, config: DictConfig, folder: Path, goes_on: bool
+) -> None:
+    """Write down how a run is made: at once, or when all that it goes on from has been taken over.
+
+    Parts may refuse what a checkpoint has for them, and the record stays that of the run before.
+    """
+
+    def record() -> None:
+        record_configuration(folder, config)
+        log_configuration(trainer, config)
+
+    if goes_on:
+        parts: Any = trainer
+        parts.callbacks.append(LambdaCallback(on_train_start=lambda *_: record()))
+    else:
+        record()
 
 
 def _fit(training: Training, checkpoint: Path | None) -> TrainingCollapsed | None:

@@ -122,16 +122,26 @@ class StepCheckpoint(ModelCheckpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Save as Lightning would, but not after the last update, nor when other ranks go on."""
+        """Save as Lightning would, but not after the last update, nor when other ranks go on.
+
+        While a checkpoint is being taken over there is nothing to save either: what there is then
+        is no state of any run, and would take the place of that checkpoint.
+        """
         if trainer.world_size > 1 and not isinstance(exception, SHARED):
             return
-        if not _epoch_is_ending(trainer):
+        if not _epoch_is_ending(trainer) and not _takes_over(trainer):
             super().on_exception(trainer, pl_module, exception)
 
     def _should_remove_checkpoint(self, trainer: Trainer, previous: str, current: str) -> bool:
         """Lightning keeps what a run has gone on from for ever."""
         assert self.dirpath is not None
         return previous != current and Path(self.dirpath) in Path(previous).parents
+
+
+def _takes_over(trainer: Trainer) -> bool:
+    """Lightning holds the checkpoint that it goes on from until all parts have taken it over."""
+    connector: Any = trainer._checkpoint_connector
+    return bool(connector._loaded_checkpoint)
 
 
 def _epoch_is_ending(trainer: Trainer) -> bool:

@@ -233,15 +233,26 @@ def test_told_to_stop_before_it_has_begun_it_stops_at_once(start, whole, tmp_pat
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_a_restart_that_is_refused_changes_nothing(start, whole, tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            ["optimizer.lr=0.5", "trainer.max_epochs=4"],
+            ".ckpt: written with other settings (optimizer.lr was 0.0002, is 0.5)",
+        ),
+        # Lightning refuses this one, when everything else has been accepted.
+        (["trainer.max_epochs=1"], "You restored a checkpoint with current_epoch="),
+    ],
+    ids=["other settings", "fewer epochs"],
+)
+def test_a_restart_that_is_refused_changes_nothing(start, whole, tmp_path, changed, said):
     shutil.copytree(whole[0], tmp_path, symlinks=True, dirs_exist_ok=True)
     run = tmp_path / "run"
     kept = [path for path in run.rglob("*") if path.is_file() and path.name not in OWN]
     before = {path: path.read_bytes() for path in kept}
     assert run / ".hydra" / "config.yaml" in before
-    assert start(tmp_path, more=["optimizer.lr=0.5", "trainer.max_epochs=4"])[0] == 2
-    said = (tmp_path / "output.txt").read_text().splitlines()[-1]
-    assert ".ckpt: written with other settings (optimizer.lr was 0.0002, is 0.5)" in said
+    assert start(tmp_path, more=changed)[0] == 2
+    assert said in (tmp_path / "output.txt").read_text().splitlines()[-1]
     assert {path: path.read_bytes() for path in kept} == before
 
 
