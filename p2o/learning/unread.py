@@ -46,9 +46,13 @@ class UnreadResponses:
             return None
         text = " ".join(example.response.split())
         said = f"...{text[-SHOWN:]}" if len(text) > SHOWN else text
+        told = bool(runner.renderer.suffix.strip())
+        # How long an answer takes cannot be seen where nothing asks for one.
+        longer = 2 * cut > number and (told or not without)
         ways = [
             *(["say in the renderer's suffix what it looks for"] if without else []),
-            *([f"raise max_new_tokens={limit} of training"] if 2 * cut > number else []),
+            *(["let a search find hints that say it"] if without and not told else []),
+            *([f"raise max_new_tokens={limit} of training"] if longer else []),
             *(["choose another verifier"] if without else []),
         ]
         return (

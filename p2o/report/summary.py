@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from omegaconf import DictConfig
@@ -140,7 +142,20 @@ def print_ways_on(summary: dict[str, Any], directory: Path) -> None:
     """Show what may be done after a run."""
     console = Terminal()
     for command, what in next_commands(summary, directory):
-        console.print(f"next: {command:<40}  {what}", soft_wrap=True)
+        console.print(f"next: {as_found_here(command):<40}  {what}", soft_wrap=True)
+
+
+def as_found_here(command: str) -> str:
+    """A command of p2o with the folder of its program, where a shell would not find it.
+
+    That is so where an environment is used that is not activated, as ``make demo`` does.
+    """
+    program, _, rest = command.partition(" ")
+    beside = Path(sys.executable).with_name(program)
+    if which(program) or not beside.exists():
+        return command
+    near = beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside
+    return f"{shlex.quote(str(near))} {rest}"
 
 
 def _found_table(found: Sequence[Mapping[str, Any]]) -> Table:

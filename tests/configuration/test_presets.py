@@ -100,6 +100,25 @@ def test_a_real_model_does_not_get_the_phrases_of_the_embedded_world(compose, tm
             rehearse(config)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        (["model=qwen3_4b", "data=svamp", "reflection=self"], True),
+        (["model=qwen3_4b", "data=svamp", "reflection=self", "model/adapter=lora"], False),
+        (["experiment=gsm8k", "trainer=cpu"], False),
+        ([], False),
+    ],
+    ids=["all weights", "adapter", "preset", "embedded"],
+)
+def test_a_rate_for_the_embedded_policy_is_told_of_where_a_language_model_gets_it(
+    settings, warned, compose, caplog
+):
+    with as_running(compose_config(settings, "train")) as config:
+        rehearse(config)
+    assert ("optimizer.lr=0.0002: all weights of Qwen/Qwen3-4B" in caplog.text) is warned
+
+
 @pytest.mark.parametrize("model", ["digits", "digits_decisive", "digits_willing"])
 def test_the_embedded_policies_do(model):
     with as_running(compose_config([f"model={model}"], "train")) as config:

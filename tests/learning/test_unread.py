@@ -49,12 +49,22 @@ def test_nearly_all_without_an_answer_is_told_with_an_example_and_what_was_looke
 
 
 def test_when_most_are_cut_off_more_tokens_are_advised():
-    said = advice([rollout(NOTHING, "First we\nadd " * 40, cut=True)] * 20)
+    rollouts = [rollout(NOTHING, "First we\nadd " * 40, cut=True)] * 20
+    said = advice(rollouts, suffix="End with 'Answer:'.")
     assert said is not None
     assert "100% were cut off" in said
     assert "raise max_new_tokens=24 of training" in said
+    assert "let a search find hints" not in said
     assert re.search(r"One of them ends '\.\.\..{120}'\.", said)
     assert "\n" not in said
+
+
+def test_where_nothing_asks_for_an_answer_its_length_is_not_to_blame():
+    said = advice([rollout(NOTHING, "First we\nadd " * 40, cut=True)] * 20)
+    assert said is not None
+    assert "Nothing in the prompt asks for that" in said
+    assert "max_new_tokens" not in said
+    assert "or let a search find hints that say it" in said
 
 
 def test_a_function_that_calls_every_response_an_answer_is_no_reason_to_be_silent():

@@ -1,8 +1,10 @@
 """What a run says at its end of the templates that its searches found, and of what to do next."""
 
+import subprocess
+
 from p2o.prompt import Prompt
 from p2o.report.found import found_templates
-from p2o.report.summary import next_commands
+from p2o.report.summary import as_found_here, next_commands
 from p2o_callbacks import Moment, PromptPool, Template
 from p2o_callbacks.pool_files import write_pool
 
@@ -84,3 +86,22 @@ def test_what_comes_next_can_be_pasted(tmp_path):
     for other in ({"evolution": None}, {"data": {"source": {"_target_": "TableSource"}}}):
         told = [command for command, _ in next_commands({"config": demo | other}, folder)]
         assert "p2o-train experiment=grpo" not in told
+
+
+def test_a_command_is_told_as_a_shell_finds_it(tmp_path, monkeypatch):
+    programs = tmp_path / "my environment" / "bin"
+    programs.mkdir(parents=True)
+    program = programs / "p2o-export"
+    program.write_text("#!/bin/sh\necho exported $1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(programs / "python"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(programs))
+    assert as_found_here("p2o-export runs/mine") == "p2o-export runs/mine"
+    # As in an environment that is not activated
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    told = as_found_here("p2o-export runs/mine")
+    assert told == "'my environment/bin/p2o-export' runs/mine"
+    shell = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True)
+    assert shell.stdout == "exported runs/mine\n"
+    assert as_found_here("p2o-train experiment=grpo") == "p2o-train experiment=grpo"
