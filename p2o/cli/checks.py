@@ -240,7 +240,13 @@ def _check_shards(config: DictConfig) -> None:
         raise UserError("save_policy=adapter: of a sharded policy give merged or null")
     if optimizer.endswith("adamw_8bit"):
         raise UserError("optimizer=adamw_8bit: its state cannot be sharded; use trainer=ddp")
-    if optimizer.endswith("muon") and strategy.endswith("FlatShardedStrategy"):
+    flat = strategy.endswith("FlatShardedStrategy")
+    if flat and config.reference is not None and config.model.get("adapter") is not None:
+        raise UserError(
+            "reference=initial: without its adapter, a policy in flat shards cannot be read; use "
+            "trainer=fsdp2"
+        )
+    if optimizer.endswith("muon") and flat:
         raise UserError("optimizer=muon: needs whole matrices, not flat shards; use trainer=fsdp2")
 
 

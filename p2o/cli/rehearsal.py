@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from p2o.cli.settings import TrainSettings
+from p2o.cli.streams import make_streams
 from p2o.configuration.build import build, build_all, call
 from p2o.configuration.sections import Makes, makes
 from p2o.configuration.validation import refuse_missing
@@ -56,6 +57,7 @@ def rehearse(config: DictConfig) -> None:
         UserError: One of them refuses what it is given.
     """
     made = {key: _make(config, key) for key in ALONE}
+    make_streams(config)
     with located("sampling.train"):
         check_training_sampling(made["sampling.train"])
     check_there = getattr(made["data.source"], "check_there", None)
@@ -151,6 +153,11 @@ def _check_graded(strategy: Any, config: DictConfig) -> None:
         )
     if strategy.choices is not None:
         _check_choices(config)
+    if bare and str(config.algorithm.advantages._target_).endswith("zero_variance_advantages"):
+        raise UserError(
+            "algorithm=rl_zvp: shapes by entropy what a group without contrast learns, and here "
+            "something else grades each token; take algorithm=grpo, or distillation=tapered"
+        )
     if not bare and config.teacher is not None:
         raise UserError(
             "teacher=moving_average: nothing is graded by a teacher where responses are sampled "
@@ -202,14 +209,9 @@ def _rehearse_advantages(advantages: Any, config: DictConfig) -> None:
     # What cannot be called says so below.
     except TypeError:
         verdicts = {}
-    found = call(partial(_called, advantages, rewards, **verdicts), key, name)
+    found = call(advantages, key, name, [rewards], **verdicts)
     if not isinstance(found, Tensor) or found.shape != rewards.shape:
         raise UserError(f"{key}._target_={name}: makes no advantages of rewards, one for each")
-
-
-def _called(function: Any, *arguments: Any, **named: Any) -> Any:
-    """The result; what cannot be called refuses in here."""
-    return function(*arguments, **named)
 
 
 def _rehearse_adapter(config: DictConfig) -> None:
@@ -272,14 +274,12 @@ def _rehearse_optimizer(config: DictConfig) -> None:
     parameters: Any = [("matrix", torch.zeros(2, 2)), ("vector", torch.zeros(2))]
     named = [(name, nn.Parameter(value)) for name, value in parameters]
     make = build(config.optimizer, "optimizer")
-    optimizer = call(partial(_called, make, named), "optimizer", config.optimizer.get("_target_"))
+    optimizer = call(make, "optimizer", config.optimizer.get("_target_"), [named])
     _check_kind(optimizer, torch.optim.Optimizer, "optimizer", config)
     make = build(config.scheduler, "scheduler")
     if make is not None:
         name = config.scheduler.get("_target_")
-        schedule = call(
-            partial(_called, make, optimizer), "scheduler", name, num_training_steps=1000
-        )
+        schedule = call(make, "scheduler", name, [optimizer], num_training_steps=1000)
         _check_kind(schedule, LRScheduler, "scheduler", config)
 
 

@@ -25,7 +25,7 @@ from p2o.learning.final_evaluation import is_measured
 from p2o.planning import plan_from_config, print_plan
 from p2o.running.console import ended_by_interrupt, quieten_libraries
 from p2o.running.distributed import end_with_rank_zero, launched_from_outside, starting_rank
-from p2o.running.loggers import log_configuration
+from p2o.running.loggers import begin_logging, log_configuration
 from p2o.running.other_ranks import leading, let_others_end
 from p2o.running.preemption import handled_signals, hold_signals, stop_if_told
 from p2o.running.resuming import check_fit
@@ -70,6 +70,7 @@ def _train(config: DictConfig, folder: Path) -> float:
             check_fit(checkpoint, training.module, training.module.frozen)
         if starting_rank() == 0:
             print(plain(f"going on from {checkpoint}"), file=sys.stderr)
+    begin_logging(training.trainer)
     _record_once_accepted(training.trainer, config, folder, bool(checkpoint))
     hold_signals()
     with leading(training.trainer):

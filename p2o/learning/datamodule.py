@@ -211,14 +211,13 @@ class RolloutDataModule(LightningDataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote."""
-        untrained = state_dict["evaluation"]["untrained"]
-        missing = set(self.evaluation.untrained or untrained) - {
-            prompt.id for prompt in self.evaluation.prompts
-        }
-        if missing:
+        before = set(self.evaluation.untrained or state_dict["evaluation"]["untrained"])
+        now = {prompt.id for prompt in self.evaluation.prompts}
+        if before and before != now:
             raise UserError(
-                f"the checkpoint was evaluated on {len(missing)} held-out prompts that "
-                "are not in this data; resume with the data configuration of the first run"
+                f"the checkpoint was evaluated on other held-out prompts: {len(before - now)} of "
+                f"them are not in this data, and {len(now - before)} are new; resume with the "
+                "held-out prompts of the first run"
             )
         if state_dict["train"] != self.train_digest():
             line = "the checkpoint was made with other training prompts or answers"

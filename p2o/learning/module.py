@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.utils import clip_grads_with_norm_
@@ -223,7 +224,8 @@ class P2OModule(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip as Lightning does, but of flat shards the norm of the whole."""
-        if not isinstance(self.policy, FullyShardedDataParallel):
+        by_value = gradient_clip_algorithm == GradClipAlgorithmType.VALUE
+        if by_value or not isinstance(self.policy, FullyShardedDataParallel):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
             # In float64, as a float of Python is: rounded, it would scale gradients otherwise.

@@ -24,7 +24,9 @@ class StepMetrics:
         """Take in one micro-batch. Nothing waits for the device."""
         for name, (value, weight) in shares.items():
             value = value.detach().to(torch.promote_types(value.dtype, torch.float32))
-            share = torch.stack([value, torch.as_tensor(weight).to(value)])
+            # Half precision may be the default type here.
+            weighed = torch.as_tensor(weight, dtype=value.dtype, device=value.device)
+            share = torch.stack([value, weighed])
             before = self._totals.get(name)
             self._totals[name] = share if before is None else before + share
 

@@ -48,11 +48,12 @@ class UnreadResponses:
         said = f"...{text[-SHOWN:]}" if len(text) > SHOWN else text
         told = bool(runner.renderer.suffix.strip())
         # How long an answer takes cannot be seen where nothing asks for one.
-        longer = 2 * cut > number and (told or not without)
+        where = "" if told else "where the problems ask for it themselves, "
+        longer = f"{where}raise max_new_tokens={limit} of training"
         ways = [
-            *(["say in the renderer's suffix what it looks for"] if without else []),
-            *(["let a search find hints that say it"] if without and not told else []),
-            *([f"raise max_new_tokens={limit} of training"] if longer else []),
+            *(["say in the renderer's suffix what it looks for"] if without or not told else []),
+            *(["let a search find hints that say it"] if not told else []),
+            *([longer] if 2 * cut > number else []),
             *(["choose another verifier"] if without else []),
         ]
         return (

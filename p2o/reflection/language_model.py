@@ -9,6 +9,7 @@ from p2o.reflection.base import ReflectionRequest
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
+from p2o.running.counted import counted
 from p2o.running.distributed import gather_work, rank, world_size
 from p2o_callbacks.candidates import Exchange
 
@@ -68,13 +69,10 @@ class PolicyReflection:
         self, requests: Sequence[ReflectionRequest]
     ) -> list[tuple[str | None, Exchange | None]]:
         prompts = [self._render(request) for request in requests]
-        completions = iter(
-            self.engine.generate(
-                [rendered[1] for rendered in prompts if rendered is not None],
-                self.sampling,
-                [r.seed for r, prompt in zip(requests, prompts, strict=True) if prompt is not None],
-            )
-        )
+        asked = [rendered[1] for rendered in prompts if rendered is not None]
+        seeds = [r.seed for r, prompt in zip(requests, prompts, strict=True) if prompt is not None]
+        with counted("reflections of one round", len(asked)):
+            completions = iter(self.engine.generate(asked, self.sampling, seeds))
         return [
             (None, None) if rendered is None else self._read(rendered[0], next(completions))
             for rendered in prompts

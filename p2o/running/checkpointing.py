@@ -1,6 +1,8 @@
 """Checkpoints that are whole or not there."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,6 +89,9 @@ class StepCheckpoint(ModelCheckpoint):
     Of a checkpoint from there Lightning resumes with the next epoch, and leaves out what belongs to
     the end of this one: validation, mining. The one written at the epoch's end follows anyway.
 
+    Lightning saves but once between two updates. Batches that make no update, as all their groups
+    are dead, have been sampled all the same, and are saved too.
+
     Args:
         filename: Of the files, in `dirpath` itself.
         more: See `ModelCheckpoint`.
@@ -94,6 +99,7 @@ class StepCheckpoint(ModelCheckpoint):
 
     def __init__(self, *, filename: FileName | None = None, **more: Any) -> None:
         super().__init__(filename=filename, **more)
+        self._batches_saved = 0
 
     @property
     def state_key(self) -> str:
@@ -102,7 +108,9 @@ class StepCheckpoint(ModelCheckpoint):
 
     def on_train_batch_end(self, trainer: Trainer, *arguments: Any, **named: Any) -> None:
         """Save as Lightning would, but not after the last update."""
-        if not _epoch_is_ending(trainer):
+        if _epoch_is_ending(trainer):
+            return
+        with self._for_each_batch(trainer, self._train_time_interval is not None):
             super().on_train_batch_end(trainer, *arguments, **named)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,6 +120,7 @@ class StepCheckpoint(ModelCheckpoint):
         """
         self._last_global_step_saved = -1
         super().on_train_epoch_end(trainer, pl_module)
+        self._batches_saved = _batches(trainer)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Whether a checkpoint is among the best; by its step the newest always is."""
@@ -129,13 +138,35 @@ class StepCheckpoint(ModelCheckpoint):
         """
         if trainer.world_size > 1 and not isinstance(exception, SHARED):
             return
-        if not _epoch_is_ending(trainer) and not _takes_over(trainer):
+        if _epoch_is_ending(trainer) or _takes_over(trainer):
+            return
+        with self._for_each_batch(trainer):
             super().on_exception(trainer, pl_module, exception)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take note of what a run that goes on has behind it."""
+        super().on_train_start(trainer, pl_module)
+        self._batches_saved = _batches(trainer)
+
+    @contextmanager
+    def _for_each_batch(self, trainer: Trainer, wanted: bool = True) -> Iterator[None]:
+        """Let what is inside save once for each batch, and not for each update, where wanted."""
+        if wanted and _batches(trainer) != self._batches_saved:
+            self._last_global_step_saved = -1
+        before = self._last_global_step_saved
+        yield
+        if self._last_global_step_saved != before:
+            self._batches_saved = _batches(trainer)
 
     def _should_remove_checkpoint(self, trainer: Trainer, previous: str, current: str) -> bool:
         """Lightning keeps what a run has gone on from for ever."""
         assert self.dirpath is not None
         return previous != current and Path(self.dirpath) in Path(previous).parents
+
+
+def _batches(trainer: Trainer) -> int:
+    """How many have begun since the run did."""
+    return trainer.fit_loop.epoch_loop.batch_progress.total.ready
 
 
 def _takes_over(trainer: Trainer) -> bool:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from p2o.running.distributed import rank, world_size
+from rich.file_proxy import FileProxy
+
+from p2o.running.distributed import rank, starting_rank, world_size
 from p2o_callbacks.pace import Pace
 
 
@@ -39,6 +41,14 @@ class _Work:
 _under_way: list[_Work] = []
 
 
+def begin(what: str) -> None:
+    """Say that a piece of work begins, where no live display does; rank 0 does."""
+    # What rich puts in its place while it shows one
+    shown = isinstance(sys.stderr, FileProxy)
+    if starting_rank() == 0 and not shown:
+        print(f"start: {what}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def counted(what: str, total: int, announced: bool = False) -> Iterator[None]:
     """Name the work that is done inside; its progress is said about once a minute, by rank 0.
@@ -46,10 +56,10 @@ def counted(what: str, total: int, announced: bool = False) -> Iterator[None]:
     Args:
         what: A few words.
         total: Pieces of it, on all ranks together.
-        announced: Whether to say that it begins, where the output is no terminal.
+        announced: Whether to say that it begins.
     """
-    if announced and rank() == 0 and not sys.stderr.isatty():
-        print(f"start: {total} {what}", file=sys.stderr, flush=True)
+    if announced:
+        begin(f"{total} {what}")
     _under_way.append(_Work(what, total, Pace(total)))
     try:
         yield

@@ -33,16 +33,23 @@ def log_once(trainer: Trainer, metrics: Mapping[str, float]) -> None:
     trainer.callback_metrics.update({name: tensor(value) for name, value in metrics.items()})
 
 
-def log_configuration(trainer: Trainer, config: DictConfig) -> None:
-    """Give each logger the configuration of the run, without keys that were given in clear."""
-    # Weights & Biases starts here, and keeps the command line. Ranks are started with it later.
+def begin_logging(trainer: Trainer) -> None:
+    """Start what loggers write to, some of which keep the command line, without keys in clear."""
+    # Ranks are started with the command line later.
     given = sys.argv
     sys.argv = [hide_settings(argument) for argument in given]
     try:
         for logger in trainer.loggers:
-            logger.log_hyperparams(plain_config(config))
+            # Made at its first use, by Weights & Biases say.
+            getattr(logger, "experiment", None)
     finally:
         sys.argv = given
+
+
+def log_configuration(trainer: Trainer, config: DictConfig) -> None:
+    """Give each logger the configuration of the run, without keys that were given in clear."""
+    for logger in trainer.loggers:
+        logger.log_hyperparams(plain_config(config))
 
 
 class MetricsTable(CSVLogger):

@@ -152,6 +152,10 @@ class StopWhenPreempted(Callback):
     Between two updates the loader asks.
     """
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """See `on_train_start`; an evaluation may come before training and after it."""
+        self.on_train_start(trainer, pl_module)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the signal from Lightning, whose handler starts a collective operation."""
         if threading.current_thread() is threading.main_thread():

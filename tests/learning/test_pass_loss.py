@@ -38,6 +38,18 @@ def test_what_is_not_known_is_no_part_of_a_mean_nor_a_highest_value(passes, kl, 
     assert float(found) == pytest.approx(highest, nan_ok=True)
 
 
+def test_weights_of_a_mean_are_not_rounded_where_half_precision_is_the_default_type():
+    metrics = StepMetrics()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        for value in (1.0, 2.0, 3.0):
+            metrics.add({"loss": (torch.tensor(value, dtype=torch.float32) / 3, 1 / 3)})
+    finally:
+        torch.set_default_dtype(torch.float32)
+    [found] = metrics.means(lambda sums: sums).values()
+    assert float(found) == pytest.approx(2.0, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("strategy", "scored_in", "known"),
     [

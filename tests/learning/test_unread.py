@@ -59,16 +59,19 @@ def test_when_most_are_cut_off_more_tokens_are_advised():
     assert "\n" not in said
 
 
-def test_where_nothing_asks_for_an_answer_its_length_is_not_to_blame():
-    said = advice([rollout(NOTHING, "First we\nadd " * 40, cut=True)] * 20)
+@pytest.mark.parametrize("score", [NOTHING, WRONG], ids=["no answer", "any text is one"])
+def test_where_nothing_asks_for_an_answer_its_length_is_not_the_first_to_blame(score):
+    said = advice([rollout(score, "First we\nadd " * 40, cut=True)] * 20)
     assert said is not None
     assert "Nothing in the prompt asks for that" in said
-    assert "max_new_tokens" not in said
-    assert "or let a search find hints that say it" in said
+    assert (
+        "What helps: say in the renderer's suffix what it looks for, or let a search find hints "
+        "that say it, or where the problems ask for it themselves, raise max_new_tokens=24 of training"
+    ) in said
 
 
 def test_a_function_that_calls_every_response_an_answer_is_no_reason_to_be_silent():
-    said = advice([rollout(WRONG, cut=True)] * 20)
+    said = advice([rollout(WRONG, cut=True)] * 20, suffix="Say the number.")
     assert said is not None
     assert "What helps: raise max_new_tokens=24 of training" in said
     assert "suffix" not in said

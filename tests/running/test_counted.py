@@ -1,9 +1,11 @@
-import sys
+import io
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from p2o.running import counted as module
-from p2o.running.counted import advance, counted
+from p2o.running.counted import advance, begin, counted
 from p2o_callbacks.pace import Pace
 
 
@@ -27,11 +29,14 @@ def test_work_says_that_it_begins_and_then_how_far_it_is(capsys, minutes):
     ]
 
 
-def test_on_a_terminal_a_display_says_that_it_begins(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with counted("responses", 8, announced=True):
-        advance(8)
-    assert capsys.readouterr().err == ""
+def test_a_live_display_says_it_in_its_place(capsys):
+    terminal = io.StringIO()
+    with Progress(console=Console(file=terminal, force_terminal=True)):
+        with counted("responses", 8, announced=True):
+            advance(8)
+    assert "start" not in terminal.getvalue() + capsys.readouterr().err
+    begin("loading a model")
+    assert capsys.readouterr().err == "start: loading a model\n"
 
 
 def test_short_work_and_work_that_nobody_named_is_silent(capsys):

@@ -219,15 +219,21 @@ def test_a_run_leaves_no_key_behind(p2o_train, tmp_path):
 
     with misbehaving(reward) as service:
         url = service.url.replace("://", f"://me:{KEY}@")
-        done = p2o_train(
-            *SMALL, "verifier=http_service", f"verifier.url={url}", HEADERS, "hydra.run.dir=run"
-        )
-        assert done.returncode == 0, done.stderr
+        place = "hydra.run.dir=run", "resume=auto"
+        given = *SMALL, "verifier=http_service", f"verifier.url={url}", HEADERS, "logger=wandb"
+        # The second start goes on with what the first has left.
+        starts = [p2o_train(*given, *place, f"trainer.max_epochs={last}") for last in (1, 2)]
         assert service.requests[-1][1]["x-reward-key"] == KEY
-    files = {p.name: p for p in (tmp_path / "run").rglob("*") if p.is_file()}
-    assert {"summary.json", "config.yaml", "overrides.yaml", "hydra.yaml"} <= files.keys()
-    texts = [path.read_text(errors="replace") for path in files.values()]
-    assert not any(clear(text) for text in [done.stdout, done.stderr, *texts])
+    for done in starts:
+        assert done.returncode == 0, done.stderr
+    assert "going on from" in starts[1].stderr
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    names = {path.name for path in files}
+    assert {"summary.json", "config.yaml", "overrides.yaml", "hydra.yaml"} <= names
+    assert len([path for path in files if path.suffix == ".wandb"]) == 2
+    texts = [path.read_text(errors="replace") for path in files]
+    said = [text for done in starts for text in (done.stdout, done.stderr)]
+    assert not any(clear(text) for text in [*said, *texts])
 
 
 @pytest.mark.slow

@@ -135,6 +135,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
             ["sampling.train.stop_token_ids=[999999]"],
             "sampling.train.stop_token_ids: there is no token 999999; the tokenizer has 0 to ",
         ),
+        (
+            ["algorithm=rl_zvp", "distillation=rlsd", "evolution=none"],
+            "algorithm=rl_zvp: shapes by entropy what a group without contrast learns, and here",
+        ),
         (["rollout=vllm_server"], "rollout.urls: no value and no default; give it a value"),
         (
             ["trainer=fsdp2", "save_policy=adapter", "model/adapter=lora"],
@@ -184,6 +188,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["teacher=moving_average", "teacher.rate=0"], "teacher.rate=0: give a number above 0"),
         (["trainer=fsdp2", "optimizer=adamw_8bit"], "optimizer=adamw_8bit: its state cannot be sh"),
         (["trainer=fsdp", "optimizer=muon"], "optimizer=muon: needs whole matrices, not flat"),
+        (
+            ["trainer=fsdp", "model/adapter=lora", "reference=initial"],
+            "reference=initial: without its adapter, a policy in flat shards cannot be read",
+        ),
         (["module.compile_backend=fast"], "module.compile_backend=fast: give a text with a"),
         (["trainer=fsdp2", "trainer.strategy.compute_dtype=b"], "trainer.strategy.compute_dtype=b"),
         (["optimizer._target_=torch.optim.Adma"], "optimizer: cannot make torch.optim.Adma"),

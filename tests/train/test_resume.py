@@ -264,7 +264,9 @@ def test_other_training_answers_are_taken_only_when_told(p2o_train, tmp_path):
         *("data=svamp", f"data.source.path={file}", "data.source.question=q"),
         *("data.source.answer=a", "data.source.train=16", "data.source.held_out=4"),
         *("data.batch=8", "data.mini_batch=8", "data.group_size=2", "data.max_prompt_tokens=100"),
-        *("evolution=none", "resume=auto", f"hydra.run.dir={tmp_path}/run"),
+        *("resume=auto", f"hydra.run.dir={tmp_path}/run"),
+        # It has a hard set, in which the problem with the other answer is no more.
+        "evolution=single_turn_reflection",
     )
     held_out = write(rows)
     assert p2o_train(*run, "trainer.max_epochs=1").returncode == 0
@@ -274,6 +276,11 @@ def test_other_training_answers_are_taken_only_when_told(p2o_train, tmp_path):
     refused = p2o_train(*run, "trainer.max_epochs=2")
     assert refused.returncode == 2
     assert "made with other training prompts or answers; give those" in refused.stderr
+    # What was measured before is of the held-out problems that there were.
+    more = "resume_changed=true", "data.source.train=15", "data.source.held_out=5"
+    refused = p2o_train(*run, "trainer.max_epochs=2", *more)
+    assert refused.returncode == 2
+    assert "on other held-out prompts: 0 of them are not in this data, and 1 are" in refused.stderr
     taken = p2o_train(*run, "trainer.max_epochs=2", "resume_changed=true")
     assert taken.returncode == 0, taken.stderr
     assert "going on with these" in taken.stdout

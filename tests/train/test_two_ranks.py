@@ -289,3 +289,19 @@ def test_metrics_of_a_step_are_over_the_tokens_of_all_ranks(tmp_path):
     assert {"engine_kl", "engine_ratio_max", "entropy", "approx_kl", "loss"} <= alone.keys()
     assert alone["engine_kl"] > 0
     assert together == pytest.approx(alone, rel=1e-4)
+
+
+def test_flat_shards_are_clipped_by_value_as_whole_weights_are(p2o_train, tmp_path):
+    clipped = "trainer.gradient_clip_val=1e-4", "+trainer.gradient_clip_algorithm=value"
+    # A rate that shows gradients as they are
+    settings = *SMALL, *clipped, "optimizer._target_=torch.optim.SGD", "optimizer.lr=1.0"
+    weights = []
+    for name, strategy in (("whole", "cpu"), ("shards", "fsdp")):
+        place = "trainer.accelerator=cpu", "trainer.devices=1", f"hydra.run.dir={tmp_path}/{name}"
+        given = f"trainer={strategy}", "evolution=none", "trainer.max_epochs=1", "~optimizer.betas"
+        result = p2o_train(*settings, *given, *place)
+        assert result.returncode == 0, result.stderr
+        final = torch.load(tmp_path / name / "checkpoints" / "epoch_0000.ckpt", weights_only=True)
+        weights.append(final["state_dict"])
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, atol=1e-9, rtol=1e-9)
