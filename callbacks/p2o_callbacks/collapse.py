@@ -147,6 +147,8 @@ class MetricBounds(Callback):
 class ShareOfStart(Callback):
     """Stops when a metric of validation stays below a share of its first value.
 
+    A value that is not a number was not measured, and counts for nothing.
+
     Args:
         metric: Its name.
         share: Of the first value, in [0, 1]; 0 never stops.
@@ -199,14 +201,16 @@ class ShareOfStart(Callback):
         if value is None:
             self._warn_of_nothing(trainer)
             return
-        self.start = self.compared_with(float(value))
-        low = self.start >= self.least_start and float(value) < self.share * self.start
-        self._low = self._low + 1 if low else 0
+        if not value.isnan():
+            self.start = self.compared_with(float(value))
+            low = self.start >= self.least_start and float(value) < self.share * self.start
+            self._low = self._low + 1 if low else 0
         if trainer.strategy.reduce_boolean_decision(self._low >= self.patience, all=False):
+            # Another rank may be the one that has a start.
             _stop(
                 trainer,
                 f"{self.metric} is {float(value):.4g}, below {self.share:.0%} of the "
-                f"{self.start:.4g} it {self.said}",
+                f"{self.start or 0.0:.4g} it {self.said}",
                 {self.metric.replace("/", "_"): float(value)},
             )
 

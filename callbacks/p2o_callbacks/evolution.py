@@ -31,6 +31,7 @@ from p2o_callbacks.protocols import (
     named_key,
 )
 from p2o_callbacks.ranks import gather
+from p2o_callbacks.spending_budget import SpendingBudget
 from p2o_callbacks.spoken import SpokenSearch, outcome
 
 
@@ -147,8 +148,8 @@ class PromptEvolution(Callback):
         if trainer.is_global_zero and (trainer.current_epoch, trainer.global_step) == (0, 0):
             warn_of_pools(self.folder(trainer))
         # A run that has ended before may be told so here.
-        if not trainer.should_stop:
-            self._evolve_if_due(trainer, user)
+        if self._is_due(trainer) and not trainer.should_stop:
+            self._evolve_within(trainer, user)
         self._publish(trainer, user)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -159,7 +160,8 @@ class PromptEvolution(Callback):
             since = self._epochs_since_search(epoch)
             if since == 0 and not self.evolved_within:
                 self._evolve(trainer, user, Moment(epoch))
-            elif self.pool.cover:
+            # What a search has left bare is dealt out, too: groups may have another size by now.
+            elif self.pool.cover or self._searched:
                 within = self.evolved_step if self.evolved_within else None
                 self._deal(trainer, user, Moment(epoch - since, within))
             self.evolved_epoch, self.evolved_within = epoch, False
@@ -179,21 +181,23 @@ class PromptEvolution(Callback):
         batch_idx: int,
     ) -> None:
         """Search after a step, where steps are what is counted."""
-        if self.every_n_steps is not None and not _is_over(trainer):
+        if self._is_due(trainer) and not _is_over(trainer):
             user = find_part(trainer, TemplateUser, "PromptEvolution")
-            if self._evolve_if_due(trainer, user):
-                self._publish(trainer, user)
+            self._evolve_within(trainer, user)
+            self._publish(trainer, user)
 
-    def _evolve_if_due(self, trainer: Trainer, user: TemplateUser) -> bool:
-        """Search, if so many steps have been made; one that was broken off is made again."""
+    def _is_due(self, trainer: Trainer) -> bool:
+        """Whether so many steps have been made; a search that was broken off is made again."""
         step, last = trainer.global_step, self.last_search
         if self.every_n_steps is None or step % self.every_n_steps or step <= self.evolved_step:
             return False
-        if last is not None and trainer.current_epoch >= last:
-            return False
+        return last is None or trainer.current_epoch < last
+
+    def _evolve_within(self, trainer: Trainer, user: TemplateUser) -> None:
+        """Search within an epoch."""
+        step = trainer.global_step
         self._evolve(trainer, user, Moment(trainer.current_epoch, step))
         self.evolved_step, self.evolved_within = step, True
-        return True
 
     def _publish(self, trainer: Trainer, user: TemplateUser) -> None:
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
@@ -332,7 +336,11 @@ def _is_over(trainer: Trainer) -> bool:
     epochs = trainer.max_epochs or 0
     last_epoch = 0 < epochs <= trainer.current_epoch + 1
     last_step = 0 < trainer.max_steps <= trainer.global_step
-    return trainer.should_stop or last_step or (last_epoch and trainer.is_last_batch)
+    last = trainer.should_stop or last_step or (last_epoch and trainer.is_last_batch)
+    # A budget may stand behind the search in the list, and has not asked the trainer to stop yet.
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    budgets = [each for each in callbacks if isinstance(each, SpendingBudget)]
+    return last or any(budget.is_spent(trainer) for budget in budgets)
 
 
 def _check_ranks(pool: PromptPool) -> None:

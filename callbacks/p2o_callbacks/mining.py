@@ -140,15 +140,18 @@ class HardSampleMiner(Callback):
         self._share()
 
     def _note(self, group: GroupOutcome) -> _Note:
-        known = [solved for solved in group.solved if solved is not None]
-        possible = len(group.solved) - known.count(False)
+        rewards = _with_verdict(group)
+        hard = self._is_hard(group) if rewards else None
+        return _Note(group.sample_id, hard, len(set(rewards)) <= 1)
+
+    def _is_hard(self, group: GroupOutcome) -> bool:
+        possible = len(group.solved) - group.solved.count(False)
         # The quotient, since a rate times a size can be above the whole number it stands for.
         share = isinstance(self.threshold, float)
         measure = possible / len(group.solved) if share else possible
         # A group that is smaller than the threshold is not hard when all of it may be right.
         threshold = self.threshold if share else min(self.threshold, len(group.solved))
-        hard = measure < threshold if known else None
-        return _Note(group.sample_id, hard, len(set(_with_verdict(group))) <= 1)
+        return measure < threshold
 
     def _share(self) -> None:
         if world_size() > 1:

@@ -11,7 +11,7 @@ class Pace:
     """Watches work go on.
 
     Args:
-        total: How much there is to do.
+        total: How much there is to do; None where nobody knows.
         done: How much of it had been done before.
         every: Seconds from one line to the next.
         clock: Tells the time in seconds.
@@ -19,7 +19,7 @@ class Pace:
 
     def __init__(
         self,
-        total: int,
+        total: int | None,
         done: int = 0,
         every: float = MINUTE,
         clock: Callable[[], float] = time.monotonic,
@@ -39,6 +39,8 @@ class Pace:
             return None
         self._said = now
         gone, made = now - self._start, done - self._before
+        if self.total is None:
+            return f"{done} after {duration(gone)}"
         said = f"{done} of {self.total} after {duration(gone)}"
         if made <= 0 or done >= self.total:
             return said

@@ -103,7 +103,7 @@ class PromptPool:
 
 
 def joined(pools: Sequence[PromptPool]) -> PromptPool:
-    """One pool of several; later ones come first where two have a sample."""
+    """One pool of several; later ones come first where two have templates for a sample."""
     templates: list[Template] = []
     cover: list[int] = []
     assignment: dict[str, tuple[int | None, ...]] = {}
@@ -115,5 +115,8 @@ def joined(pools: Sequence[PromptPool]) -> PromptPool:
         ]
         cover += [start + index for index in pool.cover]
         for sample_id, drawn in pool.assignment.items():
+            bare = all(index is None or pool.templates[index].empty for index in drawn)
+            if bare and sample_id in assignment:
+                continue
             assignment[sample_id] = tuple(None if i is None else start + i for i in drawn)
     return PromptPool(tuple(templates), tuple(cover), assignment)

@@ -97,10 +97,12 @@ class LoopProgress(ProgressBar):
         if self._epoch_task is not None:
             progress.remove_task(self._epoch_task)
         self._description = description
-        steps = int(trainer.num_training_batches)
+        # A loader without a length has infinitely many.
+        length = trainer.num_training_batches
+        steps = None if length == float("inf") else int(length)
         self._before = dict(trainer.callback_metrics)
         self._pace = Pace(steps, done)
-        self._announce(f"{description}, {several(steps, 'step')}")
+        self._announce(description if steps is None else f"{description}, {several(steps, 'step')}")
         self._epoch_task = progress.add_task(description, total=steps, note="")
 
     def on_train_batch_end(
@@ -204,4 +206,6 @@ class _TimeLeft(TimeRemainingColumn):
 
     def render(self, task: Task) -> Text:
         """See `rich.progress.ProgressColumn.render`."""
+        if task.total is None:
+            return Text("")
         return Text(f"{super().render(task)} left", style="progress.remaining")

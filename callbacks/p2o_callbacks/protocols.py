@@ -1,7 +1,9 @@
 """What the callbacks ask of the code around them. Implement these to use a callback elsewhere.
 
 Each callback looks for an object that has these members on ``trainer.datamodule``, then
-``trainer.train_dataloader``, then the LightningModule. docs/callbacks.md tells which needs what.
+``trainer.train_dataloader``, then the LightningModule. Of a datamodule the members have to be its
+own, or the LightningModule's: its train dataloader is made too late to refuse a project early.
+docs/callbacks.md tells which needs what.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

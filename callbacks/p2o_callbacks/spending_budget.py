@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from p2o_callbacks.errors import ConfigurationError
-from p2o_callbacks.protocols import find_part
+from p2o_callbacks.protocols import find_early, find_part
+from p2o_callbacks.updates import has_updated
 
 
 class SpendingBudget(Callback, ABC):
@@ -38,11 +39,19 @@ class SpendingBudget(Callback, ABC):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the counter before anything is spent."""
         if stage == "fit":
-            self._find(trainer)
+            find_early(trainer, self.counter, type(self).__name__)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find a counter that is the train dataloader, which can be seen by now."""
+        self._find(trainer)
 
     def spent(self, trainer: Trainer) -> float:
         """What has been spent, `limit` at most."""
         return min(self.count(self._find(trainer)), self.limit)
+
+    def is_spent(self, trainer: Trainer) -> bool:
+        """Whether the limit is reached."""
+        return self.spent(trainer) == self.limit
 
     @abstractmethod
     def count(self, counter: Any) -> float:
@@ -56,8 +65,9 @@ class SpendingBudget(Callback, ABC):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Ask the trainer to stop when the budget is spent."""
-        if self.spent(trainer) == self.limit:
+        """Ask the trainer to stop when the budget is spent and what it bought is learned."""
+        # Gradients of an update that is not whole are dropped when the trainer stops.
+        if has_updated(trainer) and self.is_spent(trainer):
             trainer.should_stop = True
 
     def _find(self, trainer: Trainer) -> Any:

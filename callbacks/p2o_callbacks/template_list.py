@@ -81,10 +81,13 @@ class TemplateList:
 
 
 def _scored(text: str, dev: Sequence[str], trials: Sequence[TemplateTrial]) -> Template:
-    scores = {sample: trial.score for sample, trial in zip(dev, trials, strict=True)}
-    solved = frozenset(s for s, trial in zip(dev, trials, strict=True) if trial.solved)
+    """A template as it fared; a trial without a verdict is no evidence, and no score."""
+    tried = dict(zip(dev, trials, strict=True))
+    scores = {sample: trial.score for sample, trial in tried.items() if trial.solved is not None}
+    solved = frozenset(sample for sample, trial in tried.items() if trial.solved)
     parents = (0,) if text else ()
-    return Template(text, parents, sum(scores.values()) / len(scores), scores, solved)
+    score = sum(scores.values()) / len(scores) if scores else None
+    return Template(text, parents, score, scores, solved)
 
 
 def _helpful(tried: Sequence[Template]) -> tuple[int, ...]:

@@ -51,7 +51,11 @@ class Ladder(GuardedSearch):
         self, pool: PromptPool, samples: Sequence[str], *, group_size: int, seed: int
     ) -> Assignment:
         """A sample keeps the hint that was found for it; others are bare until the next search."""
-        return {sample: pool.assignment[sample] for sample in samples if sample in pool.assignment}
+        return {
+            sample: (pool.assignment[sample][0],) * group_size
+            for sample in samples
+            if sample in pool.assignment
+        }
 
 
 def climb(

@@ -134,19 +134,23 @@ def draw_templates(
 def keep_or_draw(
     pool: PromptPool, samples: Sequence[str], group_size: int, seed: int
 ) -> dict[str, tuple[int | None, ...]]:
-    """Samples keep the templates that are their own; others draw one of the cover for all rollouts.
+    """Samples keep the template that is their own; others draw one of the cover.
+
+    All rollouts of a sample have the same; where the cover is empty, others stay bare.
 
     Args:
-        pool: What a search has dealt out.
+        pool: What a search has dealt out, the same template to all rollouts of a sample.
         samples: Sample ids of today.
         group_size: Rollouts of each sample.
         seed: Of the draws.
     """
-    return {
-        sample: pool.assignment.get(sample)
-        or (random.Random(f"{seed}-{sample}").choice(pool.cover),) * group_size
-        for sample in samples
-    }
+    choices = pool.cover or (None,)
+    dealt: dict[str, tuple[int | None, ...]] = {}
+    for sample in samples:
+        kept = pool.assignment.get(sample)
+        one = kept[0] if kept else random.Random(f"{seed}-{sample}").choice(choices)
+        dealt[sample] = (one,) * group_size
+    return dealt
 
 
 def _weight(template: Template) -> float:

@@ -17,14 +17,6 @@ STEPPED = "_batches_that_stepped"
 """Attribute of the epoch loop, and key of its state: the step at which it logs."""
 
 
-def has_updated(trainer: Trainer) -> bool:
-    """Whether the batch that is ready ends an update; what is left of an epoch makes one, too."""
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    ready = progress.current.ready
-    last = progress.is_last_batch or ready == trainer.num_training_batches
-    return last or ready % trainer.accumulate_grad_batches == 0
-
-
 def never_close_an_epoch_twice(trainer: Trainer) -> None:
     """Let a checkpoint from an epoch's end begin the next epoch, also with ``max_steps``.
 

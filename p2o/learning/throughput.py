@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from p2o.accounting.ledger import Ledger
-from p2o.learning.loops import has_updated
 from p2o.running.loggers import log_once
+from p2o_callbacks.updates import has_updated
 
 PHASES = {"scoring": "scoring", "evolution": "search", "evaluation": "evaluation"}
 """Phases of the ledger that are no training, and what they are called here."""

@@ -5,7 +5,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from p2o.accounting.ledger import Ledger
-from p2o.learning.loops import has_updated, never_close_an_epoch_twice
+from p2o.learning.loops import never_close_an_epoch_twice
+from p2o_callbacks.updates import has_updated
 
 
 class WholeUpdates(Callback):

@@ -127,6 +127,14 @@ def test_accuracy_below_a_share_of_its_start_stops_the_run(project):
     assert module.validated == 4
 
 
+@pytest.mark.parametrize("guard", [ShareOfStart, ShareOfBest])
+def test_a_validation_that_is_not_a_number_counts_for_nothing(project, guard):
+    module = Scripted(accuracies=[math.nan, 0.4, 0.1, math.nan, 0.1, 0.4])
+    with pytest.raises(TrainingCollapsed, match="is 0.1, below 50% of the 0.4 it "):
+        fit(project, module, guard(patience=2), epochs=6, validation=True)
+    assert module.validated == 5
+
+
 def test_a_run_that_loses_what_it_has_learned_is_stopped_though_it_began_with_nothing(project):
     accuracies = [0.0, 0.6, 0.9, 0.5, 0.44, 0.4]
     fit(project, Scripted(accuracies=accuracies), ShareOfStart(), epochs=5, validation=True)

@@ -201,6 +201,43 @@ def test_a_run_resumed_after_an_epoch_equals_one_that_never_stopped(project, pai
     assert rest[1].pool.assignment
 
 
+class AllBare(OneTemplate):
+    """Deals out nothing, by name."""
+
+    def evolve(self, hard_set, evaluate, *, group_size, seed, report):
+        return Evolution(PromptPool(assignment=self.rows(hard_set, group_size)))
+
+    def deal(self, pool, hard_set, *, group_size, seed):
+        assert not pool.cover
+        return self.rows(hard_set, group_size)
+
+    def rows(self, hard_set, group_size):
+        return {name: (None,) * group_size for name in hard_set}
+
+
+def test_a_resumed_run_may_have_larger_groups_though_a_search_left_all_bare(project):
+    class Larger(project.Data):
+        def __init__(self, group_size=4):
+            super().__init__()
+            self.group_size = group_size
+
+        def roll_out(self):
+            assert not any(
+                self.pool.hint_for(name, self.group_size - 1) for name in project.samples
+            )
+            super().roll_out()
+
+    def callbacks():
+        return [HardSampleMiner(), PromptEvolution(AllBare(), every_n_epochs=2)]
+
+    trainer, data = project.fit(callbacks(), epochs=3, data=Larger())
+    assert set(data.pool.assignment) == set(project.hard)
+    trainer.save_checkpoint(project.folder / "end.ckpt")
+    whole = project.folder / "end.ckpt"
+    _, data = project.fit(callbacks(), epochs=4, data=Larger(6), checkpoint=whole)
+    assert data.pool.assignment == {name: (None,) * 6 for name in project.hard}
+
+
 def test_a_search_that_a_checkpoint_holds_is_not_made_again(project, pair):
     class Saver(Callback):
         def on_train_epoch_start(self, trainer, pl_module):

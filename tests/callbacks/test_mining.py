@@ -106,6 +106,19 @@ def test_a_group_without_any_verdict_leaves_a_sample_where_it_was():
     assert miner.hard_set == ["a"]
 
 
+@pytest.mark.parametrize("threshold", [2, 0.5])
+def test_a_group_without_any_rollout_says_nothing(project, threshold):
+    class Data(project.Data):
+        def roll_out(self):
+            super().roll_out()
+            for observe in self.observers:
+                observe([GroupOutcome(name, (), ()) for name in project.samples])
+
+    miner = HardSampleMiner(threshold)
+    project.fit([miner], data=Data())
+    assert miner.hard_set == project.hard
+
+
 def test_groups_are_dead_when_all_rewards_are_equal_solved_or_not():
     miner = HardSampleMiner()
     miner.observe([group("a", 0), group("b", 6), group("c", 1)])

@@ -42,6 +42,12 @@ def test_what_had_been_done_before_took_none_of_this_time(clock):
     assert pace.due(8) == "8 of 10 after 1:00, about 1:00 left"
 
 
+def test_of_what_nobody_knows_the_end_it_says_how_much_is_done(clock):
+    pace = Pace(None, clock=clock)
+    clock.now = 60.0
+    assert pace.due(2) == "2 after 1:00"
+
+
 def test_at_the_end_nothing_is_left(clock):
     pace = Pace(4, clock=clock)
     clock.now = 90.0

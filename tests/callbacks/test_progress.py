@@ -146,6 +146,42 @@ def test_without_an_end_in_sight_the_epoch_has_no_total(project, capsys):
     assert "epoch 1  step 3  hard 3" in capsys.readouterr().err.splitlines()
 
 
+@pytest.fixture
+def endless(project):
+    """A train dataloader that does not know how long it is."""
+
+    class Loader(project.Loader):
+        __len__ = None
+
+    return Loader()
+
+
+def test_without_a_length_the_epoch_has_no_total(project, endless, capsys, monkeypatch):
+    minutes = iter(range(0, 60_000, 60))
+    monkeypatch.setattr(
+        "p2o_callbacks.progress.Pace",
+        lambda total, done=0: Pace(total, done, clock=lambda: next(minutes)),
+    )
+    watched = [HardSampleMiner(), LoopProgress(METRICS)]
+    project.fit(watched, data=endless, enable_progress_bar=True)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "epoch 1" in line]
+    assert lines == [
+        "start: epoch 1/1",
+        "  epoch 1/1, steps: 1 after 1:00",
+        "  epoch 1/1, steps: 2 after 2:00",
+        "  epoch 1/1, steps: 3 after 3:00",
+        "epoch 1/1  step 3  hard 3",
+    ]
+
+
+def test_on_a_terminal_an_epoch_without_a_length_shows_no_time_left(project, endless, terminal):
+    watched = [HardSampleMiner(), LoopProgress(METRICS)]
+    project.fit(watched, epochs=2, data=endless, enable_progress_bar=True)
+    live = [line for line in terminal() if line.startswith("epoch 2/2 ") and "━" in line]
+    assert any("3/? 0:00:0" in line for line in live)
+    assert not any("left" in line for line in live)
+
+
 @pytest.mark.parametrize("number", [1, 8])
 def test_on_a_terminal_no_line_is_longer_than_it_and_only_metrics_are_cut(
     project, terminal, number

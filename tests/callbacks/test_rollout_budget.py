@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
 
 from p2o_callbacks import ConfigurationError, HardSampleMiner, PromptEvolution, RolloutBudget
 
@@ -18,6 +21,52 @@ def test_training_stops_at_the_first_update_that_reaches_the_budget(project, bud
 def test_a_budget_that_is_not_reached_changes_nothing(project):
     trainer, _ = project.fit([RolloutBudget(10_000)], epochs=2)
     assert trainer.global_step == 6
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "budget", "batches", "steps"), [(2, 1, 2, 1), (4, 1, 3, 1), (2, 49, 3, 2)]
+)
+def test_an_update_that_the_budget_is_reached_within_is_made(
+    project, accumulate, budget, batches, steps
+):
+    trainer, data = project.fit(
+        [RolloutBudget(budget)], epochs=-1, accumulate_grad_batches=accumulate
+    )
+    assert (len(data.used), trainer.global_step) == (batches, steps)
+    assert trainer.lightning_module.weight.item() < 0
+
+
+def test_a_run_whose_batches_make_no_update_ends_all_the_same(project):
+    class Dead(project.Data):
+        def train_dataloader(self) -> Any:
+            data = self
+
+            class Loader:
+                def __len__(self):
+                    return 3
+
+                def __iter__(self):
+                    for _ in range(3):
+                        data.roll_out()
+                        yield None
+
+            return Loader()
+
+    trainer, data = project.fit(
+        [RolloutBudget(1)], epochs=-1, data=Dead(), accumulate_grad_batches=2
+    )
+    assert (len(data.used), trainer.global_step) == (2, 0)
+
+
+def test_a_train_dataloader_can_be_what_counts(project):
+    trainer, loader = project.fit([RolloutBudget(25)], epochs=-1, data=project.Loader())
+    assert trainer.global_step == 2
+    assert loader.training_rollouts == 2 * ROLLOUTS_A_STEP
+
+
+def test_a_train_dataloader_that_does_not_count_is_refused_before_training(project):
+    with pytest.raises(TypeError, match="RolloutBudget needs .* training_rollouts "):
+        project.fit([RolloutBudget(1)], data=DataLoader([0]))  # type: ignore[arg-type]
 
 
 def test_rollouts_of_the_search_count(project):

@@ -19,6 +19,7 @@ from p2o_callbacks import (
     MetricBounds,
     PromptEvolution,
     PromptPool,
+    RolloutBudget,
     ShareOfStart,
     Template,
 )
@@ -97,6 +98,26 @@ def test_two_miners_and_two_searches_work_side_by_side(project, four):
     assert (project.folder / "checks" / "epoch_0001.json").is_file()
 
 
+class InVain(OneTemplate):
+    """Leaves all that is hard bare: with nothing, or with the empty template."""
+
+    def __init__(self, index):
+        super().__init__()
+        self.index = index
+
+    def evolve(self, hard_set, evaluate, *, group_size, seed, report):
+        rows = {name: (self.index,) * group_size for name in hard_set}
+        return Evolution(PromptPool((Template(""), Template("Check.")), (), rows))
+
+
+@pytest.mark.parametrize("index", [None, 0])
+def test_a_search_that_leaves_a_sample_bare_takes_no_template_of_another_away(project, index):
+    helps = PromptEvolution(Named("Think."), name="thoughts")
+    in_vain = PromptEvolution(InVain(index), name="checks")
+    _, data = project.fit([HardSampleMiner(), helps, in_vain], epochs=2)
+    assert data.used[3:] == [project.hard] * 3
+
+
 def test_the_states_of_several_are_kept_apart(project, four):
     whole, rest = four(), four()
     trainer, _ = project.fit(whole, epochs=2, data=TwoKinds())
@@ -158,6 +179,20 @@ def test_a_search_that_is_due_when_a_run_is_over_is_not_made(project):
         evolution, miner = callbacks = stepwise(data, 3)
         project.fit(callbacks, data=data, **options)
         assert evolution.evolver.after == [3]
+
+
+@pytest.mark.parametrize("place", [0, 2], ids=["before", "behind"])
+# Of two batches an update, the third one of an epoch makes one alone.
+@pytest.mark.parametrize(("accumulate", "batches", "searched"), [(1, 4, [2]), (2, 6, [3])])
+def test_a_search_that_is_due_when_a_budget_is_spent_is_not_made(
+    project, place, accumulate, batches, searched
+):
+    data = ForeignData()
+    evolution, miner = callbacks = stepwise(data, 2)
+    callbacks.insert(place, RolloutBudget(24 * batches))
+    project.fit(callbacks, epochs=9, data=data, accumulate_grad_batches=accumulate)
+    assert len(data.used) == batches
+    assert evolution.evolver.after == searched
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -1,8 +1,17 @@
 """The search that comes with the callbacks."""
 
+from itertools import starmap
+
 import pytest
 
-from p2o_callbacks import ConfigurationError, PromptPool, TemplateList, TemplateTrial
+from p2o_callbacks import (
+    ConfigurationError,
+    HardSampleMiner,
+    PromptEvolution,
+    PromptPool,
+    TemplateList,
+    TemplateTrial,
+)
 
 HARD = [f"sum-{number}" for number in range(6)]
 
@@ -76,6 +85,25 @@ def test_it_tries_as_many_samples_as_it_is_told_and_reports_what_that_took():
 def test_the_same_seed_finds_the_same_in_whatever_order_samples_come():
     evaluate = helps(think="012", check="345")
     assert search(evaluate)[0] == search(evaluate, hard=HARD[::-1])[0]
+
+
+def test_a_trial_without_a_verdict_is_no_score(project):
+    class Judged(project.Data):
+        """No verdict on the first sample, nor on any that has a long template."""
+
+        def evaluate_templates(self, pairs, seed):
+            def verdict(name, text):
+                return None if name == project.hard[0] or len(text) > 10 else bool(text)
+
+            return [TemplateTrial(float(v is True), v, "", "", "") for v in starmap(verdict, pairs)]
+
+    evolution = PromptEvolution(TemplateList(["Think.", "Think step by step."]))
+    project.fit([HardSampleMiner(), evolution], epochs=2, data=Judged())
+    bare, short, long = evolution.pool.templates
+    assert (bare.score, short.score, long.score) == (0.0, 1.0, None)
+    assert set(bare.dev_scores) == set(short.dev_scores) == set(project.hard[1:])
+    assert long.dev_scores == {}
+    assert texts(evolution.pool) == ["Think."]
 
 
 @pytest.mark.parametrize(

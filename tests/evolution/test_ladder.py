@@ -49,6 +49,8 @@ def test_between_searches_a_problem_keeps_its_hint_and_others_are_bare():
     found = evolve(evolver, Policy(needs(lambda number: 1)), IDS[:4])
     dealt = evolver.deal(found.pool, IDS[2:6], group_size=4, seed=0)
     assert dealt == {sample: (1,) * 4 for sample in IDS[2:4]}
+    larger = evolver.deal(found.pool, IDS[2:6], group_size=6, seed=0)
+    assert larger == {sample: (1,) * 6 for sample in IDS[2:4]}
 
 
 def test_the_smallest_share_of_the_solution_that_works_is_found():

@@ -47,6 +47,20 @@ def test_an_annealed_share_ends_with_the_bare_problem():
     assert seen == [{0.75}, {0.5}, {0.25}, {0.0}, {0.0}]
 
 
+def test_between_searches_a_problem_keeps_its_share_though_groups_may_be_larger():
+    evolver = made(SolutionShare, share=ConstantShare(0.5), place="answer")
+    found = evolve(evolver, Policy(never), IDS[:4])
+    dealt = evolver.deal(found.pool, IDS[2:6], group_size=6, seed=0)
+    assert dealt == {sample: (0,) * 6 for sample in IDS[2:6]}
+
+
+def test_where_no_share_is_left_all_problems_stay_bare():
+    evolver = made(SolutionShare, share=AnnealedShare(0.0), place="answer")
+    found = evolve(evolver, Policy(never), IDS[:4])
+    dealt = evolver.deal(found.pool, IDS[2:6], group_size=6, seed=0)
+    assert dealt == {sample: (None,) * 6 for sample in IDS[2:6]}
+
+
 def test_an_annealed_share_goes_on_where_a_checkpoint_was():
     first, rule = Problems(PROMPTS), AnnealedShare(0.75, 0.0, 4)
     evolve(made(SolutionShare, first, share=rule, place="answer"), Policy(never))

@@ -66,7 +66,8 @@ def test_where_nothing_asks_for_an_answer_its_length_is_not_the_first_to_blame(s
     assert "Nothing in the prompt asks for that" in said
     assert (
         "What helps: say in the renderer's suffix what it looks for, or let a search find hints "
-        "that say it, or where the problems ask for it themselves, raise max_new_tokens=24 of training"
+        "that say it, or where the problems ask for it themselves, raise max_new_tokens=24 of "
+        "training"
     ) in said
 
 
