@@ -1,4 +1,4 @@
-"""Stopping on SIGTERM or Ctrl-C: save, and exit within half a minute.
+"""SIGTERM and Ctrl-C: stop at the end of the update at hand and save, where 25 seconds are enough.
 
 Preparing changes nothing, and sampling changes nothing before it ends, so a signal breaks them off
 there and then; anywhere else the run goes on to the end of the update. What cannot get that far in

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--config-dir", type=Path, help="folder with yaml files of yours")
     for name, default, what in (
         ("problems", 16, "training problems to look at"),
-        ("samples", 12, "rollouts of each without a hint; pass@k goes as far"),
+        ("samples", 12, "rollouts of each problem without a hint; also the largest k of pass@k"),
         ("tries", 1, "rollouts of each hint on each problem that was never solved"),
     ):
         made.add_argument(f"--{name}", type=_positive, default=default, help=f"{what} ({default})")

@@ -1,8 +1,8 @@
 """``p2o-report``: what runs learned, how and at what cost, as one page without a network.
 
 Writes report.html with its tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) beside it. Runs
-that differ in their seed alone are one arm. A run that goes on, or has no records, is shown as far
-as it can be. For example:
+that differ in their seed alone are one arm. A run that has not ended, or has no records, is shown
+as far as it can be. For example:
 
   p2o-report runs/default/TIME
   p2o-report runs/one runs/other --against experiment=grpo --output runs/compare/report
@@ -23,7 +23,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "runs", metavar="RUN", nargs="+", type=Path, help="run directory of p2o-train"
     )
-    made.add_argument("--output", type=Path, help="folder to write (RUN/report)")
+    made.add_argument(
+        "--output",
+        type=Path,
+        help="folder to write (RUN/report; of several runs, report in the folder that all are in)",
+    )
     made.add_argument("--against", metavar="ARM", help="arm that others are compared with (first)")
     made.add_argument(
         "--no-figures", dest="figures", action="store_false", help="write no PNG and SVG"

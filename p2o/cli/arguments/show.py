@@ -6,7 +6,8 @@ still need it? For example:
   p2o-show runs/default/TIME
   p2o-show runs/default/TIME problem 4f2a         the life of a problem; ids may be shortened
   p2o-show runs/default/TIME problem 4f2a --all   with every rollout, in full
-  p2o-show runs/default/TIME hint 9c01            a hint, its parents, and who wrote it how
+  p2o-show runs/default/TIME hint 9c01            a hint, its parents, and what its writer was asked
+                                                  and answered
   p2o-show runs/default/TIME wrong                what it still gets wrong without a hint
 
 Epochs are counted from 0, as in the files of a run.
