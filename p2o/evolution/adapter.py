@@ -104,13 +104,28 @@ def _batch(
     trials: list[TemplateTrial], asked: int
 ) -> EvaluationBatch[TemplateTrial, TemplateTrial]:
     return EvaluationBatch(
-        # What gepa hands on with a proposal, for `gain`.
+        # What gepa hands on with a proposal, for `judged_gain`.
         outputs=trials,
         scores=[trial.score for trial in trials],
         # There is nothing to learn where nothing is known to fail; gepa skips what has no traces.
         trajectories=trials if any(trial.solved is False for trial in trials) else [],
         num_metric_calls=asked,
     )
+
+
+def judged_gain(before: Sequence[TemplateTrial], after: Sequence[TemplateTrial]) -> float:
+    """What a child scores more than its parent on the samples on which both have a verdict.
+
+    Args:
+        before: The parent's trials.
+        after: The child's, on the same samples.
+    """
+    judged = [
+        (parent, child)
+        for parent, child in zip(before, after, strict=True)
+        if parent.solved is not None and child.solved is not None
+    ]
+    return sum(child.score for _, child in judged) - sum(parent.score for parent, _ in judged)
 
 
 def reflective_record(trial: TemplateTrial) -> dict[str, Any]:

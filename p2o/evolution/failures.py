@@ -53,7 +53,7 @@ class FailuresFirst:
     ) -> list[ProposalTask[Any, Any]]:
         """One (parent, minibatch) task for each parent."""
         judged: Any = JudgedState(state, self.adapter, self.dev)
-        affordable = self.beam.affordable(state)
+        affordable = self.beam.affordable
         others = self.beam.parents(judged, affordable // 2, but=SEED)
         restarts = [SEED] * min(max(1, len(others)), affordable - len(others))
         texts = [candidate[COMPONENT] for candidate in state.program_candidates]

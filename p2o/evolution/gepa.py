@@ -194,9 +194,8 @@ class GepaEvolution:
             )
             return Evolution(PromptPool())
         trace = SearchTrace(train, dev)
-        adapter = TemplateAdapter(evaluate, guard, self.evidence.trial)
-        budget.known = sum(self.evidence.trial(sample, "") is not None for sample in dev)
-        templates, calls, iterations = self._search(
+        adapter = TemplateAdapter(budget.around(evaluate), guard, self.evidence.trial)
+        templates, iterations = self._search(
             train, dev, budget, adapter, guard, seed, report, trace
         )
         # A problem that was tried later on may be one that an earlier template gives away.
@@ -206,7 +205,7 @@ class GepaEvolution:
         ]
         return Evolution(
             PromptPool(tuple(templates)),
-            calls,
+            budget.spent,
             iterations,
             tuple(trace.candidates),
             leaks=guard.count,
@@ -236,8 +235,8 @@ class GepaEvolution:
         seed: int,
         report: Callable[[EvolutionProgress], None],
         trace: SearchTrace,
-    ) -> tuple[list[Template], int, int]:
-        """Templates found, metric calls spent and iterations made."""
+    ) -> tuple[list[Template], int]:
+        """Templates found and iterations made."""
         reflector = Reflector(self.reflection, seed, trace.reflected, guard.admits, self.first)
         watch = Watch(budget, report, adapter, dev)
         standstill = Standstill(self.patience, reflector)
@@ -258,7 +257,6 @@ class GepaEvolution:
             selection_strategy=AffordableImprovements(budget),
             acceptance_criterion=JudgedImprovement(),
             stop_callbacks=stoppers,
-            max_metric_calls=budget.calls + budget.known,
             callbacks=[cast(GEPACallback, each) for each in (watch, reflector, standstill, trace)],
             logger=Quiet(),
             track_best_outputs=False,
@@ -266,16 +264,15 @@ class GepaEvolution:
         )
         if reflector.error is not None:
             raise reflector.error
-        calls = (result.total_metric_calls or 0) - budget.known
         if standstill.reached:
             logger.info(
                 "the search ended at %d of %d metric calls: %d iterations in a row brought no "
                 "template to try",
-                calls,
+                budget.spent,
                 budget.calls,
                 standstill.still,
             )
-        return _templates(result, dev, adapter), calls, watch.iterations
+        return _templates(result, dev, adapter), watch.iterations
 
     def _sampling(
         self,

@@ -5,6 +5,9 @@ a right answer, or it has words of the question. Of a solved problem that is sho
 another question. It counts only where it is seldom the same by chance, and the question only where
 it has most of the words of the problem.
 
+A hint that is written for one problem, whose answer its writer was told, gives it away wherever the
+answer stands in it (`p2o.evolution.leak`). It may have the problem's words.
+
 What a hint shows of the problem's own columns, as a share of the solution, it shows on purpose.
 """
 
@@ -14,6 +17,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from p2o.constraints import Count
+from p2o.evolution.leak import tells
 from p2o.evolution.leaks import (
     SHORTEST,
     STOCK,
@@ -48,7 +52,8 @@ class HintGuard:
     Args:
         action: ``off`` looks at nothing, ``warn`` lets through what it finds, ``reject`` does not.
         prompts: The problems by id; nothing gives away one that is not among them.
-        own: Whether each hint is one problem's alone, which may have that problem's words.
+        own: Whether each hint is written for one problem, whose words it may have, and whose answer
+            it may not have at all.
 
     Attributes:
         found: Why, by hint, for all that give a problem away.
@@ -114,7 +119,7 @@ class HintGuard:
             run = None if self._own else self._words_in(written, prompt)
             if run is not None:
                 return words_of_a_problem(run)
-            answer = self._answers.said_in(written, prompt.golds)
+            answer = self._answer_in(written, prompt.golds)
             if answer is not None:
                 return answer_of_a_problem(answer)
         for question, response in hint.turns:
@@ -127,6 +132,11 @@ class HintGuard:
             if answer is not None:
                 return answer_of_a_problem(answer)
         return None
+
+    def _answer_in(self, text: str, golds: Sequence[str]) -> str | None:
+        """The first right answer of a problem that a text has, if it counts there."""
+        told = [gold for gold in golds if tells(text, [gold])] if self._own else []
+        return told[0] if told else self._answers.said_in(text, golds)
 
     def _words_in(self, text: str, prompt: Prompt) -> str | None:
         """A run of words of a problem's own that a text has."""
@@ -176,6 +186,9 @@ class GuardedSearch(ABC):
         leaks: What happens to a hint that gives a problem away: ``reject`` keeps it from that
             problem, whose rollouts are bare in its place, ``warn`` tells of it, ``off`` does not
             look.
+
+    Attributes:
+        watching: The guard of the search at hand.
     """
 
     own_hints: ClassVar[bool] = False
@@ -186,6 +199,7 @@ class GuardedSearch(ABC):
         self.minimum = minimum
         self.leaks: Action = leaks
         self.problems = Problems([])
+        self.watching = HintGuard("off", {})
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
@@ -232,7 +246,7 @@ class GuardedSearch(ABC):
         samples = self.problems.samples(self.among, hard_set)
         if len(samples) < max(1, self.minimum):
             return Evolution(PromptPool())
-        guard = self.guard()
+        self.watching = guard = self.guard()
         found = self.search(
             samples, guard.around(evaluate), group_size=group_size, seed=seed, report=report
         )

@@ -96,7 +96,7 @@ class SearchInTraining:
         report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
         """See `p2o_callbacks.Evolver`."""
-        samples = sorted(set(hard_set))
+        samples = self.problems.samples("hard", hard_set)
         if len(samples) < max(1, self.minimum):
             return Evolution(PromptPool())
         guard = LeakGuard(self.leaks)
@@ -128,7 +128,7 @@ class SearchInTraining:
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
-        samples = sorted(set(hard_set))
+        samples = self.problems.samples("hard", hard_set)
         return by_success(pool.templates, samples, self.problems.evidence, group_size, seed)
 
     def _known(self, admits: Callable[[str], bool]) -> list[Template]:

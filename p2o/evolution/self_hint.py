@@ -3,21 +3,26 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from p2o.constraints import Count
+from p2o.evolution.guarded import Report
 from p2o.evolution.ladder import Ladder, Ladders
-from p2o.evolution.leak import tells
 from p2o.evolution.leaks import Action
+from p2o.evolution.trace import NOT_TRIED, Reflected
 from p2o.hints.insertion import read_template
 from p2o.hints.problems import Where
 from p2o.prompt import Prompt
-from p2o.reflection.base import Reflection, ReflectionRequest
+from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
+from p2o_callbacks.candidates import Candidate, Exchange
 from p2o_callbacks.hint import Hint
+from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.protocols import EvaluateTemplates, Evolution
 
 logger = logging.getLogger(__name__)
+
+TELLS = "it tells the answer"
+"""Why a hint was thrown away."""
 
 
 class SelfHints(Ladder):
@@ -47,20 +52,30 @@ class SelfHints(Ladder):
     ) -> None:
         super().__init__(among, minimum, leaks)
         self.reflection, self.number = reflection, number
-        self._told = 0
+        self._written: list[tuple[str, Reflected]] = []
 
-    def evolve(
-        self, hard_set: Sequence[str], evaluate: EvaluateTemplates, **named: Any
+    def search(
+        self,
+        samples: Sequence[str],
+        evaluate: EvaluateTemplates,
+        *,
+        group_size: int,
+        seed: int,
+        report: Report,
     ) -> Evolution:
-        """See `GuardedSearch.evolve`; hints that told the answer are leaks, too."""
-        self._told = 0
-        found = super().evolve(hard_set, evaluate, **named)
-        return found if found.leaks is None else replace(found, leaks=found.leaks + self._told)
+        """See `GuardedSearch.search`; each hint that was asked for is a candidate."""
+        found = super().search(samples, evaluate, group_size=group_size, seed=seed, report=report)
+        tried = {template.text: template for template in found.pool.templates}
+        candidates = [
+            _candidate(sample, written, tried.get(written.text), found.pool)
+            for sample, written in self._written
+        ]
+        return replace(found, candidates=tuple(candidates))
 
     def ladders(self, samples: Sequence[str], seed: int) -> Ladders:
         """See `Ladder.ladders`."""
         asked = [(sample, index) for sample in samples for index in range(self.number)]
-        written = self.reflection.reflect(
+        texts = self.reflection.reflect(
             [
                 ReflectionRequest(
                     "",
@@ -70,23 +85,60 @@ class SelfHints(Ladder):
                 for sample, index in asked
             ]
         )
+        exchanges = last_exchanges(self.reflection, len(asked))
+        self._written = [
+            (sample, self._read(sample, text, exchange))
+            for (sample, _), text, exchange in zip(asked, texts, exchanges, strict=True)
+        ]
         ladders: dict[str, dict[Hint, None]] = {sample: {} for sample in samples}
-        strict = self.leaks == "reject"
-        for (sample, _), text in zip(asked, written, strict=True):
-            hint = read_template(text)
-            if strict and hint is not None and tells(hint, self.problems.prompts[sample].golds):
-                self._told += 1
-            elif hint is not None:
-                ladders[sample][Hint(hint)] = None
-        if self._told:
+        for sample, written in self._written:
+            if written.text:
+                ladders[sample][Hint(written.text)] = None
+        told = sum(written.reason == TELLS for _, written in self._written)
+        if told:
             logger.info(
                 "%d of %d hints told the answer and were thrown away; %d of %d problems have none",
-                self._told,
+                told,
                 len(asked),
                 sum(not hints for hints in ladders.values()),
                 len(ladders),
             )
         return {sample: list(hints) for sample, hints in ladders.items()}
+
+    def _read(self, sample: str, text: str | None, exchange: Exchange | None) -> Reflected:
+        """What came of one reflection."""
+        hint = read_template(text)
+        if hint is None:
+            return Reflected("", "nothing was written that can be a hint", exchange)
+        if self.watching.withholds(sample, Hint(hint)):
+            return Reflected("", TELLS, exchange)
+        return Reflected(hint, exchange=exchange)
+
+
+def _candidate(
+    sample: str, written: Reflected, tried: Template | None, pool: PromptPool
+) -> Candidate:
+    """What became of a hint.
+
+    Args:
+        sample: Id of the problem that it was written for.
+        written: What came of the reflection.
+        tried: How its text fared; None where it was not tried on any problem.
+        pool: What the search has dealt out.
+    """
+    accepted = bool(written.text) and pool.text_for(sample, 0) == written.text
+    scores = {} if tried is None else tried.dev_scores
+    own = {sample: scores[sample]} if sample in scores else {}
+    why_not = "it does not solve its problem" if own else NOT_TRIED
+    return Candidate(
+        written.text,
+        iteration=1,
+        minibatch=(sample,),
+        dev_scores=own,
+        accepted=accepted,
+        reason="" if accepted else written.reason or why_not,
+        exchange=written.exchange,
+    )
 
 
 def _record(prompt: Prompt) -> dict[str, object]:

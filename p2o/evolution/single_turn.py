@@ -7,6 +7,7 @@ from p2o.evolution.adapter import reflective_record
 from p2o.evolution.leaks import Action, LeakGuard
 from p2o.hints.assignment import keep_or_draw
 from p2o.hints.insertion import read_template
+from p2o.hints.problems import Problems
 from p2o.reflection.base import Reflection, ReflectionRequest, last_exchanges
 from p2o.running.seeds import derive_seed
 from p2o_callbacks.candidates import Candidate
@@ -42,6 +43,11 @@ class SingleTurnReflection:
     ) -> None:
         self.reflection, self.minimum = reflection, minimum
         self.leaks: Action = leaks
+        self.problems = Problems([])
+
+    def bind(self, problems: Problems) -> None:
+        """See `KnowsProblems`."""
+        self.problems = problems
 
     def evolve(
         self,
@@ -53,7 +59,7 @@ class SingleTurnReflection:
         report: Callable[[EvolutionProgress], None],
     ) -> Evolution:
         """See `p2o_callbacks.Evolver`."""
-        samples = sorted(set(hard_set))
+        samples = self.problems.samples("hard", hard_set)
         if len(samples) < max(1, self.minimum):
             return Evolution(PromptPool())
         trials = dict(zip(samples, evaluate([(s, "") for s in samples]), strict=True))
@@ -99,7 +105,8 @@ class SingleTurnReflection:
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
-        return keep_or_draw(pool, hard_set, group_size, seed)
+        samples = self.problems.samples("hard", hard_set)
+        return keep_or_draw(pool, samples, group_size, seed)
 
 
 def _pool(used: Mapping[str, str], group_size: int) -> PromptPool:

@@ -1,48 +1,67 @@
 """When a search ends; each class is one of gepa's stoppers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from gepa.core.state import GEPAState
 
 from p2o.evolution.adapter import COMPONENT, TemplateAdapter
 from p2o.evolution.reflector import Reflector
+from p2o_callbacks.hint import HintOrText
+from p2o_callbacks.protocols import EvaluateTemplates, TemplateTrial
 
 
 class Budget:
     """Metric calls that may be spent: never exceeded, since each stage asks what it can afford.
 
+    It counts trials that are made. gepa's own count has all dev samples of each candidate in it,
+    whether a result is known or not.
+
     Args:
         calls: Metric calls in all, the seed template's evaluation included.
         minibatch_size: Samples of a reflection, B of the paper.
         dev_size: Samples of a full evaluation.
-        known: Dev samples whose bare result is known; gepa counts them as calls all the same.
+
+    Attributes:
+        spent: Metric calls that were made.
     """
 
-    def __init__(self, calls: int, minibatch_size: int, dev_size: int, known: int = 0) -> None:
+    def __init__(self, calls: int, minibatch_size: int, dev_size: int) -> None:
         self.calls, self.minibatch_size, self.dev_size = calls, minibatch_size, dev_size
-        self.known = known
+        self.spent = 0
+
+    def around(self, evaluate: EvaluateTemplates) -> EvaluateTemplates:
+        """The same trials, each of which is a metric call."""
+
+        def charged(pairs: Sequence[tuple[str, HintOrText]]) -> list[TemplateTrial]:
+            self.spent += len(pairs)
+            return evaluate(pairs)
+
+        return charged
 
     @property
     def smallest(self) -> int:
         """What the seed's evaluation, one proposal and its acceptance take."""
         return 2 * self.dev_size + 2 * self.minibatch_size
 
-    def left(self, state: GEPAState[Any, Any]) -> int:
+    @property
+    def left(self) -> int:
         """Metric calls not spent yet."""
-        return self.calls + self.known - state.total_num_evals
+        return self.calls - self.spent
 
-    def proposals(self, state: GEPAState[Any, Any]) -> int:
+    @property
+    def proposals(self) -> int:
         """Proposals that can be made with enough left over to accept one of them."""
-        return max(0, (self.left(state) - self.dev_size) // (2 * self.minibatch_size))
+        return max(0, (self.left - self.dev_size) // (2 * self.minibatch_size))
 
-    def acceptances(self, state: GEPAState[Any, Any]) -> int:
+    @property
+    def acceptances(self) -> int:
         """Candidates that can be evaluated on all dev samples."""
-        return self.left(state) // self.dev_size
+        return self.left // self.dev_size
 
     def __call__(self, gepa_state: GEPAState[Any, Any]) -> bool:
         """Whether what is left cannot pay for one more proposal and its acceptance."""
-        return self.proposals(gepa_state) == 0
+        return self.proposals == 0
 
 
 class Standstill:

@@ -11,7 +11,7 @@ from gepa.proposer.base import CandidateProposal
 from gepa.strategies.acceptance import AcceptanceCriterion
 from gepa.strategies.proposal_sampling import ProposalTask
 
-from p2o.evolution.adapter import COMPONENT, TemplateAdapter
+from p2o.evolution.adapter import COMPONENT, TemplateAdapter, judged_gain
 from p2o.evolution.stopping import Budget
 
 
@@ -56,12 +56,13 @@ class ParetoBeam:
         """
         fronts = state.get_pareto_front_mapping()
         scores = state.per_program_tracked_scores
-        count = self.affordable(state) if most is None else most
+        count = self.affordable if most is None else most
         return draw_from_fronts(fronts, scores, count, self.generator, but)
 
-    def affordable(self, state: GEPAState[Any, Any]) -> int:
+    @property
+    def affordable(self) -> int:
         """How many proposals one iteration may make."""
-        return min(self.width, self.budget.proposals(state))
+        return min(self.width, self.budget.proposals)
 
 
 class JudgedState:
@@ -143,7 +144,7 @@ class AffordableImprovements:
             if content not in known and acceptance_criterion.should_accept(proposal, state):
                 known.add(content)
                 better.append(proposal)
-        return better[: self.budget.acceptances(state)]
+        return better[: self.budget.acceptances]
 
 
 class JudgedImprovement:
@@ -158,10 +159,7 @@ def gain(proposal: CandidateProposal[Any]) -> float:
     """What a child scores more than its parent on the samples on which both have a verdict."""
     if proposal.eval_before is None or proposal.eval_after is None:
         return 0.0
-    tried = zip(proposal.eval_before.outputs, proposal.eval_after.outputs, strict=True)
-    judged = [pair for pair in tried if all(trial.solved is not None for trial in pair)]
-    before, after = (sum(pair[side].score for pair in judged) for side in (0, 1))
-    return after - before
+    return judged_gain(proposal.eval_before.outputs, proposal.eval_after.outputs)
 
 
 def draw_from_fronts(

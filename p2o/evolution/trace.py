@@ -1,11 +1,12 @@
 """What a gepa search has tried and what became of it, gathered from its events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from p2o.evolution.adapter import COMPONENT
+from p2o.evolution.adapter import COMPONENT, judged_gain
 from p2o_callbacks.candidates import Candidate, Exchange
+from p2o_callbacks.protocols import TemplateTrial
 
 NOT_TRIED = "not tried"
 NO_GAIN = "no better than its parent on the minibatch"
@@ -34,6 +35,7 @@ class _Task:
     parent: int
     minibatch: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
+    trials: list[TemplateTrial] = field(default_factory=list)
     skipped: bool = False
 
 
@@ -55,12 +57,16 @@ class SearchTrace:
         self._pool: list[int] = []
         self._iteration = 0
         self._tasks: list[_Task] = []
-        # Places of this iteration's candidates that have a text and no scores yet.
-        self._untried: list[int] = []
+        # Places of this iteration's candidates that have a text and no scores yet, each with the
+        # trials of its parent.
+        self._untried: list[tuple[int, list[TemplateTrial]]] = []
+        # By place, what the others of this iteration gained.
+        self._gains: dict[int, float] = {}
 
     def on_iteration_start(self, event: Any) -> None:
         """Begin a round of proposals."""
-        self._iteration, self._tasks, self._untried = event["iteration"], [], []
+        self._iteration, self._tasks = event["iteration"], []
+        self._untried, self._gains = [], {}
 
     def on_candidate_selected(self, event: Any) -> None:
         """A parent."""
@@ -74,12 +80,13 @@ class SearchTrace:
         """Scores of a parent, in the order of the tasks, or of a child, in that of the texts."""
         scores = tuple(map(float, event["scores"]))
         if event["candidate_idx"] is None:
-            place = self._untried.pop(0)
-            gain = sum(scores) - sum(self.candidates[place].score_before)
+            place, before = self._untried.pop(0)
+            self._gains[place] = gain = judged_gain(before, event["outputs"])
             reason = NOT_TAKEN if gain > 0 else NO_GAIN
             self._change(place, score_after=scores, reason=reason)
         else:
-            next(task for task in self._tasks if not task.scores).scores = scores
+            task = next(task for task in self._tasks if not task.scores)
+            task.scores, task.trials = scores, event["outputs"]
 
     def on_evaluation_skipped(self, event: Any) -> None:
         """There is nothing to learn from a minibatch that is solved."""
@@ -93,7 +100,7 @@ class SearchTrace:
         tasks = [task for task in self._tasks if not task.skipped]
         for task, outcome in zip(tasks, outcomes, strict=True):
             if outcome.text:
-                self._untried.append(len(self.candidates))
+                self._untried.append((len(self.candidates), task.trials))
             self.candidates.append(
                 Candidate(
                     outcome.text,
@@ -114,11 +121,13 @@ class SearchTrace:
             self.candidates.append(Candidate(text))
         parents = tuple(self._pool[i] for i in event["parent_ids"] if i is not None)
         asked = text, self._iteration, parents
-        place = next(
+        places = [
             index
             for index, each in enumerate(self.candidates)
             if (each.text, each.iteration, each.parents) == asked
-        )
+        ]
+        # One text may have been written on several minibatches; the largest gain brought it in.
+        place = max(places, key=lambda index: self._gains.get(index, 0.0))
         self._pool.append(place)
         self._change(place, dev_scores=scores, accepted=True, reason="")
 

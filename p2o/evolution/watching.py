@@ -30,7 +30,6 @@ class Watch:
     ) -> None:
         self.budget, self.report, self.adapter, self.dev = budget, report, adapter, dev
         self.iterations, self.pool_size, self.best = 0, 0, 0.0
-        self.calls = budget.dev_size - budget.known
 
     def on_valset_evaluated(self, event: Any) -> None:
         """A candidate has joined the pool."""
@@ -41,7 +40,6 @@ class Watch:
 
     def on_budget_updated(self, event: Any) -> None:
         """Metric calls were made."""
-        self.calls = event["metric_calls_used"] - self.budget.known
         self._tell()
 
     def on_iteration_start(self, event: Any) -> None:
@@ -49,7 +47,8 @@ class Watch:
         self.iterations += 1
 
     def _tell(self) -> None:
-        self.report(EvolutionProgress(self.calls, self.budget.calls, self.best, self.pool_size))
+        spent, calls = self.budget.spent, self.budget.calls
+        self.report(EvolutionProgress(spent, calls, self.best, self.pool_size))
 
 
 class Quiet:

@@ -37,10 +37,10 @@ class HintedSolves:
         )
 
 
-def made(kind) -> Any:
-    """The search of a kind, as p2o-train makes it, and what it knows."""
+def made(choice) -> Any:
+    """The search of a choice, as p2o-train makes it, and what it knows."""
     problems = Problems(PROMPTS)
-    with as_running(compose_config([f"hints={kind}"], "train")) as config:
+    with as_running(compose_config([choice], "train")) as config:
         evolver = build(
             config.evolution.evolver,
             "evolution.evolver",
@@ -58,7 +58,7 @@ def made(kind) -> Any:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_each_kind_deals_hints_out_to_hard_problems(kind):
-    policy, evolver = HintedSolves(), made(kind)
+    policy, evolver = HintedSolves(), made(f"hints={kind}")
     found = evolver.evolve(HARD, policy, group_size=4, seed=0, report=lambda progress: None)
     hinted = [sample for sample in HARD if found.pool.hint_for(sample, 0)]
     assert len(hinted) > len(HARD) / 2
@@ -71,6 +71,20 @@ def test_each_kind_deals_hints_out_to_hard_problems(kind):
     # All but the written ones share one guard, and those have one of their own.
     assert isinstance(evolver, GuardedSearch) or evolver.leaks == "reject"
     assert found.leaks is not None
+
+
+CHOICES = [*(f"hints={kind}" for kind in FILES), "evolution=single_turn_reflection"]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_problems_that_are_no_more_are_neither_tried_nor_dealt_to(choice):
+    """A run that goes on with other data has its hard set from before."""
+    policy, evolver = HintedSolves(), made(choice)
+    before = ["gone", *HARD]
+    found = evolver.evolve(before, policy, group_size=4, seed=0, report=lambda progress: None)
+    assert found.pool.assignment
+    dealt = evolver.deal(found.pool, before, group_size=4, seed=0)
+    assert {*found.pool.assignment, *dealt} <= {*HARD}
 
 
 def test_there_is_a_training_run_for_each_kind():

@@ -402,10 +402,9 @@ class Sampler:
         return [self.made] * 3
 
 
-def state_with(fronts, spent=0):
+def state_with(fronts):
     """A search with 10 candidates, of which `fronts` says who is best on which dev sample."""
     return SimpleNamespace(
-        total_num_evals=spent,
         get_pareto_front_mapping=lambda: fronts,
         per_program_tracked_scores=[0.1 * number for number in range(10)],
         program_candidates=[{"template": f"text {number}"} for number in range(10)],
@@ -414,7 +413,8 @@ def state_with(fronts, spent=0):
 
 def take_parents(fronts, width, spent=0, calls=1000, seed=0):
     beam = ParetoBeam(width, Budget(calls, 3, 10), random.Random(seed))
-    tasks = beam.sample_tasks(state_with(fronts, spent), None, Sampler(), Trainset())  # type: ignore[arg-type]
+    beam.budget.spent = spent
+    tasks = beam.sample_tasks(state_with(fronts), None, Sampler(), Trainset())  # type: ignore[arg-type]
     assert [task.minibatch_ids for task in tasks] == [[n + 1] * 3 for n in range(len(tasks))]
     assert all(task.parent_candidate == {"template": f"text {task.parent_idx}"} for task in tasks)
     return [task.parent_idx for task in tasks]
@@ -496,9 +496,9 @@ def test_what_can_be_paid_for_is_accepted_the_largest_gains_first_and_nothing_tw
         proposal("worse", [0, 0, 1], [0, 0, 0]),
         proposal("text 3", [0, 0, 0], [1, 1, 1]),
     ]
-    accepted = AffordableImprovements(Budget(1000, 3, 10)).select(
+    accepted = AffordableImprovements(Budget(left, 3, 10)).select(
         proposals,
-        state_with({}, spent=1000 - left),  # type: ignore[arg-type]
+        state_with({}),  # type: ignore[arg-type]
         JudgedImprovement(),
     )
     assert [p.candidate["template"] for p in accepted] == texts

@@ -219,6 +219,16 @@ def test_too_few_samples_get_nothing():
     assert evolve(made(SearchInTraining, minimum=13), never) == Evolution(PromptPool())
 
 
+def test_problems_that_are_no_more_neither_count_nor_have_templates():
+    """A run that goes on with other data has its hard set from before."""
+    before = ["gone", *IDS]
+    assert evolve(Training(minimum=13).evolver, never, before) == Evolution(PromptPool())
+    training = Training()
+    found = evolve(training.evolver, never, before)
+    assert set(found.pool.assignment) == set(IDS)
+    assert set(training.evolver.deal(found.pool, before, group_size=4, seed=0)) == set(IDS)
+
+
 def test_a_reflection_that_fails_says_so():
     class Silent(Phrasebook):
         def reflect(self, requests) -> list[str | None]:

@@ -14,10 +14,11 @@ from p2o.evolution.gepa import GepaEvolution
 from p2o.evolution.incumbents import find_incumbents, with_incumbents
 from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import ParetoBeam
+from p2o.evolution.trace import NO_GAIN
 from p2o.hints.assignment import DiverseAssignment
 from p2o.hints.problems import ProblemOutcome, Problems
 from p2o_callbacks import Hint, PromptPool, Template, TemplateTrial
-from tests.evolution.world import HARD, World, Writer
+from tests.evolution.world import HARD, WORDS, World, Writer
 
 SIZES = {"budget": 400, "width": 4, "dev_size": 18, "minimum": 4}
 
@@ -138,18 +139,20 @@ def test_fewer_than_a_search_takes_are_dealt_what_is_known():
     assert [found.pool.text_for(sample, 0) for sample in few] == ["red", "red"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(4, 60),
     st.integers(20, 400),
     st.integers(1, 15),
     st.integers(1, 5),
     st.floats(0, 1),
+    st.floats(0, 1),
     st.integers(0, 99),
 )
 def test_what_is_known_is_no_call_and_the_budget_holds(
-    samples, budget, dev_size, size, share, seed
+    samples, budget, dev_size, size, bare, hinted, seed
 ):
+    """Of the templates that are proposed, too, training has shown some results."""
     chance = random.Random(seed)
     dev = samples // 2 if samples < 1.5 * dev_size else dev_size
     smallest = 2 * dev + 2 * min(size, samples - dev)
@@ -163,16 +166,50 @@ def test_what_is_known_is_no_call_and_the_budget_holds(
         patience=1000,
     )
     fed.writer.unique = True
-    told = [(sample, "") for sample in hard if chance.random() < share]
+    told = [(sample, "") for sample in hard if chance.random() < bare]
     fed.train(0, told)
+    # None of the templates has solved anything, which would spare the search.
+    texts = [f"{word} version-{number}" for word in WORDS for number in range(1, 13)]
+    failed = TemplateTrial(0.0, False, "?", "r", "f")
+    for sample in hard:
+        failures = [text for text in texts if chance.random() < hinted]
+        fed.problems.evidence.note(0, {sample: [(text, failed) for text in failures]})
+        told += [(sample, text) for text in failures]
     known = {pair for pair in told if fed.problems.evidence.trial(*pair) is not None}
     found = fed.search(hard, seed=seed, report=reports.append)
     assert found.metric_calls == fed.world.spent == reports[-1].metric_calls
-    assert fed.world.spent <= max(budget, smallest)
+    calls = [each.metric_calls for each in reports]
+    assert calls == sorted(calls)
+    left = max(budget, smallest) - fed.world.spent
+    # It ends when what is left cannot pay for one more proposal and its acceptance.
+    assert 0 <= left < smallest - dev
     assert not known & set(fed.world.pairs)
     assert len(set(fed.world.pairs)) == len(fed.world.pairs)
     assert found.spared is not None
     assert found.spared <= len(known)
+
+
+class Repeater(Writer):
+    """Writes one text on two minibatches of the empty template, when only the second gains."""
+
+    def reflect(self, requests) -> list[str | None]:
+        families = [request.records[0]["Inputs"].split("-")[0] for request in requests]
+        restarts = [f for f, r in zip(families, requests, strict=True) if not r.template]
+        if restarts == ["none", "blue"]:
+            return ["blue"] * len(requests)
+        return [family if family in ("red", "green") else None for family in families]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_equal_texts_the_one_that_has_gained_is_told_as_accepted(seed):
+    fed = Fed(minibatch_size=1, patience=50)
+    fed.evolver.reflection = Repeater(fed.world)
+    hard = [*HARD, *(f"none-{number:02d}" for number in range(16))]
+    fed.train(0, [(sample, "") for sample in hard])
+    blue = [each for each in fed.search(hard, seed=seed).candidates if each.text == "blue"]
+    first, second = [each for each in blue if each.parents == (0,)]
+    assert (first.accepted, first.reason, first.dev_scores) == (False, NO_GAIN, {})
+    assert (second.accepted, second.score_after) == (True, (1.0,))
 
 
 class _Set:
@@ -182,9 +219,7 @@ class _Set:
 
 def state_of(texts) -> Any:
     """What of gepa's state a beam looks at."""
-    return SimpleNamespace(
-        program_candidates=[{COMPONENT: text} for text in texts], total_num_evals=0
-    )
+    return SimpleNamespace(program_candidates=[{COMPONENT: text} for text in texts])
 
 
 def tasks_of(adapter, train, texts, dev=("d",), width=4):

@@ -12,6 +12,7 @@ from p2o.errors import UserError
 from p2o.learning.experience import ExperienceBuilder
 from p2o.learning.samples import sample_of
 from p2o.prompt import Context
+from p2o.records import read
 
 pytestmark = pytest.mark.slow
 
@@ -151,3 +152,16 @@ def test_solutions_are_imitated_word_for_word(train_here, monkeypatch):
 def test_a_forced_beginning_is_refused_where_rollouts_are_bare(train_here):
     with pytest.raises(UserError, match="no answer has a forced beginning"):
         train_here("hints=assistant_prefix", "distillation=reverse_kl", *SMALL)
+
+
+def test_what_the_writer_of_hints_was_asked_is_on_record(train_here):
+    folder = train_here("hints=self_hint", "reflection=hint_writer", *SMALL)
+    records = read(folder)
+    rows = records.candidates().to_pylist()
+    candidates = {(row["epoch"], row["candidate"]): row for row in rows}
+    exchanges = records.exchanges().to_pylist()
+    assert len(exchanges) == len(candidates) > 0
+    for said in exchanges:
+        written = candidates[said["epoch"], said["candidate"]]["hint"]
+        assert "Do not solve the problem" in said["prompt"]
+        assert not written or records.texts()[written] == said["answer"].strip()
