@@ -19,16 +19,16 @@ from benchmarks.work import EMBEDDED, SMOLLM2, Work
 PLAIN = "SmolLM2-135M"
 DEAD = f"{PLAIN}, half of the groups dead"
 FEW_SHOT = f"{PLAIN}, few-shot prompt of 600 tokens"
+TINY = "embedded policy"
+TINY_DEAD = f"{TINY}, half of the groups dead"
 CASES = {
     PLAIN: Work(SMOLLM2),
     DEAD: Work(SMOLLM2, dead=0.5),
     FEW_SHOT: Work(SMOLLM2, examples=8, parts=8),
-    "embedded policy": Work(EMBEDDED, prompts=16, new_tokens=24, steps=6),
-    "embedded policy, half of the groups dead": Work(
-        EMBEDDED, prompts=16, new_tokens=24, dead=0.5, steps=6
-    ),
+    TINY: Work(EMBEDDED, prompts=16, new_tokens=24, steps=6),
+    TINY_DEAD: Work(EMBEDDED, prompts=16, new_tokens=24, dead=0.5, steps=6),
 }
-QUICK = {"embedded policy": Work(EMBEDDED, prompts=2, group_size=2, new_tokens=8, dead=0.5)}
+QUICK = {TINY: Work(EMBEDDED, prompts=2, group_size=2, new_tokens=8, dead=0.5)}
 
 
 def measure(results: Results, cases: Mapping[str, Work], repetitions: int, seconds: float) -> None:

@@ -73,10 +73,13 @@ def step(results: Sequence[Result]) -> str:
 def _work(case: str, side: str, found: Result) -> str:
     work = found["work"]
     how = f"`{found['command']}`" if found["command"] else "TRL's GRPOTrainer"
+    parts = work["parts"] if side == "TRL" else 1
+    apart = f"in {parts} parts, " if parts > 1 else ""
     return (
         f"{case}, {side}: {work['prompts']} prompts of {found['prompt']:.0f} tokens, "
         f"{work['group_size']} rollouts of each, {found['response']:.0f} tokens in each on average "
-        f"(at most {work['new_tokens']}), threads: {found['threads']}; {how}"
+        f"(at most {work['new_tokens']}), threads: {found['threads']}; "
+        f"{apart}{how}"
     )
 
 

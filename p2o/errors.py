@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ARGUMENT = re.compile(r"[a-z_]\w*(\.\w+)*(=|: )")
+ARGUMENT = re.compile(r"([a-z_]\w*)(\.\w+)*(=|: )")
 """How the message of a part begins that names one of its arguments: ``width=0: ...``."""
 OPTION = re.compile(r"(?<![\w.+])options\.\w+=")
 """How a message names something for its part to pass on to a library."""

@@ -19,7 +19,7 @@ from p2o.cli.rehearsal import check_phrasebook, rehearse
 from p2o.cli.settings import EvalSettings, TrainSettings
 from p2o.configuration.build import build
 from p2o.configuration.commandline import read_arguments
-from p2o.configuration.overrides import as_running, check_overrides, compose_config
+from p2o.configuration.overrides import check_overrides, compose_config
 from p2o.hints.pool_file import Origin, PooledHint, PoolFile
 from p2o.hints.pooling import write_pool
 from p2o.prompt import hint_id
@@ -127,10 +127,6 @@ def look_at_train(arguments: list[str]) -> None:
     if {"--help", "-h"} & set(arguments):
         return
     check_overrides(arguments, "train", TrainSettings, inspect=look)
-    line = read_arguments(arguments, "train")
-    if not line.sweep:
-        with as_running(compose_config(line.settings, line.name, line.folder)) as config:
-            look(config)
 
 
 def look_at_bench(arguments: list[str]) -> None:

@@ -11,6 +11,7 @@ from p2o.errors import UserError, first_line
 from p2o.export.run_directory import from_there, hydra_as, read_config, read_hydra
 
 PLACES = {
+    "model": "model",
     "verifier": "verifier",
     "verifier_guard": "verifier_guard",
     "environment": "environment",

@@ -24,7 +24,8 @@ from p2o.cli.preparation import prepare
 from p2o.cli.program import expected_errors
 from p2o.cli.rehearsal import check_phrasebook
 from p2o.cli.sampling import check_room
-from p2o.configuration.build import build, refuse_missing
+from p2o.configuration.build import build
+from p2o.configuration.validation import refuse_missing
 from p2o.errors import UserError, located
 from p2o.evaluation.diagnosis import SIZES, Diagnosis, HintTrial, Spending, TriedProblem
 from p2o.evaluation.diagnosis_file import as_json

@@ -13,14 +13,13 @@ from lightning.pytorch import seed_everything
 from omegaconf import DictConfig
 
 from p2o.cli.as_trained import as_trained
-from p2o.cli.assembly import assemble_rollout_parts, make_verifier
+from p2o.cli.assembly import asked_suffix, assemble_rollout_parts, make_verifier
 from p2o.cli.benchmarks import load_benchmarks
 from p2o.cli.policies import configured_policy, trained_policy
 from p2o.cli.program import REFUSED, expected_errors, place_setting, run_program
 from p2o.cli.settings import EvalSettings
-from p2o.configuration.build import refuse_missing
 from p2o.configuration.sections import Takes
-from p2o.configuration.validation import refuse, section_problems
+from p2o.configuration.validation import refuse, refuse_missing, section_problems
 from p2o.data.selection import unusable_golds
 from p2o.errors import UserError, located
 from p2o.evaluation.benchmark import Benchmark
@@ -62,6 +61,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     templates = read_templates(config.template, config.template_mode, config.seed)
     verifier = make_verifier(config)
     benchmarks = [_with_golds(benchmark, verifier.verifier) for benchmark in benchmarks]
+    # Written out, so that completions and results say what was asked.
+    config.renderer.suffix = asked_suffix(config)
     settings = plain_config(config)
     weights = _weights(config)
     identity = {key: settings[key] for key in IDENTITY}

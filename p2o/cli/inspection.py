@@ -136,7 +136,7 @@ def _length_table(lengths: Mapping[str, Sequence[int]]) -> Table:
 
 def _answer_table(groups: Mapping[str, Sequence[Prompt]]) -> Table:
     kinds = ("number", "expression", "yes or no")
-    table = _table("Right answers", "", *kinds, "several right")
+    table = _table("Right answers", "", *kinds, "more than one")
     for name, prompts in groups.items():
         counts = Counter(answer_kind(prompt.gold) for prompt in prompts)
         several = sum(bool(prompt.alternatives) for prompt in prompts)

@@ -12,8 +12,8 @@ from p2o.errors import UserError
 from p2o.export.run_directory import hydra_as, locate_model
 from p2o.export.weights import CheckpointWeights
 from p2o.policy.adapters import merge_adapter
-from p2o.policy.models import EMBEDDED, limit_threads, load_policy
-from p2o.running.counted import begin
+from p2o.policy.models import limit_threads, load_policy
+from p2o.running.counted import told_if_slow
 
 
 def configured_policy(settings: Mapping[Any, Any]) -> tuple[Any, PreTrainedTokenizerBase]:
@@ -26,9 +26,8 @@ def configured_policy(settings: Mapping[Any, Any]) -> tuple[Any, PreTrainedToken
         UserError: The policy cannot be had.
     """
     adapter = build(settings.get("adapter"), "model.adapter")
-    if not str(settings["path"]).startswith(EMBEDDED):
-        begin(f"loading {settings['path']}")
-    model, tokenizer = call(load_policy, "model", **{**settings, "adapter": adapter})
+    with told_if_slow(f"loading {settings['path']}"):
+        model, tokenizer = call(load_policy, "model", **{**settings, "adapter": adapter})
     limit_threads(model)
     return model, tokenizer
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch.distributed.checkpoint.api import CheckpointException
 
 from p2o.configuration.build import USER_ERRORS, conf_directory
-from p2o.configuration.commandline import written
+from p2o.configuration.commandline import read_arguments, written
 from p2o.configuration.overrides import check_overrides
 from p2o.configuration.sections import Section
 from p2o.errors import EngineError, FolderTaken, PeerError, UserError, spelled_out
@@ -50,7 +50,9 @@ def run_program(
         print(f"{name} {version('p2o-rl')}")
         return
     with expected_errors():
-        check_overrides(sys.argv[1:], config_name, settings, inspect=inspect)
+        arguments = sys.argv[1:]
+        sweep = read_arguments(arguments, config_name).sweep
+        check_overrides(arguments, config_name, settings, inspect if sweep else None)
     hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name=config_name)(
         run
     )()

@@ -224,6 +224,7 @@ class TrainSettings(Section):
     reference: Annotated[Part, Makes(nn.Module)] | None
     teacher: Annotated[Part, Makes(MovingAverage)] | None
     correction: Annotated[Part, Makes(EngineCorrection)] | None
+    streams: Mapping[str, Part | None]
     mining: Annotated[Part, Makes(Callback)]
     evolution: Annotated[Mapping, Takes(Evolution)] | None
     reflection: Annotated[Part, Makes(Reflection)]

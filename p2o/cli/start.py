@@ -1,12 +1,15 @@
-"""What the commands do before anything is imported that takes seconds: help, and wrong keys."""
+"""What the commands do before anything is imported that takes seconds: help, and what is amiss."""
 
 import argparse
 import importlib
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 
 import hydra
+from omegaconf import DictConfig
 
+from p2o.cli.absent import refuse_absent_in_evaluation, refuse_absent_in_training
 from p2o.cli.arguments.data import parser as of_data
 from p2o.cli.arguments.doctor import parser as of_doctor
 from p2o.cli.arguments.export import parser as of_export
@@ -18,12 +21,12 @@ from p2o.configuration.overrides import check_overrides
 
 def train() -> None:
     """Entry point of ``p2o-train``."""
-    _start("train")
+    _start("train", refuse_absent_in_training)
 
 
 def evaluate() -> None:
     """Entry point of ``p2o-eval``."""
-    _start("eval")
+    _start("eval", refuse_absent_in_evaluation)
 
 
 def bench() -> None:
@@ -57,14 +60,14 @@ def _go_on(name: str, arguments: argparse.Namespace) -> None:
     program.start(arguments)
 
 
-def _start(name: str) -> None:
+def _start(name: str, inspect: Callable[[DictConfig], None] | None = None) -> None:
     arguments = sys.argv[1:]
     if "--version" in arguments:
         print(f"p2o-{name} {version('p2o-rl')}")
         return
     with light_command():
-        check_overrides(arguments, name)
         asks = read_arguments(arguments, name).asks
+        check_overrides(arguments, name, inspect=None if asks else inspect)
         # Takes seconds, in each rank.
         program = None if asks else importlib.import_module(f"p2o.cli.{name}")
     if program is None:

@@ -18,6 +18,7 @@ from p2o.cli.going_on import settings_of
 from p2o.cli.policies import configured_policy
 from p2o.cli.preparation import prepare
 from p2o.cli.sampling import make_sampling
+from p2o.cli.streams import make_streams
 from p2o.configuration.build import build, build_all, call, takes
 from p2o.errors import located
 from p2o.hints.problems import KnowsProblems
@@ -228,6 +229,7 @@ def _make_builder(
         tell=strategy.told and Telling(strategy.told, sampler.renderer, limit),
         score_teacher=teacher and partial(module.score, policy=teacher),
         score_most=module.score_most,
+        streams=make_streams(config),
     )
 
 

@@ -1,18 +1,18 @@
 """How parts are made of a configuration, with errors in one line."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import InterpolationResolutionError
 
 from p2o.configuration.files import CONFIG_NAME as CONFIG_NAME
 from p2o.configuration.files import conf_directory as conf_directory
-from p2o.configuration.validation import OWN, find_target, part_problems, refuse
+from p2o.configuration.validation import OWN, find_target, part_problems, refuse, refuse_missing
 from p2o.constraints import arguments_of
-from p2o.errors import UserError, first_line, located
+from p2o.errors import ARGUMENT, UserError, first_line, located
 from p2o_callbacks.errors import ConfigurationError
 
 USER_ERRORS = (UserError, ConfigurationError, MisconfigurationException)
@@ -82,21 +82,28 @@ def build_all(nodes: DictConfig, key: str, kind: type = object) -> list[Any]:
     return made
 
 
-def call(make: Callable[..., Any], key: str, name: str | None = None, **arguments: Any) -> Any:
+def call(
+    make: Callable[..., Any],
+    key: str,
+    name: str | None = None,
+    unnamed: Sequence[Any] = (),
+    **arguments: Any,
+) -> Any:
     """Call what makes a part, with errors in one line.
 
     Args:
         make: A class or function.
         key: Where in the configuration its arguments stand.
         name: What to call it in messages; its own name when left out.
-        arguments: Passed on.
+        unnamed: Arguments that are passed on by their places.
+        arguments: Passed on by name.
 
     Raises:
         UserError: It does not take these arguments, or refuses them.
     """
     try:
         with located(key, ConfigurationError):
-            return make(**arguments)
+            return _called(make, unnamed, arguments)
     except Exception as error:
         # Those of a library that may not be installed are known by its name alone.
         own = type(error).__module__.partition(".")[0] in LIBRARIES
@@ -115,6 +122,29 @@ LIBRARIES = ("mlflow",)
 """Those that refuse what they are given with errors of their own."""
 
 
+def _called(make: Any, unnamed: Sequence[Any], arguments: Mapping[str, Any]) -> Any:
+    """What a call gives; a class that knows nothing of p2o refuses an argument with a `ValueError`.
+
+    Raises:
+        UserError: That begins as p2o's own messages do, with the name of an argument.
+    """
+    try:
+        return make(*unnamed, **arguments)
+    except ValueError as error:
+        said = first_line(error)
+        named = ARGUMENT.match(said)
+        if named is None or named[1] not in _names_of_arguments(make, arguments):
+            raise
+        raise UserError(said) from error
+
+
+def _names_of_arguments(make: Any, arguments: Mapping[str, Any]) -> set[str]:
+    """Of those that are given, and of those that could be."""
+    if isinstance(make, partial):
+        return _names_of_arguments(make.func, {**make.keywords, **arguments})
+    return {*arguments, *arguments_of(make).hints}
+
+
 def _make(value: Any, key: str, more: dict[str, Any]) -> Any:
     if isinstance(value, ListConfig):
         return [_make(child, f"{key}.{index}", {}) for index, child in enumerate(value)]
@@ -128,22 +158,6 @@ def _make(value: Any, key: str, more: dict[str, Any]) -> Any:
     given = {**_children(value, key), **more}
     make = partial(find_target(value, key), **given)
     return make if value.get("_partial_") else call(make, key, value["_target_"])
-
-
-def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = None) -> None:
-    """Refuse a node with keys that still have to be given a value.
-
-    Args:
-        node: The configuration.
-        key: Where it stands.
-        names: Of its children to look at; all when left out.
-
-    Raises:
-        UserError: Names the first of them.
-    """
-    for name in map(str, node) if names is None else names:
-        if OmegaConf.is_missing(node, name):
-            raise UserError(f"{key}.{name}: no value and no default; give it a value")
 
 
 def _children(node: DictConfig, key: str) -> dict[str, Any]:

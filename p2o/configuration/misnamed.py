@@ -15,6 +15,13 @@ from p2o.configuration.validation import find_target
 from p2o.constraints import arguments_of
 from p2o.errors import UserError
 
+CLOSE = 0.82
+"""Likeness from which a name is a slip for a key of the same part.
+
+No argument that the files of p2o leave out is as close to a key that they have: the closest are
+``every_n_steps`` and ``every_n_epochs``, 0.815.
+"""
+
 
 def options_of(group: str, folder: Path | None) -> list[str]:
     """Names of a group's options, from p2o's files and those of a folder."""
@@ -91,7 +98,9 @@ def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
     inner = re.search(r"Key '([^']+)' is not in struct", message)
     if key in names and inner:
         return f"{key}: has no {inner[1]} so far; write +{key}.{inner[1]}=VALUE"
-    if not setting.startswith(("+", "~")) and _takes(known, key):
+    beside = keys_beside(key, names)
+    # To know what a part takes its module has to be imported, and torch with many of them.
+    if not setting.startswith(("+", "~")) and not beside and _takes(known, key):
         return f"{key}: not in the configuration so far; write +{key}={value}"
     others = _other_options(key, choices, line)
     if others:
@@ -99,9 +108,28 @@ def bad_key(message: str, line: CommandLine, known: DictConfig) -> str:
     groups = [path.name for path in conf_directory().iterdir() if path.is_dir()]
     leaf = key.rpartition(".")[2]
     same = [other for other in names if other.rpartition(".")[2] == leaf]
-    close = same[:3] or difflib.get_close_matches(key, sorted({*names, *groups}))
+    close = beside or same[:3] or difflib.get_close_matches(key, sorted({*names, *groups}))
     hint = f"did you mean {', '.join(close)}?" if close else f"see p2o-{line.name} --cfg job"
     return f"{key}: no such key; {hint}"
+
+
+def keys_beside(key: str, names: Sequence[str]) -> list[str]:
+    """Keys of the same part of which another one is all but the name, or more than half of it.
+
+    Example::
+
+        >>> [keys_beside(key, ["rollout.max_batch_size"]) for key in ("rollout.max_batch", "batch")]
+        [['rollout.max_batch_size'], []]
+
+    Args:
+        key: One that does not exist.
+        names: Those that do.
+    """
+    parent, _, leaf = key.rpartition(".")
+    leaves = [name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == parent]
+    close = difflib.get_close_matches(leaf, leaves, cutoff=CLOSE)
+    cut_short = [name for name in leaves if name.startswith(leaf) and 2 * len(leaf) > len(name)]
+    return [f"{parent}.{name}".lstrip(".") for name in dict.fromkeys([*close, *cut_short])]
 
 
 def _other_options(key: str, choices: Mapping[str, str | None], line: CommandLine) -> str:

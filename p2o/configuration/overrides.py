@@ -48,7 +48,7 @@ def check_overrides(
         arguments: Of the command line.
         name: Of the primary configuration.
         settings: What its values have to fit; None looks at keys alone.
-        inspect: What else each job of a sweep has to pass.
+        inspect: What else each job has to pass.
 
     Raises:
         UserError: A key, a group or one of its options does not exist, or a value does not fit.
@@ -68,12 +68,12 @@ def check_overrides(
         refuse_nothing(job, line.folder)
         with _in_one_line(line, job):
             config = compose_config(job, line.name, line.folder)
-            if settings is not None:
-                with as_running(config) as own:
+            with as_running(config) as own:
+                if settings is not None:
                     refuse(section_problems(own, Takes(settings)))
                     check_hydra(config)
-                    if line.sweep and inspect is not None:
-                        inspect(own)
+                if inspect is not None:
+                    inspect(own)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -67,6 +67,22 @@ def refuse(problems: Iterator[Fault]) -> None:
     found = sorted(problems, key=lambda problem: problem.derived)
     if found:
         raise UserError(found[0].text)
+
+
+def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = None) -> None:
+    """Refuse a node with keys that still have to be given a value.
+
+    Args:
+        node: The configuration.
+        key: Where it stands.
+        names: Of its children to look at; all when left out.
+
+    Raises:
+        UserError: Names the first of them.
+    """
+    for name in map(str, node) if names is None else names:
+        if OmegaConf.is_missing(node, name):
+            raise UserError(f"{key}.{name}: no value and no default; give it a value")
 
 
 def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[Fault]:

@@ -1,1 +1,1 @@
-"""Prompts: sources, rendering, and the loader that turns prompts into scored mini-batches."""
+"""Data sets: sources of prompts, how rows become prompts, and which of them are used."""

@@ -24,6 +24,7 @@ from p2o.policy.attention import (
     window,
 )
 from p2o.policy.packing import ALWAYS, Packed, Packer
+from p2o.policy.rotary import steady_length
 from p2o.sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,12 @@ class CausalPolicy(nn.Module):
         if self._longest is None:
             self._longest = self._longest_in_tree()
         hidden_size = self.model.config.get_text_config().hidden_size
-        return Packer(self._longest, None if is_sparse(self.model) else hidden_size, pass_tokens)
+        return Packer(
+            self._longest,
+            None if is_sparse(self.model) else hidden_size,
+            pass_tokens,
+            steady_length(self.model),
+        )
 
     @torch.no_grad()
     def _longest_in_tree(self) -> int:

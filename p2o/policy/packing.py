@@ -99,20 +99,31 @@ class Packer:
             see nothing of each other: two samples share a row where that costs less than the
             tokens they share. None where the mask is sparse, so that sharing is free.
         pass_tokens: The most tokens in one pass, padding included; one sample may have more.
+        alone_above: A sample of more tokens has a pass of its own, as the model would read others
+            beside it otherwise; None for a model that reads all alike.
     """
 
     longest: int = 0
     width: int | None = None
     pass_tokens: int = 8192
+    alone_above: int | None = None
 
     def pack(self, samples: Sequence[Sample]) -> list[tuple[Packed, list[int]]]:
         """Passes, each with the indices of its samples in order."""
         ordered = _Ordered.of(samples)
+        alone = [place for place, ids in enumerate(ordered.ids) if self._is_alone(ids)]
         # A sample beside which no other may stand has no part in a pass under a mask either.
-        apart = [place for place, ids in enumerate(ordered.ids) if not self._fits(ids)]
+        apart = [
+            place
+            for place, ids in enumerate(ordered.ids)
+            if len(ids) > self.longest and not self._is_alone(ids)
+        ]
+        if alone:
+            _tell_once(self.alone_above, "which would change how others in their pass are read")
         if apart and self.longest:
-            _tell_once(self.longest)
-        passes = self._passes([ordered.row([place]) for place in apart])
+            _tell_once(self.longest, "the most that a layer of this model sees")
+        passes = [[ordered.row([place])] for place in alone]
+        passes += self._passes([ordered.row([place]) for place in apart])
         passes += self._passes(self._trees(ordered), ordered)
         return [
             (_packed(rows, samples), [index for row in rows for index in row.indices])
@@ -165,7 +176,10 @@ class Packer:
         return True
 
     def _fits(self, ids: np.ndarray) -> bool:
-        return len(ids) <= self.longest
+        return len(ids) <= self.longest and not self._is_alone(ids)
+
+    def _is_alone(self, ids: np.ndarray) -> bool:
+        return self.alone_above is not None and len(ids) > self.alone_above
 
     def _worth_sharing(self, common: int, added: int, length: int) -> bool:
         """Whether what is shared outweighs attention that sees nothing.
@@ -228,11 +242,9 @@ class _Ordered:
 
 
 @cache
-def _tell_once(longest: int) -> None:
+def _tell_once(longest: int | None, why: str) -> None:
     logger.warning(
-        "rollouts of more than %d tokens, the most that a layer of this model sees, are read one "
-        "by one, prompts not shared",
-        longest,
+        "rollouts of more than %d tokens, %s, are read one by one, prompts not shared", longest, why
     )
 
 

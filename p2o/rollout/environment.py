@@ -140,6 +140,9 @@ class Environment(Protocol):
     async def run(self, problem: Prompt, hint: str, sampler: Sampler) -> str | None:
         """Make one rollout; nothing but the sampler's methods may be awaited.
 
+        It comes back as a text, not as a `Rollout`: token ids and the verdict are the runner's to
+        put together, the same way for every environment.
+
         Args:
             problem: What was asked; its tokens stand in front of the response already.
             hint: The template in front of it; empty without one.

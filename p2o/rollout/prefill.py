@@ -7,7 +7,7 @@ those that it needs.
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,6 +21,7 @@ from transformers.cache_utils import (
     LinearAttentionLayer,
 )
 
+from p2o.policy.rotary import steady_length
 from p2o.rollout.one_token import GrowingLayer, grouped_queries
 
 LAYERS = {DynamicLayer, DynamicSlidingWindowLayer, LinearAttentionLayer}
@@ -108,7 +109,7 @@ def rows_can_join(model: Any, prompt: Sequence[int]) -> bool:
     Frequencies of rotary embeddings that depend on the longest row would be those of the batch in
     which a row was read.
     """
-    if _rope_types(model) & {"dynamic", "longrope"}:
+    if steady_length(model) is not None:
         return False
     if "past_key_values" not in _arguments(type(model)):
         return False
@@ -140,15 +141,6 @@ def _forward(model: Any, ids: Tensor, mask: Tensor, cache: Any) -> Any:
 @cache
 def _arguments(kind: Any) -> set[str]:
     return set(inspect.signature(kind.forward).parameters)
-
-
-def _rope_types(model: Any) -> set[str]:
-    """Of all rotary embeddings; one that differs by layers names all of its types."""
-    found: set[str] = set()
-    for module in model.modules():
-        kind = getattr(module, "rope_type", "")
-        found.update(kind.values() if isinstance(kind, Mapping) else [kind])
-    return found
 
 
 def _growing(layer: Any) -> Any:

@@ -4,6 +4,7 @@ Where nobody watches a display, a slow run would say nothing for many minutes ot
 """
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,18 @@ def begin(what: str) -> None:
     shown = isinstance(sys.stderr, FileProxy)
     if starting_rank() == 0 and not shown:
         print(f"start: {what}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def told_if_slow(what: str, seconds: float = 3.0) -> Iterator[None]:
+    """Say that a piece of work has begun once it has taken so many seconds."""
+    timer = threading.Timer(seconds, begin, [what])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

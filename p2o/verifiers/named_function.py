@@ -41,10 +41,30 @@ def load_function(argument: str, path: str) -> Callable[..., Any]:
     return found
 
 
-def _run_file(path: Path, said: str) -> ModuleType:
+def check_there(argument: str, path: str) -> None:
+    """Refuse a path whose file does not exist; nothing is run or imported.
+
+    Args:
+        argument: See `load_function`.
+        path: The same.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    where = path.rpartition(":")[0]
+    if where.endswith(".py"):
+        _find_file(Path(where), f"{argument}={path}")
+
+
+def _find_file(path: Path, said: str) -> Path:
     file = path.resolve()
     if not file.is_file():
         raise UserError(f"{said}: no such file (looked from {Path.cwd()})")
+    return file
+
+
+def _run_file(path: Path, said: str) -> ModuleType:
+    file = _find_file(path, said)
     # The whole path is the module's name, so that no file can stand for another module.
     spec = importlib.util.spec_from_file_location(str(file), file)
     assert spec is not None

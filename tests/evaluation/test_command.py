@@ -20,7 +20,7 @@ from p2o.evaluation.rescore import rescore
 from p2o.verifiers import ExactMatch
 
 DIGITS = (
-    *("model=digits", "suite=digits", "verifier=numeric", "renderer.suffix="),
+    *("model=digits", "suite=digits", "verifier=numeric"),
     *("max_new_tokens=24", "max_prompt_tokens=160", "limit=24", "chunk=4"),
 )
 
@@ -164,6 +164,12 @@ def test_a_sweep_of_evaluations_ends_in_a_table(forks, tmp_path):
         assert float(row["digits"]) == pytest.approx(100 * found, abs=0.05)
         assert row["settings"] in done.stdout
     assert "Accuracy, %" in done.stdout
+    with (tmp_path / "sweep" / "means.csv").open() as file:
+        means = list(csv.DictReader(file))
+    assert [(row["settings"], row["seeds"]) for row in means] == [
+        ("limit=3", "2"),
+        ("limit=5", "2"),
+    ]
 
 
 @pytest.mark.slow

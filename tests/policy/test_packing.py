@@ -1,5 +1,6 @@
 """Packed rows are their samples: nothing is lost, added or seen that a sample does not have."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -61,6 +62,7 @@ PACKERS = st.builds(
     longest=st.sampled_from([0, 1, 3, 5, 8, ALWAYS]),
     width=st.sampled_from([None, 1, 4, 64]),
     pass_tokens=st.integers(1, 60),
+    alone_above=st.sampled_from([None, 2, 4, 7]),
 )
 
 
@@ -132,13 +134,31 @@ def test_only_what_fits_into_a_window_is_under_a_mask(made, packer):
             assert max(len(made[index].token_ids) for index in indices) <= packer.longest
 
 
-def test_samples_beyond_a_window_are_told_of_once(caplog):
+@given(samples(), PACKERS, st.integers(1, 12))
+def test_a_sample_that_others_would_suffer_from_has_a_pass_of_its_own(made, packer, alone_above):
+    packer = replace(packer, alone_above=alone_above)
+    few = [sample for sample in made if len(sample.token_ids) <= alone_above]
+    passes = packer.pack(made)
+    long = [indices for _, indices in passes if len(made[indices[0]].token_ids) > alone_above]
+    assert all(len(indices) == 1 for indices in long)
+    assert len(long) == len(made) - len(few)
+    # The others are where they would be without it.
+    assert [(p.input_ids.tolist(), p.tree is None) for p, _ in passes[len(long) :]] == [
+        (p.input_ids.tolist(), p.tree is None)
+        for p, _ in replace(packer, alone_above=None).pack(few)
+    ]
+
+
+def test_samples_that_are_read_one_by_one_are_told_of_once(caplog):
     short, long = (Sample.of([1] * size, [2]) for size in (3, 60))
     for samples in ([short], [short, long], [long]):
         Packer(59).pack(samples)
+        Packer(ALWAYS, alone_above=58).pack(samples)
     Packer(0).pack([long])
-    [record] = caplog.records
-    assert record.getMessage().startswith("rollouts of more than 59 tokens")
+    assert [record.getMessage()[:34] for record in caplog.records] == [
+        "rollouts of more than 59 tokens, t",
+        "rollouts of more than 58 tokens, w",
+    ]
 
 
 @given(samples(), st.integers(1, 60))

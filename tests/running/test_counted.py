@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from p2o.running import counted as module
-from p2o.running.counted import advance, begin, counted
+from p2o.running.counted import advance, begin, counted, told_if_slow
 from p2o_callbacks.pace import Pace
 
 
@@ -31,9 +31,9 @@ def test_work_says_that_it_begins_and_then_how_far_it_is(capsys, minutes):
 
 def test_a_live_display_says_it_in_its_place(capsys):
     terminal = io.StringIO()
-    with Progress(console=Console(file=terminal, force_terminal=True)):
-        with counted("responses", 8, announced=True):
-            advance(8)
+    display = Progress(console=Console(file=terminal, force_terminal=True))
+    with display, counted("responses", 8, announced=True):
+        advance(8)
     assert "start" not in terminal.getvalue() + capsys.readouterr().err
     begin("loading a model")
     assert capsys.readouterr().err == "start: loading a model\n"
@@ -62,3 +62,14 @@ def test_when_it_fails_what_comes_next_is_not_counted_for_it(capsys, minutes):
         fail()
     advance(1)
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_slow_says_that_it_has_begun_and_what_is_quick_does_not(capsys):
+    with told_if_slow("loading a model", seconds=60):
+        pass
+    assert capsys.readouterr().err == ""
+    said = ""
+    with told_if_slow("loading a model", seconds=0):
+        while not said:
+            said = capsys.readouterr().err
+    assert said == "start: loading a model\n"

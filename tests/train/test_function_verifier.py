@@ -59,7 +59,7 @@ def test_a_file_that_is_not_there_ends_the_run_in_one_line(p2o_train, tmp_path):
 
 
 def test_an_evaluation_is_paid_by_it(forks, tmp_path):
-    arguments = ("model=digits", "suite=digits", "renderer.suffix=", "limit=12")
+    arguments = ("model=digits", "suite=digits", "limit=12")
     lengths = ("max_new_tokens=24", "max_prompt_tokens=160", "verifier_guard.max_error_share=1")
     given = [*arguments, *lengths, *VERIFIER, "hydra.run.dir=out"]
     done = forks.run("p2o.cli.eval", given, tmp_path)

@@ -72,7 +72,7 @@ def test_a_source_without_a_verifier_is_told_before_the_policy_is_asked(p2o_trai
 
 
 def test_an_evaluation_has_a_verifier_for_each_benchmark(forks, tmp_path):
-    given = ("model=digits", "suite=digits", "renderer.suffix=", "limit=8", "max_new_tokens=24")
+    given = ("model=digits", "suite=digits", "limit=8", "max_new_tokens=24")
     mine = "+verifier.verifiers.digits={_target_: p2o.verifiers.function.Function"
     more = ["verifier=by_source", mine + ", path: 'mine.py:reward'}", "hydra.run.dir=out"]
     done = forks.run("p2o.cli.eval", [*given, "max_prompt_tokens=160", *more], tmp_path)

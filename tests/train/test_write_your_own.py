@@ -22,7 +22,7 @@ def test_a_distillation_strategy_from_another_package(forks, tmp_path):
         name: f"# {name}\n{body}"
         for name, body in re.findall(r"```yaml\n# (my_conf/\S+)\n(.*?)```", text, re.DOTALL)
     }
-    assert write_examples(PAGE, tmp_path, more) == 5
+    assert write_examples(PAGE, tmp_path, more) == 6
     [command, *_] = commands()
     small = (
         "algorithm=wide_grpo data.source.train=24 data.source.held_out=4 data.batch=12 "
@@ -53,3 +53,19 @@ def test_an_environment_from_another_package(forks, tmp_path):
     run_example(forks, command, tmp_path, *small.split())
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     assert any(float(row["response/inserted_tokens"] or 0) > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_a_stream_from_another_package(forks, tmp_path):
+    write_examples(PAGE, tmp_path)
+    [command] = re.findall(
+        r"^p2o-train (\S*loss.*?)\n```", PAGE.read_text(), re.DOTALL | re.MULTILINE
+    )
+    small = (
+        "data.source.train=24 data.source.held_out=4 data.batch=12 data.mini_batch=12 "
+        "trainer.max_epochs=1 evolution=none hydra.run.dir=run"
+    )
+    run_example(forks, command.replace("\\", ""), tmp_path, *small.split())
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    # Without the stream the loss would be no number, which ends a run.
+    assert any(float(row["train/grad_norm"] or 0) > 0 for row in rows)
