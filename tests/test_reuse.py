@@ -1,6 +1,7 @@
 """The callbacks' own wheel is enough for a project that has nothing to do with p2o."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,17 @@ def test_a_project_of_its_own_mines_and_evolves_with_the_wheel_alone(python, tmp
     assert written == ["epoch_0001.json", "epoch_0002.json"]
 
 
+@pytest.mark.slow
+@pytest.mark.multirank
+def test_on_two_ranks_the_hard_set_is_that_of_both(python, tmp_path):
+    output = call([python, EXAMPLE.with_name("two_ranks.py")], tmp_path)
+    for rank in (0, 1):
+        assert f"rank {rank}: without a hint 100% are right" in output
+    searched = json.loads((tmp_path / "evolution" / "epoch_0001.json").read_text())
+    # Each rank has asked half of the 25 questions.
+    assert len(searched["assignment"]) == 25
+
+
 def test_the_example_is_shorter_than_60_lines_and_imports_no_p2o():
     text = EXAMPLE.read_text()
     tree = ast.parse(text)
@@ -91,4 +103,8 @@ def test_the_example_is_shorter_than_60_lines_and_imports_no_p2o():
     assert len(code) < 60
     imported = [n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)]
     imported += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-    assert {name.partition(".")[0] for name in imported} == {"torch", "lightning", "p2o_callbacks"}
+    assert {name.partition(".")[0] for name in imported} == {
+        "torch",
+        "lightning",
+        "p2o_callbacks",
+    }

@@ -16,7 +16,7 @@ HINTS = tuple(map(p2o.Template, ["Be brief.", "Answer like a poet.", "Count on y
 class Adder(LightningModule):
     """Says 0 to everything, though it can add: told to count, it does."""
 
-    group_size = 4
+    asked, group_size = NAMES, 4
 
     def __init__(self):
         super().__init__()
@@ -31,12 +31,12 @@ class Adder(LightningModule):
         return torch.distributions.Categorical(logits=logits), GOLDS[asked]
 
     def training_step(self, batch, index):
-        names = NAMES * self.group_size
-        hints = [self.pool.text_for(name, i // len(NAMES)) for i, name in enumerate(names)]
+        names = self.asked * self.group_size
+        hints = [self.pool.text_for(name, i // len(self.asked)) for i, name in enumerate(names)]
         said, golds = self(names, hints)
         answers = said.sample()
         right = answers == golds
-        rows = zip(NAMES, right.view(self.group_size, -1).T.tolist(), strict=True)
+        rows = zip(self.asked, right.view(self.group_size, -1).T.tolist(), strict=True)
         groups = [p2o.GroupOutcome(name, tuple(map(float, row)), tuple(row)) for name, row in rows]
         for observe in self.observers:
             observe(groups)
