@@ -34,6 +34,7 @@ from p2o.running.preemption import handled_signals
 from p2o.running.run_folder import one_run_in
 from p2o.running.secrets import hide_settings
 from p2o.running.terminal import Terminal
+from p2o_callbacks.spoken import several
 
 CONFIG_NAME = "bench"
 OF_ALL_RUNS = ("resume=auto", "save_policy=null")
@@ -115,7 +116,8 @@ def _run_all(
     at_once = jobs or cores()
     where = " ".join(launcher) if launcher else f"{at_once} at a time"
     done = len(runs) - len(waiting)
-    console.print(f"{len(runs)} runs, {done} of them ended before; {where}", soft_wrap=True)
+    runs_in_words = several(len(runs), "run")
+    console.print(f"{runs_in_words}, {done} of them ended before; {where}", soft_wrap=True)
     if launcher:
         tasks = launched_tasks(waiting, launcher, more)
         _run_tasks(tasks, max(len(tasks), 1), console)
@@ -167,7 +169,11 @@ def _write(findings: Findings, settings: dict[str, Any], folder: Path) -> None:
         with written_whole(path, "w", encoding="utf-8") as file:
             file.write(text)
     made = [*texts, *([] if figure is None else [figure])]
-    Terminal().print(f"written: {', '.join(map(str, made))}", soft_wrap=True)
+    console = Terminal()
+    console.print(f"written: {', '.join(map(str, made))}", soft_wrap=True)
+    if any(result.outcomes for result in findings.results.values()):
+        runs = f"{shlex.quote(str(folder))}/*/*/"
+        console.print(f"next: p2o-report {runs}  all runs on one page", soft_wrap=True)
 
 
 def _draw(findings: Findings, path: Path) -> Path | None:

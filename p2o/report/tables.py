@@ -42,9 +42,13 @@ def as_text(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        # Four digits, and all of those before the point.
+        whole = value.is_integer() or abs(value) >= 1000
+        return f"{value:,.0f}" if whole else f"{value:.4g}"
+    return str(value)
 
 
 def as_csv(table: Table) -> str:

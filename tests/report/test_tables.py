@@ -1,7 +1,9 @@
 import csv
 import io
 
-from p2o.report.tables import Table, as_csv, as_html, as_latex, as_markdown
+import pytest
+
+from p2o.report.tables import Table, as_csv, as_html, as_latex, as_markdown, as_text
 
 TABLE = Table(
     "mixed",
@@ -39,3 +41,21 @@ def test_html_is_text():
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
     assert "Some &lt;values&gt;" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (16_231.5, "16,232"),
+        (-16_231.5, "-16,232"),
+        (999.96, "1000"),
+        (30.142, "30.14"),
+        (0.27749, "0.2775"),
+        (1.0, "1"),
+        (16_664, "16,664"),
+        (True, "yes"),
+        (None, "–"),
+    ],
+)
+def test_a_number_is_short_and_has_all_digits_before_its_point(value, shown):
+    assert as_text(value) == shown
