@@ -4,7 +4,6 @@ Their classes check more than type hints can say. A policy may take minutes to l
 """
 
 import inspect
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,6 @@ from p2o.world.ancestry import is_of_the_world
 from p2o_callbacks import PromptEvolution
 from p2o_callbacks.errors import ConfigurationError
 
-logger = logging.getLogger(__name__)
-
-HIGH_RATE = 1e-4
-"""A rate at which a language model soon forgets what it knew, all of its weights being trained."""
 ALONE = (
     *("sampling.train", "sampling.evolution", "sampling.held_out"),
     *("algorithm.advantages", "algorithm.loss", "algorithm.kl", "algorithm.overlong"),
@@ -67,7 +62,6 @@ def rehearse(config: DictConfig) -> None:
     # Made of the policy alone, so what it lacks has to be seen from outside.
     refuse_missing(config.rollout, "rollout")
     _rehearse_optimizer(config)
-    _warn_of_the_rate(config)
     _rehearse_advantages(made["algorithm.advantages"], config)
     _rehearse_adapter(config)
     _check_graded(made["distillation"], config)
@@ -252,20 +246,6 @@ def check_phrasebook(reflection: Any, model: str) -> None:
             f"model.path={model}: reflection=phrasebook has phrases of the embedded world alone; "
             "experiment=gsm8k and experiment=own_file have all settings that another model needs; "
             "or take reflection=self, reflection=teacher, or reflection.path=FILE with your phrases"
-        )
-
-
-def _warn_of_the_rate(config: DictConfig) -> None:
-    """Say that all weights of a language model are trained at a rate for the embedded world."""
-    rate, model = config.optimizer.get("lr"), str(config.model.path)
-    full = config.model.get("adapter") is None
-    if full and isinstance(rate, int | float) and rate >= HIGH_RATE and not is_of_the_world(model):
-        logger.warning(
-            "optimizer.lr=%g: all weights of %s are trained at the rate of the embedded world's "
-            "small policy; the paper takes 1e-6, and experiment=gsm8k has the settings for a "
-            "language model",
-            rate,
-            model,
         )
 
 

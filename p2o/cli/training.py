@@ -44,11 +44,15 @@ from p2o.rollout.weights import identity
 from p2o.running.checkpointing import AtomicCheckpointIO
 from p2o.running.preemption import StopWhenPreempted
 from p2o.running.resuming import KeptSettings
+from p2o.world.ancestry import is_of_the_world
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.pool_files import Moment
 from p2o_callbacks.protocols import Evolution, PoolSource
 
 logger = logging.getLogger(__name__)
+
+HIGH_RATE = 1e-4
+"""A rate at which a language model soon forgets what it knew, all of its weights being trained."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     """
     verifier = make_verifier(config)
     model, tokenizer = configured_policy(config.model)
+    warn_of_the_rate(config)
     sampler = assemble_rollout_parts(
         config, model, tokenizer, verifier, config.data.max_prompt_tokens
     )
@@ -137,6 +142,20 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     )
     origin = "" if config.evolution is None else identity(model)
     return Training(sampler, module, data, callbacks, final, ledger, trainer, origin)
+
+
+def warn_of_the_rate(config: DictConfig) -> None:
+    """Say that all weights of a language model are trained at a rate for the embedded world."""
+    rate, model = config.optimizer.get("lr"), str(config.model.path)
+    full = config.model.get("adapter") is None
+    if full and isinstance(rate, int | float) and rate >= HIGH_RATE and not is_of_the_world(model):
+        logger.warning(
+            "optimizer.lr=%g: all weights of %s are trained at the rate of the embedded world's "
+            "small policy; the paper takes 1e-6, and experiment=gsm8k has the settings for a "
+            "language model",
+            rate,
+            model,
+        )
 
 
 def _make_runners(

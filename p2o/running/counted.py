@@ -47,7 +47,9 @@ def begin(what: str) -> None:
     # What rich puts in its place while it shows one
     shown = isinstance(sys.stderr, FileProxy)
     if starting_rank() == 0 and not shown:
-        print(f"start: {what}", file=sys.stderr, flush=True)
+        # In one piece, as it may come from another thread
+        sys.stderr.write(f"start: {what}\n")
+        sys.stderr.flush()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 
 from p2o.cli.assembly import asked_suffix
 from p2o.cli.rehearsal import rehearse
+from p2o.cli.training import warn_of_the_rate
 from p2o.configuration.build import build
 from p2o.configuration.overrides import as_running, compose_config
 from p2o.errors import UserError
@@ -115,7 +116,7 @@ def test_a_rate_for_the_embedded_policy_is_told_of_where_a_language_model_gets_i
     settings, warned, compose, caplog
 ):
     with as_running(compose_config(settings, "train")) as config:
-        rehearse(config)
+        warn_of_the_rate(config)
     assert ("optimizer.lr=0.0002: all weights of Qwen/Qwen3-4B" in caplog.text) is warned
 
 
