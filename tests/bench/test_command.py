@@ -76,7 +76,9 @@ def test_a_slice_ends_in_tables_and_is_not_run_again(bench, tmp_path, capsys):
     assert "| random templates |" in text
     assert (tmp_path / "runs" / "curves.svg").read_text().startswith("<?xml")
     tables = first[first.index("Held-out accuracy") :]
-    assert all(len(line) <= 80 for line in tables.splitlines()[:-1])
+    *lines, written, following = tables.splitlines()
+    assert (written.split()[0], following.split()[0]) == ("written:", "next:")
+    assert all(len(line) <= 80 for line in lines)
 
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/*/summary.json")}
     assert bench(*command).failures == {}
