@@ -120,6 +120,7 @@ def test_a_rate_for_the_embedded_policy_is_told_of_where_a_language_model_gets_i
     assert ("optimizer.lr=0.0002: all weights of Qwen/Qwen3-4B" in caplog.text) is warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["digits", "digits_decisive", "digits_willing"])
 def test_the_embedded_policies_do(model):
     with as_running(compose_config([f"model={model}"], "train")) as config:

