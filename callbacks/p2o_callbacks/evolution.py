@@ -11,6 +11,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from p2o_callbacks.ending import is_over
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool, joined
@@ -31,7 +32,6 @@ from p2o_callbacks.protocols import (
     named_key,
 )
 from p2o_callbacks.ranks import gather
-from p2o_callbacks.spending_budget import SpendingBudget
 from p2o_callbacks.spoken import SpokenSearch, outcome
 
 
@@ -181,7 +181,7 @@ class PromptEvolution(Callback):
         batch_idx: int,
     ) -> None:
         """Search after a step, where steps are what is counted."""
-        if self._is_due(trainer) and not _is_over(trainer):
+        if self._is_due(trainer) and not is_over(trainer):
             user = find_part(trainer, TemplateUser, "PromptEvolution")
             self._evolve_within(trainer, user)
             self._publish(trainer, user)
@@ -329,18 +329,6 @@ class PromptEvolution(Callback):
         self.evolved_epoch = state_dict["evolved_epoch"]
         self.evolved_step = state_dict["evolved_step"]
         self.evolved_within = state_dict["evolved_within"]
-
-
-def _is_over(trainer: Trainer) -> bool:
-    """Whether no rollout will follow this batch."""
-    epochs = trainer.max_epochs or 0
-    last_epoch = 0 < epochs <= trainer.current_epoch + 1
-    last_step = 0 < trainer.max_steps <= trainer.global_step
-    last = trainer.should_stop or last_step or (last_epoch and trainer.is_last_batch)
-    # A budget may stand behind the search in the list, and has not asked the trainer to stop yet.
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    budgets = [each for each in callbacks if isinstance(each, SpendingBudget)]
-    return last or any(budget.is_spent(trainer) for budget in budgets)
 
 
 def _check_ranks(pool: PromptPool) -> None:
