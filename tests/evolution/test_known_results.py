@@ -139,7 +139,7 @@ def test_fewer_than_a_search_takes_are_dealt_what_is_known():
     assert [found.pool.text_for(sample, 0) for sample in few] == ["red", "red"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.integers(4, 60),
     st.integers(20, 400),
