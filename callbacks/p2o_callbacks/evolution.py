@@ -50,6 +50,10 @@ class PromptEvolution(Callback):
     that ends without one, such as a first one in which all rollouts fail and no step is made, is
     followed by one.
 
+    With `bare_rollouts` a group has rollouts with a hint and without one, whatever the evolver
+    deals out. So there is contrast in a group though its hint always works (as in NuRL, arXiv
+    2509.25666, and POPE, 2601.18779).
+
     Several in one trainer, each with a name of its own, publish their pools as one. Where two have
     templates for a sample, it gets those of the later one in the trainer's list.
 
@@ -76,11 +80,13 @@ class PromptEvolution(Callback):
         name: Of this callback: what its metrics begin with, in place of ``evolution``, and what its
             state and its folder are called.
         miner: The name of the miner that it follows, where there are several.
+        bare_rollouts: Rollouts of each sample with hints that have none, the last of its group.
 
     Raises:
-        ConfigurationError: An interval or `last_search` is below 1, both intervals are given, the
-            name is none of a folder, or it is not clear which miner is meant; or, after a search,
-            ranks have found different pools.
+        ConfigurationError: An interval or `last_search` is below 1, both intervals are given,
+            `bare_rollouts` is below 0 or leaves no rollout for a hint, the name is none of a
+            folder, or it is not clear which miner is meant; or, after a search, ranks have found
+            different pools.
         TypeError: No `HardSetSource` is among the trainer's callbacks.
 
     Example::
@@ -99,6 +105,7 @@ class PromptEvolution(Callback):
         name: str = "evolution",
         miner: str | None = None,
         last_search: int | None = None,
+        bare_rollouts: int = 0,
     ) -> None:
         for setting, value in (
             ("every_n_epochs", every_n_epochs),
@@ -112,11 +119,13 @@ class PromptEvolution(Callback):
                 f"every_n_epochs={every_n_epochs}: every_n_steps={every_n_steps} stands in place "
                 "of epochs; give one of them"
             )
+        if bare_rollouts < 0:
+            raise ConfigurationError(f"bare_rollouts={bare_rollouts}: give at least 0")
         check_name(name)
         self.evolver = evolver
         self.every_n_epochs, self.every_n_steps = every_n_epochs, every_n_steps
         self.name, self.miner, self.last_search = name, miner, last_search
-        self.seed = seed
+        self.seed, self.bare_rollouts = seed, bare_rollouts
         self.directory = None if directory is None else Path(directory)
         self.pool = PromptPool()
         self.evolved_step = -1 if at_start else 0
@@ -139,7 +148,9 @@ class PromptEvolution(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the parts this callback works with, before anything is spent."""
         if stage == "fit":
-            find_early(trainer, TemplateUser, "PromptEvolution")
+            user = find_early(trainer, TemplateUser, "PromptEvolution")
+            if user is not None:
+                self._hinted_rollouts(user)
             self.find_miner(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -210,10 +221,10 @@ class PromptEvolution(Callback):
         assignment = self.evolver.deal(
             found,
             self._hard_set(trainer),
-            group_size=user.group_size,
+            group_size=self._hinted_rollouts(user),
             seed=self._derive_seed("search", *searched.seed),
         )
-        self.pool = replace(found, assignment=assignment)
+        self.pool = self._with_bare(replace(found, assignment=assignment))
         self._made(trainer, Moment(trainer.current_epoch), None)
 
     def _evolve(self, trainer: Trainer, user: TemplateUser, moment: Moment) -> None:
@@ -227,12 +238,12 @@ class PromptEvolution(Callback):
         evolution = self.evolver.evolve(
             hard_set,
             partial(self._evaluate, user, moment),
-            group_size=user.group_size,
+            group_size=self._hinted_rollouts(user),
             seed=self._derive_seed("search", *moment.seed),
             report=display.evolution_progress,
         )
         _check_ranks(evolution.pool)
-        self.pool = evolution.pool
+        self.pool = self._with_bare(evolution.pool)
         self._searched = evolution.pool.assignment
         display.evolution_end(outcome(len(hard_set), evolution))
         templates = self.pool.templates
@@ -251,6 +262,20 @@ class PromptEvolution(Callback):
         for metrics_logger in trainer.loggers:
             metrics_logger.log_metrics(metrics, step=logging_step(trainer))
         self._made(trainer, moment, evolution)
+
+    def _hinted_rollouts(self, user: TemplateUser) -> int:
+        """How many of a group's rollouts an evolver deals hints out to."""
+        if self.bare_rollouts >= user.group_size:
+            raise ConfigurationError(
+                f"bare_rollouts={self.bare_rollouts} leaves no rollout of a group of "
+                f"{user.group_size} for a hint; give at most {user.group_size - 1}"
+            )
+        return user.group_size - self.bare_rollouts
+
+    def _with_bare(self, pool: PromptPool) -> PromptPool:
+        """Put those that stay bare behind what was dealt out to each sample."""
+        bare = (None,) * self.bare_rollouts
+        return replace(pool, assignment={key: (*d, *bare) for key, d in pool.assignment.items()})
 
     def _made(self, trainer: Trainer, moment: Moment, evolution: Evolution | None) -> None:
         """Write the pool and tell of it."""

@@ -71,6 +71,12 @@ def check(config: DictConfig) -> None:
             f"mining.threshold={threshold} counts successes, and this allocation makes groups of "
             f"unequal size; give a rate, such as {threshold / data.group_size:.2f}"
         )
+    bare = OmegaConf.select(config, "evolution.callback.bare_rollouts")
+    if isinstance(bare, int) and bare >= data.group_size:
+        raise UserError(
+            f"evolution.callback.bare_rollouts={bare} leaves no rollout of data.group_size="
+            f"{data.group_size} for a hint; give at most {data.group_size - 1}"
+        )
     if config.planning.device is not None:
         find_device(config.planning.device)
     _check_samples(config)

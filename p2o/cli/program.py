@@ -1,5 +1,6 @@
 """How every program begins and ends: its version, its settings, one line for an error, a status."""
 
+import faulthandler
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ def run_program(
     if "--version" in sys.argv[1:]:
         print(f"{name} {version('p2o-rl')}")
         return
+    # A crash below Python, as in a kernel or a collective, says in which line of which thread.
+    if not faulthandler.is_enabled():
+        faulthandler.enable()
     with expected_errors():
         arguments = sys.argv[1:]
         sweep = read_arguments(arguments, config_name).sweep

@@ -58,18 +58,6 @@ class SameTemplate:
         return PromptPool(tuple(templates), cover, repeated)
 
 
-class LeaveOneBare:
-    """Like `DiverseAssignment`, but the last rollout of each sample has no template."""
-
-    def assign(
-        self, templates: Sequence[Template], hard_set: Sequence[str], group_size: int, seed: int
-    ) -> PromptPool:
-        """See `Assigner`."""
-        cover, assignment = assign_templates(templates, hard_set, group_size - 1, seed)
-        with_bare = {key: (*drawn, None) for key, drawn in assignment.items()}
-        return PromptPool(tuple(templates), cover, with_bare)
-
-
 def assign_templates(
     templates: Sequence[Template],
     hard_set: Sequence[str],

@@ -322,6 +322,35 @@ def test_an_interval_that_means_nothing_is_refused(project, every_n_epochs):
         PromptEvolution(project.Evolver(), every_n_epochs=every_n_epochs)
 
 
+@pytest.mark.parametrize("bare", [1, 3])
+def test_some_rollouts_of_a_hinted_sample_stay_bare(project, pair, bare):
+    _, evolution = callbacks = pair(bare_rollouts=bare, every_n_epochs=2)
+    project.fit(callbacks, epochs=5)
+    assert {size for _, size, _ in evolution.evolver.asked} == {4 - bare}
+    assert {size for *_, size, _ in evolution.evolver.dealt} == {4 - bare}
+    pools = [
+        json.loads((project.folder / "evolution" / f"epoch_{epoch:04}.json").read_text())
+        for epoch in (2, 4)
+    ]
+    for pool in (*(each["assignment"] for each in pools), evolution.pool.assignment):
+        assert pool.keys() == set(project.hard)
+        assert {tuple(drawn) for drawn in pool.values()} == {(1,) * (4 - bare) + (None,) * bare}
+
+
+@pytest.mark.parametrize(
+    ("bare", "line"),
+    [
+        (-1, "bare_rollouts=-1: give at least 0"),
+        (4, "bare_rollouts=4 leaves no rollout of a group of 4 for a hint; give at most 3"),
+    ],
+)
+def test_bare_rollouts_that_leave_none_for_a_hint_are_refused_before_any(project, pair, bare, line):
+    data = project.Data()
+    with pytest.raises(ConfigurationError, match=line):
+        project.fit(pair(bare_rollouts=bare), data=data)
+    assert not data.used
+
+
 def test_a_search_that_finds_nothing_leaves_the_next_epoch_bare(project):
     class Nothing(OneTemplate):
         def evolve(self, hard_set, evaluate, **options):

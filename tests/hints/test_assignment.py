@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from p2o.hints.assignment import (
     Assigner,
     DiverseAssignment,
-    LeaveOneBare,
     SameTemplate,
     assign_templates,
 )
@@ -112,13 +111,13 @@ def test_the_empty_template_is_not_chosen_where_it_adds_nothing() -> None:
     assert set(assignment.values()) == {(1, 1, 1)}
 
 
-@pytest.mark.parametrize("assigner", [DiverseAssignment(), SameTemplate(), LeaveOneBare()])
+@pytest.mark.parametrize("assigner", [DiverseAssignment(), SameTemplate()])
 def test_where_the_bare_prompt_solves_all_nobody_has_a_template(assigner: Assigner) -> None:
     found = (template("", [1, 1, 0, 0, 0, 0]), template("a", [0, 1, 0, 0, 0, 0]))
     assert assigner.assign(found, DEV, 6, seed=0) == PromptPool(found, (), {})
 
 
-@pytest.mark.parametrize("assigner", [DiverseAssignment(), SameTemplate(), LeaveOneBare()])
+@pytest.mark.parametrize("assigner", [DiverseAssignment(), SameTemplate()])
 def test_nothing_solved_is_a_pool_in_which_nobody_has_a_template(assigner: Assigner) -> None:
     found = (template("a", [0.5] * 6),)
     assert assigner.assign(found, DEV, 6, seed=0) == PromptPool(found, (), {})
@@ -137,11 +136,3 @@ def test_same_template_in_the_group() -> None:
     pool = SameTemplate().assign(TWO, TRAIN, 6, seed=0)
     assert all(len(drawn) == 6 and len(set(drawn)) == 1 for drawn in pool.assignment.values())
     assert len({drawn[0] for drawn in pool.assignment.values()}) == 2
-
-
-def test_one_rollout_is_left_bare() -> None:
-    pool = LeaveOneBare().assign(TWO, TRAIN, 6, seed=0)
-    for drawn in pool.assignment.values():
-        assert len(drawn) == 6
-        assert [index is None for index in drawn] == [False] * 5 + [True]
-    assert pool.text_for(TRAIN[0], 5) == ""

@@ -44,8 +44,8 @@ TINY = ("data.source.train=8", "data.source.held_out=4", "data.batch=4", "data.m
             "assignment=same_template has no say, as evolution=random_template deals hints out",
         ),
         (
-            ["hints=assistant_prefix", "assignment=leave_one_bare"],
-            "assignment=leave_one_bare has no say, as evolution=assistant_prefix deals hints out",
+            ["hints=assistant_prefix", "assignment=least_reliance"],
+            "assignment=least_reliance has no say, as evolution=assistant_prefix deals hints out",
         ),
         (["evolution=random_template"], ""),
         (["assignment=same_template"], ""),

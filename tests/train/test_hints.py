@@ -103,7 +103,7 @@ def test_all_problems_have_hints_from_the_start_and_keep_them(train_here, monkey
     monkeypatch.setattr(ExperienceBuilder, "build", looked)
     folder = train_here(
         *("hints=fixed", "evolution.evolver.hints=[Go from left to right.]"),
-        *("evolution.evolver.among=all", "+evolution.callback.at_start=true"),
+        *("evolution.evolver.among=all", "evolution.callback.at_start=true"),
         *("distillation=no_distillation", "held_out_hint=best", *SMALL),
     )
     assert len(asked) == 3 * 16 * 4
@@ -111,10 +111,25 @@ def test_all_problems_have_hints_from_the_start_and_keep_them(train_here, monkey
     assert (folder / "evolution" / "epoch_0000.json").is_file()
 
 
+@pytest.mark.parametrize("kind", ["solution_share", "demonstrations"])
+def test_one_rollout_of_each_hinted_group_stays_bare(train_here, monkeypatch, kind):
+    made, build = [], ExperienceBuilder.build
+
+    def looked(self, groups):
+        made.extend([rollout.templated for rollout in group] for group in groups)
+        return build(self, groups)
+
+    monkeypatch.setattr(ExperienceBuilder, "build", looked)
+    train_here(f"hints={kind}", "evolution.callback.bare_rollouts=1", *SMALL)
+    hinted = [group for group in made if any(group)]
+    assert hinted
+    assert {tuple(group) for group in hinted} == {(True, True, True, False)}
+
+
 def test_hints_are_searched_in_the_middle_of_an_epoch(train_here):
     folder = train_here(
         *("hints=fixed", "evolution.evolver.hints=[Go from left to right.]"),
-        *("+evolution.callback.every_n_steps=1", "+evolution.callback.at_start=true"),
+        *("evolution.callback.every_n_steps=1", "evolution.callback.at_start=true"),
         *("evolution.evolver.among=all", "held_out_hint=best", *SMALL),
     )
     # Before the first update, and after each but the last.

@@ -4,6 +4,8 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from math_data import prompt_of
@@ -115,6 +117,16 @@ def rewritten(text: str) -> None:
         agree(cleaned, cleaned)
     for words in (is_words, is_prose, fold, spelled_number):
         words(cleaned)
+
+
+def within(seconds: float, work: Callable[[], object]) -> bool:
+    """Whether one of three tries takes this thread less; garbage may be collected in another."""
+    for _ in range(3):
+        started = time.thread_time()
+        work()
+        if time.thread_time() - started < seconds:
+            return True
+    return False
 
 
 @pytest.mark.slow
@@ -242,9 +254,7 @@ def test_what_sympy_cannot_compute_is_no_error(answer, verifier):
 )
 def test_what_is_repeated_is_compared_in_no_time(part):
     for answer in (part * (1900 // len(part)), "5 " + part * 60):
-        started = time.process_time()
-        judge(Comparison(("5",), answer))
-        assert time.process_time() - started < 2.0
+        assert within(2.0, partial(judge, Comparison(("5",), answer)))
 
 
 @pytest.mark.parametrize("verifier", [Numeric(), MultipleChoice(), ExactMatch(r"Answer:\s*(.+)")])
