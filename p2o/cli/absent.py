@@ -27,6 +27,24 @@ def refuse_absent_in_training(config: DictConfig) -> None:
     _refuse_absent(config, "data.source", "rollout", "verifier", *searching)
 
 
+def refuse_absent_in_diagnosis(config: DictConfig) -> None:
+    """Refuse the same of ``p2o-doctor``, which samples and makes no search.
+
+    Raises:
+        UserError: Names the key.
+    """
+    _refuse_absent(config, "data.source", "rollout", "verifier")
+
+
+def refuse_absent_in_data(config: DictConfig) -> None:
+    """Refuse the same of ``p2o-data``, which samples nothing.
+
+    Raises:
+        UserError: Names the key.
+    """
+    _refuse_absent(config, "data.source")
+
+
 def refuse_absent_in_evaluation(config: DictConfig) -> None:
     """Refuse the same of ``p2o-eval``, or a run that is none.
 

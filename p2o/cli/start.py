@@ -9,7 +9,12 @@ from importlib.metadata import version
 import hydra
 from omegaconf import DictConfig
 
-from p2o.cli.absent import refuse_absent_in_evaluation, refuse_absent_in_training
+from p2o.cli.absent import (
+    refuse_absent_in_data,
+    refuse_absent_in_diagnosis,
+    refuse_absent_in_evaluation,
+    refuse_absent_in_training,
+)
 from p2o.cli.arguments.data import parser as of_data
 from p2o.cli.arguments.doctor import parser as of_doctor
 from p2o.cli.arguments.export import parser as of_export
@@ -36,12 +41,12 @@ def bench() -> None:
 
 def data() -> None:
     """Entry point of ``p2o-data``."""
-    _go_on("data", of_data().parse_args())
+    _go_on("data", of_data().parse_args(), refuse_absent_in_data)
 
 
 def doctor() -> None:
     """Entry point of ``p2o-doctor``."""
-    _go_on("doctor", of_doctor().parse_intermixed_args())
+    _go_on("doctor", of_doctor().parse_intermixed_args(), refuse_absent_in_diagnosis)
 
 
 def export() -> None:
@@ -49,13 +54,15 @@ def export() -> None:
     _go_on("export", of_export().parse_args())
 
 
-def _go_on(name: str, arguments: argparse.Namespace) -> None:
+def _go_on(
+    name: str, arguments: argparse.Namespace, inspect: Callable[[DictConfig], None] | None = None
+) -> None:
     """Check settings, if there are any, and start a program."""
     with light_command():
         if "overrides" in arguments:
             folder = arguments.config_dir
             flags = [] if folder is None else [f"--config-dir={folder}"]
-            check_overrides([*arguments.overrides, *flags], CONFIG_NAME)
+            check_overrides([*arguments.overrides, *flags], CONFIG_NAME, inspect=inspect)
         program = importlib.import_module(f"p2o.cli.{name}")
     program.start(arguments)
 
