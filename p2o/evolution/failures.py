@@ -59,7 +59,7 @@ class FailuresFirst:
         texts = [candidate[COMPONENT] for candidate in state.program_candidates]
         solved = frozenset().union(*map(self.adapter.solved, texts))
         tasks = []
-        for parent in restarts + others:
+        for parent in self.beam.filled(restarts + others):
             ids = self._minibatch(texts[parent], solved)
             candidate = state.program_candidates[parent]
             tasks.append(ProposalTask(parent, candidate, ids, trainset.fetch(ids)))

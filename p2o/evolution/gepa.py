@@ -79,6 +79,10 @@ class GepaEvolution:
             templates stay in the pool (`p2o.evolution.incumbents`).
         most_reliance: Nats a token; a template at hand whose successes rely on it more than that,
             as training has measured it (see `LeastReliance`), spares no search. None asks nothing.
+        fill_width: Whether each iteration makes `width` proposals: parents are taken again, with
+            other minibatches, where the front has fewer. At first it has one, the empty template,
+            and an iteration one proposal. Filled, a search makes fewer and larger engine calls, and
+            sees less of what came of one proposal before it makes the next.
 
     Raises:
         UserError: A size or the budget cannot work, be it for the smallest hard set there can be.
@@ -100,6 +104,7 @@ class GepaEvolution:
         seed_pool: str | None = None,
         evidence: Whole = 0,
         most_reliance: Positive | None = None,
+        fill_width: bool = False,
     ) -> None:
         for name, size in (
             ("width", width),
@@ -119,7 +124,7 @@ class GepaEvolution:
         self.among: Where = among
         self.leaks: Action = leaks
         self.first = () if seed_pool is None else seed_texts(seed_pool)
-        self.lasts, self.most_reliance = evidence, most_reliance
+        self.lasts, self.most_reliance, self.fill_width = evidence, most_reliance, fill_width
         if most_reliance is not None and not evidence:
             raise UserError(
                 f"most_reliance={most_reliance}: nothing is known of templates at hand with "
@@ -240,7 +245,8 @@ class GepaEvolution:
         reflector = Reflector(self.reflection, seed, trace.reflected, guard.admits, self.first)
         watch = Watch(budget, report, adapter, dev)
         standstill = Standstill(self.patience, reflector)
-        beam = ParetoBeam(self.width, budget, random.Random(f"beam-{seed}"))
+        generator = random.Random(f"beam-{seed}")
+        beam = ParetoBeam(self.width, budget, generator, self.fill_width)
         stoppers = [budget, reflector.failed, standstill]
         if self.stop_when_solved:
             stoppers.append(EverythingSolved(adapter, dev))

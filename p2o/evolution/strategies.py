@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import Any
 
 from gepa.core.state import GEPAState
@@ -25,17 +26,21 @@ class ParetoBeam:
         width: W of the paper.
         budget: Limits the number of parents to what can be paid for.
         generator: Source of randomness.
+        fill: Whether parents are taken again, where there are fewer, so that an iteration has
+            `width` proposals.
     """
 
-    def __init__(self, width: int, budget: Budget, generator: random.Random) -> None:
-        self.width, self.budget, self.generator = width, budget, generator
+    def __init__(
+        self, width: int, budget: Budget, generator: random.Random, fill: bool = False
+    ) -> None:
+        self.width, self.budget, self.generator, self.fill = width, budget, generator, fill
 
     def sample_tasks(
         self, state: GEPAState[Any, Any], candidate_selector: Any, batch_sampler: Any, trainset: Any
     ) -> list[ProposalTask[Any, Any]]:
         """One (parent, minibatch) task for each parent."""
         tasks = []
-        for parent in self.parents(state):
+        for parent in self.filled(self.parents(state)):
             samples = batch_sampler.next_minibatch_ids(trainset, state)
             tasks.append(
                 ProposalTask(
@@ -58,6 +63,10 @@ class ParetoBeam:
         scores = state.per_program_tracked_scores
         count = self.affordable if most is None else most
         return draw_from_fronts(fronts, scores, count, self.generator, but)
+
+    def filled(self, parents: Sequence[int]) -> list[int]:
+        """The same parents; taken in turn until the width is full, where it is to be filled."""
+        return [*islice(cycle(parents), self.affordable)] if self.fill else [*parents]
 
     @property
     def affordable(self) -> int:

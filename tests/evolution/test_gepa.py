@@ -70,6 +70,7 @@ def parts(settings):
             "width": st.integers(1, 9),
             "minibatch_size": st.integers(1, 5),
             "dev_size": st.integers(1, 15),
+            "fill_width": st.booleans(),
         }
     ),
     st.sampled_from([0.0, 0.1, 0.5]),
@@ -411,8 +412,8 @@ def state_with(fronts):
     )
 
 
-def take_parents(fronts, width, spent=0, calls=1000, seed=0):
-    beam = ParetoBeam(width, Budget(calls, 3, 10), random.Random(seed))
+def take_parents(fronts, width, spent=0, calls=1000, seed=0, fill=False):
+    beam = ParetoBeam(width, Budget(calls, 3, 10), random.Random(seed), fill)
     beam.budget.spent = spent
     tasks = beam.sample_tasks(state_with(fronts), None, Sampler(), Trainset())  # type: ignore[arg-type]
     assert [task.minibatch_ids for task in tasks] == [[n + 1] * 3 for n in range(len(tasks))]
@@ -431,6 +432,34 @@ def test_the_beam_takes_the_whole_front_when_it_is_no_larger_than_the_width():
 def test_the_beam_takes_as_many_as_it_is_wide_and_none_twice(seed):
     parents = take_parents(FRONTS, width=5, seed=seed)
     assert len(parents) == len(set(parents)) == 5
+
+
+def test_a_filled_beam_takes_the_parents_of_a_small_front_in_turn():
+    assert take_parents({0: {0}, 1: {1}, 2: {2}}, width=8, fill=True) == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert take_parents({0: {0}}, width=8, calls=10 + 6 * 3, fill=True) == [0, 0, 0]
+    assert take_parents(FRONTS, width=5, fill=True) == take_parents(FRONTS, width=5)
+
+
+def test_a_filled_width_makes_fewer_and_larger_engine_calls():
+    made = {}
+    for fill in (False, True):
+        world, calls = World(), []
+
+        def counted(pairs, world=world, calls=calls):
+            calls.append(len(pairs))
+            return world.evaluate(pairs)
+
+        evolver = GepaEvolution(
+            *(Writer(world), DiverseAssignment()),
+            **{"budget": 400, "width": 8, "dev_size": 18, "minimum": 4, "fill_width": fill},
+        )
+        evolver.evolve(HARD, counted, group_size=6, seed=3, report=lambda progress: None)
+        made[fill] = calls
+    assert sum(made[True]) <= 400
+    # Each of the first iterations has the empty template alone for a parent.
+    assert made[False][1] == 3
+    assert made[True][1] == 8 * 3
+    assert 3 * len(made[True]) < len(made[False])
 
 
 def test_the_beam_takes_no_candidate_that_others_dominate():

@@ -222,9 +222,9 @@ def state_of(texts) -> Any:
     return SimpleNamespace(program_candidates=[{COMPONENT: text} for text in texts])
 
 
-def tasks_of(adapter, train, texts, dev=("d",), width=4):
+def tasks_of(adapter, train, texts, dev=("d",), width=4, fill=False):
     budget = Budget(1000, 2, len(dev))
-    beam = ParetoBeam(width, budget, random.Random(0))
+    beam = ParetoBeam(width, budget, random.Random(0), fill)
     first = FailuresFirst(beam, adapter, train, list(dev), 2, random.Random(0))
     return [
         [(task.parent_idx, [train[i] for i in task.minibatch_ids]) for task in tasks]
@@ -246,6 +246,15 @@ def test_minibatches_are_failures_that_nothing_solves_and_the_empty_template_is_
     assert sorted(bare[0] + bare[1]) == ["s2", "s3", "s4", "s5"]
     assert set(bare[2]) <= {"s2", "s3", "s4", "s5"}
     assert sorted(rounds[0][1][1]) == ["s2", "s3"]
+
+
+def test_a_filled_width_reflects_on_other_failures_of_the_same_parents():
+    train = [f"s{n}" for n in range(8)]
+    adapter = TemplateAdapter(World(greedy=True).evaluate)
+    adapter.evaluate(["d", *train], {COMPONENT: ""})
+    first, *_ = tasks_of(adapter, train, [""], width=4, fill=True)
+    assert [parent for parent, _ in first] == [0] * 4
+    assert sorted(sample for _, samples in first for sample in samples) == train
 
 
 def test_a_beam_of_one_still_has_a_parent():
