@@ -1,6 +1,7 @@
-"""An evolver that searches twice: as p2o does, and with gepa's own loop, proposal by proposal."""
+"""An evolver that searches as p2o does, in both ways, and with gepa's own loop."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -16,15 +17,15 @@ from p2o_callbacks.protocols import EvaluateTemplates, Evolution, Evolver, Templ
 TEMPLATE = "template"
 
 
-class Both:
-    """Runs p2o's search and gepa's own on the same hard set; what p2o found is used.
+class AllSearches:
+    """Runs p2o's searches and gepa's own on the same hard set; what p2o's first found is used.
 
-    Both have the same policy, reflection backend, dev samples and number of metric calls.
+    All have the same policy, reflection backend, dev samples and number of metric calls.
 
     Args:
         reflection: Writes templates.
         assigner: For p2o's search.
-        evolver: Makes p2o's search.
+        evolver: Makes p2o's search, with its width filled or not.
         budget: Metric calls of each.
         dev_size: Samples of a full evaluation.
     """
@@ -38,7 +39,8 @@ class Both:
         dev_size: int,
     ) -> None:
         self.reflection, self.budget, self.dev_size = reflection, budget, dev_size
-        self.evolver = evolver(reflection=reflection, assigner=assigner)
+        made = partial(evolver, reflection=reflection, assigner=assigner)
+        self.evolver, self.filled = made(fill_width=False), made(fill_width=True)
 
     def evolve(
         self,
@@ -50,14 +52,16 @@ class Both:
         report: Callable[..., None],
     ) -> Evolution:
         """See `p2o_callbacks.Evolver`."""
-        start, before = perf_counter(), len(CLOCK.calls)
-        found = self.evolver.evolve(
-            hard_set, evaluate, group_size=group_size, seed=seed, report=report
-        )
-        scores = [template.score or 0.0 for template in found.pool.templates]
-        searches = {
-            "p2o": _measured(start, before, found.metric_calls, max(scores, default=0.0)),
-        }
+        searches, pools = {}, []
+        for name, evolver in (("p2o", self.evolver), ("filled", self.filled)):
+            start, before = perf_counter(), len(CLOCK.calls)
+            found = evolver.evolve(
+                hard_set, evaluate, group_size=group_size, seed=seed, report=report
+            )
+            scores = [template.score or 0.0 for template in found.pool.templates]
+            best = max(scores, default=0.0)
+            searches[name] = _measured(start, before, found.metric_calls, best)
+            pools.append(found)
         train, dev = split_hard_set(hard_set, self.dev_size, seed)
         start, before = perf_counter(), len(CLOCK.calls)
         alone = optimize(
@@ -73,7 +77,7 @@ class Both:
             start, before, alone.total_metric_calls or 0, max(alone.val_aggregate_scores)
         )
         CLOCK.facts |= {"searches": searches, "hard": len(hard_set), "dev": len(dev)}
-        return found
+        return pools[0]
 
     def deal(
         self, pool: PromptPool, hard_set: Sequence[str], *, group_size: int, seed: int

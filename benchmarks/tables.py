@@ -34,9 +34,18 @@ model's linear maps with one token of each row, in float32; attention, norms and
 tokens are left out. With few rows a pass takes as long as the weights need to come from memory.
 """
 EVOLUTION = """\
-A width of 16 takes up to 16 parents from the Pareto front, and no more than there are on it;
-prompts a call tell how many were tried together.
+All have the same number of metric calls. A width of 16 takes up to 16 parents from the Pareto
+front, and no more than there are on it. On this world one good template is best on nearly all
+samples, and before the first one is found the empty template stands alone: there are one or two
+parents, so that the width brings nothing. Filled (`evolution.evolver.fill_width=true`), each
+iteration makes 16 proposals all the same. Prompts a call tell how many were tried together.
 """
+SEARCHES = {
+    "gepa": "gepa's own loop",
+    "p2o": "p2o, width 16",
+    "filled": "p2o, width 16, filled",
+}
+"""By key of a result, what the table calls a search."""
 SCALING = """\
 One thing grows at a time; completions are prescribed. Half of the rollouts are scored. An exponent
 of 1 means that the cost doubles with the number; below 1, more of it costs less by the piece.
@@ -160,7 +169,7 @@ def _base(result: Result) -> str:
 
 
 def evolution(results: Sequence[Result]) -> str:
-    """Both searches."""
+    """Each search, and gepa's own over it."""
     counted = ("engine_calls", "prompts", "metric_calls")
     header = (
         "",
@@ -173,14 +182,16 @@ def evolution(results: Sequence[Result]) -> str:
     )
     rows, sizes = [], []
     for each in results:
-        own, beam = (each["searches"][name] for name in ("gepa", "p2o"))
-        for name, found in (("gepa's own loop", own), ("p2o, width 16", beam)):
+        for key, name in SEARCHES.items():
+            found = each["searches"][key]
             counts = [f"{found[key]:,}" for key in counted]
             together = number(over(found["prompts"], found["engine_calls"]))
             best = number(found["best_score"])
             rows.append((name, *counts, seconds(found["seconds"]), together, best))
-        ratios = [f"**{number(over(own[key], beam[key]))}**" for key in (*counted, "seconds")]
-        rows.append(("gepa / p2o", *ratios, "", ""))
+        own, *others = (each["searches"][key] for key in SEARCHES)
+        for name, other in zip(list(SEARCHES.values())[1:], others, strict=True):
+            ratios = [f"**{number(over(own[key], other[key]))}**" for key in (*counted, "seconds")]
+            rows.append((f"gepa / {name}", *ratios, "", ""))
         sizes.append(
             f"at most {each['budget']:,} metric calls, {each['hard']} hard samples, {each['dev']} "
             f"of them for the dev score; `{each['command']}`, threads: {each['threads']}"
