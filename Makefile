@@ -60,9 +60,9 @@ test-engines: $(ENGINES_MADE)
 	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
 		$(ENGINES)/python -m pytest -m engines tests/engines
 
-# P2O and GRPO at equal total rollouts, three seeds each: the table in the README.
+# P2O and GRPO at equal total rollouts, three seeds each: the table and the curves in the README.
 compare: $(RUNTIME)
-	$(BIN)/p2o-bench
+	$(BIN)/p2o-bench figure=docs/images/compare.svg
 
 # All arms on the embedded world, five seeds: docs/evidence/embedded.md. The same command again goes on.
 evidence: $(RUNTIME)

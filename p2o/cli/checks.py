@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.pytorch.accelerators import Accelerator, CUDAAccelerator, MPSAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from p2o.cli.settings import TrainSettings
@@ -86,6 +87,33 @@ def check(config: DictConfig) -> None:
     _check_monitors(config)
     _check_resume(config)
     _check_ranks(config)
+
+
+GPUS: dict[str, tuple[type[Accelerator], ...]] = {
+    "gpu": (CUDAAccelerator, MPSAccelerator),
+    "cuda": (CUDAAccelerator,),
+    "mps": (MPSAccelerator,),
+}
+"""By ``trainer.accelerator``, what of it may be here."""
+
+
+def check_device(config: DictConfig) -> None:
+    """Refuse a GPU on a machine that has none.
+
+    Raises:
+        UserError: Names what a machine without one can do.
+    """
+    wanted = config.trainer.get("accelerator")
+    if wanted in GPUS and not any(each.is_available() for each in GPUS[wanted]):
+        raise UserError(
+            f"trainer.accelerator={wanted}: there is none here; add trainer=cpu for a small model, "
+            "such as model=smollm2_135m, or plan=true to see what the run would take"
+        )
+
+
+def starts_here() -> bool:
+    """Whether this process trains; other launchers send the jobs of a sweep to other machines."""
+    return str(HydraConfig.get().launcher.get("_target_")).endswith(".BasicLauncher")
 
 
 def check_interval(config: DictConfig, batches: int) -> None:

@@ -3,6 +3,7 @@
 Their classes check more than type hints can say. A policy may take minutes to load.
 """
 
+import copy
 import inspect
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -85,6 +86,16 @@ def rehearse(config: DictConfig) -> None:
         if isinstance(each, PromptEvolution):
             with located("evolution.callback", ConfigurationError, TypeError):
                 each.find_miner(trainer)
+
+
+def on_any_machine(config: DictConfig) -> DictConfig:
+    """The same run with a trainer that can be made everywhere, for jobs that others will start."""
+    config = copy.deepcopy(config)
+    here = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"}
+    with open_dict(config):
+        for name, value in {**here, "precision": None}.items():
+            config.trainer[name] = value
+    return config
 
 
 def _rehearse_evolution(config: DictConfig, strategy: DistillationStrategy) -> Callback:

@@ -13,11 +13,11 @@ from lightning.pytorch.callbacks import LambdaCallback
 from omegaconf import DictConfig
 
 from p2o.cli.assembly import asked_suffix, make_verifier
-from p2o.cli.checks import check
+from p2o.cli.checks import check, check_device, starts_here
 from p2o.cli.finish import save_trained, tell
 from p2o.cli.going_on import find_checkpoint, given, meant
 from p2o.cli.program import COLLAPSED, REFUSED, expected_errors, run_program
-from p2o.cli.rehearsal import rehearse
+from p2o.cli.rehearsal import on_any_machine, rehearse
 from p2o.cli.settings import TrainSettings
 from p2o.cli.training import Training, assemble
 from p2o.configuration.build import CONFIG_NAME
@@ -54,6 +54,7 @@ def train(config: DictConfig) -> float:
     if config.plan:
         print_plan(plan_from_config(config))
         return math.nan
+    check_device(config)
     rehearse(config)
     with one_run_in(folder):
         return _train(config, folder)
@@ -159,7 +160,11 @@ def _inspect(config: DictConfig) -> None:
     check(config)
     if not config.plan:
         make_verifier(config)
-        rehearse(config)
+        if starts_here():
+            check_device(config)
+            rehearse(config)
+        else:
+            rehearse(on_any_machine(config))
 
 
 @ended_by_interrupt
