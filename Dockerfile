@@ -1,6 +1,8 @@
 # docker build -t p2o .
-# docker run --rm -v "$PWD/runs:/home/p2o/runs" p2o                  the demo
-# docker run --rm --gpus all -v ... p2o p2o-train trainer=gpu ...    any other command
+# The demo, whose run is then in ./runs, as yours:
+#   mkdir -p runs && docker run --rm --user "$(id -u):$(id -g)" -e HOME=/tmp -v "$PWD/runs:/work/runs" p2o
+# Any other command:
+#   docker run --rm --gpus all --user ... -v ... p2o p2o-train trainer=gpu ...
 FROM python:3.11-slim
 
 # torch.compile and optimizer=adamw_8bit compile what they run.
@@ -20,8 +22,9 @@ COPY callbacks /tmp/p2o/callbacks
 COPY conf /tmp/p2o/conf
 RUN pip install --no-cache-dir --no-deps /tmp/p2o \
     && rm -rf /tmp/p2o \
-    && useradd --create-home p2o
+    && useradd --create-home p2o \
+    && mkdir --mode=777 /work
 
 USER p2o
-WORKDIR /home/p2o
+WORKDIR /work
 CMD ["p2o-train"]

@@ -65,7 +65,8 @@ class LoopProgress(ProgressBar):
         if not self._enabled:
             return
         console = Console(stderr=True)
-        self._live = console.is_terminal
+        # rich calls a pipe a terminal where FORCE_COLOR is set, as notebooks and CI do.
+        self._live = console.file.isatty()
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=12),

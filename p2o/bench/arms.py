@@ -168,6 +168,7 @@ def refuse_others(runs: Iterable[Run]) -> None:
 
 
 def _spelled(setting: str) -> str:
-    """A setting as a sweep of Hydra's spells it, without a secret: 1e-3 is 0.001."""
+    """A setting as a sweep of Hydra's spells it, without a secret: 1e-3 is 0.001, and +a is a."""
     [override] = OverridesParser.create().parse_overrides([setting])
-    return hide_settings(f"{override.get_key_element()}={override.get_value_element_as_str()}")
+    key = override.get_key_element().lstrip("+")
+    return hide_settings(f"{key}={override.get_value_element_as_str()}")

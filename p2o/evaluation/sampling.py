@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
@@ -65,7 +66,10 @@ def sample(
 
     What a sample gets depends on the seed, its benchmark, question and number alone.
     """
-    with Progress(transient=True) as progress:
+    console = Console()
+    # rich calls a pipe a terminal where FORCE_COLOR is set, as notebooks and CI do.
+    live = console.file.isatty()
+    with Progress(console=console, transient=True, disable=not live) as progress:
         for benchmark in benchmarks:
             wanted = [(p, n) for p in benchmark.prompts for n in range(benchmark.samples)]
             parts = [wanted[start : start + chunk] for start in range(0, len(wanted), chunk)]
@@ -77,7 +81,7 @@ def sample(
             done = len(wanted) - sum(map(len, left.values()))
             task = progress.add_task(escape(benchmark.name), total=len(wanted), completed=done)
             with ExitStack() as stack:
-                if left and not progress.console.is_terminal:
+                if left and not live:
                     size = sum(
                         len(templates.texts(*each)) for part in left.values() for each in part
                     )

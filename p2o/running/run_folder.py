@@ -19,6 +19,8 @@ from p2o.running.secrets import hiding
 
 LOCK = ".lock"
 RECORD = ".hydra"
+OF_SWEEP = {LOCK, "multirun.yaml"}
+"""What Hydra and `WritableFolder` put into the folder of a sweep before its first job."""
 
 
 @contextmanager
@@ -50,7 +52,8 @@ def one_run_in(folder: Path) -> Iterator[None]:
 def leave_nothing(folder: Path) -> None:
     """Remove the folder of a run that was refused, if nothing but a lock and a log is in it.
 
-    Folders above it that are empty then go as well, up to the working folder.
+    Folders above it that are empty then go as well, up to the working folder; that of a sweep
+    without a job left is one of them.
     """
     if starting_rank() != 0 or not folder.is_dir():
         return
@@ -64,6 +67,10 @@ def leave_nothing(folder: Path) -> None:
             folder.rmdir()
         for above in folder.resolve().parents:
             if Path.cwd() in above.parents:
+                left = list(above.iterdir())
+                if {path.name for path in left} <= OF_SWEEP:
+                    for path in left:
+                        path.unlink()
                 above.rmdir()
     # Another run is at work there, or something else is in one of the folders.
     except (FolderTaken, OSError):

@@ -76,7 +76,7 @@ def test_a_bench_has_exactly_one_budget(budget, said):
 def recorded(tmp_path, overrides):
     """A run whose folder says that it was made with `overrides`."""
     [run] = make_runs([GRPO], [0], tmp_path)
-    (run.folder / ".hydra").mkdir(parents=True)
+    (run.folder / ".hydra").mkdir(parents=True, exist_ok=True)
     (run.folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
     return run
 
@@ -93,6 +93,8 @@ def test_a_run_that_was_made_with_the_same_settings_in_another_order_and_spellin
     tmp_path,
 ):
     refuse_others([recorded(tmp_path, ["seed=0", "optimizer.lr=0.001", "evolution=none"])])
+    # A key that has since come into the configuration is added no more.
+    refuse_others([recorded(tmp_path, ["seed=0", "optimizer.lr=1e-3", "+evolution=none"])])
     refuse_others(make_runs([GRPO], [1], tmp_path))
 
 

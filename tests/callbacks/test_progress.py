@@ -34,10 +34,17 @@ def callbacks(progress):
     return [HardSampleMiner(), PromptEvolution(Reporting()), progress]
 
 
+class Screen(io.StringIO):
+    """What a terminal is written."""
+
+    def isatty(self):
+        return True
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """Give `LoopProgress` a terminal of 80 columns; call for the lines it was sent so far."""
-    sent = io.StringIO()
+    sent = Screen()
 
     def make(stderr):
         assert stderr
@@ -71,9 +78,12 @@ def test_where_nobody_watches_there_is_a_line_for_each_epoch_and_each_search(pro
     assert "\x1b" not in err
 
 
+# What it says is true of a pipe, too, that rich is told to colour.
+@pytest.mark.parametrize("colour", ["", "1"])
 def test_where_nobody_watches_a_phase_says_that_it_begins_and_how_much_there_is_to_do(
-    project, capsys
+    project, capsys, monkeypatch, colour
 ):
+    monkeypatch.setenv("FORCE_COLOR", colour)
     project.fit(callbacks(LoopProgress(METRICS)), epochs=2, enable_progress_bar=True)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("start")]
     assert lines == [
