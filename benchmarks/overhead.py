@@ -26,8 +26,8 @@ def embedded(train: int, batch: int) -> dict[str, Any]:
 
 
 def smollm2() -> dict[str, Any]:
-    """SmolLM2-135M; all problems count as hard, half of the answers as right."""
-    work = Work(SMOLLM2, prompts=4)
+    """The work of a step, twice; all problems count as hard, half of the answers as right."""
+    work = Work(SMOLLM2, steps=2)
     phrases = f"evolution.evolver.path={PHRASES}"
     return p2o(*TEMPLATES, phrases, f"mining.threshold={work.group_size}", work=work)
 
