@@ -78,6 +78,7 @@ def check(config: DictConfig) -> None:
             f"evolution.callback.bare_rollouts={bare} leaves no rollout of data.group_size="
             f"{data.group_size} for a hint; give at most {data.group_size - 1}"
         )
+    _check_reachable(config)
     if config.planning.device is not None:
         find_device(config.planning.device)
     _check_samples(config)
@@ -87,6 +88,24 @@ def check(config: DictConfig) -> None:
     _check_monitors(config)
     _check_resume(config)
     _check_ranks(config)
+
+
+def _check_reachable(config: DictConfig) -> None:
+    """Refuse a threshold with which a sample stays hard though its hint always works."""
+    threshold, size = OmegaConf.select(config, "mining.threshold"), config.data.group_size
+    bare = OmegaConf.select(config, "evolution.callback.bare_rollouts")
+    if not isinstance(bare, int) or not isinstance(threshold, int | float) or bare < 1:
+        return
+    hinted = size - bare
+    if threshold > (hinted if isinstance(threshold, int) else hinted / size):
+        # Rounded down, so that what is to be given is not refused.
+        most = hinted if isinstance(threshold, int) else 1000 * hinted // size / 1000
+        raise UserError(
+            f"mining.threshold={threshold}: with evolution.callback.bare_rollouts={bare} only "
+            f"{hinted} of data.group_size={size} rollouts have a hint, so a sample would stay hard "
+            f"though its hint always works; give a threshold of at most {most}, or fewer "
+            "bare_rollouts"
+        )
 
 
 GPUS: dict[str, tuple[type[Accelerator], ...]] = {

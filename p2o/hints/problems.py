@@ -12,17 +12,19 @@ from p2o.prompt import Prompt
 Where = Literal["hard", "all"]
 """Which problems have hints: those that are hard at the time, or all."""
 Tally = tuple[int, int]
-"""Rollouts of a group that solved the problem, and rollouts with a verdict."""
+"""Rollouts of a group, with hints or without, that solved the problem; those with a verdict."""
 
 
 @dataclass(frozen=True)
 class ProblemOutcome:
-    """How one group fared.
+    """How the rollouts of one group fared that had hints, or those that had none.
+
+    A group that has both has two of these.
 
     Attributes:
         prompt_id: Of the problem.
         success_rate: Share of its rollouts with a verdict that solved it; None where none has one.
-        hinted: Whether a hint stood around any of them.
+        hinted: Whether a hint stood around them.
         solution: A response that the verifier found right, the last of them; None where there was
             none.
         reliance: Hint, and mean of log pi(y|x~) - log pi(y|x) over tokens, of each success
@@ -50,10 +52,10 @@ class Problems:
             solutions raises it.
         solutions: By problem id, the newest solution of the policy's own that was verified; the
             problem solved last stands last.
-        hinted_rates: By problem id, the success rate of the last group with hints; a search may
-            take it away.
-        bare: By problem id, how the last group without hints fared that had a verdict.
-        bare_rates: By problem id, the success rate of that group; a search may take it away.
+        hinted_rates: By problem id, the success rate of the rollouts with hints of the last group
+            in which some had a verdict; a search may take it away.
+        bare: By problem id, how those without a hint fared, likewise.
+        bare_rates: By problem id, the success rate of these; a search may take it away.
         memory: Numbers that a search keeps until the next one, by name.
         keeps_reliance: Whether anybody wants to know of reliance.
         reliance: By name of a hint, the mean over its successes in the last batch that had one.

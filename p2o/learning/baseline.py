@@ -85,19 +85,20 @@ class BareSuccessRate:
     """Templated rollouts are measured against the success of the bare prompt.
 
     The gradient is the bare policy's, so its own success rate is its baseline: the mean reward of
-    the prompt's last bare group, 0 if it had none. What all rollouts of a templated group share
-    then carries gradient too, while the group mean would cancel it. The difference is not divided
-    by a standard deviation. Not in the paper.
+    the prompt's bare rollouts in the last group that had some, 0 if none had. What all rollouts of
+    a templated group share then carries gradient too, while the group mean would cancel it. The
+    difference is not divided by a standard deviation. Not in the paper.
     """
 
     def __init__(self) -> None:
         self._rates: dict[str, float] = {}
 
     def observe(self, groups: Sequence[Sequence[Rollout]]) -> None:
-        """Keep the success of bare groups."""
+        """Keep the success of bare rollouts, beside templated ones too."""
         for group in groups:
-            known = [rollout.score.reward for rollout in group if not rollout.score.failed]
-            if known and not any(rollout.templated for rollout in group):
+            bare = [rollout for rollout in group if not rollout.templated]
+            known = [rollout.score.reward for rollout in bare if not rollout.score.failed]
+            if known:
                 self._rates[group[0].prompt.id] = mean(known)
 
     def advantages(

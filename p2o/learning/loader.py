@@ -159,8 +159,9 @@ class RolloutLoader:
             self.problems.evidence.note(epoch, tried)
         self.problems.note(
             [
-                _noted(group, [learned.get((place, k)) for k in range(len(group))])
+                outcome
                 for place, group in enumerate(sampled)
+                for outcome in _noted(group, [learned.get((place, k)) for k in range(len(group))])
             ]
         )
         self._telltale.see(sampled)
@@ -278,18 +279,27 @@ def _tried(group: Sequence[Rollout]) -> list[tuple[str, TemplateTrial]]:
     return made + [(r.crowded, trial_of(r)) for r in group if r.crowded]
 
 
-def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> ProblemOutcome:
-    judged = [rollout for rollout in group if not rollout.score.failed]
+def _noted(group: Sequence[Rollout], learned: Sequence[Learned | None]) -> Iterator[ProblemOutcome]:
+    """How the rollouts with a hint fared, then those without, where there are some."""
+    pairs = list(zip(group, learned, strict=True))
+    for hinted in (True, False):
+        own = [(rollout, fact) for rollout, fact in pairs if rollout.templated == hinted]
+        if own:
+            yield _noted_alike(own, hinted)
+
+
+def _noted_alike(own: Sequence[tuple[Rollout, Learned | None]], hinted: bool) -> ProblemOutcome:
+    judged = [rollout for rollout, _ in own if not rollout.score.failed]
     solved = [rollout for rollout in judged if rollout.score.solved]
     return ProblemOutcome(
-        group[0].prompt.id,
+        own[0][0].prompt.id,
         len(solved) / len(judged) if judged else None,
-        any(rollout.templated for rollout in group),
+        hinted,
         solved[-1].response if solved else None,
         tuple(
             (rollout.hint, fact.reliance)
-            for rollout, fact in zip(group, learned, strict=True)
-            if rollout.templated and rollout.score.solved
+            for rollout, fact in own
+            if hinted and rollout.score.solved
             if fact is not None and fact.reliance is not None
         ),
         len(judged),

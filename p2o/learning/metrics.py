@@ -52,17 +52,13 @@ def _metrics(groups: Sequence[Sequence[Rollout]]) -> dict[str, float]:
         metrics["response/inserted_tokens"] = mean(inserted)
     # A verdict that was not given is no reward of 0.
     if judged:
-        metrics["reward/mean"] = mean([rollout.score.reward for rollout in judged])
+        metrics["reward/mean"] = mean(_rewards(judged))
         metrics["reward/solved"] = mean([bool(rollout.score.solved) for rollout in judged])
-    templated = [
-        rollout.score.reward
-        for group in groups
-        if any(rollout.templated for rollout in group)
-        for rollout in group
-        if not rollout.score.failed
-    ]
-    if templated:
-        metrics["templated/reward"] = mean(templated)
+    hinted = [group for group in groups if any(rollout.templated for rollout in group)]
+    for name, templated in (("templated/reward", True), ("templated/bare_reward", False)):
+        rewards = _rewards([r for group in hinted for r in group if r.templated == templated])
+        if rewards:
+            metrics[name] = mean(rewards)
     return metrics
 
 
@@ -104,7 +100,7 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
     """The contrast of templated groups; without contrast nothing is distilled.
 
     It is the spread of rewards between templates, and the share of advantage that reaches the first
-    tokens. Empty when no group has a template.
+    tokens, those of bare rollouts of such a group too. Empty when no group has a template.
 
     Args:
         groups: G groups of K rollouts.
@@ -113,11 +109,11 @@ def template_metrics(groups: Sequence[Sequence[Rollout]], advantages: Tensor) ->
     spreads, contrasts = [], []
     for group, row in zip(groups, advantages.tolist(), strict=True):
         if any(rollout.templated for rollout in group):
-            judged = [rollout for rollout in group if not rollout.score.failed]
-            scores = [rollout.score.reward for rollout in judged]
+            templated = [r for r in group if r.templated and not r.score.failed]
             openings = [rollout.completion.sampled_ids[:OPENING_TOKENS] for rollout in group]
-            if scores:
-                spreads.append(reward_spread(scores, [rollout.hint for rollout in judged]))
+            if templated:
+                hints = [rollout.hint for rollout in templated]
+                spreads.append(reward_spread(_rewards(templated), hints))
             contrasts.append(opening_contrast(row[: len(group)], openings))
     both = {"templated/reward_spread": spreads, "templated/opening_contrast": contrasts}
     return {name: mean(values) for name, values in both.items() if values}
@@ -142,7 +138,12 @@ def _same(one: float | None, other: float | None) -> bool:
 
 
 def _verdicts(group: Sequence[Rollout]) -> set[float]:
-    return {rollout.score.reward for rollout in group if not rollout.score.failed}
+    return set(_rewards(group))
+
+
+def _rewards(rollouts: Sequence[Rollout]) -> list[float]:
+    """Those with a verdict behind them."""
+    return [rollout.score.reward for rollout in rollouts if not rollout.score.failed]
 
 
 def mean(values: Sequence[float]) -> float:

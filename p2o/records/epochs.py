@@ -41,7 +41,7 @@ def epochs(records: Records) -> pa.Table:
     | ``bare_accuracy``, ``hinted_accuracy`` | share of rollouts without and with a hint that \
 solve problems which were hard at the end of the epoch before; trials of the search included |
     | ``unsolved``, ``hinted``, ``bare``, ``relapsed`` | problems in each state at its end |
-    | ``unlocked`` | problems that a hint has solved so far |
+    | ``unlocked`` | problems so far that a hint has solved first; see `p2o.records.lives` |
     | ``internalised`` | those of them that were solved without a hint later on |
     | ``internalisation_rate`` | their share |
     | ``internalisation_lag`` | mean number of epochs from the one to the other |

@@ -39,6 +39,12 @@ class Attempt:
     hint: str
     hinted: bool
     solved: bool
+    step: int = 0
+
+    @property
+    def moment(self) -> tuple[int, int]:
+        """Epoch and step; two attempts of the same one are of the same weights."""
+        return self.epoch, self.step
 
 
 @dataclass
@@ -66,8 +72,8 @@ def lives(records: Records) -> pa.Table:
     |---|---|
     | ``hard`` | epoch at whose end it was first hard |
     | ``unlocked``, ``hint`` | epoch in which a rollout with a hint first solved it, and which, \
-where none without a hint had solved it before |
-    | ``internalised`` | epoch in which a training rollout without a hint first did, from then on |
+where none without a hint had solved it by that step |
+    | ``internalised`` | epoch in which, later on, a training rollout without a hint first did |
     | ``relapsed`` | first epoch after that with rollouts without a hint, none of which did |
     | ``state`` | at the end: one of `STATES` |
 
@@ -91,10 +97,10 @@ def states(records: Records) -> pa.Table:
 
 def attempts(records: Records) -> list[Attempt]:
     """The rollouts of training problems in the order of the run; those without a verdict failed."""
-    columns = ["epoch", "phase", "problem", "hint", "hinted", "solved"]
+    columns = ["epoch", "phase", "problem", "hint", "hinted", "solved", "step"]
     found = [
-        Attempt(epoch, phase, problem, hint or "", bool(hinted), bool(solved))
-        for epoch, phase, problem, hint, hinted, solved in records.rows(
+        Attempt(epoch, phase, problem, hint or "", bool(hinted), bool(solved), step or 0)
+        for epoch, phase, problem, hint, hinted, solved, step in records.rows(
             "rollouts", columns, phase=PHASES
         )
         if epoch is not None and problem is not None
@@ -113,9 +119,10 @@ def hard_sets(records: Records) -> dict[int, set[str]]:
 def follow(records: Records) -> tuple[list[Life], list[tuple[int, str, str]]]:
     """All lives, and epoch, problem and state for the end of each epoch; see `lives`, `states`."""
     known: dict[str, Life] = {}
-    without: set[str] = set()
     by_epoch: list[tuple[int, str, str]] = []
-    for epoch, tried in _by_epoch(attempts(records)):
+    made = attempts(records)
+    without = _first_without(made)
+    for epoch, tried in _by_epoch(made):
         # By problem, whether a training rollout without a hint was right, if there was one.
         bare: dict[str, bool] = {}
         hinted = set()
@@ -125,12 +132,12 @@ def follow(records: Records) -> tuple[list[Life], list[tuple[int, str, str]]]:
             if attempt.hinted:
                 if solved:
                     hinted.add(problem)
-                    if life.unlocked is None and problem not in without:
+                    # What the same weights solve without a hint, none has unlocked. So any success
+                    # without one comes after the unlocking, and something was learned in between.
+                    bare_before = problem in without and without[problem] <= attempt.moment
+                    if life.unlocked is None and not bare_before:
                         life.unlocked, life.hint = epoch, attempt.hint
-                continue
-            if solved:
-                without.add(problem)
-            if attempt.phase == "training":
+            elif attempt.phase == "training":
                 bare[problem] = bare.get(problem, False) or solved
         for problem in dict.fromkeys(a.problem for a in tried if a.phase == "training"):
             _close(known[problem], epoch, bare.get(problem), problem in hinted)
@@ -163,6 +170,15 @@ def _close(life: Life, epoch: int, bare: bool | None, hinted: bool) -> None:
             life.relapsed = epoch
     elif hinted:
         life.state = HINTED
+
+
+def _first_without(found: list[Attempt]) -> dict[str, tuple[int, int]]:
+    """When each problem was first solved without a hint."""
+    first: dict[str, tuple[int, int]] = {}
+    for attempt in found:
+        if attempt.solved and not attempt.hinted:
+            first[attempt.problem] = min(first.get(attempt.problem, attempt.moment), attempt.moment)
+    return first
 
 
 def _by_epoch(found: list[Attempt]) -> Iterator[tuple[int, list[Attempt]]]:

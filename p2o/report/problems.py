@@ -128,12 +128,14 @@ class TwoByTwo:
     Attributes:
         cells: By (``"before"`` or ``"after"``, ``"without"`` or ``"with"``).
         problems: What they were measured on, in words.
-        at_once: Whether both cells of ``"after"`` are of the same weights.
+        at_once: Whether both cells of ``"after"`` are of the same weights, for every problem.
+        mixed: Whether some problem was asked with a hint and without one in the same epoch.
     """
 
     cells: Mapping[tuple[str, str], Cell]
     problems: str
     at_once: bool = True
+    mixed: bool = False
 
 
 CELLS = [(weights, hints) for weights in ("before", "after") for hints in ("without", "with")]
@@ -152,7 +154,7 @@ def _training(rollouts: Columns) -> TwoByTwo | None:
     rollouts, where these are later than that first one.
     """
     rates: dict[tuple[str, str], list[float]] = {cell: [] for cell in CELLS}
-    given = 0
+    given, at_once, mixed = 0, True, False
     for tried in _tries(rollouts).values():
         with_hint = sorted(epoch for epoch, hinted in tried if hinted)
         if not with_hint:
@@ -166,6 +168,8 @@ def _training(rollouts: Columns) -> TwoByTwo | None:
             ("after", "without"): (max((e for e in bare if e > first), default=None), False),
             ("after", "with"): (with_hint[-1] if with_hint[-1] > first else None, True),
         }
+        at_once &= chosen["after", "without"][0] == chosen["after", "with"][0]
+        mixed |= not set(bare).isdisjoint(with_hint)
         for cell, (epoch, hinted) in chosen.items():
             if epoch is not None:
                 solved = tried[epoch, hinted]
@@ -173,7 +177,8 @@ def _training(rollouts: Columns) -> TwoByTwo | None:
     if not given:
         return None
     cells = {cell: Cell(sum(values), len(values)) for cell, values in rates.items()}
-    return TwoByTwo(cells, f"{given} training problems that were given a hint", at_once=False)
+    problems = f"{given} training problems that were given a hint"
+    return TwoByTwo(cells, problems, at_once, mixed)
 
 
 def _tries(rollouts: Columns) -> dict[str, dict[tuple[int, bool], list[bool]]]:

@@ -230,8 +230,11 @@ def _need(story: RunStory) -> list[str]:
             )
             if hinted is not None and not table.at_once:
                 sentences.append(
-                    "These are of other epochs: a problem that is solved without a hint is not "
-                    "asked with one, and a hard one is not asked without."
+                    "These are not all of the same epochs: a problem that is no longer hard is "
+                    "asked only without a hint."
+                    if table.mixed
+                    else "These are of other epochs: a problem that is solved without a hint is "
+                    "not asked with one, and a hard one is not asked without."
                 )
     reliance = story.run.column("templated/reliance")
     if len(reliance) > 1:

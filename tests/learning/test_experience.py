@@ -244,6 +244,17 @@ def test_bare_success_rate_is_what_the_bare_prompt_last_achieved():
     assert torch.equal(again[0], advantages[1])
 
 
+def test_bare_success_rate_takes_the_bare_rollouts_of_a_templated_group():
+    baseline = BareSuccessRate()
+    mixed = [*(rollout("Think.", 1.0) for _ in range(2)), rollout("", 1.0), rollout("", 0.0)]
+    _, advantages = build([mixed], ContextDistillation(), baseline=baseline)
+    assert advantages.tolist() == [[0.5, 0.5, 0.5, -0.5]]
+    late = [rollout("Think.", 0.0), without_verdict("")]
+    _, advantages = build([late], ContextDistillation(), baseline=baseline)
+    # The rate stays, as no bare rollout of this group has a verdict.
+    assert advantages.tolist() == [[-0.5, 0.0]]
+
+
 def test_with_a_divergence_in_the_loss_every_response_goes_through_the_network():
     dead = [rollout("", 0.0), rollout("", 0.0)]
     [batch], _ = build(

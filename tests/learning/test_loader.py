@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from p2o.accounting.ledger import Ledger
 from p2o.distillation import ContextDistillation, DistillationStrategy, ReverseKL
+from p2o.evolution.shares import AdaptiveShare
 from p2o.learning.baseline import GroupMean
 from p2o.learning.credit import CreditAssignment
 from p2o.learning.evaluation import EvaluationLoader
 from p2o.learning.experience import ExperienceBuilder
-from p2o.learning.loader import RolloutLoader, _tried
+from p2o.learning.loader import RolloutLoader, _noted, _tried
 from p2o.learning.minibatch import MiniBatch
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives import KLPenalty, Overlong, group_advantages
@@ -240,6 +241,45 @@ def test_a_rollout_without_room_counts_for_the_bare_prompt_and_against_its_hint(
     assert (hint, failure.solved, failure.score) == ("Long.", False, 0.0)
     assert "too long" in failure.feedback
     assert len(_tried([rollout])) == 1
+
+
+class Judged(FakeRunner):
+    """Rollouts with a hint are right, of those without the first of a call alone."""
+
+    def run(self, pairs, sampling, seed, context=Context.TEMPLATED):
+        made, bare = super().run(pairs, sampling, seed, context), 0
+        for index, rollout in enumerate(made):
+            bare += not rollout.templated
+            solved = rollout.templated or bare == 1
+            score = Score(float(solved), Status.OK, solved=solved)
+            made[index] = replace(rollout, score=score)
+        return made
+
+
+def test_rollouts_of_a_group_with_a_hint_and_without_have_a_rate_each():
+    loader = make_loader(Judged(), batch=1, mini_batch=1)
+    hard, all_hinted = PROMPTS[6].id, PROMPTS[7].id
+    loader.pool = PromptPool(
+        (Template("Think."),), (0,), {hard: (0, 0, None, None), all_hinted: (0, 0, 0, 0)}
+    )
+    list(loader)
+    problems = loader.problems
+    assert problems.hinted_rates == {hard: 1.0, all_hinted: 1.0}
+    assert (problems.bare[hard], problems.bare_rates[hard]) == ((1, 2), 0.5)
+    assert (problems.bare[PROMPTS[0].id], problems.bare_rates[PROMPTS[0].id]) == ((1, 4), 0.25)
+    assert all_hinted not in problems.bare
+    # Above its target with a hint, as the bare rollouts do not count there.
+    problems.memory[f"solution_share/{hard}"] = 0.5
+    assert AdaptiveShare(step=0.25, target=0.75).shares([hard], problems) == {hard: 0.25}
+
+
+def test_a_part_of_a_group_without_a_verdict_has_no_rate():
+    pairs = [(PROMPTS[0], hint) for hint in ("Think.", "", "")]
+    made = Judged().run(pairs, SamplingParameters(), 0)
+    late = [replace(made[0], score=Score(0.0, Status.TIMEOUT)), *made[1:]]
+    hinted, bare = _noted(late, [None] * 3)
+    assert (hinted.hinted, hinted.success_rate, hinted.judged) == (True, None, 0)
+    assert (bare.hinted, bare.success_rate, bare.judged) == (False, 0.5, 2)
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -101,6 +101,48 @@ def test_a_bare_trial_of_a_search_does_not_internalise(tmp_path):
     assert (life["internalised"], life["state"]) == (None, "hinted")
 
 
+def test_what_a_group_solves_with_its_hint_and_without_is_not_unlocked(tmp_path):
+    life = life_of(
+        tmp_path,
+        tried(0, "a", False, False),
+        tried(1, "a", True, hint=ADD, step=4),
+        tried(1, "a", True, step=4),
+        tried(2, "a", True, step=8),
+    )
+    assert (life["unlocked"], life["hint"], life["internalised"]) == (None, None, None)
+    assert life["state"] == "bare"
+
+
+def test_nor_is_what_its_search_has_solved_with_the_same_weights(tmp_path):
+    found = tried(1, "a", True, hint=ADD, phase="evolution", step=4)
+    life = life_of(tmp_path, found, tried(1, "a", True, step=4))
+    assert (life["unlocked"], life["internalised"]) == (None, None)
+
+
+def test_a_bare_rollout_of_a_hinted_group_internalises_in_a_later_epoch(tmp_path):
+    life = life_of(
+        tmp_path,
+        tried(1, "a", True, True, hint=ADD, step=4),
+        tried(1, "a", False, step=4),
+        tried(2, "a", True, False, hint=CARRY, step=8),
+        tried(2, "a", True, step=8),
+    )
+    assert (life["unlocked"], life["hint"], life["internalised"]) == (1, hint_id(ADD), 2)
+
+
+def test_a_later_step_of_the_epoch_internalises_too(tmp_path):
+    found = tried(1, "a", True, hint=ADD, phase="evolution", step=4)
+    life = life_of(tmp_path, found, tried(1, "a", True, step=5))
+    assert (life["unlocked"], life["internalised"]) == (1, 1)
+
+
+def test_a_group_that_is_right_both_ways_counts_for_no_hint(tmp_path):
+    both = [*tried(1, "a", True, hint=ADD, step=4), *tried(1, "a", True, step=4)]
+    append(tmp_path, "rollouts", both)
+    [row] = epochs(read(tmp_path)).to_pylist()
+    assert (row["unlocked"], row["internalised"], row["internalisation_lag"]) == (0, 0, None)
+
+
 def test_held_out_problems_have_no_lives(tmp_path):
     append(tmp_path, "rollouts", tried(-1, "h", True, phase="held_out"))
     assert lives(read(tmp_path)).num_rows == 0

@@ -1,12 +1,15 @@
 import pytest
 
+from p2o.prompt import hint_id
 from p2o.records import lives, read
 from p2o.records.lives import follow
+from p2o.records.writing import append
 from p2o.report.problems import river, stories, two_by_two
 from p2o.report.rollouts import in_order, spent_tokens
 from p2o.report.runs import read_run
 from p2o.report.story import tell
-from tests.report.world import write_run
+from p2o.report.words import tell_run
+from tests.report.world import COLUMNS, write_run
 
 
 @pytest.fixture
@@ -61,6 +64,40 @@ def test_weights_and_hints_are_measured_on_problems_that_were_given_one(rollouts
         ("after", "without"): (1.0, 1),
         ("after", "with"): (pytest.approx(0.5 / 2), 2),
     }
+
+
+def beside(problem, epoch, hinted):
+    """One more rollout of a group of `write_run`."""
+    hint = hint_id(COLUMNS[1]) if hinted else ""
+    row = {"phase": "training", "epoch": epoch, "step": epoch, "index": 2, "tokens": 5}
+    return {**row, "problem": problem, "hint": hint, "hinted": hinted, "solved": False}
+
+
+BARE_BESIDE = [beside(problem, epoch, False) for problem in "cd" for epoch in (1, 2)]
+OTHER_EPOCHS = "These are of other epochs: a problem that is solved without a hint is not asked"
+NOT_ALL_THE_SAME = "These are not all of the same epochs: a problem that is no longer hard is asked"
+
+
+@pytest.mark.parametrize(
+    ("more", "at_once", "mixed", "said"),
+    [
+        ([], False, False, OTHER_EPOCHS),
+        # `b` has left the hard set before the last epoch.
+        (BARE_BESIDE, False, True, NOT_ALL_THE_SAME),
+        ([*BARE_BESIDE, beside("b", 2, True)], True, True, ""),
+    ],
+    ids=["pure groups", "some mixed", "all at once"],
+)
+def test_what_is_told_of_the_epochs_follows_from_the_groups(tmp_path, more, at_once, mixed, said):
+    folder = write_run(tmp_path / "run")
+    append(folder, "rollouts", more)
+    story = tell(read_run(folder))
+    assert story.two_by_two is not None
+    assert (story.two_by_two.at_once, story.two_by_two.mixed) == (at_once, mixed)
+    sentences = tell_run(story)["Do they still need it?"]
+    assert any(each.startswith("On 3 training problems that were given") for each in sentences)
+    told = [each for each in sentences if each.startswith("These are ")]
+    assert [each[: len(said)] for each in told] == [said] * bool(said)
 
 
 def test_held_out_problems_with_hints_come_first(rollouts):

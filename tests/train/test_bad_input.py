@@ -116,6 +116,18 @@ def test_the_fixture_would_notice_that_training_began(refused):
             ["evolution.callback.bare_rollouts=6", "data.group_size=6"],
             "evolution.callback.bare_rollouts=6 leaves no rollout of data.group_size=6 for a hint",
         ),
+        (
+            ["mining.threshold=5", "evolution.callback.bare_rollouts=2", "data.group_size=6"],
+            "mining.threshold=5: with evolution.callback.bare_rollouts=2 only 4 of "
+            "data.group_size=6 rollouts have a hint, so a sample would stay hard though its hint "
+            "always works; give a threshold of at most 4, or fewer bare_rollouts",
+        ),
+        (
+            ["mining.threshold=0.67", "evolution.callback.bare_rollouts=2", "data.group_size=6"],
+            "mining.threshold=0.67: with evolution.callback.bare_rollouts=2 only 4 of "
+            "data.group_size=6 rollouts have a hint, so a sample would stay hard though its hint "
+            "always works; give a threshold of at most 0.666, or fewer bare_rollouts",
+        ),
         (["data.group_size=1"], "data.group_size=1: a group of one has no contrast"),
         (["data.batch=0"], "data.batch=0: give a whole number of at least 1"),
         (["data.batch=many"], "data.batch=many: give a whole number of at least 1"),
@@ -229,6 +241,7 @@ def test_a_setting_that_cannot_work_is_named_before_anything_is_spent(refused, a
         "model.path=nowhere/there",
         "optimizer.lr=-1",
         "hydra.run.dir=a/b seed=x",
+        "-m seed=0,1 model.path=nowhere/there",
     ],
 )
 def test_a_refused_run_leaves_no_folder(refused, tmp_path, arguments):

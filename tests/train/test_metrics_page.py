@@ -40,7 +40,8 @@ def test_the_page_has_what_runs_log_and_runs_log_what_it_has(p2o_train, tmp_path
         (tmp_path / "conf" / group / f"{name}.yaml").write_text(text)
     one = p2o_train(
         *("data.source.train=48", "data.source.held_out=24", "trainer.max_epochs=2"),
-        *("evolution.evolver.budget=300", "reference=initial", "algorithm.kl.coefficient=0.001"),
+        *("evolution.evolver.budget=300", "evolution.callback.bare_rollouts=1"),
+        *("reference=initial", "algorithm.kl.coefficient=0.001"),
         "hydra.run.dir=one",
     )
     assert one.returncode == 0, one.stderr
