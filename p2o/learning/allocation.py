@@ -17,7 +17,7 @@ class Allocation(Protocol):
         """Rollouts of each prompt.
 
         Args:
-            tallies: How the last rollouts without hints of each prompt fared; None where it had none.
+            tallies: How each prompt's last rollouts without hints fared; None where it had none.
             group_size: Rollouts of a prompt on average, K.
 
         Returns:
