@@ -16,7 +16,7 @@ from p2o.learning.module import P2OModule
 from p2o.planning import plan_from_config
 from p2o.planning.examples import configurations
 from p2o.planning.shape import meta_model
-from p2o.policy.packing import ALWAYS, Packer, split_evenly
+from p2o.policy.packing import ALWAYS, Packer
 from p2o.policy.sharding import FullyShardedStrategy
 from p2o.sample import Sample
 
@@ -112,9 +112,9 @@ def packed(config):
             for group in range(config.data.mini_batch)
             for k in range(config.data.group_size)
         ]
-        mine = [samples[index] for index in split_evenly(samples, config.trainer.devices)[3]]
-        parts = split_evenly(mine, config.trainer.accumulate_grad_batches)
         packer = Packer(ALWAYS, configurations()["Qwen3-4B"].hidden_size, config.module.pass_tokens)
+        mine = [samples[index] for index in packer.split_evenly(samples, config.trainer.devices)[3]]
+        parts = packer.split_evenly(mine, config.trainer.accumulate_grad_batches)
         passes = [
             made for part in parts for made, _ in packer.pack([mine[index] for index in part])
         ]

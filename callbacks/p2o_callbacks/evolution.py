@@ -4,7 +4,7 @@ import json
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,8 @@ class PromptEvolution(Callback):
         # Where steps are what is counted, an epoch's start is no time for a first search.
         self.evolved_epoch = 0 if every_n_steps is not None else self.evolved_step
         self.evolved_within = False
+        # When the last search was made, and what it dealt out.
+        self._searched_at: Moment | None = None
         self._searched: Mapping[str, tuple[int | None, ...]] = {}
         self._trials = self._failed = 0
         self._observers: list[PoolObserver] = []
@@ -168,20 +170,18 @@ class PromptEvolution(Callback):
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         epoch = trainer.current_epoch
         if epoch > self.evolved_epoch:
-            since = self._epochs_since_search(epoch)
-            if since == 0 and not self.evolved_within:
+            if self._is_time(epoch) and not self.evolved_within:
                 self._evolve(trainer, user, Moment(epoch))
             # What a search has left bare is dealt out, too: groups may have another size by now.
-            elif self.pool.cover or self._searched:
-                within = self.evolved_step if self.evolved_within else None
-                self._deal(trainer, user, Moment(epoch - since, within))
+            elif self._searched_at is not None and (self.pool.cover or self._searched):
+                self._deal(trainer, user, self._searched_at)
             self.evolved_epoch, self.evolved_within = epoch, False
         self._publish(trainer, user)
 
-    def _epochs_since_search(self, epoch: int) -> int:
-        """How many epochs before `epoch` the search is made whose pool it uses."""
-        latest = epoch if self.last_search is None else min(epoch, self.last_search)
-        return epoch - latest + latest % self.every_n_epochs
+    def _is_time(self, epoch: int) -> bool:
+        """Whether a search may be made before an epoch."""
+        over = self.last_search is not None and epoch > self.last_search
+        return not over and epoch % self.every_n_epochs == 0
 
     def on_train_batch_end(
         self,
@@ -244,7 +244,7 @@ class PromptEvolution(Callback):
         )
         _check_ranks(evolution.pool)
         self.pool = self._with_bare(evolution.pool)
-        self._searched = evolution.pool.assignment
+        self._searched_at, self._searched = moment, evolution.pool.assignment
         display.evolution_end(outcome(len(hard_set), evolution))
         templates = self.pool.templates
         scores = [template.score for template in templates if template.score is not None]
@@ -341,6 +341,7 @@ class PromptEvolution(Callback):
         """Primitives only; equal on all ranks, as every rank runs the same search."""
         return {
             "pool": self.pool.state_dict(),
+            "searched_at": None if self._searched_at is None else asdict(self._searched_at),
             "searched": {key: list(indices) for key, indices in self._searched.items()},
             "evolved_epoch": self.evolved_epoch,
             "evolved_step": self.evolved_step,
@@ -350,6 +351,7 @@ class PromptEvolution(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` wrote; the pool is published when training starts."""
         self.pool = PromptPool.from_state_dict(state_dict["pool"])
+        self._searched_at = state_dict["searched_at"] and Moment(**state_dict["searched_at"])
         self._searched = {key: tuple(drawn) for key, drawn in state_dict["searched"].items()}
         self.evolved_epoch = state_dict["evolved_epoch"]
         self.evolved_step = state_dict["evolved_step"]

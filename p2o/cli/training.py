@@ -47,7 +47,7 @@ from p2o.running.resuming import KeptSettings
 from p2o.world.ancestry import is_of_the_world
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.pool_files import Moment
-from p2o_callbacks.protocols import Evolution, PoolSource
+from p2o_callbacks.protocols import Evolution, HardSetSource, PoolSource
 
 logger = logging.getLogger(__name__)
 
@@ -129,8 +129,11 @@ def assemble(config: DictConfig, folder: Path) -> Training:
     callbacks.append(build(config.mining, "mining"))
     if config.evolution is not None:
         callbacks.append(_make_evolution(config, search, journal, ledger, data))
-    callbacks.append(RunRecorder(folder, **config.records))
-    callbacks += build_all(config.callbacks, "callbacks", Callback)
+    others = build_all(config.callbacks, "callbacks", Callback)
+    # The recorder keeps the hard set that a miner has taken by then.
+    miners = [each for each in others if isinstance(each, HardSetSource)]
+    callbacks += [*miners, RunRecorder(folder, **config.records)]
+    callbacks += [each for each in others if each not in miners]
     callbacks.append(build(config.checkpoint, "checkpoint", dirpath=folder / "checkpoints"))
     trainer = build(
         config.trainer,

@@ -19,9 +19,10 @@ Known = Callable[[str, str], TemplateTrial | None]
 class TemplateAdapter:
     """Lets gepa try templates on hard samples. A sample is its id.
 
-    A trial that would come out the same is made once: its result is kept, and a kept result counts
-    as no metric call. What solves a sample is the verdict's to say, never a score's. A trial
-    without a verdict is no evidence: it is neither a score nor a thing to reflect on.
+    A trial that would come out the same is made once, also where one batch asks for it several
+    times: its result is kept, and a kept result counts as no metric call. What solves a sample is
+    the verdict's to say, never a score's. A trial without a verdict is no evidence: it is neither a
+    score nor a thing to reflect on.
 
     Args:
         evaluate: Tries (sample id, template text) pairs in one call.
@@ -43,6 +44,8 @@ class TemplateAdapter:
         self._evaluate, self._guard, self._known = evaluate, guard or LeakGuard("off"), known
         self.spared = 0
         self._kept: dict[tuple[str, str], TemplateTrial] = {}
+        # Whether trials of this search come out the same again.
+        self._repeatable = False
         self._judged: defaultdict[str, dict[str, TemplateTrial]] = defaultdict(dict)
 
     def solved(self, template: str) -> frozenset[str]:
@@ -75,18 +78,40 @@ class TemplateAdapter:
             if result is not None:
                 self._kept[pair] = result
                 self.spared += 1
-        asked = [[pair for pair in part if pair not in self._kept] for part in pairs]
-        together = [pair for part in asked for pair in part]
-        fresh = iter(self._evaluate(together) if together else [])
-        trials = [[self._kept.get(pair) or next(fresh) for pair in part] for part in pairs]
-        for part, tried in zip(pairs, trials, strict=True):
-            for (sample, template), trial in zip(part, tried, strict=True):
+        fresh = iter(self._try([p for part in pairs for p in part if p not in self._kept]))
+        results = [
+            [(self._kept[pair], 0) if pair in self._kept else next(fresh) for pair in part]
+            for part in pairs
+        ]
+        for part, tried in zip(pairs, results, strict=True):
+            for (sample, template), (trial, _) in zip(part, tried, strict=True):
                 self._guard.learn(sample, trial)
                 if trial.solved is not None:
                     self._judged[template][sample] = trial
                 if trial.repeatable:
                     self._kept[sample, template] = trial
-        return [_batch(tried, len(part)) for tried, part in zip(trials, asked, strict=True)]
+        return [_batch(tried) for tried in results]
+
+    def _try(self, asked: Sequence[tuple[str, str]]) -> list[tuple[TemplateTrial, int]]:
+        """A trial for each pair, and the metric calls that it took: none for a pair's second."""
+        # Until there was a trial, nobody knows whether another one would come out the same.
+        if not self._repeatable:
+            return [(trial, 1) for trial in self._ask(asked)]
+        once = list(dict.fromkeys(asked))
+        trials = dict(zip(once, self._ask(once), strict=True))
+        unpaid = set(once)
+        results = []
+        for pair in asked:
+            results.append((trials[pair], int(pair in unpaid)))
+            unpaid.discard(pair)
+        return results
+
+    def _ask(self, pairs: Sequence[tuple[str, str]]) -> list[TemplateTrial]:
+        """Try pairs in one engine call, and note whether trials are repeatable."""
+        trials = self._evaluate(pairs) if pairs else []
+        # One whose verifier has failed is not, though others of the search are.
+        self._repeatable |= any(trial.repeatable for trial in trials)
+        return trials
 
     def make_reflective_dataset(
         self,
@@ -101,15 +126,16 @@ class TemplateAdapter:
 
 
 def _batch(
-    trials: list[TemplateTrial], asked: int
+    tried: list[tuple[TemplateTrial, int]],
 ) -> EvaluationBatch[TemplateTrial, TemplateTrial]:
+    trials = [trial for trial, _ in tried]
     return EvaluationBatch(
         # What gepa hands on with a proposal, for `judged_gain`.
         outputs=trials,
         scores=[trial.score for trial in trials],
         # There is nothing to learn where nothing is known to fail; gepa skips what has no traces.
         trajectories=trials if any(trial.solved is False for trial in trials) else [],
-        num_metric_calls=asked,
+        num_metric_calls=sum(calls for _, calls in tried),
     )
 
 

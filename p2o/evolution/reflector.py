@@ -81,7 +81,7 @@ class Reflector:
 
     def _propose(self, jobs: list[Job]) -> list[ReflectionProposal]:
         # What an earlier run found comes first, one for each job.
-        given = [self._from_earlier() for _ in jobs]
+        given = self._from_earlier(len(jobs))
         requests = []
         for (candidate, records, _), text in zip(jobs, given, strict=True):
             if text is not None:
@@ -103,12 +103,21 @@ class Reflector:
             for outcome in outcomes
         ]
 
-    def _from_earlier(self) -> str | None:
-        while self._first:
+    def _from_earlier(self, jobs: int) -> list[str | None]:
+        """A template of an earlier run for each job, as far as they go; None for the others.
+
+        No text is given twice: its second try waits until it is known what came of the first.
+        """
+        given: list[str] = []
+        waiting: list[str] = []
+        while self._first and len(given) < jobs:
             text = self._first.popleft()
-            if text not in self._pool and self._admits(text):
-                return text
-        return None
+            if text in given:
+                waiting.append(text)
+            elif text not in self._pool and self._admits(text):
+                given.append(text)
+        self._first.extendleft(reversed(waiting))
+        return [*given, *[None] * (jobs - len(given))]
 
     def _outcome(self, written: str | None, exchange: Exchange | None) -> Reflected:
         text = read_template(written)

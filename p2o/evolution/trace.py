@@ -57,6 +57,8 @@ class SearchTrace:
         self._pool: list[int] = []
         self._iteration = 0
         self._tasks: list[_Task] = []
+        # How many of them gepa has looked at to reflect on.
+        self._looked_at = 0
         # Places of this iteration's candidates that have a text and no scores yet, each with the
         # trials of its parent.
         self._untried: list[tuple[int, list[TemplateTrial]]] = []
@@ -65,7 +67,7 @@ class SearchTrace:
 
     def on_iteration_start(self, event: Any) -> None:
         """Begin a round of proposals."""
-        self._iteration, self._tasks = event["iteration"], []
+        self._iteration, self._tasks, self._looked_at = event["iteration"], [], 0
         self._untried, self._gains = [], {}
 
     def on_candidate_selected(self, event: Any) -> None:
@@ -89,11 +91,15 @@ class SearchTrace:
             task.scores, task.trials = scores, event["outputs"]
 
     def on_evaluation_skipped(self, event: Any) -> None:
-        """There is nothing to learn from a minibatch that is solved."""
-        asked = event["candidate_idx"], tuple(map(float, event["scores"]))
-        fitting = (task for task in self._tasks if (task.parent, task.scores) == asked)
-        task = next(task for task in fitting if not task.skipped)
-        task.skipped = True
+        """There is nothing to learn from the next minibatch."""
+        # The event names parent and scores, in which tasks may be alike. But gepa goes through the
+        # tasks in their order, and tells of each either this or that a proposal starts.
+        self._tasks[self._looked_at].skipped = True
+        self._looked_at += 1
+
+    def on_proposal_start(self, event: Any) -> None:
+        """The next minibatch is reflected on."""
+        self._looked_at += 1
 
     def reflected(self, outcomes: Sequence[Reflected]) -> None:
         """What came of the reflections of this round, in the order of its tasks."""

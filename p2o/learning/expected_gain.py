@@ -60,9 +60,9 @@ class ExpectedGain:
 
     A success rate is estimated by the prompt's last rollouts without hints, with `prior` successes
     and as many failures added: a prompt on which all failed is not given up, and gets more rollouts
-    the likelier it is that another one succeeds. (The paper takes the rate as it is, and has a rule of
-    its own for prompts without contrast; `prior` 0 leaves those at `low`.) A prompt that has had no
-    group counts as one that is right half of the time, so that a first epoch has equal groups.
+    the likelier it is that another one succeeds. (The paper takes the rate as it is, and has a rule
+    of its own for prompts without contrast; `prior` 0 leaves those at `low`.) A prompt that has had
+    no group counts as one that is right half of the time, so that a first epoch has equal groups.
 
     Attributes:
         low: The fewest rollouts of a prompt.

@@ -20,7 +20,7 @@ from p2o.learning.samples import ScoreMost, ScorePasses, Scorer, sample_of
 from p2o.learning.scored import STREAMS, Choices, Contexts, Scored, Stream
 from p2o.learning.sizes import BatchSizes
 from p2o.objectives.kl import KLPenalty
-from p2o.policy.packing import Packer, nothing, split_evenly
+from p2o.policy.packing import Packer, nothing
 from p2o.prompt import Context
 from p2o.rollout.runner import Rollout
 from p2o.running.distributed import gather, rank, world_size
@@ -194,7 +194,7 @@ class ExperienceBuilder:
         """Of those that go through the network the ones that this rank puts through it."""
         kept = [place for place, pair in counted.items() if self._needs_network(*pair)]
         samples = [sample_of(counted[place][0], Context.BARE) for place in kept]
-        mine = split_evenly(samples, world_size())[rank()]
+        mine = self.packer().split_evenly(samples, world_size())[rank()]
         return {kept[index]: counted[kept[index]] for index in mine}
 
     def _scored(
@@ -277,15 +277,16 @@ class ExperienceBuilder:
             return [None] * self.sizes.micro_batches
         # What is measured in some updates is not a number in others.
         names.update(self._always)
+        packer = self.packer()
         micro_batches = [
             collate(
                 [samples[index] for index in share],
-                self.packer(),
+                packer,
                 sorted(names),
                 total_tokens=max(tokens, 1),
                 total_sequences=max(sequences, 1),
             )
-            for share in split_evenly(samples, self.sizes.micro_batches)
+            for share in packer.split_evenly(samples, self.sizes.micro_batches)
         ]
         _go_in_step(micro_batches)
         return micro_batches

@@ -23,6 +23,7 @@ from p2o.records.growing import GrowingRecords
 from p2o.records.schema import BEFORE_TRAINING, FOLDER
 from p2o.rollout.pieces import pieces
 from p2o.running.distributed import rank
+from p2o_callbacks.evolution import PromptEvolution
 from p2o_callbacks.pool import PromptPool
 from p2o_callbacks.pool_files import Moment
 from p2o_callbacks.protocols import Evolution, HardSetSource, PoolSource
@@ -30,6 +31,8 @@ from p2o_callbacks.protocols import Evolution, HardSetSource, PoolSource
 
 class RunRecorder(Callback):
     """Writes the records of a run. Place it behind the miner and the evolution, before checkpoints.
+
+    Of several miners it keeps the hard set of the one that the evolution follows.
 
     Rank 0 writes; what it is told is the same on all ranks.
 
@@ -107,14 +110,14 @@ class RunRecorder(Callback):
         self.records.write_settled()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the hard set."""
+        """Keep the hard set that the search is for."""
         if not self._watches:
             return
         epoch = trainer.current_epoch
-        for callback in self._trainer.callbacks:
-            if isinstance(callback, HardSetSource):
-                rows = [{"epoch": epoch, "problem": problem} for problem in callback.hard_set]
-                self.records.put("hard", epoch, rows)
+        miner = _followed_miner(trainer)
+        if miner is not None:
+            rows = [{"epoch": epoch, "problem": problem} for problem in miner.hard_set]
+            self.records.put("hard", epoch, rows)
         self.records.settle()
         self.records.write_settled()
 
@@ -150,3 +153,12 @@ class RunRecorder(Callback):
             self.records.load_state_dict(state_dict)
             # Those on the disk are known and not written again.
             self._has_problems = False
+
+
+def _followed_miner(trainer: Any) -> HardSetSource | None:
+    """The miner that a search follows; without a search the first one, if there is any."""
+    evolutions = (each for each in trainer.callbacks if isinstance(each, PromptEvolution))
+    evolution = next(evolutions, None)
+    if evolution is not None:
+        return evolution.find_miner(trainer)
+    return next((each for each in trainer.callbacks if isinstance(each, HardSetSource)), None)

@@ -107,6 +107,7 @@ def published(shape: ModelShape, ranks: int) -> Setup:
             EPOCHS,
             held_out=Draws(HELD_OUT, HELD_OUT, NEW_TOKENS, mean),
             search=Draws(resolve_budget(SEARCH, DEV_SIZE), DEV_SIZE, NEW_TOKENS, mean),
+            searches=EPOCHS - 1,
             # Of the last three epochs, the most recent one and the best.
             checkpoints=5,
         ),

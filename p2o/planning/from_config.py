@@ -12,6 +12,7 @@ from p2o.learning.sizes import BatchSizes
 from p2o.planning.devices import Device, find_device
 from p2o.planning.plan import Plan, estimate
 from p2o.planning.read_training import read_dtype, read_training
+from p2o.planning.searches import count_searches
 from p2o.planning.settings_reader import Reader
 from p2o.planning.setup import Batch, Draws, Efficiency, Engine, Schedule, Setup
 from p2o.planning.shape import ModelShape, meta_model, read_architecture, shape_of
@@ -91,13 +92,8 @@ def _batch(reader: Reader) -> Batch:
         reader.assume("dynamic sampling leaves every batch full")
     prompt = int(reader.get("data.max_prompt_tokens"))
     new = int(reader.get("sampling.train.max_new_tokens"))
-    shares = {"trained": 1.0, "templated": 1.0 if reader.get("evolution") is not None else 0.0}
-    for name in shares:
-        given = reader.planning(f"{name}_share", 0, 1)
-        if given is not None:
-            shares[name] = given
-        elif shares[name]:
-            reader.assume(f"planning.{name}_share=1: every rollout is {name}")
+    most = {"trained": 1.0, "templated": _most_templated(reader, sizes.group_size)}
+    shares = {name: _share(reader, name, most[name]) for name in most}
     batch = Batch(
         sizes,
         prompt,
@@ -110,6 +106,25 @@ def _batch(reader: Reader) -> Batch:
     )
     passes = _scoring_passes(reader, batch.steps, shares["templated"])
     return Batch(**{**vars(batch), "scoring_passes": passes})
+
+
+def _most_templated(reader: Reader, group_size: int) -> float:
+    """The share of rollouts that can have a template: none of those that stay bare."""
+    if reader.get("evolution") is None:
+        return 0.0
+    return max(0, group_size - int(reader.get("evolution.callback.bare_rollouts", 0))) / group_size
+
+
+def _share(reader: Reader, name: str, most: float) -> float:
+    """A share of the rollouts: what is said of it, as far as it can be, or else all that can be."""
+    given = reader.planning(f"{name}_share", 0, 1)
+    if given is not None and (given <= most or not most):
+        return given
+    if most == 1:
+        reader.assume(f"planning.{name}_share=1: every rollout is {name}")
+    elif most:
+        reader.assume(f"planning.{name}_share={most:.3g}: every rollout is {name} that can be")
+    return most
 
 
 def _mean(reader: Reader, key: str, longest: int) -> float:
@@ -220,13 +235,30 @@ def _schedule(reader: Reader, batch: Batch) -> Schedule:
     if not isinstance(epochs, int) or epochs < 1:
         reader.assume("the run is one epoch")
         epochs = 1
+    search = _search(reader, batch, int(prompts))
     return Schedule(
         prompts=int(prompts),
         epochs=epochs,
         held_out=_draws(reader, "held_out", batch, held_out, held_out),
-        search=_search(reader, batch, int(prompts)),
-        search_every=int(reader.get("evolution.callback.every_n_epochs", 1)),
+        search=search,
+        searches=_searches(reader, epochs, batch.sizes.mini_batches(int(prompts)), search),
         checkpoints=_checkpoints(reader, epochs),
+    )
+
+
+def _searches(reader: Reader, epochs: int, steps: int, search: Draws) -> int:
+    """Of the run; one that makes no metric calls takes no time."""
+    if not search.number:
+        return 0
+    callback = "evolution.callback"
+    within, last = (reader.get(f"{callback}.{key}") for key in ("every_n_steps", "last_search"))
+    return count_searches(
+        epochs,
+        steps,
+        int(reader.get(f"{callback}.every_n_epochs", 1)),
+        None if within is None else int(within),
+        None if last is None else int(last),
+        bool(reader.get(f"{callback}.at_start", False)),
     )
 
 

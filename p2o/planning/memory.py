@@ -157,14 +157,9 @@ def _weights(setup: Setup) -> Iterator[Item]:
     if training.sharding > 1:
         # A layer at work and the next one on its way; the head is a unit of its own.
         units = (2 * shape.layer + shape.head) / shape.parameters
-        yield Item("gathered layers", units * setup.gathered_bytes, _busy(setup))
+        moments = frozenset({SCORING, LOSS, BACKWARD})
+        yield Item("gathered layers", units * setup.gathered_bytes, moments)
     yield Item("update's scratch", trained * training.scratch_bytes, frozenset({UPDATE}))
-
-
-def _busy(setup: Setup) -> frozenset[str]:
-    """When the network is at work."""
-    samples = {PREFILL, DECODE} if setup.engine.kind == "hf" else set()
-    return frozenset({SCORING, LOSS, BACKWARD} | samples)
 
 
 def _passes(setup: Setup) -> Iterator[Item]:
@@ -234,6 +229,9 @@ def _engine(setup: Setup) -> Iterator[Item]:
         yield Item("engine's cache, work space", cache_pool(setup), moments)
     if engine.kind != "hf":
         return
+    if setup.training.sharding > 1:
+        # A copy of its own, which samples between two updates without the shards.
+        yield Item("engine's weights", shape.parameters * number)
     rows, q = sampled_rows(setup), shape.queries
     prompt = pass_bytes(
         shape, rows, batch.prompt_tokens, number, number, setup.training.attention

@@ -117,8 +117,9 @@ class Engine:
     """What samples.
 
     Attributes:
-        kind: ``hf`` shares the trainer's weights; ``vllm`` has its own on the trainer's device;
-            ``vllm_server`` runs on devices of its own.
+        kind: ``hf`` shares the trainer's weights, or has a whole copy where these are in shards;
+            ``vllm`` has its own on the trainer's device; ``vllm_server`` runs on devices of its
+            own.
         compute: Torch type of its matrix products.
         number_bytes: Of a weight or cached number.
         max_rows: Sequences it works on at once.
@@ -166,7 +167,7 @@ class Schedule:
         epochs: Of the run.
         held_out: One evaluation; there is one before training and one each epoch.
         search: The metric calls of one template search.
-        search_every: Epochs from one search to the next.
+        searches: Template searches of the run.
         checkpoints: On the disk when the run ends.
     """
 
@@ -174,13 +175,8 @@ class Schedule:
     epochs: int = 1
     held_out: Draws = field(default_factory=Draws)
     search: Draws = field(default_factory=Draws)
-    search_every: int = 1
+    searches: int = 0
     checkpoints: int = 1
-
-    @property
-    def searches(self) -> int:
-        """Of the run: in the gaps between epochs, none after the last."""
-        return (self.epochs - 1) // self.search_every if self.search.number else 0
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def sampling_seconds(setup: Setup, draws: Draws) -> tuple[float, float]:
         2 * (shape.matrices + shape.head) + 4 * shape.layers * shape.queries * context
     )
     decode = max((steps * weights + traffic) / bandwidth, arithmetic / rate)
-    decode += steps * (engine.step_seconds + _gather_seconds(setup))
+    decode += steps * engine.step_seconds
     return calls * prefill, calls * decode
 
 
@@ -147,14 +147,6 @@ def _cache_passes(shape: ModelShape, attention: str) -> float:
     groups = shape.queries / shape.keys
     repeated = 2 * groups if attention == "eager" and groups > 1 else 0
     return 1 + 2 / ROOM + repeated
-
-
-def _gather_seconds(setup: Setup) -> float:
-    """Putting sharded weights together for one token step of `HFEngine`."""
-    training = setup.training
-    if setup.engine.kind != "hf" or training.sharding == 1:
-        return 0.0
-    return _over_links(setup, setup.gathered_bytes)
 
 
 def concurrency(setup: Setup, new_tokens: float) -> float:
@@ -181,13 +173,17 @@ def _over_links(setup: Setup, size: float) -> float:
 
 
 def _push_seconds(setup: Setup) -> float:
-    """VLLM is sent the weights once a batch: gathered if sharded, read and written."""
+    """An engine with weights of its own gets them once a batch: gathered if sharded, copied.
+
+    `HFEngine` has none but of a sharded policy, and puts these together as they are kept.
+    """
     engine, training = setup.engine, setup.training
-    if engine.kind == "hf":
+    if engine.kind == "hf" and training.sharding == 1:
         return 0.0
     size = setup.shape.parameters * engine.number_bytes
     copied = (size + training.weight_bytes) / (setup.device.bandwidth * setup.efficiency.bandwidth)
-    gathered = _over_links(setup, setup.gathered_bytes) if training.sharding > 1 else 0.0
+    whole = training.weight_bytes if engine.kind == "hf" else setup.gathered_bytes
+    gathered = _over_links(setup, whole) if training.sharding > 1 else 0.0
     sent = size / setup.device.network if engine.kind == "vllm_server" else 0.0
     return copied + gathered + sent
 

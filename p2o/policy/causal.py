@@ -24,7 +24,7 @@ from p2o.policy.attention import (
     window,
 )
 from p2o.policy.packing import ALWAYS, Packed, Packer
-from p2o.policy.rotary import steady_length
+from p2o.policy.rotary import forget_longest, steady_length
 from p2o.sample import Sample
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,7 @@ class CausalPolicy(nn.Module):
                 log-probabilities and ids, both `[M, most]`.
         """
         arguments = decoder_arguments(self.model, packed)
+        forget_longest(self.model)
         hidden = self._run_layers(self.model, packed.input_ids, arguments).flatten(0, 1)
         if packed.choices:
             return self._score_choices(hidden, packed)

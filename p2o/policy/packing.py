@@ -130,6 +130,37 @@ class Packer:
             for rows in passes
         ]
 
+    def split_evenly(self, samples: Sequence[Sample], parts: int) -> list[list[int]]:
+        """Indices of samples in parts of about equally many tokens, siblings together.
+
+        What samples share counts once, unless they may share no row: then each is read as a whole.
+
+        Args:
+            samples: Any number.
+            parts: How many; some are empty where there are fewer samples.
+        """
+        ordered = _Ordered.of(samples)
+        costs = np.array(self._costs(ordered))
+        ends = np.cumsum(costs)
+        # A sample belongs to the part in which its middle lies.
+        middles = (ends - costs / 2) / max(ends[-1] if len(ends) else 0, 1)
+        homes = np.minimum((middles * parts).astype(int), parts - 1)
+        return [
+            [ordered.indices[place] for place in np.flatnonzero(homes == part)]
+            for part in range(parts)
+        ]
+
+    def _costs(self, ordered: "_Ordered") -> list[int]:
+        """Tokens that each sample adds to those before it that may share a row."""
+        costs: list[int] = []
+        before: list[int] = []
+        for place, ids in enumerate(ordered.ids):
+            fits = self._fits(ids)
+            common = ordered.common([*before, place])[-1] if fits else 0
+            costs.append(len(ids) - common)
+            before = [place] if fits else before
+        return costs
+
     def _trees(self, ordered: "_Ordered") -> list["_Row"]:
         """Rows of samples that follow each other in lexicographic order."""
         rows: list[list[int]] = []
@@ -264,25 +295,6 @@ def common_beginning(one: np.ndarray, other: np.ndarray) -> int:
     size = min(len(one), len(other))
     differing = np.flatnonzero(one[:size] != other[:size])
     return int(differing[0]) if len(differing) else size
-
-
-def split_evenly(samples: Sequence[Sample], parts: int) -> list[list[int]]:
-    """Indices of samples in parts of about equally many tokens, siblings together.
-
-    Args:
-        samples: Any number.
-        parts: How many; some are empty where there are fewer samples.
-    """
-    ordered = _Ordered.of(samples)
-    pairs = zip(ordered.ids, ordered.neighbours, strict=False)
-    costs = np.array([len(ids) - common for ids, common in pairs])
-    ends = np.cumsum(costs)
-    # A sample belongs to the part in which its middle lies.
-    middles = (ends - costs / 2) / max(ends[-1] if len(ends) else 0, 1)
-    homes = np.minimum((middles * parts).astype(int), parts - 1)
-    return [
-        [ordered.indices[place] for place in np.flatnonzero(homes == part)] for part in range(parts)
-    ]
 
 
 def _packed(rows: Sequence[_Row], samples: Sequence[Sample]) -> Packed:

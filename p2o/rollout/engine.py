@@ -47,7 +47,9 @@ class Completion:
 
     Attributes:
         token_ids: The tokens, the one that ended them included when there is one.
-        finish_reason: ``stop`` after an end token or a stop token, ``length`` at the limit.
+        finish_reason: ``stop`` after an end token or a stop token, ``length`` at the limit. A
+            rollout of several turns has ``length`` where it was cut off, and ``stop`` where its
+            environment ended it, also at a limit of its own.
         log_probs: The engine's own log-probability of each token at the sampling temperature,
             before top-p and top-k (vLLM: after them); 0 throughout for temperature 0, and where
             the policy did not choose the token; not a number where it is trained on one that it

@@ -3,18 +3,23 @@
 Every row of a batch is read by itself and stays until the last one has ended.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from p2o.policy.rotary import forget_longest, steady_length
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.prefill import no_router_loss, padded
 from p2o.rollout.token_draws import completion, draw_tokens, uniforms
 from p2o.running.counted import advance
+
+logger = logging.getLogger(__name__)
 
 
 def generate(
@@ -27,6 +32,8 @@ def generate(
 ) -> list[Completion]:
     """Sample one completion for each prompt, in batches of similar length.
 
+    A row that may grow to where it changes the rotary frequencies of its batch is sampled alone.
+
     Args:
         model: Of transformers.
         prompts: Token ids.
@@ -35,15 +42,40 @@ def generate(
         ends: Tokens that end a completion.
         max_rows: Rows in a batch.
     """
-    order = sorted(range(len(prompts)), key=lambda place: (len(prompts[place]), place))
     found: dict[int, Completion] = {}
-    for start in range(0, len(order), max_rows):
-        places = order[start : start + max_rows]
+    lengths = [len(prompt) + sampling.max_new_tokens for prompt in prompts]
+    for places in _batches(lengths, max_rows, steady_length(model)):
         few, own = [prompts[place] for place in places], [seeds[place] for place in places]
         batch = _generate_batch(model, few, sampling, own, ends)
         found.update(zip(places, batch, strict=True))
         advance(len(places))
     return [found[place] for place in range(len(prompts))]
+
+
+def _batches(lengths: Sequence[int], max_rows: int, alone_above: int | None) -> Iterator[list[int]]:
+    """Places of rows in batches of similar length.
+
+    Args:
+        lengths: The most tokens of each row.
+        max_rows: Rows in a batch.
+        alone_above: A longer row has a batch of its own; None where all may share one.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: (lengths[place], place))
+    sharing = [place for place in order if alone_above is None or lengths[place] <= alone_above]
+    for start in range(0, len(sharing), max_rows):
+        yield sharing[start : start + max_rows]
+    if len(sharing) < len(order):
+        _tell_once(alone_above)
+    yield from ([place] for place in order[len(sharing) :])
+
+
+@cache
+def _tell_once(longest: int | None) -> None:
+    logger.warning(
+        "rollouts that may have more than %d tokens with their prompts, which would change how "
+        "others in their batch are read, are sampled one by one",
+        longest,
+    )
 
 
 @torch.no_grad()
@@ -62,6 +94,7 @@ def _generate_batch(
         eos_token_id=list(ends),
         pad_token_id=ends[0],
     )
+    forget_longest(model)
     with _no_generation_config(model):
         output = model.generate(
             ids,

@@ -107,7 +107,7 @@ def rows_can_join(model: Any, prompt: Sequence[int]) -> bool:
     """Whether a model keeps its rows apart, in a cache of known layers.
 
     Frequencies of rotary embeddings that depend on the longest row would be those of the batch in
-    which a row was read.
+    which a row was read; see `p2o.rollout.generating.generate`.
     """
     if steady_length(model) is not None:
         return False

@@ -78,7 +78,9 @@ class Response:
             )
         self._add(completion.token_ids, completion.log_probs, True)
         self._sampled += len(completion.token_ids)
-        self._finish_reason = completion.finish_reason
+        # Where the turn was to end, the rollout may end too; an engine may stop short of that.
+        short = completion.finish_reason == "length" and len(completion.token_ids) < limit
+        self._finish_reason = "length" if short else "stop"
         self.turns += 1
         return completion
 
@@ -87,7 +89,11 @@ class Response:
         self._finish_reason = "length"
 
     def completion(self) -> Completion:
-        """All of it, as if the engine had sampled it at once where nothing was inserted."""
+        """All of it, as if the engine had sampled it at once where nothing was inserted.
+
+        It was cut off where the policy was to go on and could not, not where its last turn had a
+        limit of its own and ended there.
+        """
         return Completion(
             tuple(self.token_ids),
             "length" if self.full else self._finish_reason,

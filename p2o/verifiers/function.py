@@ -22,7 +22,8 @@ class Function:
     It says by its parameters' names what it wants, in any order: ``completion``, the text of the
     response; ``answer``, the right answer; ``problem``, the whole `Prompt`. What it gives is read
     by `p2o.verifiers.external.to_score`: a number, true or false, None for no answer, or a `Score`.
-    Where several answers are right it is called with each, and the best score counts.
+    Where several answers are right it is called with each, and the best score counts. When it fails
+    beside one of them, a score above 0 beside another one counts still; otherwise it is a failure.
 
     Args:
         path: ``FILE.py:NAME`` or ``package.module:NAME``. A relative file is looked for from where
@@ -63,8 +64,19 @@ def _place_of(error: Exception) -> str:
 
 
 def _best(scores: Sequence[Score]) -> Score:
-    """The highest; a failure leaves the verdict open unless another answer was right."""
-    return max(scores, key=lambda score: (bool(score.solved), score.failed, score.reward))
+    """The highest; a failure leaves the verdict open unless another answer earned something.
+
+    From which reward a response counts as solved is the guard's to say, and may be less than 1.
+    """
+    return max(
+        scores,
+        key=lambda score: (
+            bool(score.solved),
+            score.reward > 0 and not score.failed,
+            score.failed,
+            score.reward,
+        ),
+    )
 
 
 def _parameters(function: Callable[..., Any], said: str) -> tuple[str, ...]:

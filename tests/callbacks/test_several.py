@@ -332,3 +332,26 @@ def test_the_callbacks_use_nothing_that_is_lightnings_own():
             and node.attr not in own
         ]
     assert not wrong
+
+
+@pytest.mark.parametrize("stop", [None, 3, 4])
+def test_templates_of_the_last_search_within_an_epoch_are_dealt_with_its_seed_to_the_end(
+    project, stop
+):
+    def parts(data):
+        return [PromptEvolution(Remembers(data), every_n_steps=2, last_search=1), HardSampleMiner()]
+
+    data = ForeignData()
+    evolution, miner = parts(data)
+    trainer, _ = project.fit([evolution, miner], epochs=stop or 6, data=data)
+    # One search, after the second step, within the first epoch.
+    [(*_, seed)] = evolution.evolver.asked
+    dealt = evolution.evolver.dealt
+    if stop is not None:
+        trainer.save_checkpoint(project.folder / "end.ckpt")
+        evolution, miner = parts(data)
+        checkpoint = project.folder / "end.ckpt"
+        project.fit([evolution, miner], epochs=6, data=data, checkpoint=checkpoint)
+        assert evolution.evolver.asked == []
+        dealt = dealt + evolution.evolver.dealt
+    assert [dealt_with for *_, dealt_with in dealt] == [seed] * 5

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from p2o.evolution.reflector import SEED_TRIES
+from p2o.evolution.adapter import COMPONENT
+from p2o.evolution.reflector import SEED_TRIES, Reflector
 from p2o.hints.pool_file import Origin, PooledHint, PoolFile
 from p2o.hints.pooling import write_pool
 from p2o.prompt import hint_id
-from tests.evolution.world import World, search
+from tests.evolution.world import World, Writer, search
 
 
 @pytest.fixture
@@ -85,3 +86,28 @@ def test_a_run_leaves_a_pool_from_which_the_next_one_starts(p2o_train, tmp_path)
     right = json.loads((tmp_path / "second" / "evolution" / "pool.json").read_text())
     assert right["model"] == left["model"]
     assert right["data"]["sha256"] != left["data"]["sha256"]
+
+
+def texts_given(reflector, jobs):
+    given = reflector.reflect_many([({COMPONENT: ""}, {COMPONENT: []}, [COMPONENT])] * jobs)
+    return [proposal.new_texts.get(COMPONENT) for proposal, _ in given]
+
+
+def test_a_hint_of_an_earlier_run_waits_for_its_second_try_until_the_first_is_judged():
+    world = World()
+    writer = Writer(world, fails=lambda request: True)
+    reflector = Reflector(writer, 0, first=("one", "two", "three"))
+    # The fourth job has nothing to try, and asks the backend.
+    assert texts_given(reflector, 4) == ["one", "two", "three", None]
+    assert [len(asked) for _, asked in world.events] == [1]
+    reflector.on_valset_evaluated({"candidate": {COMPONENT: "two"}})
+    assert texts_given(reflector, 1) == ["one"]
+    assert texts_given(reflector, 3) == ["three", None, None]
+    assert texts_given(reflector, 1) == [None]
+
+
+def test_those_that_wait_keep_their_order():
+    reflector = Reflector(Writer(World()), 0, first=("one", "two"))
+    assert texts_given(reflector, 1) == ["one"]
+    assert texts_given(reflector, 3)[:2] == ["two", "one"]
+    assert texts_given(reflector, 1) == ["two"]

@@ -26,13 +26,32 @@ class Talker(Writer):
 
 @pytest.fixture(params=range(3))
 def found(request):
-    world = World()
+    return found_in(World(), seed=request.param)
+
+
+def found_in(world, **options):
     writer = Talker(world, lambda asked: random.Random(asked.seed).random() < 0.2)
-    return world, search(world, writer=writer, seed=request.param)
+    return world, search(world, writer=writer, **options)
 
 
 def test_every_text_that_was_asked_for_is_a_candidate_behind_the_seed(found):
-    world, evolution = found
+    assert_told_as_asked(*found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_task_that_is_skipped_is_not_taken_for_one_with_the_same_parent_and_scores(seed):
+    """Half of the samples have no verdict, and so the score of a failure, and no reflection."""
+    world = World(solves=lambda sample, _, score: None if int(sample[-1]) % 2 else score == 1)
+    _, evolution = found_in(world, seed=seed, minibatch_size=1, width=8, fill_width=True)
+    assert_told_as_asked(world, evolution)
+    tried = [each for each in evolution.candidates if each.score_after]
+    assert tried
+    for each in tried:
+        assert list(each.score_after) == [has_word(s, each.text) for s in each.minibatch]
+
+
+def assert_told_as_asked(world, evolution):
+    """Each candidate has the parent, minibatch and scores of the request that it answers."""
     asked = [each for kind, content in world.events if kind == "reflect" for each in content]
     seed, *others = evolution.candidates
     assert (seed.text, seed.iteration, seed.parents, seed.accepted) == ("", 0, (), True)

@@ -282,6 +282,31 @@ def test_metric_calls_are_those_of_the_search(plan, option, calls):
     assert plan(f"evolution={option}").setup.schedule.search.number == calls
 
 
+@pytest.mark.parametrize(
+    ("overrides", "searches"),
+    [
+        (["evolution.callback.last_search=1"], 1),
+        (["evolution.callback.at_start=true", "evolution.callback.every_n_epochs=3"], 3),
+        # Eight epochs of eight steps: 64, the last of which is followed by none.
+        (["evolution.callback.every_n_steps=2"], 31),
+        (["evolution.callback.every_n_steps=2", "evolution.callback.last_search=3"], 12),
+        (["evolution=none"], 0),
+    ],
+)
+def test_searches_are_those_of_the_callback(plan, overrides, searches):
+    assert plan(*overrides).setup.schedule.searches == searches
+
+
+@pytest.mark.parametrize("given", [None, 0.9, 0.25])
+def test_rollouts_that_stay_bare_are_not_templated(plan, given):
+    """Two of six rollouts can be; each is scored twice for the mask."""
+    change = {"planning.templated_share": given}
+    made = plan("evolution.callback.bare_rollouts=4", change=change)
+    assert made.setup.batch.scoring_passes == pytest.approx(2 * min(given or 1, 2 / 6))
+    said = "planning.templated_share=0.333: every rollout is templated that can be"
+    assert (said in made.assumptions) == (given != 0.25)
+
+
 def test_the_papers_search_makes_its_11040_metric_calls(plan):
     made = plan("evolution.evolver.budget=heavy_4", "evolution.evolver.dev_size=300")
     search = made.setup.schedule.search

@@ -36,6 +36,7 @@ from p2o.policy.causal import CausalPolicy
 from p2o.policy.packing import ALWAYS, Packer
 from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.hf import HFEngine
+from p2o.rollout.weights import whole_copy
 from p2o.sample import Sample
 from tests.patience import HANGS
 from tests.planning.rows import packed
@@ -395,7 +396,11 @@ def test_shards_divide_weights_gradients_and_state_and_nothing_else(small_model,
     assert size("gathered layers", shared, BACKWARD) == pytest.approx(
         4 * (2 * shape.layer + shape.head)
     )
-    assert size("gathered layers", whole) == 0
+    assert size("gathered layers", shared, DECODE) == size("gathered layers", whole) == 0
+    # What samples is a whole copy, which is there from beginning to end.
+    weights = numbers(whole_copy(model).parameters())
+    assert {size("engine's weights", shared, moment) for moment in MOMENTS} == {weights}
+    assert size("engine's weights", whole) == 0
 
 
 def test_replicas_send_gradients_from_a_second_copy_unless_told_otherwise(small_model, setup_of):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2o.policy.attention import visible_blocks
-from p2o.policy.packing import ALWAYS, Packer, common_beginning, nothing, split_evenly
+from p2o.policy.packing import ALWAYS, Packer, common_beginning, nothing
 from p2o.sample import Sample
 from tests.unpack import seen
 
@@ -246,7 +246,7 @@ def test_branches_share_a_dense_row_where_that_costs_less_than_what_they_share()
 
 @given(samples(least=0), st.integers(1, 5))
 def test_parts_have_every_sample_once_and_about_equally_many_tokens(made, parts):
-    shares = split_evenly(made, parts)
+    shares = Packer(ALWAYS).split_evenly(made, parts)
     assert len(shares) == parts
     assert sorted(index for share in shares for index in share) == [*range(len(made))]
     # Siblings stay together: one part after another is in lexicographic order.
@@ -261,6 +261,33 @@ def test_parts_have_every_sample_once_and_about_equally_many_tokens(made, parts)
     sizes = [sum(costs[index] for index in share) for share in shares]
     fair = sum(sizes) / parts
     assert all(abs(size - fair) <= max(costs.values(), default=0) for size in sizes)
+
+
+@pytest.mark.parametrize(
+    ("packer", "halves"),
+    [
+        # 16 tokens and 4 more are as many as 20, where the first prompt is read once.
+        (Packer(ALWAYS), [[0, 1, 2, 3, 4], [5, 6]]),
+        # Three are read for 48 tokens of 100.
+        (Packer(), [[0, 1, 2], [3, 4, 5, 6]]),
+        (Packer(15), [[0, 1, 2], [3, 4, 5, 6]]),
+        (Packer(ALWAYS, alone_above=15), [[0, 1, 2], [3, 4, 5, 6]]),
+    ],
+    ids=["shared", "rows", "window", "alone"],
+)
+def test_a_prompt_that_is_not_shared_counts_for_each_sample(packer, halves):
+    siblings = [Sample.of([1] * 15, [branch]) for branch in range(2, 7)]
+    others = [Sample.of([branch] * 5, [2] * 5) for branch in (7, 8)]
+    assert packer.split_evenly([*siblings, *others], 2) == halves
+
+
+def test_a_sample_that_shares_no_row_is_not_shared_with_either():
+    """Its neighbours share with each other what they have in common."""
+    long = Sample.of([1] * 20, [3] * 10)
+    others = [Sample.of([1] * 20, [branch]) for branch in (2, *range(4, 24))]
+    # 21 tokens, 30, and 1 for each of twenty: the middle of the long one is the 36th of 71.
+    shares = Packer(25).split_evenly([long, *others], 2)
+    assert shares == [[1], [0, *range(2, 22)]]
 
 
 def test_a_filler_is_one_short_row():

@@ -28,7 +28,8 @@ LENGTHS = (TRAINED_ON - 6, TRAINED_ON - 1, TRAINED_ON, TRAINED_ON + 1, TRAINED_O
 
 
 def made(family, rope):
-    places = TRAINED_ON if rope == DYNAMIC else 4 * TRAINED_ON
+    dynamic = DYNAMIC in (rope, rope.get("full_attention"))
+    places = TRAINED_ON if dynamic else 4 * TRAINED_ON
     kinds: dict[str, Any] = {"layer_types": [*rope]} if family == "gemma3_text" else {}
     return make_model(family, rope_parameters=rope, max_position_embeddings=places, **kinds)
 
@@ -59,7 +60,7 @@ def scored(policy, packer, of):
     [
         ("qwen2", LONGROPE, TRAINED_ON),
         ("llama", LONGROPE, TRAINED_ON),
-        ("llama", DYNAMIC, TRAINED_ON - 1),
+        ("llama", DYNAMIC, TRAINED_ON),
         ("llama", LINEAR, None),
         ("gpt2", None, None),
         ("gemma3_text", {"full_attention": LONGROPE, "sliding_attention": DEFAULT}, TRAINED_ON),
@@ -85,12 +86,32 @@ def test_samples_of_any_length_say_what_each_says_alone(family, longest, pass_to
         torch.testing.assert_close(together, single, atol=1e-5, rtol=0)
 
 
-def test_samples_that_a_model_was_made_for_say_the_same_whatever_was_read_before():
-    policy, of = CausalPolicy(made("llama", DYNAMIC), 1.0), samples()
+@pytest.mark.parametrize(
+    ("family", "rope"),
+    [
+        ("llama", DYNAMIC),
+        ("gemma3_text", {"full_attention": DYNAMIC, "sliding_attention": DEFAULT}),
+    ],
+)
+def test_samples_say_the_same_whatever_was_read_before(family, rope):
+    policy, of = CausalPolicy(made(family, rope), 1.0), samples()
     packer = policy.packer(1000)
-    steady = [index for index, sample in enumerate(of) if len(sample.token_ids) < TRAINED_ON]
-    alone = {index: scored(copy.deepcopy(policy), Packer(), [of[index]])[0] for index in steady}
+    alone = [scored(copy.deepcopy(policy), Packer(), [sample])[0] for sample in of]
     for _ in range(2):
-        found = scored(policy, packer, of)
-        for index in steady:
-            torch.testing.assert_close(found[index], alone[index], atol=1e-5, rtol=0)
+        for together, single in zip(scored(policy, packer, of), alone, strict=True):
+            torch.testing.assert_close(together, single, atol=1e-5, rtol=0)
+
+
+def test_a_long_sample_is_read_with_the_frequencies_of_its_own_length():
+    """As a model does that has read nothing before; a longer one before changes nothing."""
+    model = made("llama", DYNAMIC)
+    policy, of = CausalPolicy(model, 1.0), samples()
+    fresh = copy.deepcopy(model).eval()
+    short, long = sorted({len(s.token_ids) for s in of})[-2:]
+    ids = torch.tensor([next(s.token_ids for s in of if len(s.token_ids) == short)])
+    scored(policy, Packer(), [s for s in of if len(s.token_ids) == long])
+    [found] = scored(policy, Packer(), [Sample.of(ids[0, :1].tolist(), ids[0, 1:].tolist())])
+    with torch.no_grad():
+        logits = fresh(ids).logits[0, :-1]
+    expected = logits.log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

@@ -1,5 +1,6 @@
 """Rows that join and leave a batch draw what they draw in a batch that stays together."""
 
+import copy
 import logging
 from typing import Any
 
@@ -107,6 +108,48 @@ def test_rows_do_not_join_where_the_longest_one_turns_the_others(rope, join):
         rope_parameters={"rope_theta": 10000.0, **rope},
     )
     assert rows_can_join(Qwen2ForCausalLM(config).eval(), PROMPTS[0][:1]) == join
+
+
+ORIGINAL = 32
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 100.0,
+    "factor": 2.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [3.0] * 4,
+    "original_max_position_embeddings": ORIGINAL,
+}
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("family", "rope"),
+    [("qwen2", LONGROPE), ("phi3", LONGROPE), ("llama", DYNAMIC)],
+    ids=["longrope", "phi3", "dynamic"],
+)
+def test_what_a_row_draws_depends_on_no_longer_one_beside_or_before_it(family, rope):
+    """Prompts of 4, 2, 12, 1 and 17 tokens: the last grows beyond the original length."""
+    own = {"original_max_position_embeddings": ORIGINAL} if family == "phi3" else {}
+    places = ORIGINAL if rope is DYNAMIC else 2 * ORIGINAL
+    model = make_model(family, rope_parameters=rope, max_position_embeddings=places, **own).eval()
+    sampling = SamplingParameters(max_new_tokens=20)
+    alone = [
+        generate(copy.deepcopy(model), [prompt], sampling, [seed], ENDS[:1], 1)[0]
+        for prompt, seed in zip(PROMPTS, SEEDS, strict=True)
+    ]
+    lengths = [len(p) + len(c.token_ids) for p, c in zip(PROMPTS, alone, strict=True)]
+    assert sum(length > ORIGINAL for length in lengths) > 1
+    rows: list[int] = []
+    model.register_forward_pre_hook(
+        lambda _, arguments, options: rows.append(len(options["input_ids"])), with_kwargs=True
+    )
+    for _ in range(2):
+        found = generate(model, PROMPTS, sampling, SEEDS, ENDS[:1], 64)
+        for one, other in zip(found, alone, strict=True):
+            assert one.token_ids == other.token_ids
+            assert one.log_probs == pytest.approx(other.log_probs, abs=1e-4)
+    # Those that stay within the original length share a batch.
+    assert {*rows} == {1, sum(len(prompt) + 20 <= ORIGINAL for prompt in PROMPTS)}
 
 
 @pytest.mark.parametrize("max_rows", [1, 3, 6, 64])

@@ -16,6 +16,7 @@ from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.environment import EnvironmentFailed, SingleTurn
 from p2o.rollout.hf import HFEngine
 from p2o.rollout.rendering import ChatRenderer
+from p2o.rollout.response import Response
 from p2o.rollout.runner import RolloutRunner
 from p2o.running.seeds import derive_seed
 from p2o.verifiers import Numeric
@@ -176,14 +177,29 @@ def test_all_turns_together_sample_no_more_than_the_budget(runner, budget):
         assert len(rollout.completion.sampled_ids) == budget
 
 
-def test_a_turn_may_end_before_the_budget_does(runner):
+@pytest.mark.parametrize(("budget", "reason"), [(24, "stop"), (3, "stop"), (2, "length")])
+def test_a_turn_may_end_before_the_budget_does(runner, budget, reason):
+    """A rollout that ends at the environment's own limit is whole; one at the budget is cut off."""
+
     async def short(sampler):
         await sampler.sample(max_new_tokens=2)
-        assert sampler.remaining == 22
+        assert sampler.remaining == budget - 2
 
-    [rollout] = rolled_out(runner, one_turn_of(short), pairs=PAIRS[:1])
+    sampling = replace(SAMPLING, max_new_tokens=budget)
+    [rollout] = rolled_out(runner, one_turn_of(short), sampling, PAIRS[:1])
     assert len(rollout.completion.token_ids) == 2
-    assert rollout.completion.finish_reason == "length"
+    assert rollout.completion.finish_reason == reason
+
+
+def test_a_rollout_that_an_engine_ends_of_itself_is_cut_off():
+    """Such an engine has a limit that nothing else knows of."""
+    response = Response([5], 10, None)
+    response.sampled(Completion((7, 8), "length", (-1.0, -1.0)), 3)
+    assert response.completion().finish_reason == "length"
+    response.sampled(Completion((7, 8), "length", (-1.0, -1.0)), 2)
+    assert response.completion().finish_reason == "stop"
+    response.cut_off()
+    assert response.completion().finish_reason == "length"
 
 
 def test_what_is_asked_for_alike_shares_a_call_and_each_takes_its_own(runner):

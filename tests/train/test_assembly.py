@@ -6,6 +6,7 @@ import pytest
 
 from p2o.cli.training import assemble
 from p2o.policy.reference import InitialPolicy
+from p2o_callbacks import HardSampleMiner
 
 
 def test_parts_get_the_settings_that_are_theirs(composed):
@@ -57,3 +58,19 @@ def test_a_choice_that_changes_nothing_is_told(composed, caplog, choices, line):
     said = [record.message for record in caplog.records if "has no say" in record.message]
     assert len(said) == bool(line)
     assert all(line in each for each in said)
+
+
+def test_a_miner_of_ones_own_has_taken_its_hard_set_when_that_is_recorded(composed):
+    config, folder = composed(
+        *TINY,
+        "+callbacks.never._target_=p2o_callbacks.HardSampleMiner",
+        *("+callbacks.never.name=never", "+callbacks.never.threshold=1"),
+        "+evolution.callback.miner=never",
+    )
+    callbacks = assemble(config, folder).callbacks
+    kinds = [type(each).__name__ for each in callbacks]
+    recorder = kinds.index("RunRecorder")
+    miners = [each.name for each in callbacks[:recorder] if isinstance(each, HardSampleMiner)]
+    assert miners == ["hard", "never"]
+    # What may end a run stands behind it.
+    assert {"FiniteUpdates", "MetricBounds"} <= {*kinds[recorder:]}

@@ -99,6 +99,7 @@ def test_what_ends_a_run_is_no_score(function, kind):
         # Not readable beside one answer: right by the other, or nothing is known.
         ("raise 2 is -2", 1.0, Status.OK),
         ("raise 2", 0.0, Status.ERROR),
+        ("raise 2 near -2", 0.7, Status.OK),
     ],
 )
 def test_of_several_right_answers_the_best_score_counts(function, completion, reward, status):
@@ -106,10 +107,21 @@ def test_of_several_right_answers_the_best_score_counts(function, completion, re
         "def f(completion, answer):\n"
         "    if completion.startswith('raise ' + answer): raise KeyError(answer)\n"
         "    if completion == 'near ' + answer: return 0.5\n"
+        "    if completion.endswith(' near ' + answer): return 0.7\n"
         "    return completion.split()[-1] == answer and 'near' not in completion\n"
     )
     [score] = verifier.score([completion], [SEVERAL])
     assert (score.reward, score.status) == (reward, status)
+
+
+def test_what_the_guard_calls_solved_outweighs_a_failure_beside_another_answer(function):
+    verifier = function(
+        "def f(completion, answer):\n"
+        "    if answer == '-2': raise KeyError(answer)\n"
+        "    return 0.7\n"
+    )
+    [score] = GuardedVerifier(verifier, solved_reward=0.5).score(["2"], [SEVERAL])
+    assert (score.reward, score.status, score.solved) == (0.7, Status.OK, True)
 
 
 def test_one_that_asks_for_no_answer_is_called_once(function):
