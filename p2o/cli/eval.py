@@ -16,7 +16,7 @@ from p2o.cli.as_trained import as_trained
 from p2o.cli.assembly import asked_suffix, assemble_rollout_parts, make_verifier
 from p2o.cli.benchmarks import load_benchmarks
 from p2o.cli.policies import configured_policy, trained_policy
-from p2o.cli.program import REFUSED, expected_errors, place_setting, run_program
+from p2o.cli.program import expected_errors, place_setting, run_program
 from p2o.cli.settings import EvalSettings
 from p2o.configuration.sections import Takes
 from p2o.configuration.validation import refuse, refuse_missing, section_problems
@@ -156,8 +156,9 @@ def _run(config: DictConfig) -> None:
     try:
         with expected_errors(way_on=way_on), handled_signals():
             _evaluate_or_compare(config)
-    except SystemExit as end:
-        if end.code == REFUSED and not (folder / RECORD).exists():
+    except SystemExit:
+        # Why has been said, and there is nothing to go on from.
+        if not (folder / RECORD).exists():
             leave_nothing(folder)
         raise
 

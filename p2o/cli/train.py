@@ -16,7 +16,7 @@ from p2o.cli.assembly import asked_suffix, make_verifier
 from p2o.cli.checks import check, check_device, starts_here
 from p2o.cli.finish import save_trained, tell
 from p2o.cli.going_on import find_checkpoint, given, meant
-from p2o.cli.program import COLLAPSED, REFUSED, expected_errors, run_program
+from p2o.cli.program import COLLAPSED, expected_errors, run_program
 from p2o.cli.rehearsal import on_any_machine, rehearse
 from p2o.cli.settings import TrainSettings
 from p2o.cli.training import Training, assemble
@@ -124,9 +124,10 @@ def _run(config: DictConfig) -> float:
     quieten_libraries()
     torch.set_float32_matmul_precision("high")
     hide_in_run(config, HydraConfig.get())
+    folder = Path(HydraConfig.get().runtime.output_dir)
     status: int | str | None = 1
     try:
-        with expected_errors(Path(HydraConfig.get().runtime.output_dir)), handled_signals():
+        with expected_errors(folder), handled_signals():
             accuracy = train(config)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 # It came too late for this run, and the next one is not to begin.
@@ -135,15 +136,15 @@ def _run(config: DictConfig) -> float:
         return accuracy
     except SystemExit as end:
         status = end.code
+        # Why has been said, and there is nothing to go on from.
+        if not (folder / RECORD).exists():
+            leave_nothing(folder)
         # The other runs of a sweep may fare better.
         if status == COLLAPSED and HydraConfig.get().mode == RunMode.MULTIRUN:
             return math.nan
         raise
     finally:
         _finish_wandb(status)
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        if status == REFUSED and not (folder / RECORD).exists():
-            leave_nothing(folder)
 
 
 def _finish_wandb(status: int | str | None) -> None:

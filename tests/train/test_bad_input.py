@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import socket
 import sys
 from importlib.metadata import version
@@ -20,11 +21,13 @@ from p2o.cli.eval import main as evaluate
 from p2o.cli.export import main as export
 from p2o.cli.train import main
 from p2o.data.sources import DigitLists
+from p2o.errors import EngineError
 from p2o.learning.datamodule import RolloutDataModule
 from p2o.learning.sizes import BatchSizes
 from p2o.rollout.engine import Completion, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import RolloutRunner
+from p2o.running.preemption import Preempted
 from p2o.verifiers import Numeric, Score, Status
 
 pytestmark = pytest.mark.slow
@@ -246,6 +249,22 @@ def test_a_setting_that_cannot_work_is_named_before_anything_is_spent(refused, a
 )
 def test_a_refused_run_leaves_no_folder(refused, tmp_path, arguments):
     assert refused(*arguments.split())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "status"),
+    [(EngineError("nobody answers at http://me"), 4), (Preempted(signal.SIGINT), 130)],
+    ids=["engine", "Ctrl-C"],
+)
+def test_nor_does_one_that_has_ended_before_it_began(
+    in_process, monkeypatch, tmp_path, ended_by, status
+):
+    def end(*arguments: Any) -> None:
+        raise ended_by
+
+    monkeypatch.setattr("p2o.cli.train.assemble", end)
+    assert in_process(*SMALL)[0] == status
     assert not list(tmp_path.iterdir())
 
 
