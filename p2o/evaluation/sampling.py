@@ -1,12 +1,12 @@
 """Ask all questions, chunk by chunk."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
@@ -66,10 +66,9 @@ def sample(
 
     What a sample gets depends on the seed, its benchmark, question and number alone.
     """
-    console = Console()
     # rich calls a pipe a terminal where FORCE_COLOR is set, as notebooks and CI do.
-    live = console.file.isatty()
-    with Progress(console=console, transient=True, disable=not live) as progress:
+    live = sys.stdout.isatty()
+    with Progress(transient=True, disable=not live) as progress:
         for benchmark in benchmarks:
             wanted = [(p, n) for p in benchmark.prompts for n in range(benchmark.samples)]
             parts = [wanted[start : start + chunk] for start in range(0, len(wanted), chunk)]
