@@ -80,7 +80,7 @@ class PromptEvolution(Callback):
         name: Of this callback: what its metrics begin with, in place of ``evolution``, and what its
             state and its folder are called.
         miner: The name of the miner that it follows, where there are several.
-        bare_rollouts: Rollouts of each sample with hints that have none, the last of its group.
+        bare_rollouts: How many rollouts of a hinted sample stay bare: the last of its group.
 
     Raises:
         ConfigurationError: An interval or `last_search` is below 1, both intervals are given,

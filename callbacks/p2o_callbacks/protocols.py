@@ -208,7 +208,7 @@ class Evolver(Protocol):
         Args:
             hard_set: Sample ids.
             evaluate: Tries templates.
-            group_size: Rollouts a sample, so templates to assign to each.
+            group_size: Rollouts of a sample to deal hints out to.
             seed: Makes the search repeatable.
             report: Called as the search goes on.
         """
@@ -222,7 +222,7 @@ class Evolver(Protocol):
         Args:
             pool: What the search found.
             hard_set: Sample ids.
-            group_size: Rollouts a sample.
+            group_size: Rollouts of a sample to deal hints out to.
             seed: That of the search, so that a sample which is still hard keeps its templates.
 
         Returns:

@@ -72,13 +72,7 @@ def check(config: DictConfig) -> None:
             f"mining.threshold={threshold} counts successes, and this allocation makes groups of "
             f"unequal size; give a rate, such as {threshold / data.group_size:.2f}"
         )
-    bare = OmegaConf.select(config, "evolution.callback.bare_rollouts")
-    if isinstance(bare, int) and bare >= data.group_size:
-        raise UserError(
-            f"evolution.callback.bare_rollouts={bare} leaves no rollout of data.group_size="
-            f"{data.group_size} for a hint; give at most {data.group_size - 1}"
-        )
-    _check_reachable(config)
+    _check_bare_rollouts(config)
     if config.planning.device is not None:
         find_device(config.planning.device)
     _check_samples(config)
@@ -90,19 +84,28 @@ def check(config: DictConfig) -> None:
     _check_ranks(config)
 
 
-def _check_reachable(config: DictConfig) -> None:
-    """Refuse a threshold with which a sample stays hard though its hint always works."""
+def _check_bare_rollouts(config: DictConfig) -> None:
+    """Refuse so many that no rollout has a hint, or that a sample whose hint works stays hard."""
     threshold, size = OmegaConf.select(config, "mining.threshold"), config.data.group_size
-    bare = OmegaConf.select(config, "evolution.callback.bare_rollouts")
-    if not isinstance(bare, int) or not isinstance(threshold, int | float) or bare < 1:
+    key = "evolution.callback.bare_rollouts"
+    bare = OmegaConf.select(config, key)
+    if not isinstance(bare, int):
         return
+    if bare < 0:
+        raise UserError(f"{key}={bare}: give at least 0")
     hinted = size - bare
+    if hinted < 1:
+        raise UserError(
+            f"{key}={bare} leaves no rollout of data.group_size={size} for a hint; give at most "
+            f"{size - 1}"
+        )
+    if not bare or not isinstance(threshold, int | float):
+        return
     if threshold > (hinted if isinstance(threshold, int) else hinted / size):
         # Rounded down, so that what is to be given is not refused.
         most = hinted if isinstance(threshold, int) else 1000 * hinted // size / 1000
         raise UserError(
-            f"mining.threshold={threshold}: with evolution.callback.bare_rollouts={bare} only "
-            f"{hinted} of data.group_size={size} rollouts have a hint, so a sample would stay hard "
+            f"mining.threshold={threshold}: with {key}={bare} only {hinted} of data.group_size={size} rollouts have a hint, so a sample would stay hard "
             f"though its hint always works; give a threshold of at most {most}, or fewer "
             "bare_rollouts"
         )
@@ -130,9 +133,14 @@ def check_device(config: DictConfig) -> None:
         )
 
 
+LAUNCHERS_HERE = (".BasicLauncher", ".JoblibLauncher", ".LocalLauncher")
+"""Ends of the names of those that start the jobs of a sweep on this machine: Hydra's own, joblib's
+and submitit's."""
+
+
 def starts_here() -> bool:
-    """Whether this process trains; other launchers send the jobs of a sweep to other machines."""
-    return str(HydraConfig.get().launcher.get("_target_")).endswith(".BasicLauncher")
+    """Whether jobs are started on this machine; other launchers may send them to other ones."""
+    return str(HydraConfig.get().launcher.get("_target_")).endswith(LAUNCHERS_HERE)
 
 
 def check_interval(config: DictConfig, batches: int) -> None:

@@ -22,6 +22,7 @@ from p2o.errors import EngineError, FolderTaken, PeerError, UserError, spelled_o
 from p2o.running.distributed import starting_rank
 from p2o.running.files import why_not_written
 from p2o.running.preemption import Preempted
+from p2o.running.run_folder import RECORD
 from p2o.running.terminal import print_error
 from p2o.verifiers import TooManyFailures
 from p2o_callbacks import TrainingCollapsed
@@ -93,7 +94,9 @@ def expected_errors(
         _end(PeerError(f"{error}{more}"), 1)
     except Preempted as stopped:
         if starting_rank() == 0:
-            more = way_on if folder is None else _going_on(folder)
+            # Without a record nothing has begun, and the folder goes.
+            begun = folder is not None and (folder / RECORD).exists()
+            more = _going_on(folder) if folder is not None and begun else way_on
             print("; ".join(filter(None, [str(stopped), more])), file=sys.stderr)
         sys.exit(stopped.status)
     # CheckpointException is no Exception.

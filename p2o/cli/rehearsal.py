@@ -91,10 +91,10 @@ def rehearse(config: DictConfig) -> None:
 def on_any_machine(config: DictConfig) -> DictConfig:
     """The same run with a trainer that can be made everywhere, for jobs that others will start."""
     config = copy.deepcopy(config)
-    here = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"}
     with open_dict(config):
-        for name, value in {**here, "precision": None}.items():
-            config.trainer[name] = value
+        config.trainer.accelerator, config.trainer.precision = "cpu", None
+        config.trainer.devices = config.trainer.num_nodes = 1
+        config.trainer.strategy = "auto"
     return config
 
 

@@ -19,10 +19,10 @@ Known = Callable[[str, str], TemplateTrial | None]
 class TemplateAdapter:
     """Lets gepa try templates on hard samples. A sample is its id.
 
-    A trial that would come out the same is made once, also where one batch asks for it several
-    times: its result is kept, and a kept result counts as no metric call. What solves a sample is
-    the verdict's to say, never a score's. A trial without a verdict is no evidence: it is neither a
-    score nor a thing to reflect on.
+    A trial that would come out the same is made once: its result is kept, and a kept result counts
+    as no metric call. From the second engine call on that holds within a batch, too. What solves a
+    sample is the verdict's to say, never a score's. A trial without a verdict is no evidence: it is
+    neither a score nor a thing to reflect on.
 
     Args:
         evaluate: Tries (sample id, template text) pairs in one call.

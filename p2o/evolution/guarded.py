@@ -220,7 +220,7 @@ class GuardedSearch(ABC):
         Args:
             samples: Ids of the problems that are to have hints, sorted; at least `minimum`.
             evaluate: Tries hints. One that gives a problem away solves it never.
-            group_size: Rollouts of a problem.
+            group_size: Rollouts of a problem to deal hints out to.
             seed: Of whatever is drawn.
             report: Called as the search goes on.
         """

@@ -69,7 +69,7 @@ def climb(
     Args:
         ladders: The hints of each sample.
         evaluate: Tries them.
-        group_size: Rollouts of a sample, all with its hint.
+        group_size: Rollouts of a sample to give its hint to.
         report: Told after each rung.
     """
     most = sum(map(len, ladders.values()))

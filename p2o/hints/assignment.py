@@ -25,7 +25,7 @@ class Assigner(Protocol):
         Args:
             templates: All templates found, with their dev scores and the dev samples they solve.
             hard_set: Ids of the samples to roll out with a template.
-            group_size: Rollouts of each sample, K of the paper.
+            group_size: Rollouts of each sample to deal hints out to, K of the paper.
             seed: Of the draws.
 
         Returns:

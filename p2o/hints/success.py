@@ -29,7 +29,7 @@ def by_success(
         templates: All that are in use.
         samples: Ids of the hard samples.
         evidence: What training has shown.
-        group_size: Rollouts of each sample.
+        group_size: Rollouts of each sample to deal hints out to.
         seed: Of the draws.
 
     Returns:

@@ -88,6 +88,9 @@ class BareSuccessRate:
     the prompt's bare rollouts in the last group that had some, 0 if none had. What all rollouts of
     a templated group share then carries gradient too, while the group mean would cancel it. The
     difference is not divided by a standard deviation. Not in the paper.
+
+    A bare rollout beside templated ones is measured against the other bare ones of its group, 0 if
+    there are none: its own reward in its baseline would cancel what it teaches.
     """
 
     def __init__(self) -> None:
@@ -108,9 +111,24 @@ class BareSuccessRate:
         advantages = estimate(rewards).clone()
         for index, group in enumerate(groups):
             if any(rollout.templated for rollout in group):
-                rate = self._rates.get(group[0].prompt.id, 0.0)
-                advantages[index] = (rewards[index] - rate).nan_to_num(0.0)
+                row = rewards[index].clone()
+                row[: len(group)] -= torch.tensor(self._rates_of(group), dtype=row.dtype)
+                advantages[index] = row.nan_to_num(0.0)
         return advantages
+
+    def _rates_of(self, group: Sequence[Rollout]) -> list[float]:
+        """What each rollout of a templated group is measured against."""
+        bare = {
+            place: rollout.score.reward
+            for place, rollout in enumerate(group)
+            if not rollout.templated and not rollout.score.failed
+        }
+        rates = []
+        for place, rollout in enumerate(group):
+            others = [reward for other, reward in bare.items() if other != place]
+            known = self._rates.get(rollout.prompt.id, 0.0)
+            rates.append(known if rollout.templated else mean(others) if others else 0.0)
+        return rates
 
     def state_dict(self) -> dict[str, float]:
         """The rates."""

@@ -152,14 +152,9 @@ class Packer:
 
     def _costs(self, ordered: "_Ordered") -> list[int]:
         """Tokens that each sample adds to those before it that may share a row."""
-        costs: list[int] = []
-        before: list[int] = []
-        for place, ids in enumerate(ordered.ids):
-            fits = self._fits(ids)
-            common = ordered.common([*before, place])[-1] if fits else 0
-            costs.append(len(ids) - common)
-            before = [place] if fits else before
-        return costs
+        fitting = [place for place, ids in enumerate(ordered.ids) if self._fits(ids)]
+        shared = dict(zip(fitting, ordered.common(fitting), strict=False))
+        return [len(ids) - shared.get(place, 0) for place, ids in enumerate(ordered.ids)]
 
     def _trees(self, ordered: "_Ordered") -> list["_Row"]:
         """Rows of samples that follow each other in lexicographic order."""

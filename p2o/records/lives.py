@@ -105,7 +105,7 @@ def attempts(records: Records) -> list[Attempt]:
         )
         if epoch is not None and problem is not None
     ]
-    return sorted(found, key=lambda attempt: (attempt.epoch, PHASES.index(attempt.phase)))
+    return sorted(found, key=lambda attempt: (*attempt.moment, PHASES.index(attempt.phase)))
 
 
 def hard_sets(records: Records) -> dict[int, set[str]]:

@@ -50,7 +50,7 @@ def one_run_in(folder: Path) -> Iterator[None]:
 
 
 def leave_nothing(folder: Path) -> None:
-    """Remove the folder of a run that was refused, if nothing but a lock and a log is in it.
+    """Remove the folder of a run that never began, if nothing but a lock and a log is in it.
 
     Folders above it that are empty then go as well, up to the working folder; that of a sweep
     without a job left is one of them.

@@ -248,7 +248,11 @@ def test_bare_success_rate_takes_the_bare_rollouts_of_a_templated_group():
     baseline = BareSuccessRate()
     mixed = [*(rollout("Think.", 1.0) for _ in range(2)), rollout("", 1.0), rollout("", 0.0)]
     _, advantages = build([mixed], ContextDistillation(), baseline=baseline)
-    assert advantages.tolist() == [[0.5, 0.5, 0.5, -0.5]]
+    assert advantages.tolist() == [[0.5, 0.5, 1.0, -1.0]]
+    # A bare one alone is not measured against itself.
+    _, advantages = build([[*mixed[:2], mixed[2]]], ContextDistillation(), baseline=baseline)
+    assert advantages.tolist() == [[0.0, 0.0, 1.0]]
+    baseline.load_state_dict({mixed[0].prompt.id: 0.5})
     late = [rollout("Think.", 0.0), without_verdict("")]
     _, advantages = build([late], ContextDistillation(), baseline=baseline)
     # The rate stays, as no bare rollout of this group has a verdict.

@@ -65,7 +65,7 @@ def test_a_miner_of_ones_own_has_taken_its_hard_set_when_that_is_recorded(compos
         *TINY,
         "+callbacks.never._target_=p2o_callbacks.HardSampleMiner",
         *("+callbacks.never.name=never", "+callbacks.never.threshold=1"),
-        "+evolution.callback.miner=never",
+        "evolution.callback.miner=never",
     )
     callbacks = assemble(config, folder).callbacks
     kinds = [type(each).__name__ for each in callbacks]

@@ -115,6 +115,7 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["train"], "'train' is no setting"),
         (["mining.threshold=7", "data.group_size=6"], "mining.threshold=7 is above data.group_si"),
         (["mining.threshold=0"], "mining.threshold=0: "),
+        (["evolution.callback.bare_rollouts=-1", "plan=true"], "evolution.callback.bare_rollouts=-1"),
         (
             ["evolution.callback.bare_rollouts=6", "data.group_size=6"],
             "evolution.callback.bare_rollouts=6 leaves no rollout of data.group_size=6 for a hint",
@@ -264,7 +265,9 @@ def test_nor_does_one_that_has_ended_before_it_began(
         raise ended_by
 
     monkeypatch.setattr("p2o.cli.train.assemble", end)
-    assert in_process(*SMALL)[0] == status
+    ended_with, said = in_process(*SMALL)
+    assert ended_with == status
+    assert "goes on" not in said
     assert not list(tmp_path.iterdir())
 
 

@@ -29,15 +29,15 @@ def test_a_run_is_refused_with_the_way_out(composed, choices):
         train(config)
 
 
-def test_a_sweep_is_refused_where_its_jobs_would_run(composed):
-    config, _ = composed("trainer=gpu")
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+def test_a_sweep_is_refused_where_its_jobs_would_run(composed, launcher):
+    config, _ = composed("trainer=gpu", f"hydra/launcher={launcher}")
     with pytest.raises(UserError, match=LINE):
         _inspect(config)
 
 
 @pytest.mark.parametrize("trainer", ["gpu", "fsdp2"])
 def test_jobs_for_other_machines_may_ask_for_what_this_one_lacks(composed, trainer):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     asked = (f"trainer={trainer}", "trainer.accelerator=gpu", "trainer.devices=1")
     config, _ = composed("hydra/launcher=submitit_slurm", *asked)
     _inspect(config)
