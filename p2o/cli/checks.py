@@ -105,9 +105,9 @@ def _check_bare_rollouts(config: DictConfig) -> None:
         # Rounded down, so that what is to be given is not refused.
         most = hinted if isinstance(threshold, int) else 1000 * hinted // size / 1000
         raise UserError(
-            f"mining.threshold={threshold}: with {key}={bare} only {hinted} of data.group_size={size} rollouts have a hint, so a sample would stay hard "
-            f"though its hint always works; give a threshold of at most {most}, or fewer "
-            "bare_rollouts"
+            f"mining.threshold={threshold}: with {key}={bare} only {hinted} of data.group_size="
+            f"{size} rollouts have a hint, so a sample would stay hard though its hint always "
+            f"works; give a threshold of at most {most}, or fewer bare_rollouts"
         )
 
 

@@ -175,8 +175,8 @@ def _over_links(setup: Setup, size: float) -> float:
 def _push_seconds(setup: Setup) -> float:
     """An engine with weights of its own gets them once a batch: gathered if sharded, copied.
 
-    `HFEngine` has weights of its own only where the policy is sharded; they are gathered in the type
-    in which they are kept.
+    `HFEngine` has weights of its own only where the policy is sharded; they are gathered in the
+    type in which they are kept.
     """
     engine, training = setup.engine, setup.training
     if engine.kind == "hf" and training.sharding == 1:

@@ -115,7 +115,10 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["train"], "'train' is no setting"),
         (["mining.threshold=7", "data.group_size=6"], "mining.threshold=7 is above data.group_si"),
         (["mining.threshold=0"], "mining.threshold=0: "),
-        (["evolution.callback.bare_rollouts=-1", "plan=true"], "evolution.callback.bare_rollouts=-1"),
+        (
+            ["evolution.callback.bare_rollouts=-1", "plan=true"],
+            "evolution.callback.bare_rollouts=-1: give at least 0",
+        ),
         (
             ["evolution.callback.bare_rollouts=6", "data.group_size=6"],
             "evolution.callback.bare_rollouts=6 leaves no rollout of data.group_size=6 for a hint",
