@@ -1,6 +1,6 @@
 # docker build -t p2o .
 # The demo, whose run is then in ./runs, as yours:
-#   mkdir -p runs && docker run --rm --user "$(id -u):$(id -g)" -e HOME=/tmp -v "$PWD/runs:/work/runs" p2o
+#   mkdir -p runs && docker run --rm --user "$(id -u):$(id -g)" -e HOME=/tmp -v "$PWD/runs:/p2o/runs" p2o
 # Any other command:
 #   docker run --rm --gpus all --user ... -v ... p2o p2o-train trainer=gpu ...
 FROM python:3.11-slim
@@ -23,8 +23,8 @@ COPY conf /tmp/p2o/conf
 RUN pip install --no-cache-dir --no-deps /tmp/p2o \
     && rm -rf /tmp/p2o \
     && useradd --create-home p2o \
-    && mkdir --mode=777 /work
+    && mkdir --mode=777 /p2o
 
 USER p2o
-WORKDIR /work
+WORKDIR /p2o
 CMD ["p2o-train"]

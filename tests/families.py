@@ -16,6 +16,8 @@ LLAMA = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 64,
 }
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 4.0}
+"""Rotary frequencies that follow from the longest row of a pass."""
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
 ROUTED = {**EXPERTS, "output_router_logits": True}
 LOCAL = {"num_local_experts": 4, "num_experts_per_tok": 2, "output_router_logits": True}
@@ -156,6 +158,18 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 BY_KIND = sorted(FAMILIES, key=lambda name: name not in ("llama", "gemma3_text", "qwen3_next"))
 """Families; first those with full attention, with windows, and with linear attention."""
+
+
+def longrope(trained_on: int, factor: float) -> dict[str, Any]:
+    """Rotary frequencies that are others where a row is longer than what was trained on."""
+    return {
+        "rope_type": "longrope",
+        "rope_theta": 100.0,
+        "factor": factor,
+        "short_factor": [1.0] * 4,
+        "long_factor": [3.0] * 4,
+        "original_max_position_embeddings": trained_on,
+    }
 
 
 def make_model(family: str, vocabulary: int = VOCABULARY, **more: Any) -> Any:

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from p2o_callbacks.ending import is_over
 from p2o_callbacks.errors import ConfigurationError
+from p2o_callbacks.following import find_miner
 from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool, joined
 from p2o_callbacks.pool_files import Moment, warn_of_pools, write_pool
@@ -313,29 +314,8 @@ class PromptEvolution(Callback):
         return source.hard_set
 
     def find_miner(self, trainer: Trainer) -> HardSetSource:
-        """The miner, wherever it stands: the hard set of an epoch is there when the next begins.
-
-        Raises:
-            ConfigurationError: It is not clear which one is meant.
-            TypeError: There is none.
-        """
-        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-        sources = [each for each in callbacks if isinstance(each, HardSetSource)]
-        if not sources:
-            raise TypeError(
-                "PromptEvolution needs a callback with a hard_set, such as HardSampleMiner, in "
-                "Trainer(callbacks=[...])"
-            )
-        names = [getattr(each, "name", "") for each in sources]
-        if self.miner is not None:
-            named = zip(sources, names, strict=True)
-            sources = [each for each, name in named if name == self.miner]
-        if len(sources) != 1:
-            raise ConfigurationError(
-                f"miner={self.miner}: there are miners with the names {', '.join(names)}; "
-                "name one of them, and no two alike"
-            )
-        return sources[0]
+        """The miner that it follows; see `p2o_callbacks.following.find_miner`."""
+        return find_miner(trainer, self.miner)
 
     def state_dict(self) -> dict[str, Any]:
         """Primitives only; equal on all ranks, as every rank runs the same search."""

@@ -173,11 +173,11 @@ def _close(life: Life, epoch: int, bare: bool | None, hinted: bool) -> None:
 
 
 def _first_without(found: list[Attempt]) -> dict[str, tuple[int, int]]:
-    """When each problem was first solved without a hint."""
+    """When each problem was first solved without a hint, of attempts in their order."""
     first: dict[str, tuple[int, int]] = {}
     for attempt in found:
         if attempt.solved and not attempt.hinted:
-            first[attempt.problem] = min(first.get(attempt.problem, attempt.moment), attempt.moment)
+            first.setdefault(attempt.problem, attempt.moment)
     return first
 
 

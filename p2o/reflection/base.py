@@ -1,7 +1,7 @@
 """What a reflection backend is: it reads how a template fared and writes another one."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from p2o.rollout.engine import RolloutEngine
@@ -23,6 +23,13 @@ class ReflectionRequest:
     template: str
     records: Sequence[Mapping[str, Any]]
     seed: int
+
+
+def shortened(request: ReflectionRequest) -> Iterator[ReflectionRequest]:
+    """The request, and then with one record less each time, the last ones first, down to one."""
+    yield request
+    for kept in range(len(request.records) - 1, 0, -1):
+        yield replace(request, records=request.records[:kept])
 
 
 class Reflection(Protocol):

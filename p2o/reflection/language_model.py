@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
 from p2o.constraints import Count, NotNegative, SomeShare
-from p2o.reflection.base import ReflectionRequest
+from p2o.reflection.base import ReflectionRequest, shortened
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import Completion, RolloutEngine, SamplingParameters
 from p2o.rollout.rendering import ChatRenderer
@@ -85,21 +84,21 @@ class PolicyReflection:
 
     def _render(self, request: ReflectionRequest) -> tuple[str, list[int]] | None:
         """The meta-prompt with as many records as fit, and its ids; None when one is too many."""
-        while True:
-            content = self.question(request)
+        length = 0
+        for shorter in shortened(request):
+            content = self.question(shorter)
             ids = self.renderer.render_plain([{"role": "user", "content": content}])
             if self.max_prompt_tokens is None or len(ids) <= self.max_prompt_tokens:
                 return content, ids
-            if len(request.records) <= 1:
-                logger.warning(
-                    "no reflection on a template of %d characters: its meta-prompt has %d tokens "
-                    "with a single record, over max_prompt_tokens=%d",
-                    len(request.template),
-                    len(ids),
-                    self.max_prompt_tokens,
-                )
-                return None
-            request = replace(request, records=request.records[:-1])
+            length = len(ids)
+        logger.warning(
+            "no reflection on a template of %d characters: its meta-prompt has %d tokens "
+            "with a single record, over max_prompt_tokens=%d",
+            len(request.template),
+            length,
+            self.max_prompt_tokens,
+        )
+        return None
 
 
 class SelfReflection(PolicyReflection):

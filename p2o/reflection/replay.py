@@ -1,12 +1,11 @@
 """Reflection with the answers that a language model gave in an earlier run."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from p2o.errors import UserError
 from p2o.records import read
-from p2o.reflection.base import ReflectionRequest
+from p2o.reflection.base import ReflectionRequest, shortened
 from p2o.reflection.hint_writer import ASK
 from p2o.reflection.meta_prompt import extract_template, render_meta_prompt
 from p2o.rollout.engine import RolloutEngine
@@ -62,7 +61,8 @@ class ReplayedReflection:
         return [extract_template(each.answer, bool(each.cut_off)) for each in said]
 
     def _look_up(self, request: ReflectionRequest) -> Exchange:
-        prompt = next((asked for asked in _renderings(request) if asked in self._answers), None)
+        prompts = map(render_meta_prompt, shortened(request))
+        prompt = next((prompt for prompt in prompts if prompt in self._answers), None)
         if prompt is None:
             raise UserError(
                 f"run={self.run}: the search asks what it did not ask in that run; replay it with "
@@ -71,9 +71,3 @@ class ReplayedReflection:
         answers = self._answers[prompt]
         self._asked[prompt] += 1
         return answers[(self._asked[prompt] - 1) % len(answers)]
-
-
-def _renderings(request: ReflectionRequest) -> Iterator[str]:
-    """What a backend may have asked, in the order of `PolicyReflection`: the last record goes."""
-    for kept in range(max(1, len(request.records)), 0, -1):
-        yield render_meta_prompt(replace(request, records=request.records[:kept]))

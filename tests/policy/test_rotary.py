@@ -10,18 +10,10 @@ from p2o.policy.causal import CausalPolicy
 from p2o.policy.packing import ALWAYS, Packer
 from p2o.policy.rotary import steady_length
 from p2o.sample import Sample
-from tests.families import make_model
+from tests.families import DYNAMIC, longrope, make_model
 
 TRAINED_ON = 24
-LONGROPE = {
-    "rope_type": "longrope",
-    "rope_theta": 100.0,
-    "factor": 4.0,
-    "short_factor": [1.0] * 4,
-    "long_factor": [3.0] * 4,
-    "original_max_position_embeddings": TRAINED_ON,
-}
-DYNAMIC = {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 4.0}
+LONGROPE = longrope(TRAINED_ON, 4.0)
 LINEAR = {"rope_type": "linear", "rope_theta": 100.0, "factor": 4.0}
 DEFAULT = {"rope_type": "default", "rope_theta": 100.0}
 LENGTHS = (TRAINED_ON - 6, TRAINED_ON - 1, TRAINED_ON, TRAINED_ON + 1, TRAINED_ON + 9)

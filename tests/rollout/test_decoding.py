@@ -13,7 +13,7 @@ from p2o.rollout.engine import SamplingParameters
 from p2o.rollout.generating import generate
 from p2o.rollout.hf import HFEngine, say_rows_stay
 from p2o.rollout.prefill import rows_can_join
-from tests.families import BY_KIND, VOCABULARY, make_model
+from tests.families import BY_KIND, DYNAMIC, VOCABULARY, longrope, make_model
 from tests.quick import first_quick
 
 DISTINCT = [
@@ -111,15 +111,7 @@ def test_rows_do_not_join_where_the_longest_one_turns_the_others(rope, join):
 
 
 ORIGINAL = 32
-LONGROPE = {
-    "rope_type": "longrope",
-    "rope_theta": 100.0,
-    "factor": 2.0,
-    "short_factor": [1.0] * 4,
-    "long_factor": [3.0] * 4,
-    "original_max_position_embeddings": ORIGINAL,
-}
-DYNAMIC = {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 4.0}
+LONGROPE = longrope(ORIGINAL, 2.0)
 
 
 @pytest.mark.parametrize(
