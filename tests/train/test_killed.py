@@ -204,17 +204,16 @@ def test_a_search_started_again_does_not_pay_twice(start, whole, tmp_path):
     assert visits["journal half written"] <= before - calls // 2 + 2
 
 
-def stopped(start, folder: Path, name: str, point: str, visit: int) -> None:
+def stopped(start, folder: Path, name: str, point: str, visit: int, begun: bool = True) -> None:
     """Start a run that is told to stop, which it does in one line."""
     output = folder / "output.txt"
     said_before = len(output.read_text()) if output.is_file() else 0
     status, _ = start(folder, signal=name, point=point, visit=visit)
     said = output.read_text()[said_before:]
     assert status == {"SIGTERM": 0, "SIGINT": 130}[name], said
-    assert said.strip().splitlines()[-1] == (
-        f"stopped by {'Ctrl-C' if name == 'SIGINT' else name}; resume=auto "
-        f"hydra.run.dir={folder / 'run'} goes on"
-    )
+    way_on = f"; resume=auto hydra.run.dir={folder / 'run'} goes on" if begun else ""
+    last_line = f"stopped by {'Ctrl-C' if name == 'SIGINT' else name}{way_on}"
+    assert said.strip().splitlines()[-1] == last_line
     assert "Traceback" not in said
     assert not (folder / "run" / "summary.json").exists()
 
@@ -228,9 +227,9 @@ def test_told_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, nam
     assert_equal(tmp_path, whole[0], kills=0)
 
 
-def test_told_to_stop_before_it_has_begun_it_stops_at_once(start, whole, tmp_path):
-    stopped(start, tmp_path, "SIGINT", "in preparation", 1)
-    assert not (tmp_path / "run" / "checkpoints").exists()
+def test_told_to_stop_before_it_has_begun_it_leaves_no_folder(start, whole, tmp_path):
+    stopped(start, tmp_path, "SIGINT", "in preparation", 1, begun=False)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
