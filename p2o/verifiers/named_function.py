@@ -4,9 +4,10 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from p2o.errors import UserError, first_line
@@ -63,10 +64,22 @@ def _find_file(path: Path, said: str) -> Path:
     return file
 
 
+class _FromSource(SourceFileLoader):
+    """Compiles a file each time.
+
+    Bytecode that Python keeps is that of another version of the file where an edit within the
+    same second has left it as long as it was.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _run_file(path: Path, said: str) -> ModuleType:
     file = _find_file(path, said)
     # The whole path is the module's name, so that no file can stand for another module.
-    spec = importlib.util.spec_from_file_location(str(file), file)
+    loader = _FromSource(str(file), str(file))
+    spec = importlib.util.spec_from_file_location(str(file), file, loader=loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -9,6 +9,8 @@ import pytest
 from p2o.cli.doctor import main
 from p2o.reflection.phrasebook import load_phrases
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--problems", "6", "--samples", "6", "data.source.train=24", "data.source.held_out=4")
 
 
@@ -81,7 +83,6 @@ def test_machines_get_the_same_from_stdout_and_from_a_file(p2o_doctor, tmp_path)
     assert sum(found["outcomes"].values()) == pytest.approx(1)
 
 
-@pytest.mark.slow
 def test_the_same_command_finds_the_same(p2o_doctor):
     found = [json.loads(p2o_doctor(*SMALL, "--hints", "2", "--json")[1]) for _ in range(2)]
     for each in found:
@@ -98,7 +99,6 @@ def test_responses_that_are_cut_and_a_pattern_that_finds_nothing_are_told_apart(
     assert json.loads(lost)["advice"][0]["what"].startswith(("verifier.pattern", "renderer.suffix"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -16,6 +16,8 @@ from p2o.cli.inspection import histogram, quantile
 from p2o.data.sources import DigitLists
 from p2o.policy.models import load_policy
 
+pytestmark = pytest.mark.slow
+
 INTEGERS = st.lists(st.integers(0, 5000), min_size=1, max_size=60)
 
 
@@ -118,7 +120,6 @@ def test_rejected_rows_are_named_with_their_reasons(p2o_data, tmp_path):
     assert "│ train    │      48 │" in output
 
 
-@pytest.mark.slow
 def test_data_that_p2o_train_refuses_are_refused(p2o_data, tmp_path):
     (tmp_path / "rows.json").write_text('[{"body": "a"}]')
     line = refused(p2o_data("inspect", *SVAMP))
@@ -127,7 +128,6 @@ def test_data_that_p2o_train_refuses_are_refused(p2o_data, tmp_path):
     assert line.startswith("data.max_prompt_tokens=10: ")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -155,7 +155,6 @@ def test_an_engines_own_limit_counts(p2o_data):
     assert "more than the 60 tokens that the engine takes" in line
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

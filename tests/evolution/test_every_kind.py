@@ -14,6 +14,8 @@ from p2o.reflection import Phrasebook
 from p2o_callbacks import TemplateTrial
 from p2o_callbacks.hint import as_hint
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted(path.stem for path in (conf_directory() / "hints").glob("*.yaml"))
 PROMPTS = DigitLists(train=32, held_out=1, short_share=0.5).load(0).train
 HARD = sorted(prompt.id for prompt in PROMPTS[16:])

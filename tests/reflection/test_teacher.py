@@ -17,6 +17,8 @@ from p2o.reflection import ReflectionRequest, TeacherReflection, teacher
 from p2o_callbacks import Exchange
 from tests.servers import BROKEN, NO_JSON, SLOW, misbehaving
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-very-secret-8731"
 RECORDS = [{"Inputs": "1 + 1 ?", "Generated Outputs": "3", "Feedback": "Wrong.", "score": 0.0}]
 

@@ -16,6 +16,8 @@ from p2o.rollout.prefill import rows_can_join
 from tests.families import BY_KIND, DYNAMIC, VOCABULARY, longrope, make_model
 from tests.quick import first_quick
 
+pytestmark = pytest.mark.slow
+
 DISTINCT = [
     [5, 17, 80, 33],
     [9, 12],

@@ -9,6 +9,8 @@ import pytest
 
 from p2o.verifiers.deadline import Deadline, Usage, usage_of
 
+pytestmark = pytest.mark.slow
+
 IN_A_THREAD = """
 import threading
 def work():

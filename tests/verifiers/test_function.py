@@ -1,8 +1,10 @@
 """A plain function as a verifier: what it is called with, what comes of it, what is refused."""
 
 import logging
+import os
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -129,10 +131,17 @@ def test_one_that_asks_for_no_answer_is_called_once(function):
     assert verifier.score(["2"], [SEVERAL])[0].reward == 1.0
 
 
-def test_an_edited_file_is_read_anew_and_shadows_no_module(function, tmp_path):
-    assert function("def f(completion): return 0").score([""], [PROMPT])[0].reward == 0.0
-    assert function("def f(completion): return 1").score([""], [PROMPT])[0].reward == 1.0
-    (tmp_path / "json.py").write_text("def f(completion): return 1")
+def test_an_edited_file_is_read_anew_and_shadows_no_module(tmp_path, monkeypatch):
+    # Python would keep bytecode, and take a file for the same that is as long and as old.
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "reward.py"
+    for reward in (0, 1):
+        file.write_text(f"def f(completion): return {reward}")
+        os.utime(file, (1e9, 1e9))
+        assert Function(f"{file}:f").score([""], [PROMPT])[0].reward == reward
+    assert not (tmp_path / "__pycache__").exists()
+    monkeypatch.chdir(tmp_path)
+    Path("json.py").write_text("def f(completion): return 1")
     Function("json.py:f")
     import json
 

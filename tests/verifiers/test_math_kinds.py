@@ -7,6 +7,8 @@ from math_data import DATA, prompt_of, read_pairs
 
 from p2o.verifiers import BoxedMath, Math, Status
 
+pytestmark = pytest.mark.slow
+
 PAIRS = read_pairs("answer_kinds")
 CASES = DATA / "answers" / "cases.jsonl"
 
@@ -33,7 +35,6 @@ def test_answers_are_judged_as_a_teacher_would(kind, verifier):
     assert not {score.status for score in scores} & {Status.TIMEOUT, Status.NO_ANSWER}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not CASES.is_file(), reason="the collected cases are not here")
 @pytest.mark.parametrize("name", ["boxed_math", "math"])
 def test_collected_cases_hold(name):

@@ -22,7 +22,10 @@ from p2o.verifiers.sandbox.seccomp import filter_program
 from p2o.verifiers.sandbox.syscalls import RESTRICTED, SYSCALLS
 from p2o.verifiers.sandbox.values import decode, encode
 
-pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the sandbox is Linux's")
+pytestmark = [
+    pytest.mark.skipif(platform.system() != "Linux", reason="the sandbox is Linux's"),
+    pytest.mark.slow,
+]
 SECONDS = 20.0
 """Generous: machines that run tests are busy."""
 
@@ -219,7 +222,6 @@ QUESTIONS = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tests", QUESTIONS)
 def test_an_object_is_one_thing_for_all_questions(tests):
     outcome = run_tests(CHANGING, tests, SECONDS)
@@ -393,7 +395,6 @@ HANGS = [
 ]
 
 
-@pytest.mark.slow
 def test_hangs_end_in_time_side_by_side_and_nothing_is_left():
     before, started = _children(), time.monotonic()
     with ThreadPoolExecutor(len(HANGS)) as threads:
@@ -553,7 +554,6 @@ def _alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "tests"),
     [

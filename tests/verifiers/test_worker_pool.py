@@ -15,6 +15,8 @@ from p2o.verifiers.math_verify_alone import MathVerifyAlone
 from p2o.verifiers.worker_pool import Failure, KillablePool
 from tests.patience import HANGS
 
+pytestmark = pytest.mark.slow
+
 FOR_EVER = 3600.0
 """Seconds of an item that is stopped, or these tests would not end."""
 
@@ -32,7 +34,6 @@ def make_pool():
         pool.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_hang_and_a_crash_cost_their_own_item_only(make_pool, workers):
     items = [
@@ -123,7 +124,6 @@ def test_a_hanging_worker_ends_with_a_killed_main_process():
     assert not _alive(worker)
 
 
-@pytest.mark.slow
 def test_a_signal_to_all_processes_costs_no_verdict_and_the_end_is_not_waited_for():
     """What ``timeout``, a scheduler and Ctrl-C send, at the start of a worker and at its work."""
     program = (
