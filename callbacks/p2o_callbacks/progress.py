@@ -30,7 +30,8 @@ class LoopProgress(ProgressBar):
 
     Where the output is not a terminal, lines say instead that an epoch or an evolution begins and
     how much there is to do, about once a minute how much is done and how long the rest will take,
-    and at its end what came of it.
+    and at its end what came of it. Evolutions within an epoch that spend nothing leave one line
+    together: what came of the last.
 
     Args:
         metrics: Logged name to how it is shown, such as ``"reward {:.2f}"``, in order.
@@ -49,6 +50,8 @@ class LoopProgress(ProgressBar):
         self._epoch_task: TaskID | None = None
         self._evolution_task: TaskID | None = None
         self._last: EvolutionProgress | None = None
+        self._within_epoch = False
+        self._unsaid = ""
         self._pace = self._evolution_pace = Pace(0)
         self._before: dict[str, Any] = {}
 
@@ -106,6 +109,12 @@ class LoopProgress(ProgressBar):
         self._announce(description if steps is None else f"{description}, {several(steps, 'step')}")
         self._epoch_task = progress.add_task(description, total=steps, note="")
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Take note that evolutions are now within an epoch."""
+        self._within_epoch = True
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -123,7 +132,11 @@ class LoopProgress(ProgressBar):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave one line behind for the epoch."""
+        self._within_epoch = False
         if self._progress is not None:
+            if self._unsaid:
+                self._say(self._unsaid)
+                self._unsaid = ""
             if self._epoch_task is None:
                 self._begin_epoch(self._progress, trainer)
             self._say(f"{self._description}  step {trainer.global_step}  {self._note(trainer)}")
@@ -169,7 +182,11 @@ class LoopProgress(ProgressBar):
         if self._last is not None and self._last.budget:
             spent = f"{self._last.metric_calls}/{self._last.budget} metric calls, "
         self._last = None
-        self._say(f"evolution  {spent}{outcome}")
+        line = f"evolution  {spent}{outcome}"
+        if self._within_epoch and not spent:
+            self._unsaid = line
+        else:
+            self._say(line)
 
     def _note(self, trainer: Trainer, before: Mapping[str, Any] | None = None) -> str:
         """The metrics; without those that are still the ones of the epoch before."""
@@ -200,6 +217,7 @@ class LoopProgress(ProgressBar):
         if self._progress is not None:
             self._progress.stop()
         self._progress = self._epoch_task = self._evolution_task = self._last = None
+        self._within_epoch, self._unsaid = False, ""
 
 
 class _TimeLeft(TimeRemainingColumn):

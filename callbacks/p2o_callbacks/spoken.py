@@ -71,7 +71,7 @@ def _found(hard_samples: int, evolution: Evolution) -> str:
     samples = several(hard_samples, "hard sample")
     if number := len(evolution.pool.in_use):
         return f"{several(number, 'template')} for {samples}"
-    if evolution.pool.templates:
+    if evolution.pool.templates and evolution.pool.templates[0].empty:
         bare = evolution.pool.templates[0].score or 0.0
         return f"no template for {samples} (bare dev score {bare:.2f})"
     searched = evolution.metric_calls or evolution.candidates

@@ -1,7 +1,7 @@
 """A search whose trials are the rollouts of training: it spends none of its own."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from p2o.constraints import Count
@@ -48,7 +48,8 @@ class SearchInTraining:
     is tried in the rollouts that follow, which are trained on anyway. It stays in the pool when one
     of them is right. So there are no metric calls.
 
-    - A template stays until it has solved no problem for `evidence` epochs.
+    - A template stays until it has solved no problem for `evidence` epochs. One that was tried and
+      solved nothing stands in the pool out of use.
     - A template that has not been rolled out yet stays, too.
     - While there are hard samples that no template has solved, new ones are proposed, until
       `proposals` have not been rolled out yet. Parents reflect on such samples. At least half of
@@ -101,18 +102,23 @@ class SearchInTraining:
             return Evolution(PromptPool())
         guard = LeakGuard(self.leaks)
         guard.learn_shown(samples, self.problems.evidence)
-        known = self._known(guard.admits)
+        known = self._known(guard.passes)
         solved = frozenset().union(*(template.solved for template in known))
         unsolved = [sample for sample in samples if sample not in solved]
         report(EvolutionProgress(0, 0, max((t.score or 0 for t in known), default=0), len(known)))
         proposed = self._propose(known, samples, unsolved, guard.admits, seed)
-        new = [Template(each.text, score=None) for each in proposed if each.accepted]
-        templates = (*known, *new)
-        self._remember([each.text for each in templates if not each.dev_scores])
+        new = [
+            # In the pool there is no empty template, which is the first of the candidates.
+            Template(each.text, score=None, parents=tuple(p - 1 for p in each.parents if p))
+            for each in proposed
+            if each.accepted
+        ]
+        in_use = (*known, *new)
+        self._remember([each.text for each in in_use if not each.dev_scores])
         pool = PromptPool(
-            templates,
-            tuple(range(len(templates))),
-            by_success(templates, samples, self.problems.evidence, group_size, seed),
+            (*in_use, *self._in_vain({each.text for each in in_use})),
+            tuple(range(len(in_use))),
+            by_success(in_use, samples, self.problems.evidence, group_size, seed),
         )
         before = [Candidate(t.text, dev_scores=t.dev_scores, accepted=True) for t in known]
         return Evolution(
@@ -129,27 +135,35 @@ class SearchInTraining:
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
         samples = self.problems.samples("hard", hard_set)
-        return by_success(pool.templates, samples, self.problems.evidence, group_size, seed)
+        in_use = [pool.templates[index] for index in pool.cover]
+        return by_success(in_use, samples, self.problems.evidence, group_size, seed)
 
-    def _known(self, admits: Callable[[str], bool]) -> list[Template]:
+    def _known(self, passes: Callable[[str], bool]) -> list[Template]:
         """Templates that have solved something, and behind them those that wait to be tried."""
-        evidence = self.problems.evidence
-        tallies = evidence.tallies()
-        solving = [text for text, (right, _) in tallies.items() if text and right]
+        tried = self._tried()
         names = [name.removeprefix(WAITING) for name in self.problems.memory if _waits(name)]
-        waiting = [text for text in names if text not in tallies]
-        known = [
-            Template(
+        waiting = [Template(text, score=None) for text in names if text not in tried]
+        known = [*(each for each in tried.values() if each.solved), *waiting]
+        return [each for each in known if passes(each.text)]
+
+    def _in_vain(self, in_use: Collection[str]) -> list[Template]:
+        """Templates that were tried and have solved nothing, apart from those in use."""
+        vain = (each for each in self._tried().values() if not each.solved)
+        return [each for each in vain if each.text not in in_use]
+
+    def _tried(self) -> dict[str, Template]:
+        """Each template that training has shown, and how it fared there, by its text."""
+        evidence = self.problems.evidence
+        return {
+            text: Template(
                 text,
-                score=success_rate(tallies[text]),
+                score=success_rate(tally),
                 dev_scores=evidence.scores(text, self.problems.prompts),
                 solved=evidence.solved_with(text),
             )
-            for text in sorted(solving)
-            if names_text(text)
-        ]
-        known += [Template(text, score=None) for text in waiting]
-        return [template for template in known if admits(template.text)]
+            for text, tally in sorted(evidence.tallies().items())
+            if text and names_text(text)
+        }
 
     def _remember(self, waiting: Sequence[str]) -> None:
         memory = self.problems.memory

@@ -196,11 +196,13 @@ class LeakGuard:
             if example is not None:
                 self.learn(sample, example)
 
+    def passes(self, template: str) -> bool:
+        """Whether a template may stay; one that came in before is neither counted nor told."""
+        return self.action != "reject" or self.why(template) is None
+
     def admits(self, template: str) -> bool:
         """Whether a template may come into the search; counts and tells those that give away."""
-        if self.action == "off":
-            return True
-        why = self.why(template)
+        why = None if self.action == "off" else self.why(template)
         if why is None:
             return True
         tell(self.action, "template", template, why, self.found)

@@ -92,7 +92,7 @@ def _introduction(config: Mapping[str, Any]) -> str:
     if config.get("evolution") is None:
         return text
     return (
-        f"{text} Between epochs, [P²O](https://arxiv.org/abs/2603.21877) searches prompt templates "
+        f"{text} As it trains, [P²O](https://arxiv.org/abs/2603.21877) searches prompt templates "
         "for the problems that the model fails, and the gradient is taken on these problems "
         f"without a template. The results below are measured {how_asked(config, 'template')}."
     )

@@ -18,7 +18,7 @@ from p2o.planning.setup import Batch, Draws, Efficiency, Engine, Schedule, Setup
 from p2o.planning.shape import ModelShape, meta_model, read_architecture, shape_of
 
 HOST_SECONDS, HOST_SECONDS_PER_LAYER = 2e-3, 5e-4
-"""Of a token step of transformers' generation. Measured with `HFEngine`, see docs/scaling.md."""
+"""That Python takes for a token step of transformers' generation; assumed."""
 UNKNOWN_PROMPTS = 1000
 """Prompts of an epoch where the configuration takes all that there are."""
 VLLM_ROWS = 256

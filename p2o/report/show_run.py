@@ -58,8 +58,8 @@ def _show_hints(records: Records, lived: list[Life], console: Terminal) -> None:
         )
     console.print(shown)
     console.print(
-        "dev: its score in the search. first to solve: problems that nothing had solved before. "
-        "bare now: of these, solved without a hint at the end."
+        "dev: its score where searches tried it. first to solve: problems that nothing had solved "
+        "before. bare now: of these, solved without a hint at the end."
     )
     if len(hints) > MOST_HINTS:
         console.print(f"and {of(len(hints) - MOST_HINTS, 'more hint')}")

@@ -34,6 +34,18 @@ def callbacks(progress):
     return [HardSampleMiner(), PromptEvolution(Reporting()), progress]
 
 
+class Free(Reporting):
+    """A search that makes no calls; tells how many there have been."""
+
+    searches = 0
+
+    def evolve(self, hard_set, evaluate, *, group_size, seed, report):
+        self.searches += 1
+        report(EvolutionProgress(0, 0, 0.5, self.searches))
+        templates = tuple(Template(f"Think {n}.") for n in range(self.searches))
+        return Evolution(PromptPool(templates, tuple(range(self.searches)), {}))
+
+
 class Screen(io.StringIO):
     """What a terminal is written."""
 
@@ -57,6 +69,20 @@ def terminal(monkeypatch):
 
     monkeypatch.setattr("p2o_callbacks.progress.Console", make)
     return lines
+
+
+def test_evolutions_within_an_epoch_that_spend_nothing_leave_one_line_together(project, capsys):
+    search = PromptEvolution(Free(), every_n_steps=1)
+    each = [HardSampleMiner(), search, LoopProgress(METRICS)]
+    project.fit(each, epochs=2, enable_progress_bar=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith(("epoch", "evolution"))] == [
+        "evolution  3 templates for 3 hard samples",
+        "epoch 1/2  step 3  hard 3",
+        # After the last step there is no search, which nothing could use.
+        "evolution  5 templates for 3 hard samples",
+        "epoch 2/2  step 6  hard 3",
+    ]
 
 
 def test_it_is_a_display_of_evolutions():

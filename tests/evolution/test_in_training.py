@@ -56,7 +56,8 @@ class Training:
 
 
 def texts(found):
-    return [template.text for template in found.pool.templates]
+    """Of the templates in use."""
+    return [found.pool.templates[index].text for index in found.pool.cover]
 
 
 def proposals(found):
@@ -88,6 +89,31 @@ def test_what_was_tried_and_has_solved_nothing_goes_and_what_solves_stays():
     assert 0 < len(right) < len(first.pool.templates)
     seed, *before = [each.text for each in second.candidates if each.iteration == 0]
     assert (seed, set(before)) == ("", right | waiting)
+    # How it fared is told all the same.
+    vain = set(texts(first)) - right - waiting - set(texts(second))
+    out_of_use = second.pool.templates[len(second.pool.cover) :]
+    assert {each.text for each in out_of_use} == vain
+    for each in out_of_use:
+        assert set(each.dev_scores.values()) == {0.0}
+        assert not each.solved
+    dealt = {index for places in second.pool.assignment.values() for index in places}
+    assert dealt - {None} <= set(second.pool.cover)
+
+
+def test_a_template_names_those_that_it_was_made_of():
+    training = Training(proposals=8)
+    training.epochs(2)
+    named = 0
+    for seed in range(9):
+        found = evolve(training.evolver, never, seed=seed)
+        places = {each.text: each for each in found.pool.templates}
+        for each in proposals(found):
+            if each.accepted:
+                made_of = [found.pool.templates[i].text for i in places[each.text].parents]
+                parent = found.candidates[each.parents[0]].text
+                assert made_of == ([parent] if parent else [])
+                named += len(made_of)
+    assert named
 
 
 def test_a_template_that_works_stays_when_the_problems_that_it_solved_are_no_longer_hard():

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+from pathlib import Path
 
 import pytest
 from math_data import DATA, FILES, prompt_of, read_golds
@@ -14,6 +16,7 @@ pytestmark = [
     pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not here"),
 ]
 
+PAGE = Path(__file__).parents[2] / "docs" / "math-answers.md"
 UNUSABLE = {
     "olympiad_bench": {
         r"$f(x)=a x+b$, where $b$ is an arbitrary integer, and $a$ is an arbitrary positive "
@@ -132,6 +135,16 @@ def test_written_solutions_are_judged_as_by_math_verify_but_for_known_ones(name,
     # A box that is a part of an expression is no answer here: \sqrt{\boxed{448}}.
     worse = {gold for gold, ours in differing.items() if not ours}
     assert worse == ({"245", "360", "448", "453"} if name == "aime" else set())
+    rewards = [(one.reward, other.reward) for one, other in zip(*scores, strict=True)]
+    both, ours, theirs = (rewards.count(pair) for pair in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0)))
+    told = {"minerva": "Minerva", "aime": "AIME 1983–2023"}[name]
+    number = re.compile(r"\d+")
+    counts = [
+        [int(number.findall(cell)[0]) for cell in line.split("|")[2:6]]
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| {told} |")
+    ]
+    assert counts == [[len(rows), both, ours, theirs]]
 
 
 def test_numbers_can_be_checked_as_numbers():
