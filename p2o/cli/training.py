@@ -32,6 +32,7 @@ from p2o.learning.module import P2OModule
 from p2o.learning.recording import RunRecorder
 from p2o.learning.sizes import BatchSizes
 from p2o.learning.telling import Telling
+from p2o.learning.telltale import Telltale
 from p2o.learning.throughput import Throughput, flops_a_token
 from p2o.learning.updates import WholeUpdates
 from p2o.planning.devices import peak_flops
@@ -53,6 +54,9 @@ logger = logging.getLogger(__name__)
 
 HIGH_RATE = 1e-4
 """A rate at which a language model soon forgets what it knew, all of its weights being trained."""
+
+KEYS = {"suffix": "renderer.suffix", "max_new_tokens": "sampling.train.max_new_tokens"}
+"""Where a run sets what warnings of its training name; see `p2o.learning.unread`."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def assemble(config: DictConfig, folder: Path) -> Training:
         others_allowed=bool(config.resume_changed),
         hints_kept=config.held_out_hint == "best",
         allocation=build(config.allocation, "allocation"),
+        telltale=Telltale(KEYS),
     )
     final = FinalEvaluation(bool(config.resume_changed), folder / "summary.json")
     callbacks = _own_callbacks(config, ledger, final, teacher)

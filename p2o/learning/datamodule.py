@@ -19,6 +19,7 @@ from p2o.learning.loader import RolloutLoader
 from p2o.learning.module import P2OModule
 from p2o.learning.rolled_out import RolledOut, RolloutObserver
 from p2o.learning.sizes import BatchSizes
+from p2o.learning.telltale import Telltale
 from p2o.learning.trials import trial_of
 from p2o.prompt import Prompt
 from p2o.rollout.engine import SamplingParameters
@@ -55,6 +56,7 @@ class RolloutDataModule(LightningDataModule):
         others_allowed: Whether a checkpoint that was made with other training prompts is taken.
         hints_kept: Whether held-out prompts are asked with the best hint in use.
         allocation: How many rollouts each training prompt gets; as many for all when left out.
+        telltale: See `RolloutLoader`.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class RolloutDataModule(LightningDataModule):
         others_allowed: bool = False,
         hints_kept: bool = False,
         allocation: Allocation | None = None,
+        telltale: Telltale | None = None,
     ) -> None:
         super().__init__()
         self.others_allowed = others_allowed
@@ -101,6 +104,7 @@ class RolloutDataModule(LightningDataModule):
             log=self._log,
             seed=seed,
             allocation=allocation,
+            telltale=telltale,
         )
         self.evaluation = EvaluationLoader(
             held_out,

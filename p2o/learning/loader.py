@@ -55,6 +55,7 @@ class RolloutLoader:
         log: Called once for every batch, with what to log of it.
         seed: Of the run.
         allocation: How many rollouts each prompt gets; as many for all when left out.
+        telltale: Warns of what an epoch shows; one that knows no keys when left out.
 
     Attributes:
         pool: Says which hint each rollout has.
@@ -75,6 +76,7 @@ class RolloutLoader:
         log: Callable[[Mapping[str, float]], None],
         seed: int,
         allocation: Allocation | None = None,
+        telltale: Telltale | None = None,
     ) -> None:
         self.allocation = allocation or Even()
         self.prompts, self.runner, self.builder, self.sizes = prompts, runner, builder, sizes
@@ -88,7 +90,7 @@ class RolloutLoader:
         self._at_hand = BatchAtHand()
         # Rollouts of the batch at hand that were to have a template and had no room for it.
         self._overflows = 0
-        self._telltale = Telltale()
+        self._telltale = telltale or Telltale()
 
     def __len__(self) -> int:
         return self.sizes.mini_batches(len(self.prompts)) * self.sizes.micro_batches

@@ -16,12 +16,16 @@ NOT_READ = -0.1
 
 
 class Telltale:
-    """Looks at every batch of a training, and warns at the end of an epoch."""
+    """Looks at every batch of a training, and warns at the end of an epoch.
 
-    def __init__(self) -> None:
+    Args:
+        keys: Where arguments are set that a warning names; see `UnreadResponses`.
+    """
+
+    def __init__(self, keys: Mapping[str, str] | None = None) -> None:
         # Whether a rollout of this epoch had a reward; None where its beginning was not seen.
         self._rewarded: bool | None = None
-        self._unread, self._unhelpful = UnreadResponses(), UnhelpfulHints()
+        self._unread, self._unhelpful = UnreadResponses(keys), UnhelpfulHints()
         self._said: set[str] = set()
 
     def begin_epoch(self) -> None:

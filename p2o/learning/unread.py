@@ -1,7 +1,7 @@
 """Advice where a verifier can read next to none of the responses of an epoch."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from p2o.rollout.rendering import ChatRenderer
 from p2o.rollout.runner import Rollout, RolloutRunner
@@ -11,12 +11,19 @@ NEARLY_ALL = 0.9
 """Share of an epoch's responses from which there is advice."""
 SHOWN = 120
 """Characters of a response that are shown: its end, where an answer would be."""
+NAMES = {"suffix": "the renderer's suffix", "max_new_tokens": "the training's max_new_tokens"}
+"""What advice calls the arguments that it is about, where nobody has said where they are set."""
 
 
 class UnreadResponses:
-    """Counts responses that have no answer, or were cut off before they could have one."""
+    """Counts responses that have no answer, or were cut off before they could have one.
 
-    def __init__(self) -> None:
+    Args:
+        keys: What to call the arguments in `NAMES` instead: the keys that set them.
+    """
+
+    def __init__(self, keys: Mapping[str, str] | None = None) -> None:
+        self._names = {**NAMES, **(keys or {})}
         self._start()
 
     def see(self, groups: Sequence[Sequence[Rollout]]) -> None:
@@ -49,9 +56,10 @@ class UnreadResponses:
         told = bool(runner.renderer.suffix.strip())
         # How long an answer takes cannot be seen where nothing asks for one.
         where = "" if told else "where the problems ask for it themselves, "
-        longer = f"{where}raise max_new_tokens={limit} of training"
+        longer = f"{where}raise {self._names['max_new_tokens']}={limit}"
+        asking = f"say in {self._names['suffix']} what it looks for"
         ways = [
-            *(["say in the renderer's suffix what it looks for"] if without or not told else []),
+            *([asking] if without or not told else []),
             *(["let a search find hints that say it"] if not told else []),
             *([longer] if 2 * cut > number else []),
             *(["choose another verifier"] if without else []),

@@ -1,9 +1,13 @@
 """Checkpoints that are whole or not there."""
 
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +21,8 @@ from torch import Tensor
 from p2o.constraints import Positive
 from p2o.errors import EngineError, PeerError, UserError
 from p2o.running.checkpoint_files import refuse_shards
-from p2o.running.files import written_whole
+from p2o.running.distributed import on_rank_zero
+from p2o.running.files import UNFINISHED, replace_folder, written_whole
 from p2o.running.preemption import Preempted
 from p2o_callbacks import TrainingCollapsed
 
@@ -92,6 +97,9 @@ class StepCheckpoint(ModelCheckpoint):
     Lightning saves but once between two updates. Batches that make no update, as all their groups
     are dead, have been sampled all the same, and are saved too.
 
+    What several of these save at an epoch's end, such as the best and the newest, is one state. So
+    it is stored once, under several names.
+
     Args:
         filename: Of the files, in `dirpath` itself.
         more: See `ModelCheckpoint`.
@@ -121,6 +129,8 @@ class StepCheckpoint(ModelCheckpoint):
         self._last_global_step_saved = -1
         super().on_train_epoch_end(trainer, pl_module)
         self._batches_saved = _batches(trainer)
+        if self._last_global_step_saved == trainer.global_step:
+            self._store_once(trainer)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """Whether a checkpoint is among the best; by its step the newest always is."""
@@ -148,6 +158,23 @@ class StepCheckpoint(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._batches_saved = _batches(trainer)
 
+    def _store_once(self, trainer: Trainer) -> None:
+        """Let what others have saved at this epoch's end be the file that this one has written.
+
+        Not the other way round: the later file has the newest states of all callbacks.
+        """
+        # Those before this one forget at an epoch's end what they saved until then. Those behind
+        # it still know a step from before.
+        for other in takewhile(lambda each: each is not self, trainer.checkpoint_callbacks):
+            if (
+                isinstance(other, StepCheckpoint)
+                and other._last_global_step_saved == trainer.global_step
+                and other.dirpath == self.dirpath
+                and other.save_weights_only == self.save_weights_only
+            ):
+                earlier, later = other._last_checkpoint_saved, self._last_checkpoint_saved
+                on_rank_zero(partial(_link, Path(earlier), Path(later)))
+
     @contextmanager
     def _for_each_batch(self, trainer: Trainer, wanted: bool = True) -> Iterator[None]:
         """Let what is inside save once for each batch, and not for each update, where wanted."""
@@ -162,6 +189,44 @@ class StepCheckpoint(ModelCheckpoint):
         """Lightning keeps what a run has gone on from for ever."""
         assert self.dirpath is not None
         return previous != current and Path(self.dirpath) in Path(previous).parents
+
+
+def _link(path: Path, other: Path) -> None:
+    """Make a checkpoint another name of an equal one: a hard link, for a folder one to each file.
+
+    The bytes are on the disk until the last of their names is gone, and what damages them damages
+    the checkpoint under all names. Nothing writes into a checkpoint; a new one takes its name.
+
+    Args:
+        path: It stays a copy where the file system has no hard links.
+        other: The equal one.
+    """
+    # With a symbolic link somebody keeps a checkpoint elsewhere.
+    if path == other or path.is_symlink() or other.is_symlink():
+        return
+    linked = path.with_name(path.name + UNFINISHED)
+    _remove(linked)
+    try:
+        if other.is_dir():
+            linked.mkdir()
+            for file in other.iterdir():
+                os.link(file, linked / file.name)
+            # By its age a run chooses what it goes on from.
+            shutil.copystat(other, linked)
+        else:
+            os.link(other, linked)
+    except OSError:
+        _remove(linked)
+        return
+    if linked.is_dir():
+        replace_folder(linked, path)
+    else:
+        linked.replace(path)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    path.unlink(missing_ok=True)
 
 
 def _batches(trainer: Trainer) -> int:

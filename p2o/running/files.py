@@ -40,6 +40,8 @@ def written_whole(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[A
     if path.is_dir():
         set_aside(path)
     unfinished = path.with_name(path.name + UNFINISHED)
+    # What a kill has left there may be another name of a whole file.
+    unfinished.unlink(missing_ok=True)
     try:
         with unfinished.open(mode, **options) as file:
             yield file

@@ -25,8 +25,8 @@ def rollout(score, text="It is five.", cut=False):
     return Rollout(PROMPT, "", (1,), (1,), Context.BARE, completion, text, score)
 
 
-def advice(rollouts, verifier=None, suffix=""):
-    unread = UnreadResponses()
+def advice(rollouts, verifier=None, suffix="", keys=None):
+    unread = UnreadResponses(keys)
     unread.see([rollouts[:3], rollouts[3:]])
     return unread.advice(runner(verifier or Numeric(), suffix), 24)
 
@@ -53,7 +53,7 @@ def test_when_most_are_cut_off_more_tokens_are_advised():
     said = advice(rollouts, suffix="End with 'Answer:'.")
     assert said is not None
     assert "100% were cut off" in said
-    assert "raise max_new_tokens=24 of training" in said
+    assert "raise the training's max_new_tokens=24" in said
     assert "let a search find hints" not in said
     assert re.search(r"One of them ends '\.\.\..{120}'\.", said)
     assert "\n" not in said
@@ -66,15 +66,27 @@ def test_where_nothing_asks_for_an_answer_its_length_is_not_the_first_to_blame(s
     assert "Nothing in the prompt asks for that" in said
     assert (
         "What helps: say in the renderer's suffix what it looks for, or let a search find hints "
-        "that say it, or where the problems ask for it themselves, raise max_new_tokens=24 of "
-        "training"
+        "that say it, or where the problems ask for it themselves, raise the training's "
+        "max_new_tokens=24"
     ) in said
+
+
+def test_where_it_is_told_their_keys_it_names_what_to_set_by_them_alone():
+    quoted = "max_new_tokens=1 in the renderer's suffix"
+    keys = {"suffix": "renderer.suffix", "max_new_tokens": "sampling.train.max_new_tokens"}
+    said = advice([rollout(NOTHING, quoted, cut=True)] * 20, suffix="Say it.", keys=keys)
+    assert said is not None
+    assert f"One of them ends {quoted!r}. " in said
+    assert said.endswith(
+        "What helps: say in renderer.suffix what it looks for, or raise "
+        "sampling.train.max_new_tokens=24, or choose another verifier"
+    )
 
 
 def test_a_function_that_calls_every_response_an_answer_is_no_reason_to_be_silent():
     said = advice([rollout(WRONG, cut=True)] * 20, suffix="Say the number.")
     assert said is not None
-    assert "What helps: raise max_new_tokens=24 of training" in said
+    assert "What helps: raise the training's max_new_tokens=24" in said
     assert "suffix" not in said
 
 

@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there."""
 
+import errno
 import os
 import random
 import signal
@@ -8,10 +9,11 @@ import sys
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from p2o.errors import UserError
 from p2o.running.checkpoint_files import check_whole, newest_checkpoint, read_header
-from p2o.running.checkpointing import AtomicCheckpointIO
+from p2o.running.checkpointing import AtomicCheckpointIO, StepCheckpoint
 from p2o.running.files import replace_folder
 
 
@@ -179,3 +181,125 @@ def test_a_finished_folder_takes_the_place_of_what_was_there(tmp_path, before):
     replace_folder(unfinished, target)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     assert [path.name for path in target.iterdir()] == ["new"]
+
+
+class Alike(LightningModule):
+    """Is as good after every epoch as after the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch):
+        self.log("score", 1.0)
+        return self.layer(batch).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(folder, epochs=1, best=(), newest=()):
+    """Train with the best checkpoint and the newest, made with more arguments."""
+    common = {"dirpath": folder, "enable_version_counter": False, "mode": "max"}
+    callbacks: list[Callback] = [
+        StepCheckpoint(**common | {"filename": "best", "monitor": "score"} | dict(best)),
+        StepCheckpoint(**common | {"filename": "{step}", "monitor": "step"} | dict(newest)),
+    ]
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+    )
+    trainer.fit(Alike(), torch.ones(3, 2))
+    return callbacks
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_two_save_at_an_epoch_s_end_is_one_file_and_the_later_one(tmp_path):
+    _, newest = fit(tmp_path)
+    best, last = tmp_path / "best.ckpt", tmp_path / "step=3.ckpt"
+    assert names(tmp_path) == {best.name, last.name}
+    assert best.samefile(last)
+    state = torch.load(best, weights_only=True)["callbacks"][newest.state_key]
+    assert state["best_model_path"] == str(last)
+
+
+def test_the_best_is_there_when_the_other_name_is_gone(tmp_path):
+    fit(tmp_path, epochs=2)
+    assert names(tmp_path) == {"best.ckpt", "step=6.ckpt"}
+    best = tmp_path / "best.ckpt"
+    check_whole(best)
+    assert best.stat().st_nlink == 1
+    assert torch.load(best, weights_only=True)["global_step"] == 3
+
+
+def test_on_a_disk_without_hard_links_there_are_two_files(tmp_path, monkeypatch):
+    def refused(*names):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    fit(tmp_path)
+    assert names(tmp_path) == {"best.ckpt", "step=3.ckpt"}
+    assert not (tmp_path / "best.ckpt").samefile(tmp_path / "step=3.ckpt")
+    check_whole(tmp_path / "best.ckpt")
+
+
+def test_what_a_kill_while_linking_has_left_is_cleared_away_and_not_written_into(tmp_path):
+    fit(tmp_path, newest={"save_top_k": 2})
+    first = tmp_path / "step=3.ckpt"
+    content = first.read_bytes()
+    (tmp_path / "best.ckpt.part").hardlink_to(first)
+    fit(tmp_path, epochs=2, newest={"filename": "again {step}"})
+    assert names(tmp_path) == {"best.ckpt", "step=3.ckpt", "again step=6.ckpt"}
+    assert first.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("best", "newest"),
+    [
+        ({"save_weights_only": True}, {}),
+        ({}, {"save_weights_only": True}),
+        ({}, {"every_n_epochs": 2}),
+        ({"every_n_train_steps": 2}, {}),
+    ],
+    ids=["weights alone", "with more", "not both", "another step"],
+)
+def test_other_states_are_other_files(tmp_path, best, newest):
+    fit(tmp_path, best=best, newest=newest)
+    assert (tmp_path / "best.ckpt").stat().st_nlink == 1
+
+
+def test_one_in_another_folder_is_another_file(tmp_path):
+    fit(tmp_path, best={"dirpath": tmp_path / "elsewhere"})
+    assert (tmp_path / "elsewhere" / "best.ckpt").stat().st_nlink == 1
+
+
+def test_one_that_is_kept_elsewhere_through_a_link_stays_there(tmp_path):
+    folder, other = tmp_path / "checkpoints", tmp_path / "other disk"
+    folder.mkdir()
+    other.mkdir()
+    (folder / "best.ckpt").symlink_to(other / "kept.ckpt")
+    fit(folder)
+    assert (folder / "best.ckpt").is_symlink()
+    assert (other / "kept.ckpt").stat().st_nlink == 1
+
+
+def test_of_two_names_of_a_damaged_file_neither_is_taken(tmp_path, caplog):
+    write(tmp_path / "before.ckpt", 3)
+    write(tmp_path / "epoch.ckpt", 9)
+    (tmp_path / "best.ckpt").hardlink_to(tmp_path / "epoch.ckpt")
+    content = bytearray((tmp_path / "epoch.ckpt").read_bytes())
+    content[content.index(torch.ones(8).numpy().tobytes()) + 100] ^= 1
+    (tmp_path / "epoch.ckpt").write_bytes(content)
+    assert newest_checkpoint(tmp_path) == tmp_path / "before.ckpt"
+    assert {message.split(": damaged")[0] for message in caplog.messages} == {
+        str(tmp_path / "epoch.ckpt"),
+        str(tmp_path / "best.ckpt"),
+    }

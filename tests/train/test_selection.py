@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
 
 import pytest
+import torch
 
-from p2o.running.checkpoint_files import read_header
+from p2o.running.checkpoint_files import check_whole, newest_checkpoint, read_header
+from p2o.running.shards import PROGRESS
 
 # A learning rate of 0: no evaluation is better than the first.
 SMALL = (
@@ -31,7 +34,57 @@ def test_a_run_ends_when_nothing_has_been_better_and_keeps_the_best(p2o_train, t
     # Before training, then twice an epoch until two in a row were no better than the first.
     assert evaluations(run) == [0, 1, 3, 5]
     # Of its first two batches one has no gradient.
-    assert read_header(run / "checkpoints" / "best.ckpt")["global_step"] == 1
+    best = run / "checkpoints" / "best.ckpt"
+    assert read_header(best)["global_step"] == 1
+    # Between updates it is another state than any at an epoch's end.
+    assert best.stat().st_nlink == 1
+
+
+SHARDS = (
+    *("trainer=fsdp2", "trainer.accelerator=cpu", "trainer.devices=2"),
+    "trainer.strategy.save_distributed_checkpoint=true",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more", [(), pytest.param(SHARDS, marks=pytest.mark.multirank)], ids=["file", "shards"]
+)
+def test_the_best_is_stored_once_with_its_epoch_and_outlives_it(p2o_train, tmp_path, more):
+    run = (*SMALL, *more, "save_policy=null", f"hydra.run.dir={tmp_path}/run")
+    folder = tmp_path / "run" / "checkpoints"
+    best, first = folder / "best.ckpt", folder / "epoch_0000.ckpt"
+    result = p2o_train(*run, "trainer.max_epochs=1")
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in folder.iterdir()} == {first.name, best.name, "last.ckpt"}
+    assert files(best).keys() == files(first).keys()
+    assert all(os.path.samefile(path, files(first)[name]) for name, path in files(best).items())
+    assert newest_checkpoint(folder) == first
+    check_whole(best)
+    result = p2o_train(*run, "trainer.max_epochs=4", "resume=auto")
+    assert result.returncode == 0, result.stderr
+    assert not first.exists()
+    assert all(path.stat().st_nlink == 1 for path in files(best).values())
+    check_whole(best)
+    assert best_score(newest_checkpoint(folder)) == best_score(best)
+    assert read_header(best)["global_step"] < read_header(folder / "last.ckpt")["global_step"]
+
+
+def files(checkpoint):
+    """Those of a checkpoint, which is one or a folder of them."""
+    return (
+        {path.name: path for path in checkpoint.iterdir()}
+        if checkpoint.is_dir()
+        else {"": checkpoint}
+    )
+
+
+def best_score(checkpoint):
+    """What a checkpoint says of the best one: its path, and how good it is."""
+    file = checkpoint / PROGRESS if checkpoint.is_dir() else checkpoint
+    callbacks = torch.load(file, weights_only=True)["callbacks"]
+    [state] = [state for key, state in callbacks.items() if "'filename': 'best'" in key]
+    return state["best_model_path"], state["best_model_score"].item()
 
 
 @pytest.mark.slow
