@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from p2o.cli.assembly import make_verifier
 from p2o.cli.checks import check
 from p2o.cli.rehearsal import rehearse
-from p2o.cli.settings import EvalSettings
+from p2o.cli.settings import EvalSettings, TrainSettings
+from p2o.configuration.early import early_problems
 from p2o.configuration.overrides import as_running, compose_config
 from p2o.configuration.sections import Takes
 from p2o.configuration.validation import refuse, section_problems
@@ -145,6 +146,26 @@ def expected(kind: str, key: str, default: Any) -> bool:
         case "true":
             return isinstance(default, bool) or key == "checkpoint.save_last"
     return False
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("base", BASES)
+def test_what_is_refused_before_torch_is_imported_is_refused_later_in_the_same_words(base, kind):
+    with as_running(compose_config(BASES[base], "train")) as config:
+        assert list(early_problems(config, TrainSettings)) == []
+        OmegaConf.set_struct(config, False)
+        for key in list(keys(config)):
+            parent, _, name = key.rpartition(".")
+            node = OmegaConf.select(config, parent) if parent else config
+            # What is taken from a wrong value stays so.
+            if OmegaConf.is_interpolation(node, name):
+                continue
+            if OmegaConf.is_missing(node, name) or not OmegaConf.is_dict(node[name]):
+                node[name] = WRONG[kind]
+        early = list(early_problems(config, TrainSettings))
+        late = list(section_problems(config, Takes(TrainSettings)))
+    assert {"sampling.train.top_p", "data.group_size"} <= {problem.key for problem in early}
+    assert set(early) <= set(late)
 
 
 @pytest.mark.parametrize(

@@ -5,47 +5,25 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from lightning import pytorch as lightning
-from lightning.pytorch.callbacks import Callback, Checkpoint
-from torch import nn
 
 from p2o.configuration.sections import Makes, Part, Section, Takes
 from p2o.constraints import Count, Decay, NotNegative, Share, Size, SomeShare, Text, Whole
-from p2o.data.contamination import Contamination
-from p2o.data.sources import PromptSource
-from p2o.distillation import DistillationStrategy
-from p2o.hints.assignment import Assigner
-from p2o.learning.allocation import Allocation
-from p2o.learning.baseline import Baseline
-from p2o.learning.module import P2OModule
-from p2o.objectives.engine_correction import EngineCorrection
-from p2o.objectives.kl import KLPenalty
-from p2o.objectives.overlong import Overlong
-from p2o.objectives.policy_loss import PolicyLoss
-from p2o.policy.models import load_policy
-from p2o.policy.moving_average import MovingAverage
-from p2o.reflection.base import Reflection
-from p2o.rollout.engine import RolloutEngine, SamplingParameters
-from p2o.rollout.environment import Environment
-from p2o.rollout.rendering import ChatRenderer
-from p2o.verifiers import GuardedVerifier, Verifier
-from p2o_callbacks import Evolver
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
-Model = Annotated[Mapping, Takes(load_policy)]
-Renderer = Annotated[Mapping, Takes(ChatRenderer, frozenset({"tokenizer"}))]
-Guard = Annotated[Mapping, Takes(GuardedVerifier, frozenset({"verifier"}))]
+Model = Annotated[Mapping, Takes("p2o.policy.models.load_policy")]
+Renderer = Annotated[Mapping, Takes("p2o.rollout.rendering.ChatRenderer", frozenset({"tokenizer"}))]
+Guard = Annotated[Mapping, Takes("p2o.verifiers.GuardedVerifier", frozenset({"verifier"}))]
 Module = Annotated[
     Mapping,
     Takes(
-        P2OModule,
+        "p2o.learning.module.P2OModule",
         frozenset(
             {"model", "policy_loss", "optimizer", "scheduler", "temperature", "kl"}
             | {"entropy_coefficient", "correction"}
         ),
     ),
 ]
-Drawn = Annotated[Part, Makes(SamplingParameters)]
+Drawn = Annotated[Part, Makes("p2o.rollout.engine.SamplingParameters")]
 Rate = Annotated[float, Le(1)]
 """A learning rate; optimisers say themselves what is too low."""
 Bonus = Annotated[float, Ge(-1), Le(1)]
@@ -60,8 +38,8 @@ AtLeastOne = Annotated[float, Ge(1)]
 class Data(Section):
     """``data``."""
 
-    source: Annotated[Part, Makes(PromptSource)]
-    contamination: Annotated[Part, Makes(Contamination)] | None
+    source: Annotated[Part, Makes("p2o.data.sources.PromptSource")]
+    contamination: Annotated[Part, Makes("p2o.data.contamination.Contamination")] | None
     group_size: Size
     batch: Size
     mini_batch: Size
@@ -76,10 +54,10 @@ class Algorithm(Section):
     """``algorithm``."""
 
     advantages: Part
-    loss: Annotated[Part, Makes(PolicyLoss)]
-    kl: Annotated[Part, Makes(KLPenalty)]
+    loss: Annotated[Part, Makes("p2o.objectives.policy_loss.PolicyLoss")]
+    kl: Annotated[Part, Makes("p2o.objectives.kl.KLPenalty")]
     entropy_coefficient: Bonus
-    overlong: Annotated[Part, Makes(Overlong)]
+    overlong: Annotated[Part, Makes("p2o.objectives.overlong.Overlong")]
     sampling_rounds: Size
 
 
@@ -87,8 +65,8 @@ class Algorithm(Section):
 class Evolution(Section):
     """``evolution``, where there is one."""
 
-    callback: Annotated[Part, Makes(Callback)]
-    evolver: Annotated[Part, Makes(Evolver)]
+    callback: Annotated[Part, Makes("lightning.pytorch.callbacks.Callback")]
+    evolver: Annotated[Part, Makes("p2o_callbacks.Evolver")]
 
 
 @dataclass(frozen=True)
@@ -176,7 +154,7 @@ class TrainerRanges(Section):
     barebones: Literal[False]
 
 
-Trainer = Annotated[Part, Takes(TrainerRanges), Makes(lightning.Trainer)]
+Trainer = Annotated[Part, Takes(TrainerRanges), Makes("lightning.pytorch.Trainer")]
 
 
 @dataclass(frozen=True)
@@ -214,21 +192,21 @@ class TrainSettings(Section):
 
     model: Model
     data: Annotated[Mapping, Takes(Data)]
-    rollout: Annotated[Part, Makes(RolloutEngine)]
-    environment: Annotated[Part, Makes(Environment)]
-    verifier: Annotated[Part, Makes(Verifier)]
+    rollout: Annotated[Part, Makes("p2o.rollout.engine.RolloutEngine")]
+    environment: Annotated[Part, Makes("p2o.rollout.environment.Environment")]
+    verifier: Annotated[Part, Makes("p2o.verifiers.Verifier")]
     algorithm: Annotated[Mapping, Takes(Algorithm)]
-    distillation: Annotated[Part, Makes(DistillationStrategy)]
-    baseline: Annotated[Part, Makes(Baseline)]
-    allocation: Annotated[Part, Makes(Allocation)]
-    reference: Annotated[Part, Makes(nn.Module)] | None
-    teacher: Annotated[Part, Makes(MovingAverage)] | None
-    correction: Annotated[Part, Makes(EngineCorrection)] | None
+    distillation: Annotated[Part, Makes("p2o.distillation.DistillationStrategy")]
+    baseline: Annotated[Part, Makes("p2o.learning.baseline.Baseline")]
+    allocation: Annotated[Part, Makes("p2o.learning.allocation.Allocation")]
+    reference: Annotated[Part, Makes("torch.nn.Module")] | None
+    teacher: Annotated[Part, Makes("p2o.policy.moving_average.MovingAverage")] | None
+    correction: Annotated[Part, Makes("p2o.objectives.engine_correction.EngineCorrection")] | None
     streams: Mapping[str, Part | None]
-    mining: Annotated[Part, Makes(Callback)]
+    mining: Annotated[Part, Makes("lightning.pytorch.callbacks.Callback")]
     evolution: Annotated[Mapping, Takes(Evolution)] | None
-    reflection: Annotated[Part, Makes(Reflection)]
-    assignment: Annotated[Part, Makes(Assigner)]
+    reflection: Annotated[Part, Makes("p2o.reflection.base.Reflection")]
+    assignment: Annotated[Part, Makes("p2o.hints.assignment.Assigner")]
     optimizer: Optimizer
     scheduler: Part | None
     trainer: Trainer
@@ -247,7 +225,7 @@ class TrainSettings(Section):
     module: Module
     plan: bool
     planning: Annotated[Mapping, Takes(Planning)]
-    checkpoint: Annotated[Part, Makes(Checkpoint)]
+    checkpoint: Annotated[Part, Makes("lightning.pytorch.callbacks.Checkpoint")]
     callbacks: Mapping[str, Watching | None]
     resume_changed: bool = False
 
@@ -270,9 +248,9 @@ class EvalSettings(Section):
     """The configuration of ``p2o-eval``."""
 
     model: Model
-    rollout: Annotated[Part, Makes(RolloutEngine)]
-    environment: Annotated[Part, Makes(Environment)]
-    verifier: Annotated[Part, Makes(Verifier)]
+    rollout: Annotated[Part, Makes("p2o.rollout.engine.RolloutEngine")]
+    environment: Annotated[Part, Makes("p2o.rollout.environment.Environment")]
+    verifier: Annotated[Part, Makes("p2o.verifiers.Verifier")]
     benchmarks: Mapping[str, Annotated[Mapping, Takes(Benchmark)]]
     run: str | None
     checkpoint: str

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import hydra
 from omegaconf import DictConfig
 
+from p2o.bench.settings import BenchSettings
 from p2o.cli.absent import (
     refuse_absent_in_data,
     refuse_absent_in_diagnosis,
@@ -19,24 +20,26 @@ from p2o.cli.arguments.data import parser as of_data
 from p2o.cli.arguments.doctor import parser as of_doctor
 from p2o.cli.arguments.export import parser as of_export
 from p2o.cli.light import light_command
+from p2o.cli.settings import EvalSettings, TrainSettings
 from p2o.configuration.commandline import read_arguments
 from p2o.configuration.files import CONFIG_NAME, conf_directory
 from p2o.configuration.overrides import check_overrides
+from p2o.configuration.sections import Section
 
 
 def train() -> None:
     """Entry point of ``p2o-train``."""
-    _start("train", refuse_absent_in_training)
+    _start("train", TrainSettings, refuse_absent_in_training)
 
 
 def evaluate() -> None:
     """Entry point of ``p2o-eval``."""
-    _start("eval", refuse_absent_in_evaluation)
+    _start("eval", EvalSettings, refuse_absent_in_evaluation)
 
 
 def bench() -> None:
     """Entry point of ``p2o-bench``."""
-    _start("bench")
+    _start("bench", BenchSettings)
 
 
 def data() -> None:
@@ -62,19 +65,25 @@ def _go_on(
         if "overrides" in arguments:
             folder = arguments.config_dir
             flags = [] if folder is None else [f"--config-dir={folder}"]
-            check_overrides([*arguments.overrides, *flags], CONFIG_NAME, inspect=inspect)
+            line = [*arguments.overrides, *flags]
+            check_overrides(line, CONFIG_NAME, TrainSettings, inspect, early=True)
         program = importlib.import_module(f"p2o.cli.{name}")
     program.start(arguments)
 
 
-def _start(name: str, inspect: Callable[[DictConfig], None] | None = None) -> None:
+def _start(
+    name: str, settings: type[Section], inspect: Callable[[DictConfig], None] | None = None
+) -> None:
     arguments = sys.argv[1:]
     if "--version" in arguments:
         print(f"p2o-{name} {version('p2o-rl')}")
         return
     with light_command():
         asks = read_arguments(arguments, name).asks
-        check_overrides(arguments, name, inspect=None if asks else inspect)
+        if asks:
+            check_overrides(arguments, name)
+        else:
+            check_overrides(arguments, name, settings, inspect, early=True)
         # Takes seconds, in each rank.
         program = None if asks else importlib.import_module(f"p2o.cli.{name}")
     if program is None:

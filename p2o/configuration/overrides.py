@@ -16,6 +16,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 
 from p2o.configuration.commandline import CommandLine, read_arguments
+from p2o.configuration.early import early_problems
 from p2o.configuration.files import CONFIG_NAME, conf_directory
 from p2o.configuration.hydra_settings import check_hydra
 from p2o.configuration.jobs import jobs_of
@@ -36,6 +37,7 @@ def check_overrides(
     name: str = CONFIG_NAME,
     settings: type[Section] | None = None,
     inspect: Callable[[DictConfig], None] | None = None,
+    early: bool = False,
 ) -> None:
     """Compose the configuration as Hydra would, to say in one line what is wrong with it.
 
@@ -49,6 +51,8 @@ def check_overrides(
         name: Of the primary configuration.
         settings: What its values have to fit; None looks at keys alone.
         inspect: What else each job has to pass.
+        early: Whether only those values are looked at that need no torch for it; see
+            `p2o.configuration.early`.
 
     Raises:
         UserError: A key, a group or one of its options does not exist, or a value does not fit.
@@ -69,7 +73,9 @@ def check_overrides(
         with _in_one_line(line, job):
             config = compose_config(job, line.name, line.folder)
             with as_running(config) as own:
-                if settings is not None:
+                if settings is not None and early:
+                    refuse(early_problems(own, settings))
+                elif settings is not None:
                     refuse(section_problems(own, Takes(settings)))
                     check_hydra(config)
                 if inspect is not None:

@@ -1,5 +1,6 @@
 """Hints for what no single target of a configuration takes."""
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,12 +22,18 @@ class Takes:
     """Metadata of a hint: what is in the value has to fit what a callable takes.
 
     Attributes:
-        target: The callable; a `Section` behind `Part` says more than the part's own target.
+        given: The callable, or its full name, which is imported where the callable is asked for; a
+            `Section` behind `Part` says more than the part's own target.
         known: Arguments that are not the configuration's to give.
     """
 
-    target: Callable[..., Any]
+    given: Callable[..., Any] | str
     known: frozenset[str] = frozenset()
+
+    @property
+    def target(self) -> Callable[..., Any]:
+        """The callable."""
+        return _imported(self.given)
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,16 @@ class Makes:
     """Metadata of a part's hint: what is made has to be.
 
     Attributes:
-        kind: A class, or a protocol whose methods it is to have.
+        given: A class, or a protocol whose methods it is to have; or the full name of one, which is
+            imported where the class is asked for.
     """
 
-    kind: type
+    given: type | str
+
+    @property
+    def kind(self) -> type:
+        """The class or protocol."""
+        return _imported(self.given)
 
     def objection(self, target: Callable[..., Any]) -> str | None:
         """Why a class is another one, in words; None where it is not.
@@ -69,6 +82,14 @@ class Makes:
         lacks = [method for method in methods if method[0] != "_" and not hasattr(found, method)]
         name = self.kind.__name__
         return f"is no {name}; name a class with {', '.join(lacks)}" if lacks else None
+
+
+def _imported(given: Any) -> Any:
+    """What a full name stands for; anything else is that itself."""
+    if not isinstance(given, str):
+        return given
+    module, _, name = given.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def made(hint: Any) -> Makes | None:

@@ -40,6 +40,8 @@ REFERENCE = re.compile(r"\$\{(?:([\w.]+)\.)?(\w+)\}")
 MOST_HOPS = 10
 FEW = 6
 """Keys that are named in place of one that does not exist."""
+MayImport = Callable[[str], bool]
+"""Whether what has this full name may be imported, to see what it takes."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +87,31 @@ def refuse_missing(node: DictConfig, key: str, names: Iterable[str] | None = Non
             raise UserError(f"{key}.{name}: no value and no default; give it a value")
 
 
-def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[Fault]:
+def anything(name: str) -> bool:
+    """What to import of a configuration that is to be used: all of it."""
+    return True
+
+
+def section_problems(
+    node: DictConfig, takes: Takes, key: str = "", may_import: MayImport = anything
+) -> Iterator[Fault]:
     """Problems of a mapping whose values are what a callable takes.
 
     Args:
         node: The mapping.
         takes: What the values have to fit.
         key: Where the mapping stands; empty for the whole configuration.
+        may_import: Where it says no, nothing is looked at.
     """
+    if isinstance(takes.given, str) and not may_import(takes.given):
+        return
     arguments = arguments_of(takes.target)
     hints = {name: h for name, h in arguments.hints.items() if name not in takes.known}
     section = isinstance(takes.target, type) and issubclass(takes.target, Section)
     for name in map(str, node):
         path = _join(key, name)
         if name in hints:
-            yield from _value_problems(node, name, hints[name], path, section)
+            yield from _value_problems(node, name, hints[name], path, section, may_import)
         elif name not in OWN and not arguments.more:
             yield _unknown(path, name, hints)
     if section:
@@ -109,7 +121,11 @@ def section_problems(node: DictConfig, takes: Takes, key: str = "") -> Iterator[
 
 
 def part_problems(
-    node: DictConfig, key: str, more: Takes | None = None, makes: Makes | None = None
+    node: DictConfig,
+    key: str,
+    more: Takes | None = None,
+    makes: Makes | None = None,
+    may_import: MayImport = anything,
 ) -> Iterator[Fault]:
     """Problems of a node with a ``_target_``.
 
@@ -118,7 +134,12 @@ def part_problems(
         key: Where it stands.
         more: What some of its values have to fit besides the target's own hints.
         makes: What the target has to have.
+        may_import: Where it says no, only what does not need the target is looked at.
     """
+    name = node.get("_target_")
+    if isinstance(name, str) and not may_import(name):
+        yield from _narrower_problems(node, key, more, may_import)
+        return
     try:
         target = find_target(node, key)
     except UserError as error:
@@ -126,8 +147,7 @@ def part_problems(
         return
     objection = None if makes is None else makes.objection(target)
     if objection is not None:
-        text = f"{key}._target_={node.get('_target_')}: {objection}"
-        yield Fault(f"{key}._target_", text)
+        yield Fault(f"{key}._target_", f"{key}._target_={name}: {objection}")
         return
     if not isinstance(node.get("_partial_", False), bool):
         yield Fault(key, f"{key}._partial_={show(node['_partial_'])}: give true or false")
@@ -136,11 +156,19 @@ def part_problems(
         yield Fault(key, text)
     if ASKS in node and not isinstance(node[ASKS], str):
         yield Fault(key, f"{key}.{ASKS}={show(node[ASKS])}: give a text")
-    yield from section_problems(node, Takes(target), key)
+    # These come first: they say more, and are what can be said without the target.
+    yield from _narrower_problems(node, key, more, may_import)
+    yield from section_problems(node, Takes(target), key, may_import)
+
+
+def _narrower_problems(
+    node: DictConfig, key: str, more: Takes | None, may_import: MayImport
+) -> Iterator[Fault]:
+    """Problems of a part's values with what they have to fit besides the target's own hints."""
     narrower = {} if more is None else arguments_of(more.target).hints
-    for name in narrower:
+    for name, hint in narrower.items():
         if name in node:
-            yield from _value_problems(node, name, narrower[name], _join(key, name), False)
+            yield from _value_problems(node, name, hint, _join(key, name), False, may_import)
 
 
 def find_target(node: DictConfig, key: str) -> Callable[..., Any]:
@@ -195,7 +223,7 @@ def show(value: Any) -> str:
 
 
 def _value_problems(
-    node: DictConfig, name: str, hint: Any, path: str, section: bool
+    node: DictConfig, name: str, hint: Any, path: str, section: bool, may_import: MayImport
 ) -> Iterator[Fault]:
     if OmegaConf.is_missing(node, name):
         # What has no value yet is refused where it is needed.
@@ -203,10 +231,10 @@ def _value_problems(
     derived = _hops(node, name)
     try:
         value = node.get(name)
-        found = list(_problems(value, hint, path, section))
-    # An interpolation that leads nowhere.
+        found = list(_problems(value, hint, path, section, may_import))
+    # An interpolation that leads nowhere; it may also stand inside of the value.
     except InterpolationResolutionError as error:
-        yield Fault(path, f"{path}: {first_line(error)}", derived)
+        yield Fault(path, f"{path}: {first_line(error)}", max(derived, 1))
         return
     yield from (Fault(each.key, each.text, derived + each.derived) for each in found)
 
@@ -229,27 +257,30 @@ def _hops(node: Any, name: str) -> int:
     return hops
 
 
-def _problems(value: Any, hint: Any, path: str, section: bool) -> Iterator[Fault]:
+def _problems(
+    value: Any, hint: Any, path: str, section: bool, may_import: MayImport
+) -> Iterator[Fault]:
     members = alternatives(hint)
     if value is None and type(None) in members:
         return
     if isinstance(value, DictConfig):
         if "_target_" in value and (not section or any(map(is_part, members))):
             part = next((m for m in members if is_part(m)), None)
-            yield from part_problems(value, path, taken(part), made(part))
+            yield from part_problems(value, path, taken(part), made(part), may_import)
             return
         inner = next((taken(m) for m in members if not is_part(m) and taken(m)), None)
         if inner is not None:
-            yield from section_problems(value, inner, path)
+            yield from section_problems(value, inner, path, may_import)
             return
         children = next((get_args(m)[1] for m in members if holds_parts(m)), None)
         if children is not None:
             for name in map(str, value):
-                yield from _value_problems(value, name, children, _join(path, name), True)
+                inside = _join(path, name)
+                yield from _value_problems(value, name, children, inside, True, may_import)
             return
     if not section and _parts_inside(value):
         for name, child in _items(value):
-            yield from _problems(child, Any, _join(path, name), section)
+            yield from _problems(child, Any, _join(path, name), section, may_import)
         return
     if any(is_part(m) or taken(m) or holds_parts(m) for m in members):
         yield Fault(path, f"{path}={show(value)}: give {words(hint)}")

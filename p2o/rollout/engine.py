@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from p2o.constraints import Count, SomeShare, Temperature, Whole
 from p2o.errors import UserError
-from p2o.policy.causal import CausalPolicy
+
+if TYPE_CHECKING:
+    # How tokens are drawn is looked at before torch is imported.
+    from p2o.policy.causal import CausalPolicy
 
 LEAST_TEMPERATURE = 0.01
 """Of training; engines take what is below as this, or draw the most probable token."""
@@ -89,7 +92,7 @@ class RolloutEngine(Protocol):
         """
         ...
 
-    def update_weights(self, policy: CausalPolicy) -> None:
+    def update_weights(self, policy: "CausalPolicy") -> None:
         """Take the weights of `policy`; called before the first generation after an update."""
         ...
 

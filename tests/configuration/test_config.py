@@ -416,7 +416,7 @@ def test_a_folder_of_ones_own_is_looked_at_too(tmp_path):
         "_target_: torch.optim.SGD\n_partial_: true\nlr: fast\nmomentum: 0.9\n"
     )
     line = ["--config-dir", str(tmp_path), "optimizer=mine"]
-    with pytest.raises(UserError, match=r"^optimizer\.lr=fast: give a number$"):
+    with pytest.raises(UserError, match=r"^optimizer\.lr=fast: give a number of at most 1$"):
         check_overrides(line, CONFIG_NAME, TrainSettings)
     check_overrides([*line, "optimizer.lr=0.1"], CONFIG_NAME, TrainSettings)
     with pytest.raises(UserError, match=r"^optimizer=mine: no such option"):

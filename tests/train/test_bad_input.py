@@ -315,7 +315,7 @@ def test_a_folder_that_cannot_be_made_is_named(refused, tmp_path, setting):
 
 def test_a_sweep_is_refused_before_its_first_job(in_process, tmp_path):
     status, stderr = in_process("-m", *SMALL, "seed=0,1", "optimizer.lr=1e-3,fast")
-    assert the_error(status, stderr) == "optimizer.lr=fast: give a number"
+    assert the_error(status, stderr) == "optimizer.lr=fast: give a number of at most 1"
     assert not (tmp_path / "runs").exists()
 
 
