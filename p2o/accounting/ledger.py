@@ -93,9 +93,13 @@ class Ledger:
         self._kept = self.counts()
 
     def take_back(self) -> None:
-        """Go back to what was kept last, if anything was; but seconds have passed."""
+        """Go back to what was kept last, if anything was; but seconds have passed.
+
+        Those of a search come again with its results, from its `Journal`.
+        """
         for phase, amounts in self._kept.items():
-            self._counts[phase].update(amounts | {"seconds": self._counts[phase]["seconds"]})
+            passed = {} if phase == "evolution" else {"seconds": self._counts[phase]["seconds"]}
+            self._counts[phase].update(amounts | passed)
 
     def _settle(self) -> None:
         now = time.monotonic()

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import re
 from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from p2o.hints.pool_export import as_gepa, into_dspy, put_before, without_turn_m
 from p2o.hints.pool_file import INSTRUCTION, Origin, PooledHint, PoolFile, read_pool
 from p2o.running.terminal import Terminal
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 WIDTH = 80
 ID = 12
 
@@ -134,7 +137,18 @@ def apply(pool: PoolFile, arguments: argparse.Namespace) -> str:
         hinted = put_before(text, rows, arguments.column)
     except UserError as error:
         raise UserError(f"{arguments.prompts}: {error}") from error
-    return "".join(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in hinted)
+    return "".join(
+        json.dumps(_finite(row), ensure_ascii=False, default=_plain) + "\n" for row in hinted
+    )
+
+
+def _finite(content: Any) -> Any:
+    """Content without numbers that JSON does not know: null stands for them."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float | Decimal) and not isfinite(content) else content
 
 
 def _plain(value: object) -> object:
@@ -155,6 +169,8 @@ def _place(hint: PooledHint | None) -> str:
 
 
 def _write(text: str, output: Path | None) -> None:
+    # Rows and programs may hold halves of pairs, which have no bytes but a spelling in JSON.
+    text = SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     if output is None:
         print(text, end="")
         return

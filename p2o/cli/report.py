@@ -8,7 +8,7 @@ from p2o.cli.arguments.report import parser
 from p2o.cli.light import light_command
 from p2o.report.arms import choose_arm, group_arms
 from p2o.report.contents import Contents
-from p2o.report.runs import read_run
+from p2o.report.runs import read_run, told_apart
 from p2o.report.story import tell
 from p2o.report.write import PAGE, write_report
 
@@ -33,7 +33,7 @@ def report(
     folders = dict.fromkeys(run.resolve() for run in runs)
     # A report of all runs of a folder stands among them, and RUNS/*/ names it the next time.
     own = [folder for folder in folders if not _is_report(folder)]
-    read = [read_run(folder) for folder in own or folders]
+    read = told_apart([read_run(folder) for folder in own or folders])
     arms = group_arms(read)
     contents = Contents([tell(run) for run in read], arms, choose_arm(arms, against))
     return write_report(contents, output or _folder(read[0].folder, len(read), runs), figures)

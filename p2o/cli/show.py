@@ -7,7 +7,7 @@ from p2o.cli.light import light_command
 from p2o.errors import UserError
 from p2o.records import read
 from p2o.report.drift import drifts
-from p2o.report.runs import read_run
+from p2o.report.runs import SAMPLED, Run, read_run
 from p2o.report.show_problem import show_hint, show_problem
 from p2o.report.show_run import show_run
 from p2o.report.show_wrong import show_wrong
@@ -33,6 +33,8 @@ def show(run: Path, kind: str | None = None, start: str = "", everything: bool =
             f"{run}: no records in it; p2o-train writes them as it goes, unless it is told "
             "records.rollouts=none"
         )
+    known = _known(run)
+    is_sampled = known is not None and known.is_sampled
     if kind == "problem":
         show_problem(records, start, everything, console)
     elif kind == "hint":
@@ -40,18 +42,24 @@ def show(run: Path, kind: str | None = None, start: str = "", everything: bool =
     elif kind == "wrong":
         show_wrong(records, str(run), everything, console)
     else:
-        show_run(records, str(run), console)
-        _show_drifts(run, console)
-    for note in records.notes:
+        show_run(records, str(run), console, is_sampled)
+        if known is not None:
+            _show_drifts(known, console)
+    for note in [*([SAMPLED] if is_sampled else []), *records.notes]:
         console.print(f"note: {note}", soft_wrap=True)
 
 
-def _show_drifts(run: Path, console: Terminal) -> None:
-    """Say what the metrics tell of lengths and pass@k, where the run has any."""
+def _known(folder: Path) -> Run | None:
+    """What there is of a run beside its records; None where that is nothing."""
     try:
-        sentences = drifts(read_run(run))
+        return read_run(folder)
     except UserError:
-        return
+        return None
+
+
+def _show_drifts(run: Run, console: Terminal) -> None:
+    """Say what the metrics tell of lengths and pass@k, where the run has any."""
+    sentences = drifts(run)
     if sentences:
         console.print()
         console.print("Has it drifted?", style="bold")

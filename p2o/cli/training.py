@@ -306,3 +306,5 @@ def _count_spared(
     """Keep the books of what a search did not have to ask."""
     with ledger.phase("evolution"):
         ledger.add_shared(spared_calls=(evolution and evolution.spared) or 0)
+    # A stop in the batch that follows does not take back what the search has spent.
+    ledger.keep()

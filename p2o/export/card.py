@@ -101,23 +101,28 @@ def _introduction(config: Mapping[str, Any]) -> str:
 def _outcome(
     run: Path, summary: dict[str, Any], weights: CheckpointWeights, config: Mapping[str, Any]
 ) -> list[str]:
-    last = run / "checkpoints" / "last.ckpt"
     before, after = (
         (summary["accuracy"][when], summary["hard_accuracy"][when]) for when in ("before", "after")
     )
     columns: dict[str, Sequence[float | None]] = {"before training": before}
     said = f"Accuracy on held-out problems, {how_asked(config, 'template')}."
-    if weights.path.resolve() != last.resolve():
+    is_last, late = _are_last(run, summary, weights), _updates_since_measured(summary)
+    end = "at the last evaluation" if late else "at the run's end"
+    if late or not is_last:
         columns["this checkpoint"] = _accuracy_after(run, weights.updates)
+    if not is_last:
         said += " The run ended with other weights than these."
-    columns["at the run's end"] = after
+    if late:
+        plural = "" if late == 1 else "s"
+        said += f" The last evaluation was {late:,} update{plural} before the run's end."
+    columns[end] = after
     numbers = (("all", "held_out"), ("hard: none right before", "held_out_hard"))
     rows = [["problems", "number", *columns]] + [
         [label, str(summary[key]), *(_percent(column[row]) for column in columns.values())]
         for row, (label, key) in enumerate(numbers)
     ]
     if reward := partial_reward(summary):
-        shown = {"before training": reward["before"], "at the run's end": reward["after"]}
+        shown = {"before training": reward["before"], end: reward["after"]}
         values = (shown.get(column) for column in columns)
         cells = ("-" if value is None else f"{value:.3f}" for value in values)
         rows.append([MEAN_REWARD, str(summary["held_out"]), *cells])
@@ -129,10 +134,27 @@ def _outcome(
     if summary["templates"]:
         sections += [
             "## Templates in use at the end",
-            f"Problems that were hard were sampled with these. {_moved(summary, config)}",
+            "Problems that were hard were sampled with these."
+            # Of other weights that is not known.
+            + (f" {_moved(summary, config)}" if is_last and not late else ""),
             *(_fenced(in_words(template["text"])) for template in summary["templates"]),
         ]
     return sections
+
+
+def _are_last(run: Path, summary: Mapping[str, Any], weights: CheckpointWeights) -> bool:
+    """Whether the run ended with these weights; a checkpoint may have several names, or copies."""
+    updates = summary.get("updates")
+    if updates is not None and weights.updates is not None:
+        return updates == weights.updates
+    last = run / "checkpoints" / "last.ckpt"
+    return last.exists() and weights.path.samefile(last)
+
+
+def _updates_since_measured(summary: Mapping[str, Any]) -> int:
+    """Updates between the last evaluation and the run's end, where both are known."""
+    measured, updates = summary.get("measured_at"), summary.get("updates")
+    return 0 if measured is None or updates is None else updates - measured
 
 
 def _moved(summary: Mapping[str, Any], config: Mapping[str, Any]) -> str:

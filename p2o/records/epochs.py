@@ -37,7 +37,7 @@ def epochs(records: Records) -> pa.Table:
     | column | what |
     |---|---|
     | ``held_out_accuracy`` | of the last evaluation in the epoch |
-    | ``hard`` | size of the hard set at its end |
+    | ``hard`` | size of the hard set at its end, problems without rollouts on record included |
     | ``bare_accuracy``, ``hinted_accuracy`` | share of rollouts without and with a hint that \
 solve problems which were hard at the end of the epoch before; trials of the search included |
     | ``unsolved``, ``hinted``, ``bare``, ``relapsed`` | problems in each state at its end |

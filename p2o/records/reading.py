@@ -72,8 +72,13 @@ class Records:
         return self.query("hard")
 
     def ended_epochs(self) -> set[int]:
-        """Those whose end is on record: each has a part of ``hard`` of its number, maybe empty."""
-        return {int(path.stem.rpartition("-")[2]) for path in self._parts("hard")}
+        """Those whose end is on record: each has a part of ``hard`` of its number, maybe empty.
+
+        Of one whose part cannot be read, nobody knows how many problems were hard.
+        """
+        schema = TABLES["hard"]
+        whole = (path for path in self._parts("hard") if self._read_part(path, schema) is not None)
+        return {int(path.stem.rpartition("-")[2]) for path in whole}
 
     def texts(self) -> dict[str, str]:
         """What hints say, by id; the empty one included."""

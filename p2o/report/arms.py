@@ -56,7 +56,7 @@ def choose_arm(arms: Arms, name: str | None) -> str:
 
 
 def final(run: Run, measure: str) -> float | None:
-    """An accuracy at the end of a run: ``accuracy`` or ``hard_accuracy``."""
+    """An accuracy at the end of a run, or so far: ``accuracy`` or ``hard_accuracy``."""
     after = (run.summary.get(measure) or {}).get("after")
     if after is None:
         column = {"accuracy": "val/accuracy", "hard_accuracy": "val/hard_accuracy"}[measure]
@@ -65,10 +65,18 @@ def final(run: Run, measure: str) -> float | None:
     return after
 
 
+def has_ended(run: Run) -> bool:
+    """Whether a run came to its end, or was ended by a guard: it has left a summary."""
+    return bool(run.summary)
+
+
 def by_seed(runs: Sequence[Run], measure: str) -> Mapping[int | None, float]:
-    """The final accuracy for each seed; the mean where several runs have the same."""
+    """The final accuracy for each seed; the mean where several runs have the same.
+
+    Runs that have not ended have none: one that goes on in another folder is a run of its own.
+    """
     values: dict[int | None, list[float]] = {}
-    for run in runs:
+    for run in filter(has_ended, runs):
         value = final(run, measure)
         if value is not None:
             values.setdefault(run.seed, []).append(value)

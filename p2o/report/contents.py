@@ -1,12 +1,13 @@
 """What a report shows: its tables and its charts, of one run and of several together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import mean
 from typing import Any
 
-from p2o.report.arms import Arms, by_seed, differences, final
+from p2o.report.arms import Arms, by_seed, differences, final, has_ended
+from p2o.report.asked import OTHER_PROBLEMS, same_problems
 from p2o.report.chart_health import panel
 from p2o.report.chart_hints import hint_tree
 from p2o.report.chart_problems import river_chart, two_by_two_chart
@@ -23,6 +24,7 @@ from p2o.report.tables import Table
 
 MOST_REJECTED = 200
 """Candidates of a search that the page shows; the table of its files has all."""
+UNCOUNTED = "what they spent is without evaluation"
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,39 @@ class Contents:
     arms: Arms
     against: str
 
+    def differences(self, measure: str) -> dict[str, Difference]:
+        """Of a final accuracy, each other arm against the chosen one; see `final`."""
+        found = differences(self.arms, self.against, measure)
+        return {
+            arm: replace(each, says=f"{each.says} {OTHER_PROBLEMS}")
+            if each.pairs and arm in self.asked_others
+            else each
+            for arm, each in found.items()
+        }
+
     @cached_property
-    def differences(self) -> dict[str, Difference]:
-        """Of final held-out accuracy, each other arm against the chosen one."""
-        return differences(self.arms, self.against, "accuracy")
+    def asked_others(self) -> set[str]:
+        """Arms that were asked other held-out problems than the chosen one, for the same seed."""
+        return {
+            arm
+            for arm in self.arms
+            for own in self._ended(arm)
+            for base in self._ended(self.against)
+            if own.run.seed == base.run.seed and not same_problems(own, base)
+        }
 
     def of_arm(self, arm: str) -> list[RunStory]:
         """The stories of an arm's runs."""
         runs = self.arms[arm]
         return [story for story in self.stories if any(story.run is run for run in runs)]
+
+    def _ended(self, arm: str) -> list[RunStory]:
+        return [story for story in self.of_arm(arm) if has_ended(story.run)]
+
+    def _drawn(self, arm: str) -> list[RunStory]:
+        """Those that an arm's curve is the mean of; a single run is drawn as far as it is."""
+        own = self.of_arm(arm)
+        return own if len(own) == 1 else self._ended(arm)
 
     def arm_of(self, story: RunStory) -> str:
         """The name of a run's arm."""
@@ -60,7 +86,7 @@ class Contents:
         held_out = self.stories[0].run.summary.get("held_out") if len(self.stories) == 1 else None
         for axis in AXES:
             curves = {
-                arm: [story.curves[axis] for story in self.of_arm(arm) if axis in story.curves]
+                arm: [story.curves[axis] for story in self._drawn(arm) if axis in story.curves]
                 for arm in self.arms
             }
             shown = {arm: own for arm, own in curves.items() if own}
@@ -107,13 +133,15 @@ class Contents:
             hard = list(by_seed(runs, "hard_accuracy").values())
             low, high = bootstrap_mean(values) if len(values) >= FEWEST_SEEDS else (None, None)
             spent = cost(runs)
-            row = [arm, len(values), mean(values) if values else None, low, high]
+            going = len(runs) - sum(map(has_ended, runs))
+            row = [arm, len(values), going, mean(values) if values else None, low, high]
             row += [mean(hard) if hard else None]
             row += [total(spent, "rollouts") or None, total(spent, "seconds") or None]
             rows.append(row)
         columns = [
             "arm",
             "seeds",
+            "not ended",
             "accuracy",
             "low",
             "high",
@@ -121,12 +149,13 @@ class Contents:
             "rollouts",
             "seconds",
         ]
-        return Table("arms", "Final held-out accuracy, means over seeds", columns, rows)
+        title = f"Final held-out accuracy, means over seeds; {UNCOUNTED}"
+        return Table("arms", title, columns, rows)
 
     def _differences(self) -> Table:
         rows = []
         for measure, name in (("accuracy", "accuracy"), ("hard_accuracy", "hard accuracy")):
-            for arm, each in differences(self.arms, self.against, measure).items():
+            for arm, each in self.differences(measure).items():
                 low, high = each.interval or (None, None)
                 rows.append([arm, name, each.pairs, each.mean, low, high, each.chance, each.says])
         columns = ["arm", "measure", "pairs", "difference", "low", "high", "p", "says"]
@@ -146,7 +175,7 @@ class Contents:
             ends = [final(run, "accuracy"), final(run, "hard_accuracy")]
             rows.append([run.name, self.arm_of(story), run.seed, before, *ends, *spent, stopped])
         columns = ["run", "arm", "seed", "before", "after", "hard, after", "rollouts", "tokens"]
-        return Table("runs", "Runs", [*columns, "seconds", "stopped by"], rows)
+        return Table("runs", f"Runs; {UNCOUNTED}", [*columns, "seconds", "stopped by"], rows)
 
     def _cost(self) -> Table:
         phases = list(PHASES.values())

@@ -150,8 +150,9 @@ class Band:
 def mean_curve(curves: Sequence[Curve], points: int = 60) -> Band:
     """The mean of several curves at equal spending.
 
-    Between its points a curve is a straight line; one that has ended keeps its last value. The
-    shade is the interval of the mean, for `FEWEST_SEEDS` curves or more.
+    It begins where the last of them does. Between its points a curve is a straight line; one that
+    has ended keeps its last value. The shade is the interval of the mean, for `FEWEST_SEEDS` curves
+    or more.
 
     Args:
         curves: At least one, each with at least one point.
@@ -160,7 +161,7 @@ def mean_curve(curves: Sequence[Curve], points: int = 60) -> Band:
     if len(curves) == 1:
         x, y = curves[0]
         return Band(list(x), list(y), None, None)
-    start = min(x[0] for x, _ in curves)
+    start = max(x[0] for x, _ in curves)
     grid = np.linspace(start, max(x[-1] for x, _ in curves), points)
     values = np.stack([np.interp(grid, x, y) for x, y in curves])
     mean = values.mean(axis=0)

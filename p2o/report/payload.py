@@ -95,7 +95,11 @@ def rollout_table(story: RunStory) -> dict[str, Any] | None:
     table: dict[str, Any] = {
         "problems": [_problem(story, each, place, exchanges) for each in problems],
         "hints": [{"id": each, "text": story.hint_texts.get(each, each)} for each in hints],
-        "hint": [place.get(hint, -1) for hint in rollouts["hint"]],
+        # Some strategies sample without the hint that belongs to a rollout.
+        "hint": [
+            place.get(hint, -1) if hinted else -1
+            for hint, hinted in zip(rollouts["hint"], rollouts["hinted"], strict=True)
+        ],
     }
     numbers = {problem: number for number, problem in enumerate(problems)}
     table["problem"] = [numbers[problem] for problem in rollouts["problem"]]

@@ -130,12 +130,14 @@ class TwoByTwo:
         problems: What they were measured on, in words.
         at_once: Whether both cells of ``"after"`` are of the same weights, for every problem.
         mixed: Whether some problem was asked with a hint and without one in the same epoch.
+        selected: Whether problems were chosen by what became of them, as those of training are.
     """
 
     cells: Mapping[tuple[str, str], Cell]
     problems: str
     at_once: bool = True
     mixed: bool = False
+    selected: bool = False
 
 
 CELLS = [(weights, hints) for weights in ("before", "after") for hints in ("without", "with")]
@@ -178,7 +180,7 @@ def _training(rollouts: Columns) -> TwoByTwo | None:
         return None
     cells = {cell: Cell(sum(values), len(values)) for cell, values in rates.items()}
     problems = f"{given} training problems that were given a hint"
-    return TwoByTwo(cells, problems, at_once, mixed)
+    return TwoByTwo(cells, problems, at_once, mixed, selected=True)
 
 
 def _tries(rollouts: Columns) -> dict[str, dict[tuple[int, bool], list[bool]]]:
@@ -194,23 +196,29 @@ def _tries(rollouts: Columns) -> dict[str, dict[tuple[int, bool], list[bool]]]:
 
 
 def _held_out(rollouts: Columns) -> TwoByTwo | None:
-    """Weights and hints on held-out problems: the first evaluation and the last of each kind."""
-    places: dict[bool, dict[tuple[int, int], dict[str, list[bool]]]] = {False: {}, True: {}}
+    """Weights and hints on held-out problems, where the first or the last evaluation has hints.
+
+    An evaluation asks with a hint or without one, so that of each two cells one is not measured:
+    evaluations between the first and the last are of weights that are neither before nor after.
+    """
+    places: dict[tuple[int, int], dict[bool, dict[str, list[bool]]]] = {}
     for row in of_phase(rollouts, "held_out"):
         solved = rollouts["solved"][row]
         if solved is not None:
-            place = rollouts["epoch"][row], rollouts["step"][row]
-            own = places[bool(rollouts["hinted"][row])].setdefault(place, {})
+            place = rollouts["epoch"][row], rollouts["step"][row] or 0
+            own = places.setdefault(place, {}).setdefault(bool(rollouts["hinted"][row]), {})
             own.setdefault(rollouts["problem"][row], []).append(solved)
-    if not places[True]:
+    if not places:
+        return None
+    ends = {"before": places[min(places)]}
+    if len(places) > 1:
+        ends["after"] = places[max(places)]
+    if not any(True in kinds for kinds in ends.values()):
         return None
     cells = dict.fromkeys(CELLS, Cell())
-    for hinted, hints in ((False, "without"), (True, "with")):
-        evaluations = [places[hinted][place] for place in sorted(places[hinted])]
-        if evaluations:
-            cells["before", hints] = _mean_rate(evaluations[0])
-        if len(evaluations) > 1:
-            cells["after", hints] = _mean_rate(evaluations[-1])
+    for weights, kinds in ends.items():
+        for hinted, solved in kinds.items():
+            cells[weights, "with" if hinted else "without"] = _mean_rate(solved)
     number = max(cell.number for cell in cells.values())
     return TwoByTwo(cells, f"{number} held-out problems")
 

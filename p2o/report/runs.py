@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -17,11 +17,15 @@ from p2o.report.searches import Search
 Row = dict[str, float]
 SUMMARY = {
     **dict.fromkeys(("accuracy", "hard_accuracy", "ledger", "versions", "config"), (dict,)),
-    **dict.fromkeys(("held_out", "held_out_hard"), (int,)),
+    **dict.fromkeys(("held_out", "held_out_hard", "updates", "measured_at"), (int,)),
     "templates": (list,),
     "collapse": (str,),
 }
 """Entries of ``summary.json`` that a report looks at, and what kinds they are of."""
+SAMPLED = (
+    "Rollouts of one training problem in ten are on record: what is told of problems is told of "
+    "these."
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Run:
         metrics: Rows of ``metrics.csv``, without cells that are empty.
         pools: The pools that were published, in order of time; see `PromptPool.state_dict`.
         notes: What is missing or cannot be read, a sentence each.
+        depth: How many parts of its path its name has.
     """
 
     folder: Path
@@ -45,11 +50,17 @@ class Run:
     metrics: Sequence[Row] = ()
     pools: Mapping[Search, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    depth: int = 2
 
     @property
     def name(self) -> str:
-        """The last two parts of its path, as runs of one experiment have the same parent."""
-        return "/".join(self.folder.resolve().parts[-2:])
+        """The last parts of its path; two, as runs of one experiment have the same parent."""
+        return str(Path(*self.folder.resolve().parts[-self.depth :]))
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the rollouts of some training problems alone are on record."""
+        return self.setting("records.rollouts") == "sampled"
 
     @property
     def seed(self) -> int | None:
@@ -83,26 +94,26 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{folder}: not a run directory of p2o-train ({_why(folder)})")
     if not (folder / "summary.json").exists():
         notes.append("There is no summary.json: the run has not ended, or was broken off.")
-    if _kept(config) == "sampled":
-        notes.append(
-            "Rollouts of one training problem in ten are on record: what is told of problems is "
-            "told of these."
-        )
     overrides = _yaml(folder / ".hydra" / "overrides.yaml", notes) or []
-    return Run(
+    run = Run(
         folder,
         tuple(map(str, overrides if isinstance(overrides, list) else ())),
         config if isinstance(config, dict) else {},
         summary,
         metrics,
         _pools(folder / "evolution", notes),
-        tuple(notes),
     )
+    return replace(run, notes=(*notes, *([SAMPLED] if run.is_sampled else [])))
 
 
-def _kept(config: Any) -> Any:
-    records = config.get("records") if isinstance(config, dict) else None
-    return records.get("rollouts") if isinstance(records, dict) else None
+def told_apart(runs: Sequence[Run]) -> list[Run]:
+    """The same runs, of different folders, each with a name of its own."""
+    deepest = max(len(run.folder.resolve().parts) for run in runs)
+    depths = range(Run.depth, deepest + 1)
+    choices = ([replace(run, depth=depth) for run in runs] for depth in depths)
+    return next(
+        (named for named in choices if len({run.name for run in named}) == len(runs)), list(runs)
+    )
 
 
 def _why(folder: Path) -> str:

@@ -21,7 +21,8 @@ EVALUATIONS = " What evaluations of held-out problems cost is not counted in."
 ONE_SEED = f"The band is a 95 % interval over held-out problems; there is one seed.{EVALUATIONS}"
 SEEDS = (
     "Lines are means over seeds, points are single evaluations; bands are 95 % bootstrap intervals "
-    "over seeds, from three seeds on. A run that has ended keeps its last accuracy." + EVALUATIONS
+    "over seeds, from three seeds on. A run that has ended keeps its last accuracy; of an arm's "
+    "several runs those that have not ended are left out." + EVALUATIONS
 )
 SELECTED = (
     "Training problems get hints because they were hard, so “before, without hint” is low by "
@@ -31,6 +32,7 @@ EPOCHS = (
     "Epochs count from 0, as in metrics.csv. A problem that an epoch did not roll out stays what "
     "it was; so does one that was solved without a hint and was not asked without one since."
 )
+WHOLE_HARD_SET = " The column hard counts all training problems, the others those on record."
 
 
 def words(contents: Contents) -> str:
@@ -38,7 +40,7 @@ def words(contents: Contents) -> str:
     own = _of_runs(contents, _words_of_run)
     if len(contents.stories) == 1:
         return own
-    joint = _cards(tell_arms(contents.arms, contents.against, contents.differences))
+    joint = _cards(tell_arms(contents.arms, contents.against, contents.differences("accuracy")))
     tables = [contents.table(name) for name in ("arms", "differences", "runs")]
     return joint + "".join(as_html(table) for table in tables if table) + own
 
@@ -85,7 +87,8 @@ def river(contents: Contents) -> str:
 
 def _river_of_run(story: RunStory, contents: Contents) -> str:
     if story.river:
-        return _chart("river") + _quiet(EPOCHS) + _table(contents, "epochs", story)
+        said = EPOCHS + (WHOLE_HARD_SET if story.run.is_sampled else "")
+        return _chart("river") + _quiet(said) + _table(contents, "epochs", story)
     hard = story.run.column("hard/size")
     if not hard:
         return ""
@@ -103,8 +106,10 @@ def two_by_two(contents: Contents) -> str:
 def _two_by_two_of_run(story: RunStory, contents: Contents) -> str:
     if story.two_by_two is None:
         return ""
-    where = f"Measured on {story.two_by_two.problems}. {SELECTED}"
-    return _chart("two", narrow=True) + _quiet(where)
+    said = [f"Measured on {story.two_by_two.problems}."]
+    if story.two_by_two.selected:
+        said.append(SELECTED)
+    return _chart("two", narrow=True) + _quiet(" ".join(said))
 
 
 def hints(contents: Contents) -> str:

@@ -14,13 +14,14 @@ LONGEST = 160
 """Characters of a hint or a question that are shown."""
 
 
-def show_run(records: Records, name: str, console: Terminal) -> None:
+def show_run(records: Records, name: str, console: Terminal, is_sampled: bool = False) -> None:
     """Answer: what did it learn to say, which problems did that unlock, do they still need it?
 
     Args:
         records: Of the run.
         name: The run, as a command takes it.
         console: Where to.
+        is_sampled: Whether the rollouts of some training problems alone are on record.
     """
     lived, by_epoch = follow(records)[0], epoch_rows(records)
     phases = Counter(phase or "unknown" for (phase,) in records.rows("rollouts", ["phase"]))
@@ -29,7 +30,7 @@ def show_run(records: Records, name: str, console: Terminal) -> None:
     console.print()
     _show_hints(records, lived, console)
     _show_unlocked(records, lived, name, console)
-    _show_need(lived, by_epoch, console)
+    _show_need(lived, by_epoch, console, is_sampled)
 
 
 def _show_hints(records: Records, lived: list[Life], console: Terminal) -> None:
@@ -113,7 +114,7 @@ def _show_unlocked(records: Records, lived: list[Life], name: str, console: Term
     console.print()
 
 
-def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal) -> None:
+def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal, is_sampled: bool) -> None:
     console.print("Do they still need it?", style="bold")
     unlocked = [life for life in lived if life.unlocked is not None]
     if unlocked:
@@ -149,4 +150,5 @@ def _show_need(lived: list[Life], by_epoch: list[Any], console: Terminal) -> Non
         "never, hint, bare, relapsed: problems by what has solved them so far. hinted acc: with "
         "hints, on what was hard before. reliance: log-probability that a hint adds to a token of "
         "a right response. held out: accuracy on held-out problems, as the run asks them."
+        + (" hard: of all training problems, not of those on record alone." if is_sampled else "")
     )

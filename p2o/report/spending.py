@@ -21,6 +21,7 @@ PHASES = {
     "evaluation": "evaluation",
 }
 """Phases of the ledger, as the report calls them."""
+EVALUATION = PHASES["evaluation"]
 COUNTERS = {
     "seconds": "seconds",
     "rollouts": "rollouts",
@@ -88,14 +89,20 @@ def cost(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def total(rows: Sequence[Mapping[str, Any]], counter: str) -> float:
-    """Sum of one counter over phases; see `cost`."""
-    return sum(row["amount"] for row in rows if row["counter"] == COUNTERS[counter])
+    """Sum of one counter over all phases but evaluation; see `cost`."""
+    return sum(
+        row["amount"]
+        for row in rows
+        if row["counter"] == COUNTERS[counter] and row["phase"] != EVALUATION
+    )
 
 
 def share(rows: Sequence[Mapping[str, Any]], counter: str, phase: str) -> float:
-    """Share that a phase has of a counter; see `cost`."""
-    return sum(
-        row["share"]
+    """Share that a phase has of a counter's `total`."""
+    whole = total(rows, counter)
+    amounts = (
+        row["amount"]
         for row in rows
         if row["counter"] == COUNTERS[counter] and row["phase"] == PHASES[phase]
     )
+    return sum(amounts) / whole if whole else 0.0

@@ -48,6 +48,20 @@ class RunStory:
         return {row["problem"]: row for row in self.records.problems().to_pylist()}
 
     @cached_property
+    def train_problems(self) -> set[str]:
+        """Ids of what was trained on, whether or not its rollouts are on record."""
+        known = {
+            problem for (problem,) in self.records.rows("problems", ["problem"], split="train")
+        }
+        return known or {life["problem"] for life in self.lives}
+
+    @cached_property
+    def held_out_problems(self) -> set[str]:
+        """Ids of what accuracy was measured on; none where that is not on record."""
+        rows = self.records.rows("problems", ["problem"], split="held_out")
+        return {problem for (problem,) in rows}
+
+    @cached_property
     def hint_texts(self) -> dict[str, str]:
         """Texts of hints by id: those of the records and of the pools."""
         pools = {node.hint: node.text for node in self.nodes}

@@ -39,7 +39,9 @@ def write_summary(
     """Collect what came of a run and write ``summary.json``.
 
     Accuracies are shares of responses that are solved; ``reward`` is the mean reward of the same
-    responses, which is higher where a response earns a part of it.
+    responses, which is higher where a response earns a part of it. What is called ``after`` is of
+    the last evaluation, ``measured_at`` so many of all ``updates``: a guard may have stopped the
+    run within an epoch.
 
     Args:
         directory: Of the run.
@@ -62,6 +64,8 @@ def write_summary(
         "reward": dict(data.evaluation.rewards),
         "accuracy_by_source": _by_source(data, before, after),
         "collapse": None if collapse is None else str(collapse),
+        "updates": data.evaluation.updates(),
+        "measured_at": data.evaluation.measured_at,
         "held_out": len(after),
         "held_out_hard": len(hard),
         "hard_set": len(miner.hard_set) if miner else None,
@@ -69,7 +73,8 @@ def write_summary(
             {"text": pool.templates[index].label, "score": pool.templates[index].score}
             for index in pool.in_use
         ],
-        "found": found_templates(directory, data.loader.prompts),
+        # Of no use to the other ranks, who do not write it.
+        "found": found_templates(directory, data.loader.prompts) if rank() == 0 else [],
         "training_rollouts": data.ledger.training_rollouts,
         "ledger": data.ledger.state_dict(),
         "versions": {name: version(name) for name in VERSIONED},

@@ -6,7 +6,7 @@ from statistics import mean
 from typing import Any
 
 from p2o.records.labels import how_asked
-from p2o.report.arms import Arms, by_seed
+from p2o.report.arms import Arms, by_seed, has_ended
 from p2o.report.drift import drifts
 from p2o.report.intervals import FEWEST_SEEDS, Difference, bootstrap_mean, wilson
 from p2o.report.spending import share, total
@@ -79,8 +79,8 @@ def _trained(story: RunStory) -> list[str]:
         [row["epoch"] for row in run.metrics if "epoch" in row],
     )
     if model:
-        rolled = len(story.lives)
-        problems = count(rolled, "problem") if rolled else "its problems"
+        known = len(story.train_problems)
+        problems = count(known, "problem") if known else "its problems"
         size = run.setting("data.group_size")
         group = f", {size} rollouts each" if size else ""
         length = f" for {count(max(epochs) + 1, 'epoch')}" if epochs else ""
@@ -106,6 +106,11 @@ def _accuracy(story: RunStory) -> list[str]:
             f"(95 % interval over problems {percent(low)} to {percent(high)}), "
             f"{percent(before)} before training{bare}."
         )
+        measured, updates = summary.get("measured_at"), summary.get("updates")
+        if measured is not None and updates is not None and measured < updates:
+            sentences.append(
+                f"That was after {count(measured, 'update')}; the run ended after {updates:,}."
+            )
     elif story.curves:
         x, y = next(iter(story.curves.values()))
         sentences.append(
@@ -249,11 +254,12 @@ def _cost(story: RunStory) -> list[str]:
     rows = story.cost
     if not rows:
         spent = story.run.column("ledger/rollouts")
-        return [f"{count(spent[-1][1], 'rollout')} so far, search included."] if spent else []
+        so_far = "so far, search included, evaluation not"
+        return [f"{count(spent[-1][1], 'rollout')} {so_far}."] if spent else []
     seconds, rollouts = total(rows, "seconds"), total(rows, "rollouts")
     sentences = [
         f"{count(rollouts, 'rollout')} with {count(total(rows, 'generated_tokens'), 'token')}, in "
-        f"{duration(seconds)}."
+        f"{duration(seconds)}, evaluation not counted."
     ]
     searched, timed = share(rows, "rollouts", "evolution"), share(rows, "seconds", "evolution")
     if searched:
@@ -276,12 +282,17 @@ def tell_arms(arms: Arms, against: str, found: Mapping[str, Difference]) -> Para
     for arm, runs in arms.items():
         values = list(by_seed(runs, "accuracy").values())
         seeds = count(len(values), "seed")
+        going = len(runs) - sum(map(has_ended, runs))
+        if going == len(runs):
+            sentences.append(f"{arm}: no run has ended.")
+            continue
+        left_out = f" {count(going, 'run')} of it {_have(going)} not ended." if going else ""
         if not values:
-            sentences.append(f"{arm}: no evaluation yet.")
+            sentences.append(f"{arm}: no evaluation yet.{left_out}")
         else:
             sentences.append(
                 f"{arm}: {percent(mean(values))} of the held-out problems "
-                f"{how_asked(runs[0].config)}, mean of {seeds}{_interval(values)}."
+                f"{how_asked(runs[0].config)}, mean of {seeds}{_interval(values)}.{left_out}"
             )
     paragraphs = {"What the arms came to": sentences}
     if found:
@@ -296,6 +307,10 @@ def _interval(values: Sequence[float]) -> str:
         return ", too few for an interval"
     low, high = bootstrap_mean(values)
     return f", 95 % interval {percent(low)} to {percent(high)}"
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
 
 
 def _signed(value: float | None) -> str:

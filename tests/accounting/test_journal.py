@@ -215,6 +215,38 @@ def test_the_time_that_a_killed_search_took_is_counted_once(path, monkeypatch):
     assert ledger.counts()["train"]["seconds"] == 10
 
 
+@pytest.mark.parametrize("ended", ["stopped", "killed"])
+def test_a_search_that_is_stopped_or_killed_and_goes_on_takes_its_time_once(
+    path, monkeypatch, ended
+):
+    """A stop writes a checkpoint within the search; a kill leaves the one from before it."""
+    now = 0.0
+    for module in ("journal", "ledger"):
+        monkeypatch.setattr(f"p2o.accounting.{module}.time.monotonic", lambda: now)
+
+    class Slow(Counting):
+        def generate(self, prompts, sampling, seeds):
+            nonlocal now
+            now += 10
+            return super().generate(prompts, sampling, seeds)
+
+    policy, ledger = nn.Linear(3, 3), Ledger()
+    for seeds in ([1, 2], [1, 2, 3], [1, 2, 3, 4]):
+        engine: Any = JournaledEngine(Slow(), Journal(path.parent, ledger))
+        engine.update_weights(policy)
+        ledger.keep()
+        before = ledger.state_dict()
+        for seed in seeds:
+            with ledger.phase("evolution"):
+                engine.generate([(1,)], SAMPLING, [seed])
+        whole = ledger.counts()["evolution"]["seconds"]
+        ledger.take_back()
+        state = ledger.state_dict() if ended == "stopped" else before
+        ledger = Ledger()
+        ledger.load_state_dict(state)
+    assert whole == 40
+
+
 def test_a_line_of_another_version_is_asked_for_again(path):
     policy = nn.Linear(3, 3)
     engine_at(path, policy).generate([(1,)], SAMPLING, [7])

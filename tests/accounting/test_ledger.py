@@ -35,6 +35,25 @@ def test_a_phase_ends_when_its_block_fails():
     assert ledger.state_dict()["train"]["rollouts"] == 1
 
 
+def test_what_is_broken_off_is_taken_back_but_for_time_that_does_not_come_again(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("p2o.accounting.ledger.time.monotonic", lambda: now)
+    ledger = Ledger()
+    with ledger.phase("evolution"):
+        now += 1
+        ledger.add(rollouts=5)
+    ledger.keep()
+    for phase in ("evolution", "train"):
+        with ledger.phase(phase):
+            now += 10
+            ledger.add(rollouts=7)
+    ledger.take_back()
+    counts = ledger.counts()
+    assert (counts["evolution"]["rollouts"], counts["train"]["rollouts"]) == (5, 0)
+    # A search that is made again gets its seconds from its journal.
+    assert (counts["evolution"]["seconds"], counts["train"]["seconds"]) == (1, 10)
+
+
 def test_operations_are_those_of_tokens_read_and_trained_on_but_for_evaluation(tiny_model):
     # 6 N D for D tokens with gradient, 2 N D for those without (arXiv 2001.08361, section 2.1).
     forward, training = flops_a_token(tiny_model)

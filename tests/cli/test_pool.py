@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from p2o.cli.pool import main
@@ -104,6 +106,24 @@ def test_it_puts_the_best_hint_before_the_prompts_of_a_file(p2o_pool, tmp_path):
         {"question": "Think twice.\n\n1 + 1?", "x": 0.5},
         {"question": "Think twice.\n\n2?"},
     ]
+
+
+def test_half_a_pair_of_surrogates_is_spelled_as_json_does(p2o_pool, tmp_path):
+    row = '{"prompt": "What?", "name": "half \\ud83d", "whole": "\\ud83d\\ude00"}'
+    (tmp_path / "prompts.jsonl").write_text(row + "\n")
+    _, output, _ = p2o_pool("apply", "first", "prompts.jsonl")
+    assert json.loads(output) == json.loads(row) | {"prompt": "Think twice.\n\nWhat?"}
+    p2o_pool("apply", "first", "prompts.jsonl", "--output", "hinted.jsonl")
+    assert (tmp_path / "hinted.jsonl").read_text(encoding="utf-8") == output
+    assert "\U0001f600" in output
+
+
+def test_a_number_that_json_does_not_know_is_null(p2o_pool, tmp_path):
+    columns = {"prompt": ["What?"], "x": [float("nan")], "xs": [[1.5, float("inf")]]}
+    pq.write_table(pa.table(columns), tmp_path / "prompts.parquet")
+    _, output, _ = p2o_pool("apply", "first", "prompts.parquet")
+    row = json.loads(output, parse_constant=pytest.fail)
+    assert (row["x"], row["xs"]) == (None, [1.5, None])
 
 
 @pytest.mark.parametrize(

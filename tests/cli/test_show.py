@@ -233,6 +233,16 @@ def test_wrong_responses_are_those_of_the_last_epoch_that_has_any(run, capsys):
     assert "Failure 8." in said(capsys, run, "wrong", "", True)
 
 
+def test_where_some_problems_are_on_record_it_says_so(run, capsys):
+    assert "one training problem in ten" not in said(capsys, run)
+    (run / ".hydra").mkdir()
+    (run / ".hydra" / "config.yaml").write_text("records: {rollouts: sampled}")
+    text = " ".join(said(capsys, run).split())
+    assert "note: Rollouts of one training problem in ten are on record" in text
+    assert "hard: of all training problems, not of those on record alone." in text
+    assert "one training problem in ten" in said(capsys, run, "wrong")
+
+
 def test_a_run_that_got_nothing_wrong_says_so(tmp_path, capsys):
     append(tmp_path, "rollouts", [rollout(0, "a", True), rollout(0, "b", None)])
     assert "of 2 responses without a hint none is wrong" in said(capsys, tmp_path, "wrong")

@@ -61,6 +61,15 @@ def test_a_part_that_is_cut_off_is_left_out_and_named(tmp_path):
     assert note.startswith("rollouts/part-000001.parquet: left out")
 
 
+def test_how_many_were_hard_is_not_known_of_an_epoch_whose_part_is_damaged(tmp_path):
+    append(tmp_path, "rollouts", [{**ROW, "epoch": epoch} for epoch in (0, 1)])
+    append(tmp_path, "hard", [{"epoch": 0, "problem": "a"}])
+    damaged = append(tmp_path, "hard", [{"epoch": 1, "problem": "a"}])
+    assert epochs(read(tmp_path))["hard"].to_pylist() == [1, 1]
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    assert epochs(read(tmp_path))["hard"].to_pylist() == [1, None]
+
+
 def test_columns_of_another_version_are_null_and_unknown_ones_left_out(tmp_path):
     path = tmp_path / "records" / "rollouts" / "part-000000.parquet"
     path.parent.mkdir(parents=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from p2o.errors import UserError
-from p2o.report.arms import choose_arm, differences, group_arms
+from p2o.report.arms import by_seed, choose_arm, differences, group_arms
 from p2o.report.runs import Run
 
 
@@ -42,6 +42,11 @@ def test_differences_are_between_runs_of_the_same_seed():
     [difference] = differences(arms, "default", "accuracy").values()
     assert difference.pairs == 2
     assert difference.mean == pytest.approx(((0.3 - 0.9) + (0.4 - 0.5)) / 2)
+
+
+def test_a_run_that_has_not_ended_has_no_final_accuracy():
+    going = Run(Path("runs/going"), (), {"seed": 0}, metrics=[{"step": 4, "val/accuracy": 0.1}])
+    assert by_seed([run(0, 0.9), going, run(1, 0.7)], "accuracy") == {0: 0.9, 1: 0.7}
 
 
 def test_an_arm_is_chosen_by_a_part_of_its_name():

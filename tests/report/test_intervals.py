@@ -85,6 +85,12 @@ def test_a_mean_curve_goes_through_the_means_and_keeps_the_last_value_of_a_run_t
     assert band.low[5] == band.high[5] == pytest.approx(0.5)
 
 
+def test_a_mean_curve_begins_where_the_last_of_its_curves_does():
+    band = mean_curve([([0, 10], [0.0, 1.0]), ([5, 10], [0.7, 0.8])], 6)
+    assert band.spent == [5, 6, 7, 8, 9, 10]
+    assert band.mean[0] == pytest.approx((0.5 + 0.7) / 2)
+
+
 def test_two_curves_have_no_interval():
     assert mean_curve([([0, 1], [0, 1]), ([0, 1], [1, 1])]).low is None
 

@@ -4,6 +4,8 @@ from p2o.prompt import hint_id
 from p2o.records import lives, read
 from p2o.records.lives import follow
 from p2o.records.writing import append
+from p2o.report import sections
+from p2o.report.contents import Contents
 from p2o.report.problems import river, stories, two_by_two
 from p2o.report.rollouts import in_order, spent_tokens
 from p2o.report.runs import read_run
@@ -100,18 +102,58 @@ def test_what_is_told_of_the_epochs_follows_from_the_groups(tmp_path, more, at_o
     assert [each[: len(said)] for each in told] == [said] * bool(said)
 
 
+def evaluated(epoch, step, hinted, *solved):
+    """An evaluation of one problem as `held_out_hint=best` writes it: with a hint or without."""
+    row = {"phase": "held_out", "epoch": epoch, "step": step, "problem": "z", "hinted": hinted}
+    return [{**row, "index": place, "solved": each} for place, each in enumerate(solved)]
+
+
+# No search has found a hint before training and in the first epoch.
+EVALUATIONS = [
+    *evaluated(-1, 0, False, False, False),
+    *evaluated(0, 4, False, True, True),
+    *evaluated(1, 8, True, False, True),
+]
+
+
 def test_held_out_problems_with_hints_come_first(rollouts):
-    for place, (epoch, hinted, solved) in enumerate(
-        [(-1, False, False), (-1, True, True), (2, False, True), (2, True, True)]
-    ):
-        row = {"phase": "held_out", "epoch": epoch, "hinted": hinted, "solved": solved}
-        row |= {"problem": "z", "step": place}
+    last = evaluated(2, 12, True, True, True)
+    for row in [*EVALUATIONS, *last]:
         for name, values in rollouts.items():
             values.append(row.get(name))
     table = two_by_two(rollouts)
     assert table is not None
-    assert [cell.share for cell in table.cells.values()] == [0.0, 1.0, 1.0, 1.0]
+    # The weights of the evaluations between the first and the last are neither before nor after.
+    shares = {cell: found.share for cell, found in table.cells.items()}
+    assert shares == {
+        ("before", "without"): 0.0,
+        ("before", "with"): None,
+        ("after", "without"): None,
+        ("after", "with"): 1.0,
+    }
     assert table.problems == "1 held-out problems"
+    assert not table.selected
+
+
+def test_held_out_problems_that_were_last_asked_without_a_hint_compare_no_hints(rollouts):
+    for row in [*EVALUATIONS, *evaluated(2, 12, False, True, True)]:
+        for name, values in rollouts.items():
+            values.append(row.get(name))
+    table = two_by_two(rollouts)
+    assert table is not None
+    assert table.problems == "3 training problems that were given a hint"
+    assert table.selected
+
+
+def test_only_training_problems_are_said_to_be_selected(tmp_path):
+    told = {}
+    for name, rows in (("training", []), ("held out", EVALUATIONS)):
+        append(write_run(tmp_path / name), "rollouts", rows)
+        run = read_run(tmp_path / name)
+        told[name] = sections.two_by_two(Contents([tell(run)], {"default": [run]}, "default"))
+    assert "low by selection" in told["training"]
+    assert "low by selection" not in told["held out"]
+    assert "Measured on 1 held-out problems." in told["held out"]
 
 
 def test_without_hints_there_is_no_table_of_weights_and_hints(rollouts):

@@ -12,11 +12,16 @@ from pathlib import Path
 import pytest
 
 from p2o.cli.report import report
+from p2o.records.writing import append
 from p2o.report import payload
+from p2o.report.arms import group_arms
+from p2o.report.asked import OTHER_PROBLEMS
+from p2o.report.contents import Contents
 from p2o.report.payload import rollout_table
-from p2o.report.runs import read_run
+from p2o.report.runs import SAMPLED, read_run, told_apart
+from p2o.report.sections import river
 from p2o.report.story import tell
-from p2o.report.words import tell_run
+from p2o.report.words import tell_arms, tell_run
 from tests.patience import HANGS
 from tests.report.world import COLUMNS, HOSTILE, REJECTED, write_rejected, write_run
 
@@ -87,7 +92,136 @@ def test_words_answer_the_questions_with_numbers(tmp_path):
         "1 of the 2 problems that a hint unlocked were solved without one later (50.0 %)"
         in said["Do they still need it?"]
     )
-    assert said["What did it cost?"].startswith("40 rollouts with 400 tokens, in 2 min 0 s.")
+    assert said["What did it cost?"].startswith(
+        "30 rollouts with 300 tokens, in 1 min 30 s, evaluation not counted. "
+        "The search made 33.3 % of the rollouts and took 33.3 % of the time"
+    )
+
+
+def test_a_run_spends_the_same_before_and_after_its_end(tmp_path):
+    run = write_run(tmp_path / "run")
+    ended = json.loads((run / "summary.json").read_text())
+    for spent in ended["ledger"].values():
+        spent["rollouts"] = 0
+    ended["ledger"]["train"]["rollouts"] = 26
+    (run / "summary.json").write_text(json.dumps(ended))
+    told = [tell_run(tell(read_run(run)))["What did it cost?"]]
+    contents = contents_of(run)
+    table = table_of(contents, "runs")
+    assert table.rows[0][table.columns.index("rollouts")] == 26
+    assert "without evaluation" in table.title
+    (run / "summary.json").unlink()
+    told.append(tell_run(tell(read_run(run)))["What did it cost?"])
+    assert [sentences[0].partition(" ")[0] for sentences in told] == ["26", "26"]
+
+
+def contents_of(*folders):
+    runs = told_apart([read_run(folder) for folder in folders])
+    arms = group_arms(runs)
+    return Contents([tell(run) for run in runs], arms, next(iter(arms)))
+
+
+def table_of(contents, name):
+    found = contents.table(name)
+    assert found is not None
+    return found
+
+
+def test_a_run_that_has_not_ended_is_in_no_mean_of_its_arm(tmp_path):
+    """Nor is the broken-off half of a run that went on in another folder."""
+    half, rest, other = (
+        write_run(tmp_path / name, seed=seed, after=after)
+        for name, seed, after in (("half", 0, 0.1), ("rest", 0, 0.9), ("other", 1, 0.7))
+    )
+    going = write_run(tmp_path / "going", seed=2, after=0.2)
+    for folder in (half, going):
+        (folder / "summary.json").unlink()
+    contents = contents_of(half, rest, other, going)
+    table = table_of(contents, "arms")
+    found = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (found["seeds"], found["not ended"]) == (2, 2)
+    assert found["accuracy"] == pytest.approx((0.9 + 0.7) / 2)
+    *_, points = contents.joint_charts["accuracy:rollouts"]["layer"]
+    ends = [row["accuracy"] for row in points["data"]["values"] if row["x"] == 26]
+    assert ends == [0.9, 0.7]
+    [said] = tell_arms(contents.arms, "default", {})["What the arms came to"]
+    assert said.startswith("default: 80.0 % of the held-out problems")
+    assert said.endswith("2 runs of it have not ended.")
+    [alone] = contents_of(going).joint_charts["accuracy:rollouts"]["data"]["values"][-1:]
+    assert alone["accuracy"] == 0.2
+    unknown = contents_of(half, going)
+    [said] = tell_arms(unknown.arms, "default", {})["What the arms came to"]
+    assert said == "default: no run has ended."
+
+
+def test_runs_whose_folders_are_called_alike_keep_their_tables_apart(tmp_path):
+    folders = [
+        write_run(tmp_path / bench / "default" / "p2o" / "seed0", after=after)
+        for bench, after in (("bench", 0.9), ("by_flops", 0.4))
+    ]
+    contents = contents_of(*folders)
+    assert [story.run.name for story in contents.stories] == [
+        "bench/default/p2o/seed0",
+        "by_flops/default/p2o/seed0",
+    ]
+    rows = river(contents).partition('<div data-run="1"')[0].count("<tr>")
+    assert rows == river(contents_of(folders[0])).count("<tr>")
+    page = report(folders, tmp_path / "out", figures=False).read_text()
+    assert "by_flops/default/p2o/seed0 (" in page
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_arms_that_were_asked_other_held_out_problems_are_told(tmp_path, recorded):
+    folders = [
+        write_run(tmp_path / name, overrides, seed, recorded=recorded)
+        for name, overrides, seed in (("one", (), 0), ("two", ("data=svamp",), 0))
+    ]
+    same = contents_of(*folders).differences("accuracy")["data=svamp"]
+    assert OTHER_PROBLEMS not in same.says
+    if recorded:
+        for folder, problem in zip(folders, "xy", strict=True):
+            append(folder, "problems", [{"problem": problem, "split": "held_out"}])
+    else:
+        summary = json.loads((folders[1] / "summary.json").read_text())
+        summary["config"]["data"]["source"] = {"path": "ChilleD/SVAMP"}
+        (folders[1] / "summary.json").write_text(json.dumps(summary))
+    contents = contents_of(*folders)
+    assert contents.differences("accuracy")["data=svamp"].says.endswith(OTHER_PROBLEMS)
+    [row, _] = table_of(contents, "differences").rows
+    assert row[-1].endswith(OTHER_PROBLEMS)
+
+
+def test_where_some_problems_are_on_record_all_that_were_trained_on_are_counted(tmp_path):
+    run = write_run(tmp_path / "run")
+    append(run, "problems", [{"problem": each, "split": "train"} for each in "efghij"])
+    append(run, "problems", [{"problem": "z", "split": "held_out"}])
+    summary = json.loads((run / "summary.json").read_text())
+    summary["config"]["records"] = {"rollouts": "sampled"}
+    (run / "summary.json").write_text(json.dumps(summary))
+    story = tell(read_run(run))
+    assert "tiny was trained for 3 epochs on 10 problems" in tell_run(story)["What was trained"][0]
+    assert SAMPLED in story.notes
+    assert "The column hard counts all training problems" in river(contents_of(run))
+
+
+def test_a_rollout_that_was_sampled_without_its_hint_is_none_with_a_hint(tmp_path):
+    story = tell(read_run(write_run(tmp_path / "run")))
+    assert story.rollouts is not None
+    given = [row for row, hinted in enumerate(story.rollouts["hinted"]) if hinted]
+    story.rollouts["hinted"][given[0]] = False
+    table = rollout_table(story)
+    assert table is not None
+    assert [row for row, hint in enumerate(table["hint"]) if hint >= 0] == given[1:]
+
+
+def test_a_run_whose_last_updates_were_not_measured_says_so(tmp_path):
+    run = write_run(tmp_path / "run")
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"updates": 9, "measured_at": 6}))
+    said = " ".join(tell_run(tell(read_run(run)))["What did it learn?"])
+    assert "That was after 6 updates; the run ended after 9." in said
+    (run / "summary.json").write_text(json.dumps(summary | {"updates": 9, "measured_at": 9}))
+    assert "That was" not in " ".join(tell_run(tell(read_run(run)))["What did it learn?"])
 
 
 def test_a_search_that_kept_nothing_is_told_with_what_it_tried(tmp_path):

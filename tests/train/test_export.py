@@ -362,6 +362,44 @@ def test_the_card_of_an_earlier_checkpoint_has_that_checkpoints_accuracy(run, tm
     assert [found[place] for found in rows(folder, "all")] == ["-"]
 
 
+@pytest.mark.parametrize(
+    ("copy", "known"), [(os.link, True), (os.link, False), (shutil.copy, True)]
+)
+def test_the_last_checkpoint_is_that_under_each_of_its_names(run, copy, known):
+    """`best.ckpt` is a hard link where the disk has these, and a copy elsewhere."""
+    folder, summary = run / "checkpoints", json.loads((run / "summary.json").read_text())
+    assert (summary["updates"], summary["measured_at"]) == (4, 4)
+    (folder / "best.ckpt").unlink()
+    copy(folder / "epoch_0001.ckpt", folder / "best.ckpt")
+    if not known:
+        # Earlier versions did not write it; one file has several names all the same.
+        del summary["updates"], summary["measured_at"]
+        (run / "summary.json").write_text(json.dumps(summary))
+    exported = export(run, "best.ckpt")
+    assert rows(exported, "problems") == [["number", "before training", "at the run's end"]]
+    assert "other weights" not in card(exported)
+
+
+def test_weights_that_no_evaluation_has_measured_have_no_accuracy(run, tmp_path):
+    """A guard may stop a run within an epoch."""
+    summary = json.loads((run / "summary.json").read_text())
+    summary |= {"measured_at": 3, "accuracy": {"before": 0.2, "after": 0.8}}
+    summary |= {"templates": [{"text": "Think.", "score": None}], "collapse": "NaN!"}
+    (run / "summary.json").write_text(json.dumps(summary))
+    metrics = (run / "metrics.csv").read_text().splitlines()
+    place = metrics[0].split(",").index("val/updates")
+    kept = [line for line in metrics if not line.split(",")[place].startswith("4")]
+    (run / "metrics.csv").write_text("\n".join(kept) + "\n")
+    shown = card(export(run))
+    assert rows(run / "export", "problems") == [
+        ["number", "before training", "this checkpoint", "at the last evaluation"]
+    ]
+    assert rows(run / "export", "all") == [["8", "20.0%", "-", "80.0%"]]
+    assert "The last evaluation was 1 update before the run's end." in shown
+    assert "other weights" not in shown
+    assert "rose to" not in shown
+
+
 @pytest.mark.parametrize("content", [None, '{"accuracy": {'])
 def test_a_run_that_was_killed_has_a_card_without_results(run, content):
     (run / "summary.json").unlink()
