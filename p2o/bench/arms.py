@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
 import yaml
@@ -61,6 +61,17 @@ class Run:
     def finished(self) -> bool:
         """Whether it has come to its end, or a guard has stopped it."""
         return (self.folder / "summary.json").is_file()
+
+    @property
+    def evaluation(self) -> tuple[str, ...] | None:
+        """Settings of ``p2o-eval``, but for where the run and its pool are."""
+        given = self.arm.evaluation
+        return None if given is None else (*given, f"seed={self.seed}")
+
+    @property
+    def evaluation_folder(self) -> Path:
+        """Where ``p2o-eval`` writes what it measures of the run."""
+        return self.folder / "evaluation"
 
     @property
     def name(self) -> str:
@@ -148,23 +159,32 @@ def budget_settings(budget: Mapping[str, float | None]) -> tuple[str, ...]:
 
 
 def refuse_others(runs: Iterable[Run]) -> None:
-    """Refuse to go on in a folder with runs that were made with other settings.
+    """Refuse to go on in a folder with runs that were made, or measured, with other settings.
 
     Raises:
-        UserError: Names the first run, and the settings that differ.
+        UserError: Names the first run or evaluation, and the settings that differ.
     """
     for run in runs:
-        path = run.folder / RECORD / "overrides.yaml"
-        if not path.is_file():
-            continue
-        then = set(map(_spelled, yaml.safe_load(path.read_text())))
-        now = set(map(_spelled, run.overrides))
-        if then != now:
-            was, there = (" ".join(sorted(some)) or "nothing" for some in (then - now, now - then))
-            raise UserError(
-                f"{run.folder}: was made with {was} where this bench has {there}; give another "
-                "folder, or delete that one"
-            )
+        _refuse_other(run.folder, run.overrides)
+        if run.evaluation is not None:
+            _refuse_other(run.evaluation_folder, run.evaluation)
+
+
+def _refuse_other(folder: Path, settings: Iterable[str]) -> None:
+    path = folder / RECORD / "overrides.yaml"
+    if not path.is_file():
+        return
+    # Behind the settings of an evaluation stand its run and that run's pool.
+    own = takewhile(
+        lambda setting: not setting.startswith("run="), yaml.safe_load(path.read_text())
+    )
+    then, now = set(map(_spelled, own)), set(map(_spelled, settings))
+    if then != now:
+        was, there = (" ".join(sorted(some)) or "nothing" for some in (then - now, now - then))
+        raise UserError(
+            f"{folder}: was made with {was} where this bench has {there}; give another "
+            "folder, or delete that one"
+        )
 
 
 def _spelled(setting: str) -> str:

@@ -77,7 +77,7 @@ def collect(runs: Sequence[Run], settings: Mapping[str, Any]) -> Findings:
 
 def _why(run: Run) -> str:
     """Why a run has no outcome, as its program has said it."""
-    folder = results_of(run).parent if run.finished else run.folder
+    folder = run.evaluation_folder if run.finished else run.folder
     # A launcher has one log for all seeds of an arm.
     logs = [path for path in (folder / LOG, folder.parent / LOG) if path.is_file()]
     return last_line(logs[0]) if logs else "has not been started"

@@ -92,7 +92,7 @@ def read_outcome(run: Run, spent: str) -> EndedRun:
 
 def results_of(run: Run) -> Path:
     """Where ``p2o-eval`` writes what it has measured of a run."""
-    return run.folder / "evaluation" / "results.json"
+    return run.evaluation_folder / "results.json"
 
 
 def _templated(run: Run) -> float | None:

@@ -56,9 +56,9 @@ SHADE = (
 )
 CLAIMS = (
     "Measured is the difference between two arms, seed by seed, in points of per cent: of the mean "
-    "along the way or, where one arm is measured with templates, at the end. A claim is held where "
-    "the whole interval is above 0, not held where no part of it is, and open in between or "
-    "without an interval.\n"
+    "along the way or, where the claim says so, of accuracy at the end, which is all that an arm "
+    "measured with templates has. A claim is held where the whole interval is above 0, not held "
+    "where no part of it is, and open in between or without an interval.\n"
 )
 SPENDING = (
     "Means over seeds. Metric calls are rollouts of the search, and are counted among the rollouts "

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from p2o.accounting.ledger import METHOD
+from p2o.bench.claims import Verdict
 from p2o.bench.findings import Findings
 from p2o.bench.outcomes import Difference, Result, reached_at, spread
 
@@ -55,7 +56,7 @@ def claim_cells(findings: Findings) -> list[list[str]]:
     """What was claimed, what was measured, in points of per cent, and whether it held."""
     return [
         ["claim", "measured", "verdict"],
-        *([each.claim, _points(each.difference), each.word] for each in findings.verdicts),
+        *([_claim(each), _points(each.difference), each.word] for each in findings.verdicts),
     ]
 
 
@@ -124,6 +125,11 @@ def _label(result: Result) -> str:
     notes = [f"{result.unfinished} not ended"] * (result.unfinished > 0)
     notes += [f"{collapsed} collapsed"] * (collapsed > 0)
     return f"{result.arm.label} ({', '.join(notes)})" if notes else result.arm.label
+
+
+def _claim(verdict: Verdict) -> str:
+    """A claim, and what it is judged by where that is not the mean along the way."""
+    return verdict.claim if verdict.by == "along" else f"{verdict.claim} (at the {verdict.by})"
 
 
 def _percent(values: Sequence[float]) -> str:

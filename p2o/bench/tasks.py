@@ -7,6 +7,8 @@ from pathlib import Path
 from p2o.bench.arms import Run
 from p2o.bench.outcomes import results_of
 from p2o.bench.processes import Task
+from p2o.errors import UserError
+from p2o.evaluation.templates import read_pool
 
 LOG = "log.txt"
 
@@ -52,7 +54,9 @@ def launched_tasks(runs: Iterable[Run], launcher: Sequence[str], more: Sequence[
 
 
 def evaluation_tasks(runs: Iterable[Run], more: Sequence[str]) -> list[Task]:
-    """``p2o-eval`` with the last pool of each run whose arm is measured with templates.
+    """``p2o-eval`` with the templates of each run whose arm is measured with them.
+
+    They are those of the last pool with a template in use. A run without one is measured bare.
 
     Args:
         runs: Trainings that have ended.
@@ -60,17 +64,28 @@ def evaluation_tasks(runs: Iterable[Run], more: Sequence[str]) -> list[Task]:
     """
     tasks = []
     for run in runs:
-        if run.arm.evaluation is None or results_of(run).is_file():
+        if run.evaluation is None or results_of(run).is_file():
             continue
-        pools = sorted((run.folder / "evolution").glob("epoch_*.json"))
-        template = [f"template={_path(pools[-1])}"] if pools else []
-        folder = results_of(run).parent
+        pool, folder = _last_pool(run.folder / "evolution"), run.evaluation_folder
+        template = [] if pool is None else [f"template={_path(pool)}"]
         arguments = (
-            *("-m", "p2o.cli.eval", *more, *run.arm.evaluation, f"seed={run.seed}"),
+            *("-m", "p2o.cli.eval", *more, *run.evaluation),
             *(f"run={_path(run.folder)}", *template, f"hydra.run.dir={_path(folder)}"),
         )
         tasks.append(Task(f"{run.name}, evaluation", arguments, folder / LOG))
     return tasks
+
+
+def _last_pool(folder: Path) -> Path | None:
+    """The last pool with a template in use: where no problem is hard, an empty one is published."""
+    for path in sorted(folder.glob("epoch_*.json"), reverse=True):
+        try:
+            if read_pool(path).in_use:
+                return path
+        except UserError:
+            # The evaluation says what is wrong with it, and other runs go on.
+            return path
+    return None
 
 
 def _arm(run: Run) -> str:

@@ -129,7 +129,7 @@ def _about_hints(diagnosis: Diagnosis, settings: Settings) -> Iterator[Advice]:
             "other hints: reflection=teacher, or reflection.phrases=[...] that tell a method",
             f"{never}, nor with one of {len(diagnosis.hints)} hints",
         )
-    if diagnosis.shares[Outcome.WRONG] >= MANY or not diagnosis.hints:
+    if diagnosis.shares[Outcome.WRONG] >= MANY:
         yield Advice(
             "a larger model (model.path=...), or easier problems",
             f"{never}; {diagnosis.shares[Outcome.WRONG]:.0%} of all responses have an answer, and "

@@ -23,7 +23,12 @@ from p2o.configuration.validation import refuse, refuse_missing, section_problem
 from p2o.data.selection import unusable_golds
 from p2o.errors import UserError, located
 from p2o.evaluation.benchmark import Benchmark
-from p2o.evaluation.completions import Completions, read_completions, write_file
+from p2o.evaluation.completions import (
+    Completions,
+    read_completions,
+    read_settings,
+    write_file,
+)
 from p2o.evaluation.rescore import differences_table, rescore
 from p2o.evaluation.sampling import sample, with_room
 from p2o.evaluation.summary import summarise, summary_table
@@ -42,6 +47,8 @@ IDENTITY = ("model", "verifier", "renderer", "benchmarks", "checkpoint", "run", 
 IDENTITY += ("template_mode", "limit", "chunk", "seed", "max_prompt_tokens", "max_new_tokens")
 IDENTITY += ("environment",)
 """What results follow from; an engine is free to change between two starts."""
+SOLVED_REWARD = "verifier_guard.solved_reward"
+"""One more; nothing else of the guard changes a result."""
 SHOWN = 10
 """Differences between two verifiers that are printed; all are in the file."""
 
@@ -66,6 +73,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     settings = plain_config(config)
     weights = _weights(config)
     identity = {key: settings[key] for key in IDENTITY}
+    identity[SOLVED_REWARD] = verifier.solved_reward
     # A run may have gone on since, and last.ckpt be another one.
     identity |= {"updates": weights.updates} if weights else {}
     completions = Completions(folder, identity)
@@ -77,10 +85,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     benchmarks = with_room(benchmarks, runner)
     record_configuration(folder, config)
     sample(benchmarks, runner, templates, completions, config.chunk, config.seed)
+    # Those of a benchmark that an earlier start had, and this one has not, do not count.
+    rows = read_completions(folder, {benchmark.name for benchmark in benchmarks})
     results = {
-        "benchmarks": summarise(read_completions(folder)),
+        "benchmarks": summarise(rows),
         "not_evaluated": missing,
-        "templates_too_long": runner.overflows,
+        "templates_too_long": sum(bool(row["crowded"]) for row in rows),
         "configuration": settings,
         "versions": {name: version(name) for name in ("p2o-rl", "torch", "transformers")},
     }
@@ -125,8 +135,14 @@ def _load_policy(config: DictConfig, weights: CheckpointWeights | None) -> tuple
 
 
 def compare(config: DictConfig) -> None:
-    """Score the completions of an evaluation again, and show what differs."""
+    """Score the completions of an evaluation again, and show what differs.
+
+    What counts as solved is what counted there, unless the command line says otherwise.
+    """
     folder = Path(config.rescore)
+    if not _is_given(SOLVED_REWARD):
+        before = read_settings(folder).get(SOLVED_REWARD, config.verifier_guard.solved_reward)
+        config.verifier_guard.solved_reward = before
     counts, differences = rescore(folder, make_verifier(config))
     console = Terminal(width=80)
     console.print(differences_table(counts, differences))
@@ -146,6 +162,12 @@ def compare(config: DictConfig) -> None:
     output = Path(HydraConfig.get().runtime.output_dir) / "differences.json"
     write_file(output, f"{json.dumps(listed, indent=2)}\n".encode())
     console.print(f"all {len(listed)} differences: {output}", soft_wrap=True)
+
+
+def _is_given(key: str) -> bool:
+    """Whether the command line sets a key or what it stands in."""
+    given = {each.lstrip("+").partition("=")[0] for each in HydraConfig.get().overrides.task}
+    return any(key == each or key.startswith(f"{each}.") for each in given)
 
 
 def _run(config: DictConfig) -> None:

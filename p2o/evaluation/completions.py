@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,18 @@ from p2o.running.files import written_whole
 
 logger = logging.getLogger(__name__)
 
+SETTINGS = "settings.json"
+"""Beside the parts: what they follow from."""
 SCHEMA = pyarrow.schema(
     {
         "benchmark": pyarrow.string(),
         "prompt_id": pyarrow.string(),
+        "source": pyarrow.string(),
+        "messages": pyarrow.string(),
         "sample": pyarrow.int32(),
         "seed": pyarrow.uint64(),
         "template": pyarrow.string(),
+        "crowded": pyarrow.string(),
         "prompt": pyarrow.string(),
         "response": pyarrow.string(),
         "tokens": pyarrow.int32(),
@@ -34,7 +39,8 @@ SCHEMA = pyarrow.schema(
         "meta": pyarrow.string(),
     }
 )
-"""Columns; ``prompt`` is the rendered text, ``meta`` JSON; without a verdict ``solved`` is null."""
+"""Columns; ``prompt`` is the rendered text, ``messages`` what was asked, as JSON, as ``meta`` is.
+``crowded`` is the template for which there was no room. Without a verdict ``solved`` is null."""
 
 
 class Completions:
@@ -50,11 +56,14 @@ class Completions:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder / "completions"
-        self._settings = self.folder / "settings.json"
+        self._settings = self.folder / SETTINGS
         self._text = json.dumps(settings, indent=2, sort_keys=True, default=str)
         if not self._settings.exists():
             return
-        before, now = _read_settings(self._settings), json.loads(self._text)
+        try:
+            before, now = read_settings(folder), json.loads(self._text)
+        except UserError as error:
+            raise FolderTaken(f"{error}; delete that folder") from error
         if before != now:
             none = "not there"
             was, is_now = next(
@@ -95,13 +104,23 @@ class Completions:
         return self.folder / f"{benchmark}-{chunk:05d}.parquet"
 
 
-def read_completions(folder: Path) -> list[dict[str, Any]]:
-    """All completions of an evaluation, benchmark by benchmark, in order.
+def read_completions(
+    folder: Path, benchmarks: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """The completions of an evaluation, benchmark by benchmark, in order.
+
+    Args:
+        folder: Of the evaluation.
+        benchmarks: Names of those whose completions are read; all when left out.
 
     Raises:
         UserError: There are none, or some are damaged.
     """
-    parts = sorted((folder / "completions").glob("*.parquet"))
+    parts = [
+        path
+        for path in sorted((folder / "completions").glob("*.parquet"))
+        if benchmarks is None or path.stem.rpartition("-")[0] in benchmarks
+    ]
     if not parts:
         raise UserError(f"{folder}: no completions of p2o-eval in it")
     try:
@@ -120,22 +139,29 @@ def read_part(path: Path) -> list[dict[str, Any]]:
         with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
         if not table.schema.equals(SCHEMA):
-            raise ValueError("its columns are not those of p2o-eval")
+            raise ValueError("its columns are not those of this p2o-eval")
         return table.to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: damaged ({reason})") from error
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What the completions of an evaluation follow from; nothing is known where there are none.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    path = folder / "completions" / SETTINGS
+    if not path.exists():
+        return {}
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(settings, dict):
             raise ValueError("no object")
     except (OSError, ValueError, RecursionError) as error:
-        raise FolderTaken(
-            f"{path}: damaged ({error}), so what the completions beside it follow from is not "
-            "known; delete that folder"
+        raise UserError(
+            f"{path}: damaged ({error}), so what the completions beside it follow from is not known"
         ) from error
     return settings
 

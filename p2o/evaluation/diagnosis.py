@@ -19,6 +19,8 @@ SIZES = (6, 12)
 """Rollouts of a group, K of the paper, for which the price of a contrast is told."""
 TELLING = 5
 """Completions that are shown."""
+ROUNDING = 1e-9
+"""By which chances may differ that are alike."""
 
 Interval = tuple[float, float]
 
@@ -163,18 +165,35 @@ class Price:
 def price_of_contrast(problems: Sequence[TriedProblem], size: int) -> Price:
     """Expected rollouts for one group with contrast, when problems are drawn evenly.
 
-    The interval draws problems (bootstrap). Where no group could have one, the least is told by the
+    Of the interval see `_interval`. Where no group could have one, the least is told by the
     pooled success rate: 1 - (1 - p)^K is concave, so a mixture of problems does no better.
     """
     chances = [problem.contrast(size) for problem in problems]
     chance = sum(chances) / len(chances)
-    low, high = bootstrap_interval(chances)
+    low, high = _interval(chances)
     if chance == 0:
         judged = sum(len(problem.judged) for problem in problems)
         right = sum(problem.solved for problem in problems)
         rate = success_interval(min(right, judged - right), max(1, judged))[1]
         high = 1 - (1 - rate) ** size
     return Price(size, chance, *(size / each if each else math.inf for each in (chance, high, low)))
+
+
+def _interval(chances: Sequence[float]) -> Interval:
+    """95 % interval of the mean chance of problems like these.
+
+    It draws problems (bootstrap). Where all chances are alike, every resample is like the sample,
+    so that it has no width. Then an exact interval says how large a share of problems have at least
+    this chance, and at most: the others could have none, or all. One problem tells nothing of
+    others.
+    """
+    one = chances[0]
+    if len(chances) == 1:
+        return 0.0, 1.0
+    if max(chances) - min(chances) > ROUNDING:
+        return bootstrap_interval(chances)
+    share, _ = success_interval(len(chances), len(chances))
+    return share * one, 1 - share * (1 - one)
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,13 @@ def differences_table(counts: Counter[str], differences: Sequence[Difference]) -
 
 
 def _prompt(row: dict[str, Any]) -> Prompt:
-    message = {"role": "user", "content": row["prompt"]}
+    """The problem as it was when the evaluation judged it: no template and no suffix around it."""
     gold, *alternatives = row["golds"]
     return Prompt(
-        (message,),
+        tuple(json.loads(row["messages"])),
         gold,
         row["prompt_id"],
         json.loads(row["meta"]),
         tuple(alternatives),
-        row["benchmark"],
+        row["source"],
     )

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from p2o.errors import UserError
 from p2o.evaluation.benchmark import Benchmark
 from p2o.evaluation.completions import Completions
-from p2o.evaluation.templates import TemplateUse
+from p2o.evaluation.templates import TemplateUse, check_votes
 from p2o.prompt import Prompt
 from p2o.rollout.engine import check_lengths
 from p2o.rollout.runner import Rollout, RolloutRunner
@@ -65,6 +65,9 @@ def sample(
     """Sample, verify and keep what is not there yet, with a bar or, for no terminal, with lines.
 
     What a sample gets depends on the seed, its benchmark, question and number alone.
+
+    Raises:
+        UserError: Several templates are to vote, and the verifier names no answers.
     """
     # rich calls a pipe a terminal where FORCE_COLOR is set, as notebooks and CI do.
     live = sys.stdout.isatty()
@@ -88,6 +91,8 @@ def sample(
                     stack.enter_context(counted(what, size, announced=True))
                 for number, part in left.items():
                     rows = list(_rows(benchmark, part, runner, templates, seed))
+                    if len(rows) > len(part):
+                        check_votes(benchmark.name, rows)
                     completions.write(benchmark.name, number, rows)
                     progress.advance(task, len(part))
 
@@ -116,7 +121,10 @@ def _row(rollout: Rollout, runner: RolloutRunner) -> dict[str, Any]:
     score = rollout.score
     return {
         "prompt_id": rollout.prompt.id,
+        "source": rollout.prompt.source,
+        "messages": json.dumps(rollout.prompt.messages, default=str),
         "template": rollout.hint,
+        "crowded": rollout.crowded,
         "prompt": runner.renderer.tokenizer.decode(list(rollout.ids(rollout.sampled_after))),
         "response": rollout.response,
         "tokens": len(rollout.completion.sampled_ids),

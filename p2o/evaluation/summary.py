@@ -70,7 +70,8 @@ def summary_table(results: Mapping[str, Mapping[str, Any]], missing: Mapping[str
     table = Table(
         title="Accuracy and pass@k, %", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
-    table.add_column("", no_wrap=True)
+    # A name gives way where a terminal is narrow, and numbers do not.
+    table.add_column("", overflow="fold")
     for name in ("asked", "mean", "95 %", "@4", "@16", "tokens", "cut", "no\nanswer"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, result in results.items():

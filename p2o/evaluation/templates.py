@@ -3,13 +3,15 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from p2o.errors import UserError
 from p2o.prompt import Prompt
 from p2o.running.seeds import derive_seed
+from p2o.verifiers.base import Status
 from p2o_callbacks.hint import HintOrText
 from p2o_callbacks.pool import PromptPool
 
@@ -85,23 +87,51 @@ def read_templates(template: str | None, mode: str, seed: int) -> TemplateUse:
         seed: See `Assigned`.
 
     Raises:
-        UserError: The file is no pool, or has no template in use.
+        UserError: The file is no pool, or has no template in use that any question can have.
     """
     if mode not in ("best", "majority", "assigned"):
         raise UserError(f"template_mode={mode}: give best, majority or assigned")
     if template is None or not template.endswith(".json"):
         return OneTemplate(template or "")
-    try:
-        pool = PromptPool.from_state_dict(json.loads(Path(template).read_text()))
-        _check(pool)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"template={template}: not a pool of p2o-train ({error!r})") from error
+    pool = read_pool(template)
     if not pool.in_use:
         raise UserError(f"template={template}: no template is in use; take a later epoch's pool")
+    pool = _without_columns(pool)
+    if not pool.in_use:
+        raise UserError(
+            f"template={template}: every template in use shows columns of a question's own, which "
+            "may tell its answer; take another pool"
+        )
     if mode == "best":
-        best = max(pool.in_use, key=lambda index: pool.templates[index].score or 0.0)
-        return OneTemplate(pool.templates[best].simplest)
+        return OneTemplate(pool.best)
     return Majority(pool) if mode == "majority" else Assigned(pool, seed)
+
+
+def read_pool(path: str | Path) -> PromptPool:
+    """The pool in a file of p2o-train.
+
+    Raises:
+        UserError: The file is no pool.
+    """
+    try:
+        pool = PromptPool.from_state_dict(json.loads(Path(path).read_text()))
+        _check(pool)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"template={path}: not a pool of p2o-train ({error!r})") from error
+    return pool
+
+
+def _without_columns(pool: PromptPool) -> PromptPool:
+    """A pool that uses no template with columns of a question's own, which may tell its answer."""
+
+    def is_common(index: int | None) -> bool:
+        return index is None or not pool.templates[index].columns
+
+    return replace(
+        pool,
+        cover=tuple(filter(is_common, pool.cover)),
+        assignment={key: tuple(filter(is_common, own)) for key, own in pool.assignment.items()},
+    )
 
 
 def _check(pool: PromptPool) -> None:
@@ -129,6 +159,24 @@ def vote(answers: Sequence[str | None]) -> int:
         return 0
     most = votes.most_common(1)[0][0]
     return next(i for i, a in enumerate(answers) if a is not None and _fold(a) == most)
+
+
+def check_votes(benchmark: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a vote in which nobody has one: responses are right, and none has a named answer.
+
+    Args:
+        benchmark: Its name.
+        rows: Completions of several templates.
+
+    Raises:
+        UserError: Says what to choose instead.
+    """
+    named = any(row["answer"] is not None for row in rows if row["status"] == Status.OK)
+    if any(row["solved"] for row in rows) and not named:
+        raise UserError(
+            f"template_mode=majority: the verifier names no answer in responses to {benchmark}, so "
+            "templates have nothing to vote on; give best or assigned"
+        )
 
 
 def _fold(answer: str) -> str:

@@ -1,6 +1,7 @@
 """Arms become runs: settings that count, folders, and what may be gone on with."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -96,6 +97,34 @@ def test_a_run_that_was_made_with_the_same_settings_in_another_order_and_spellin
     # A key that has since come into the configuration is added no more.
     refuse_others([recorded(tmp_path, ["seed=0", "optimizer.lr=1e-3", "+evolution=none"])])
     refuse_others(make_runs([GRPO], [1], tmp_path))
+
+
+def measured(tmp_path, *evaluation):
+    """A run whose arm is measured so now; before it was with the best template."""
+    arm = replace(GRPO, evaluation=("suite=digits", *evaluation))
+    [run] = make_runs([arm], [0], tmp_path)
+    record = run.evaluation_folder / ".hydra" / "overrides.yaml"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    before = ("suite=digits", "template_mode=best", "seed=0", "run='/an/old/place'")
+    record.write_text(yaml.safe_dump([*before, "template='/an/old/place/epoch_0001.json'"]))
+    return run
+
+
+def test_a_run_that_was_measured_with_other_settings_is_refused_with_what_differs(tmp_path):
+    said = "evaluation: was made with template_mode=best where .* template_mode=majority;"
+    with pytest.raises(UserError, match=said):
+        refuse_others([measured(tmp_path, "template_mode=majority")])
+    with pytest.raises(
+        UserError, match="evaluation: was made with nothing where this bench has limit=5"
+    ):
+        refuse_others([measured(tmp_path, "template_mode=best", "limit=5")])
+
+
+def test_a_run_that_was_measured_so_is_taken_wherever_its_folder_is_now(tmp_path):
+    refuse_others([measured(tmp_path, "template_mode=best")])
+    # Nothing is shown of an evaluation that the arm has no more.
+    run = measured(tmp_path)
+    refuse_others([replace(run, arm=GRPO)])
 
 
 def test_the_page_tells_of_every_arm_what_its_file_says():

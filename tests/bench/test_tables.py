@@ -146,6 +146,16 @@ def test_a_claim_is_held_where_the_whole_interval_says_so(one, other, word):
     assert verdict.word == word
 
 
+def test_a_claim_that_is_judged_at_the_end_says_so():
+    along = {"b": {key: value for key, value in CLAIM["a"].items() if key != "by"}}
+    claims = {**CLAIM, **along}
+    told = results([0.9], [0.2])
+    found = Findings(told, {}, judge(claims, told), "one", 0.9, "10,000 rollouts", "rollouts")
+    assert [row[0] for row in claim_cells(found)] == [
+        *("claim", "one is better (at the end)", "one is better")
+    ]
+
+
 def test_a_claim_about_an_arm_that_is_left_out_is_left_out():
     only_one = {"one": results([0.5], [0.5])["one"]}
     assert judge(CLAIM, only_one) == []

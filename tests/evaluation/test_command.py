@@ -127,16 +127,52 @@ def test_a_stopped_evaluation_goes_on_and_ends_the_same(evaluate, whole, tmp_pat
 
 
 @pytest.mark.slow
-def test_other_settings_in_the_same_folder_are_refused_and_its_record_stays(evaluate, whole):
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ("seed=1", "seed: 0, now 1"),
+        # What is solved stands in the completions.
+        ("verifier_guard.solved_reward=0.5", "verifier_guard.solved_reward: 1.0, now 0.5"),
+    ],
+)
+def test_other_settings_in_the_same_folder_are_refused_and_its_record_stays(
+    evaluate, whole, other, told
+):
     folder, several, _ = whole
     record = folder / "out" / ".hydra" / "overrides.yaml"
     before = record.read_text()
     assert "suite=digits" in before
-    status, _, errors = evaluate(folder, *DIGITS, *several, "seed=1")
+    status, _, errors = evaluate(folder, *DIGITS, *several, other)
     assert status == 2
-    said = "holds completions of other settings (seed: 0, now 1); delete them, or give another"
+    said = f"holds completions of other settings ({told}); delete them, or give another"
     assert f"{said} hydra.run.dir\n" in errors
     assert record.read_text() == before
+
+
+@pytest.mark.slow
+def test_what_an_earlier_start_sampled_of_a_benchmark_that_is_away_does_not_count(
+    evaluate, tmp_path
+):
+    """And templates without room are told of, whichever start asked with them."""
+    rows = [{"question": f"Add the digits: {n} 1", "answer": f"#### {n + 1}"} for n in range(6)]
+    file = tmp_path / "gsm8k" / "test.jsonl"
+    file.parent.mkdir()
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = ("suite=[digits,gsm8k]", f"data_root={tmp_path}", "limit=6", "max_prompt_tokens=24")
+    template = f"template='{'Go slowly. ' * 9}'"
+    both, alone = [], []
+    for found in (both, alone):
+        status, output, errors = evaluate(tmp_path, *DIGITS, *own, template)
+        assert status == 0, errors
+        found += [json.loads((tmp_path / "out" / "results.json").read_text()), output]
+        file.unlink(missing_ok=True)
+    assert list(both[0]["benchmarks"]) == ["digits", "gsm8k"]
+    assert both[0]["templates_too_long"] == 12
+    assert list(alone[0]["benchmarks"]) == ["digits"]
+    assert list(alone[0]["not_evaluated"]) == ["gsm8k"]
+    assert alone[0]["templates_too_long"] == 6
+    assert "left out" in alone[1]
+    assert alone[0]["benchmarks"]["digits"] == both[0]["benchmarks"]["digits"]
 
 
 @pytest.mark.slow

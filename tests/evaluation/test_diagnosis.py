@@ -122,6 +122,25 @@ def test_where_no_group_can_have_a_contrast_the_least_price_is_told():
     assert price.least == pytest.approx(6 / (1 - (1 - 0.0303) ** 6), rel=0.01)
 
 
+@pytest.mark.parametrize("scores", [[RIGHT] * 6 + [WRONG] * 6, [RIGHT] + [WRONG] * 11])
+@pytest.mark.parametrize("size", [6, 12])
+def test_problems_that_are_all_alike_do_not_show_that_all_are(scores, size):
+    """Every resample of them is like the sample, so that it would have no width."""
+    price = price_of_contrast([problem(n, *scores) for n in range(8)], size)
+    assert price.least < price.rollouts or price.chance == 1
+    # With a share of problems at the lower end, eight of eight are like them in one of 40 cases.
+    share = 0.025 ** (1 / 8)
+    assert price.most == pytest.approx(size / (share * price.chance))
+    assert price.least == pytest.approx(size / (1 - share * (1 - price.chance)))
+
+
+@pytest.mark.parametrize("right", [1, 6])
+def test_one_problem_tells_nothing_of_others(right):
+    price = price_of_contrast([problem(0, *[RIGHT] * right, *[WRONG] * (12 - right))], 6)
+    assert (price.least, price.most) == (6, math.inf)
+    assert math.isfinite(price.rollouts)
+
+
 def test_pass_at_k_lies_inside_its_interval():
     each = problem(0, *[RIGHT] * 3, *[WRONG] * 9)
     for k in (1, 6, 12):
@@ -167,6 +186,14 @@ def changes(diagnosis, **settings):
 def test_a_response_that_is_cut_wants_more_tokens():
     found = Diagnosis([problem(0, *[NOTHING] * 6, cut=True)])
     assert changes(found)[0] == "sampling.train.max_new_tokens=48"
+
+
+def test_a_larger_model_is_advised_only_where_answers_are_wrong():
+    """Without any hint that was tried, too: a response that is cut may come to the right one."""
+    assert changes(Diagnosis([problem(0, *[NOTHING] * 6, cut=True)])) == [
+        "sampling.train.max_new_tokens=48"
+    ]
+    assert changes(Diagnosis([problem(0, *[WRONG] * 6)]))[0].startswith("a larger model")
 
 
 def test_an_answer_that_is_there_and_not_found_is_the_verifiers_fault():

@@ -7,9 +7,18 @@ import pytest
 
 from p2o.errors import UserError
 from p2o.evaluation.summary import summarise
-from p2o.evaluation.templates import Assigned, Majority, OneTemplate, read_templates
+from p2o.evaluation.templates import (
+    Assigned,
+    Majority,
+    OneTemplate,
+    check_votes,
+    read_templates,
+)
 from p2o.prompt import Prompt
+from p2o.verifiers import ExactMatch
+from p2o.verifiers.function import Function
 from p2o_callbacks.pool import PromptPool, Template
+from tests.evaluation.saying import evaluated
 
 HARD = Prompt.create([{"role": "user", "content": "hard"}], "1")
 OTHER = Prompt.create([{"role": "user", "content": "other"}], "1")
@@ -74,6 +83,34 @@ def test_a_pool_without_a_template_in_use_is_refused(tmp_path):
         read_templates(str(tmp_path / "empty.json"), "best", 0)
 
 
+def test_a_template_that_shows_columns_of_a_question_s_own_is_not_used(tmp_path):
+    telling = Template("The plan: {plan}", columns=True, score=0.9)
+    pool = replace(
+        POOL,
+        templates=(*POOL.templates, telling),
+        cover=(1, 2, 3),
+        assignment={HARD.id: (1, 3, None), OTHER.id: (3, 3)},
+    )
+    path = tmp_path / "pool.json"
+    path.write_text(json.dumps(pool.state_dict()))
+    assert read_templates(str(path), "best", 0).texts(OTHER, 0) == ["careful"]
+    assert read_templates(str(path), "majority", 0).texts(OTHER, 0) == ["slow", "careful"]
+    use = read_templates(str(path), "assigned", 0)
+    assert [use.texts(HARD, n)[0] for n in range(4)] == ["slow", ""] * 2
+    # Of its own none is left, so it draws as others do.
+    assert {use.texts(OTHER, n)[0] for n in range(100)} == {"slow", "careful"}
+
+
+@pytest.mark.parametrize("mode", ["best", "majority", "assigned"])
+def test_a_pool_whose_templates_all_show_columns_is_refused_in_one_line(tmp_path, mode):
+    telling = Template("The plan: {plan}", columns=True, score=0.9)
+    pool = PromptPool((Template(""), telling), (0, 1))
+    (tmp_path / "pool.json").write_text(json.dumps(pool.state_dict()))
+    with pytest.raises(UserError, match="pool.json: every template in use shows columns") as caught:
+        read_templates(str(tmp_path / "pool.json"), mode, 0)
+    assert "\n" not in str(caught.value)
+
+
 POOLS = [
     {"templates": [], "cover": [0], "assignment": {}},
     {"templates": [], "cover": [], "assignment": []},
@@ -115,6 +152,27 @@ def test_the_majority_s_verdict_counts():
     result = summarise(rows)["one"]
     assert result["accuracy"] == 1.0
     assert (result["samples"], result["responses"], result["no_answer"]) == (1, 4, 0.25)
+
+
+def test_a_vote_in_which_nobody_has_one_is_refused():
+    """As of a function that gives numbers: the first template would win without a word."""
+    right, wrong = (row(None, reward, "a") | {"status": "ok"} for reward in (1.0, 0.0))
+    with pytest.raises(UserError, match="^template_mode=majority: the verifier names no answer"):
+        check_votes("one", [wrong, right, row(None, 0.0, "b")])
+    check_votes("one", [right, row("7", 1.0, "b")])
+    # With nothing right, any of them is as good as the others.
+    check_votes("one", [wrong, row(None, 0.0, "b")])
+
+
+def test_an_evaluation_looks_whether_its_verifier_lets_templates_vote(tmp_path):
+    (tmp_path / "mine.py").write_text("def same(completion, answer): return completion == answer\n")
+    number = Function(f"{tmp_path}/mine.py:same")
+    with pytest.raises(UserError, match="names no answer in responses to held_out, so templates"):
+        evaluated(tmp_path, "8", number, Majority(POOL))
+    assert not list(tmp_path.glob("completions/*.parquet"))
+    # One template has no vote to win.
+    assert len(evaluated(tmp_path, "8", number, Majority(replace(POOL, cover=(1,))))) == 2
+    assert len(evaluated(tmp_path / "named", "8", ExactMatch(None), Majority(POOL))) == 4
 
 
 def test_accuracy_is_the_share_that_is_solved_and_not_the_mean_reward():
