@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from p2o_callbacks.pool import PromptPool
 
@@ -44,8 +45,15 @@ def write_pool(folder: Path, moment: Moment, pool: PromptPool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{moment.name}.json"
     aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps({**asdict(moment), **pool.state_dict()}, indent=2) + "\n")
+    aside.write_text(_as_text({**asdict(moment), **pool.state_dict()}))
     aside.replace(path)
+
+
+def _as_text(state: dict[str, Any]) -> str:
+    """JSON for people, but that who gets which template is one line: it has all rollouts."""
+    dealt = json.dumps(state["assignment"])
+    rest = {key: value for key, value in state.items() if key != "assignment"}
+    return json.dumps(rest, indent=2).removesuffix("\n}") + f',\n  "assignment": {dealt}\n}}\n'
 
 
 def warn_of_pools(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a training leaves behind: the policy as a folder, its hints, a summary, a report."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import DictConfig
 
 from p2o.cli.training import Training
+from p2o.errors import UserError
 from p2o.hints.pool_file import NAME, Origin, PoolFile
 from p2o.hints.pooling import gather_hints, read_epochs, write_pool
 from p2o.policy.adapters import save_policy
@@ -17,7 +19,10 @@ from p2o.records.uploading import upload
 from p2o.report.summary import print_report, print_ways_on, write_summary
 from p2o.rollout.probe import policy_likeness
 from p2o.rollout.weights import whole_copy
+from p2o.running.secrets import hide
 from p2o_callbacks import PromptEvolution
+
+logger = logging.getLogger(__name__)
 
 GOING_ON = (
     "more trainer.max_epochs or trainer.max_steps, or resume_changed=true where a callback "
@@ -53,6 +58,8 @@ def tell(
 ) -> dict[str, Any]:
     """Write the hints, then the summary, which says that a run has ended, and show it.
 
+    What is given to others comes behind it: a run has ended though they do not take it.
+
     Args:
         config: Of the run.
         training: It has ended.
@@ -60,7 +67,6 @@ def tell(
         collapse: What stopped it before its end, if anything did.
     """
     _save_pool(config, training)
-    _upload(training, folder)
     summary = write_summary(folder, config, training.data, training.callbacks, collapse)
     if training.trainer.is_global_zero:
         print_report(summary, folder)
@@ -70,16 +76,20 @@ def tell(
             print_ways_on(summary, folder)
         if not training.final.trained:
             print(f"This run had finished before{f'; {GOING_ON}' if alone else ''}.")
+    _upload(training, folder)
     return summary
 
 
 def _upload(training: Training, folder: Path) -> None:
-    """Give Weights & Biases, where a run is logged there, what is on record."""
+    """Give Weights & Biases, where a run is logged there, what is on record; tell if it fails."""
     if not training.trainer.is_global_zero:
         return
-    for logger in training.trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            upload(logger.experiment, folder, _pool_file(training))
+    for each in training.trainer.loggers:
+        if isinstance(each, WandbLogger):
+            try:
+                upload(each.experiment, folder, _pool_file(training))
+            except UserError as error:
+                logger.warning("%s; all of it is in the run's folder", hide(str(error)))
 
 
 def _pool_file(training: Training) -> Path | None:

@@ -1,19 +1,17 @@
 """The gepa adapter: one component, the template; all evaluations of a stage in one engine call."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gepa.core.adapter import EvaluationBatch
 
 from p2o.evolution.leaks import LeakGuard
+from p2o.hints.evidence import Evidence
 from p2o_callbacks.protocols import EvaluateTemplates, TemplateTrial
 
 COMPONENT = "template"
 """Name of the one text component that gepa evolves."""
-
-Known = Callable[[str, str], TemplateTrial | None]
-"""Of a sample id and a template text."""
 
 
 class TemplateAdapter:
@@ -27,7 +25,7 @@ class TemplateAdapter:
     Args:
         evaluate: Tries (sample id, template text) pairs in one call.
         guard: Is told of the problems that are tried.
-        known: A result of a sample and a template that somebody else has paid for, if there is one.
+        known: Results of samples and templates that somebody else has paid for.
 
     Attributes:
         spared: Results that were known, so that there was no trial.
@@ -39,9 +37,10 @@ class TemplateAdapter:
         self,
         evaluate: EvaluateTemplates,
         guard: LeakGuard | None = None,
-        known: Known = lambda sample, template: None,
+        known: Evidence | None = None,
     ) -> None:
-        self._evaluate, self._guard, self._known = evaluate, guard or LeakGuard("off"), known
+        self._evaluate, self._guard = evaluate, guard or LeakGuard("off")
+        self._known = known or Evidence({})
         self.spared = 0
         self._kept: dict[tuple[str, str], TemplateTrial] = {}
         # Whether trials of this search come out the same again.
@@ -54,8 +53,8 @@ class TemplateAdapter:
 
     def verdict(self, template: str, sample: str) -> bool | None:
         """Whether a template solves a sample; None where nobody has seen it."""
-        trial = self._judged[template].get(sample) or self._known(sample, template)
-        return None if trial is None else trial.solved
+        trial = self._judged[template].get(sample)
+        return self._known.verdict(sample, template) if trial is None else trial.solved
 
     def scores(self, template: str, samples: Sequence[str]) -> dict[str, float]:
         """Scores of a template on those of some samples on which there was a verdict."""
@@ -74,7 +73,7 @@ class TemplateAdapter:
         """Try each candidate on its samples, all that is not known of them in one engine call."""
         pairs = [[(s, candidate[COMPONENT]) for s in batch] for candidate, batch in items]
         for pair in {pair for part in pairs for pair in part} - self._kept.keys():
-            result = self._known(*pair)
+            result = self._known.trial(*pair)
             if result is not None:
                 self._kept[pair] = result
                 self.spared += 1

@@ -1,8 +1,9 @@
 """Parents and minibatches of a search that knows which failures have been paid for."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from heapq import nsmallest
 from typing import Any
 
 from gepa.core.state import GEPAState
@@ -13,6 +14,8 @@ from p2o.evolution.strategies import JudgedState, ParetoBeam
 
 SEED = 0
 """Place of the empty template among gepa's candidates."""
+KNOWN = {False: 0, None: 1, True: 2}
+"""Which verdicts come first in a minibatch."""
 
 
 class FailuresFirst:
@@ -46,7 +49,8 @@ class FailuresFirst:
     ) -> None:
         self.beam, self.adapter, self.train, self.dev = beam, adapter, train, dev
         self.minibatch_size, self.generator = minibatch_size, generator
-        self._shown: Counter[tuple[str, str]] = Counter()
+        # By template and place.
+        self._shown: defaultdict[str, Counter[int]] = defaultdict(Counter)
 
     def sample_tasks(
         self, state: GEPAState[Any, Any], candidate_selector: Any, batch_sampler: Any, trainset: Any
@@ -58,24 +62,31 @@ class FailuresFirst:
         restarts = [SEED] * min(max(1, len(others)), affordable - len(others))
         texts = [candidate[COMPONENT] for candidate in state.program_candidates]
         solved = frozenset().union(*map(self.adapter.solved, texts))
+        ranks: dict[str, list[tuple[int, bool]]] = {}
         tasks = []
         for parent in self.beam.filled(restarts + others):
-            ids = self._minibatch(texts[parent], solved)
+            text = texts[parent]
+            # One parent comes several times, and nothing is tried in between.
+            if text not in ranks:
+                ranks[text] = self._ranks(text, solved)
+            ids = self._minibatch(text, ranks[text])
             candidate = state.program_candidates[parent]
             tasks.append(ProposalTask(parent, candidate, ids, trainset.fetch(ids)))
         return tasks
 
-    def _minibatch(self, template: str, solved: frozenset[str]) -> list[int]:
+    def _ranks(self, template: str, solved: frozenset[str]) -> list[tuple[int, bool]]:
+        """How far behind each sample is among those to show, by its place."""
+        verdict = self.adapter.verdict
+        return [(KNOWN[verdict(template, sample)], sample in solved) for sample in self.train]
+
+    def _minibatch(self, template: str, ranks: Sequence[tuple[int, bool]]) -> list[int]:
         """Places of the samples to show: of equals those that were shown least, at random."""
         places = list(range(len(self.train)))
         self.generator.shuffle(places)
-
-        def rank(place: int) -> tuple[int, bool, int]:
-            sample = self.train[place]
-            verdict = self.adapter.verdict(template, sample)
-            known = {False: 0, None: 1, True: 2}[verdict]
-            return known, sample in solved, self._shown[template, sample]
-
-        chosen = sorted(places, key=rank)[: self.minibatch_size]
-        self._shown.update((template, self.train[place]) for place in chosen)
+        shown = self._shown[template]
+        # Of those with the same key the first ones, as sorting would have it.
+        chosen = nsmallest(
+            self.minibatch_size, places, lambda place: (ranks[place], shown.get(place, 0))
+        )
+        shown.update(chosen)
         return chosen

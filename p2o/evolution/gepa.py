@@ -199,7 +199,7 @@ class GepaEvolution:
             )
             return Evolution(PromptPool())
         trace = SearchTrace(train, dev)
-        adapter = TemplateAdapter(budget.around(evaluate), guard, self.evidence.trial)
+        adapter = TemplateAdapter(budget.around(evaluate), guard, self.evidence)
         templates, iterations = self._search(
             train, dev, budget, adapter, guard, seed, report, trace
         )

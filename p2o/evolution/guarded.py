@@ -17,12 +17,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 from p2o.constraints import Count
+from p2o.evolution.known_problems import KnownProblems
 from p2o.evolution.leak import tells
 from p2o.evolution.leaks import (
     SHORTEST,
-    STOCK,
     Action,
-    KnownAnswers,
     answer_of_a_problem,
     runs_of,
     tell,
@@ -51,7 +50,7 @@ class HintGuard:
 
     Args:
         action: ``off`` looks at nothing, ``warn`` lets through what it finds, ``reject`` does not.
-        prompts: The problems by id; nothing gives away one that is not among them.
+        problems: All that there are; nothing gives away one that is not among them.
         own: Whether each hint is written for one problem, whose words it may have, and whose answer
             it may not have at all.
 
@@ -60,15 +59,11 @@ class HintGuard:
         withheld: Trials that were not made.
     """
 
-    def __init__(self, action: Action, prompts: Mapping[str, Prompt], own: bool = False) -> None:
+    def __init__(self, action: Action, problems: KnownProblems, own: bool = False) -> None:
         self.action: Action = action
         self.found: dict[str, str] = {}
         self.withheld = 0
-        self._prompts, self._own = prompts, own
-        self._shared: dict[str, bool] = {}
-        self._answers = KnownAnswers()
-        for prompt in prompts.values() if action != "off" else ():
-            self._answers.add(prompt.golds)
+        self._problems, self._own = problems, own
 
     @property
     def count(self) -> int | None:
@@ -77,7 +72,7 @@ class HintGuard:
 
     def withholds(self, sample: str, hint: Hint) -> bool:
         """Whether a problem may not have a hint; counts and tells those that give it away."""
-        prompt = self._prompts.get(sample)
+        prompt = self._problems.prompts.get(sample)
         if self.action == "off" or prompt is None:
             return False
         why = self.why(hint, prompt)
@@ -128,7 +123,7 @@ class HintGuard:
                 continue
             if self._is_copy(question, prompt):
                 return "shows nearly the same question"
-            answer = self._answers.rare_in(response, prompt.golds)
+            answer = self._problems.answers.rare_in(response, prompt.golds)
             if answer is not None:
                 return answer_of_a_problem(answer)
         return None
@@ -136,12 +131,12 @@ class HintGuard:
     def _answer_in(self, text: str, golds: Sequence[str]) -> str | None:
         """The first right answer of a problem that a text has, if it counts there."""
         told = [gold for gold in golds if tells(text, [gold])] if self._own else []
-        return told[0] if told else self._answers.said_in(text, golds)
+        return told[0] if told else self._problems.answers.said_in(text, golds)
 
     def _words_in(self, text: str, prompt: Prompt) -> str | None:
         """A run of words of a problem's own that a text has."""
         runs = _common(runs_of(prompt.question), text)
-        return next((run for run in runs if not self._is_stock(run)), None)
+        return next((run for run in runs if run not in self._problems.stock), None)
 
     def _is_copy(self, question: str, prompt: Prompt) -> bool:
         """Whether a question has most of what is a problem's own.
@@ -149,22 +144,11 @@ class HintGuard:
         A run may be a phrase that few problems of a small data set share.
         """
         runs = runs_of(prompt.question)
-        common = [run for run in _common(runs, question) if not self._is_stock(run)]
+        common = [run for run in _common(runs, question) if run not in self._problems.stock]
         return 2 * len(common) > len(runs)
 
-    def _is_stock(self, run: str) -> bool:
-        """Whether so many problems have a run that it is none's own."""
-        if run not in self._shared:
-            having = 0
-            for prompt in self._prompts.values():
-                having += run in runs_of(prompt.question)
-                if having == STOCK:
-                    break
-            self._shared[run] = having == STOCK
-        return self._shared[run]
-
     def _untried(self, sample: str) -> TemplateTrial:
-        prompt = self._prompts[sample]
+        prompt = self._problems.prompts[sample]
         feedback = "The hint gives the problem away, so it was not tried."
         return TemplateTrial(0.0, False, prompt.question, "", feedback, answers=prompt.golds)
 
@@ -198,12 +182,12 @@ class GuardedSearch(ABC):
         self.among: Where = among
         self.minimum = minimum
         self.leaks: Action = leaks
-        self.problems = Problems([])
-        self.watching = HintGuard("off", {})
+        self.problems, self._known = Problems([]), KnownProblems({})
+        self.watching = HintGuard("off", self._known)
 
     def bind(self, problems: Problems) -> None:
         """See `KnowsProblems`."""
-        self.problems = problems
+        self.problems, self._known = problems, KnownProblems(problems.prompts)
 
     @abstractmethod
     def search(
@@ -268,4 +252,4 @@ class GuardedSearch(ABC):
 
     def guard(self) -> HintGuard:
         """A guard that knows of the problems."""
-        return HintGuard(self.leaks, self.problems.prompts, self.own_hints)
+        return HintGuard(self.leaks, self._known, self.own_hints)

@@ -12,14 +12,15 @@ A template does so in one of two ways.
 
 import logging
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Literal
 
 from p2o.data.contamination import ngrams, split_words
 from p2o.hints.evidence import Evidence
-from p2o.verifiers.mentions import Mention, in_digits, mentions, number_in
+from p2o.verifiers.mentions import Mention, in_digits, mentions, number_in, plainly
+from p2o.verifiers.number_forms import NUMBER, value_of
 from p2o_callbacks.protocols import TemplateTrial
 
 logger = logging.getLogger(__name__)
@@ -89,11 +90,36 @@ class KnownAnswers:
     def __init__(self) -> None:
         self.problems = 0
         self._problems_with: Counter[str] = Counter()
+        # The first of equal answers, and its place among all; numbers are equal by their values.
+        self._numbers: dict[Fraction, tuple[int, str]] = {}
+        self._others: dict[str, int] = {}
 
     def add(self, answers: Sequence[str]) -> None:
         """Take note of the right answers of one more problem."""
         self.problems += 1
         self._problems_with.update({_key(answer) for answer in answers})
+        for answer in answers:
+            place, number = len(self._numbers) + len(self._others), number_in(answer)
+            if number is None:
+                self._others.setdefault(answer, place)
+            else:
+                self._numbers.setdefault(number, (place, answer))
+
+    def first_said_in(self, text: str) -> str | None:
+        """The first of all answers that a text says as one; None where it says none.
+
+        It is what `said_in` finds of one problem after the other, in the time of a few.
+        """
+        known = (self._numbers.get(number) for number in numbers_in(text))
+        numbers = sorted(entry for entry in known if entry is not None)
+        said = (entry for entry in numbers if self.said_in(text, [entry[1]]) is not None)
+        place, first = next(said, (None, None))
+        for answer, own in self._others.items():
+            if place is not None and own > place:
+                break
+            if self.said_in(text, [answer]) is not None:
+                return answer
+        return first
 
     def said_in(self, text: str, answers: Sequence[str]) -> str | None:
         """The first of some answers that a text says as one; None where it says none.
@@ -148,12 +174,12 @@ class KnownAnswers:
 
     def _is_listed(self, mention: Mention, answer: str) -> bool:
         """Whether a label is one of several to choose from."""
-        others = {key for key in self._problems_with if key != _key(answer)}
         behind, before = LISTED.match(mention.after), _last(LISTED, mention.before[-NEAR:])
         following = mention.after[behind.end() :].split() if behind else []
         preceding = mention.before[-NEAR:][: before.start()].split() if before else []
         neighbours = [*following[:1], *preceding[-1:]]
-        return any(_key(word.strip(".,;:!?()'\"")) in others for word in neighbours)
+        keys = {_key(word.strip(".,;:!?()'\"")) for word in neighbours} - {_key(answer)}
+        return any(key in self._problems_with for key in keys)
 
 
 class LeakGuard:
@@ -171,9 +197,11 @@ class LeakGuard:
     def __init__(self, action: Action) -> None:
         self.action: Action = action
         self.found: dict[str, str] = {}
-        self._problems: dict[str, TemplateTrial] = {}
+        self._problems: set[str] = set()
         self._answers = KnownAnswers()
-        self._runs: defaultdict[str, set[str]] = defaultdict(set)
+        # How many problems have a run of words, and of those that are all of a problem the place.
+        self._runs: Counter[str] = Counter()
+        self._short: dict[str, int] = {}
 
     @property
     def count(self) -> int | None:
@@ -182,19 +210,25 @@ class LeakGuard:
 
     def learn(self, sample_id: str, trial: TemplateTrial) -> None:
         """Take note of a problem: its question and its right answers."""
-        if self.action == "off" or sample_id in self._problems:
-            return
-        self._problems[sample_id] = trial
-        self._answers.add(trial.answers)
-        for run in runs_of(trial.question):
-            self._runs[run].add(sample_id)
+        self._learn(sample_id, trial.question, trial.answers)
 
     def learn_shown(self, samples: Iterable[str], evidence: Evidence) -> None:
         """Take note of those problems that training has shown."""
         for sample in samples:
-            example = evidence.example(sample)
-            if example is not None:
-                self.learn(sample, example)
+            asked = evidence.asked(sample)
+            if asked is not None:
+                self._learn(sample, *asked)
+
+    def _learn(self, sample_id: str, question: str, answers: Sequence[str]) -> None:
+        if self.action == "off" or sample_id in self._problems:
+            return
+        self._problems.add(sample_id)
+        self._answers.add(answers)
+        runs = runs_of(question)
+        self._runs.update(runs)
+        for run in runs:
+            if run.count(" ") < RUN - 1:
+                self._short.setdefault(run, len(self._short))
 
     def passes(self, template: str) -> bool:
         """Whether a template may stay; one that came in before is neither counted nor told."""
@@ -211,17 +245,14 @@ class LeakGuard:
     def why(self, template: str) -> str | None:
         """What a template gives away, in words that go behind "a template"; None for nothing."""
         words = words_in(template)
-        text = f" {' '.join(words)} "
-        runs = ngrams(words, RUN) if len(words) >= RUN else set()
-        short = (run for run in self._runs if run.count(" ") < RUN - 1 and f" {run} " in text)
-        for run in (*sorted(runs & self._runs.keys()), *short):
-            if len(self._runs[run]) < STOCK:
+        runs = _full_runs(words, RUN) & self._runs.keys()
+        short = set().union(*(_full_runs(words, size) for size in range(SHORTEST, RUN)))
+        whole = sorted(short & self._short.keys(), key=self._short.__getitem__)
+        for run in (*sorted(runs), *whole):
+            if self._runs[run] < STOCK:
                 return words_of_a_problem(run)
-        for trial in self._problems.values():
-            answer = self._answers.said_in(template, trial.answers)
-            if answer is not None:
-                return answer_of_a_problem(answer)
-        return None
+        answer = self._answers.first_said_in(template)
+        return None if answer is None else answer_of_a_problem(answer)
 
 
 def words_in(text: str) -> list[str]:
@@ -233,6 +264,17 @@ def runs_of(question: str) -> set[str]:
     """The runs of words by which a problem is known; none of one that is too short."""
     words = words_in(question)
     return ngrams(words, RUN) if len(words) >= SHORTEST else set()
+
+
+def _full_runs(words: Sequence[str], size: int) -> set[str]:
+    """All runs of so many words; none where there are fewer."""
+    return ngrams(words, size) if len(words) >= size else set()
+
+
+def numbers_in(text: str) -> set[Fraction]:
+    """The values of all numbers in a text, however they are spelled."""
+    values = (value_of(match, False) for match in NUMBER.finditer(plainly(text)))
+    return {value for value in values if value is not None}
 
 
 def words_of_a_problem(run: str) -> str:

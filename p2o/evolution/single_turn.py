@@ -111,11 +111,13 @@ class SingleTurnReflection:
 
 def _pool(used: Mapping[str, str], group_size: int) -> PromptPool:
     """Each sample with its own template, for all of its rollouts."""
-    different = list(dict.fromkeys(used.values()))
+    places: dict[str, int] = {}
+    for text in used.values():
+        places.setdefault(text, len(places))
     return PromptPool(
-        templates=tuple(Template(text, score=None) for text in different),
-        cover=tuple(range(len(different))),
-        assignment={sample: (different.index(text),) * group_size for sample, text in used.items()},
+        templates=tuple(Template(text, score=None) for text in places),
+        cover=tuple(range(len(places))),
+        assignment={sample: (places[text],) * group_size for sample, text in used.items()},
     )
 
 

@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -10,7 +11,7 @@ from p2o.errors import UserError
 from p2o.hints.pool_file import INSTRUCTION, PooledHint, PoolFile
 from p2o.prompt import hint_id
 from p2o.running.files import written_whole
-from p2o_callbacks.pool import PromptPool
+from p2o_callbacks.pool import PromptPool, Template
 
 
 def last_results(pools: Iterable[PromptPool]) -> dict[str, dict[str, bool]]:
@@ -25,21 +26,19 @@ def last_results(pools: Iterable[PromptPool]) -> dict[str, dict[str, bool]]:
     for pool in pools:
         for template in pool.templates:
             if not template.empty:
-                results[template.label] |= {
-                    sample: sample in template.solved for sample in template.dev_scores
-                }
+                results[template.label] |= _results(template)
     return dict(results)
 
 
-def gather_hints(pools: Sequence[PromptPool]) -> tuple[PooledHint, ...]:
+def gather_hints(pools: Iterable[PromptPool]) -> tuple[PooledHint, ...]:
     """The hints of several pools, each once, with what all of them have shown.
 
     Args:
-        pools: Of one run, in the order of time.
+        pools: Of one run, in the order of time; gone over once.
     """
     found: dict[str, PooledHint] = {}
     scores: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    results = last_results(pools)
+    results: defaultdict[str, dict[str, bool]] = defaultdict(dict)
     in_use: set[str] = set()
     for pool in pools:
         in_use |= {pool.templates[index].label for index in pool.in_use}
@@ -48,6 +47,7 @@ def gather_hints(pools: Sequence[PromptPool]) -> tuple[PooledHint, ...]:
                 continue
             label = template.label
             scores[label] |= template.dev_scores
+            results[label] |= _results(template)
             parents = [pool.templates[index].label for index in template.parents]
             # A later search may start from it, and then tells of no parents.
             found.setdefault(
@@ -72,20 +72,29 @@ def gather_hints(pools: Sequence[PromptPool]) -> tuple[PooledHint, ...]:
     )
 
 
-def read_epochs(folder: Path) -> list[PromptPool]:
+def _results(template: Template) -> dict[str, bool]:
+    return {sample: sample in template.solved for sample in template.dev_scores}
+
+
+def read_epochs(folder: Path) -> Iterator[PromptPool]:
     """The pools that a run has written, in their order; none where there is no folder.
+
+    A long run has thousands of large ones, so each is read when it is asked for, and who gets which
+    template, which is most of it, is left out.
 
     Raises:
         UserError: One of them cannot be read.
     """
-    return [_read_epoch(path) for path in sorted(folder.glob("epoch_*.json"))]
+    for path in sorted(folder.glob("epoch_*.json")):
+        yield _read_epoch(path)
 
 
 def _read_epoch(path: Path) -> PromptPool:
     try:
-        return PromptPool.from_state_dict(json.loads(path.read_text(encoding="utf-8")))
+        pool = PromptPool.from_state_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a pool of p2o-train ({error!r})") from error
+    return replace(pool, assignment={})
 
 
 def write_pool(path: Path, pool: PoolFile) -> None:

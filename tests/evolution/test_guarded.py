@@ -7,6 +7,7 @@ import pytest
 from p2o.evolution.demonstrations import Demonstrations, SimilarDemonstrations
 from p2o.evolution.fixed import FixedHints
 from p2o.evolution.guarded import HintGuard
+from p2o.evolution.known_problems import KnownProblems
 from p2o.evolution.random_template import RandomTemplates
 from p2o.evolution.self_hint import SelfHints
 from p2o.evolution.solution_share import SearchedShare
@@ -67,7 +68,7 @@ def test_phrases_at_random_are_kept_from_the_problem_that_they_give_away(tmp_pat
 def test_words_of_a_problem_are_a_leak_to_it_and_stock_phrases_are_none():
     stock = "Give the result as a whole number without any unit."
     prompts = [asked(WOLF, "39"), *(asked(f"Problem {n}. {stock}", "5") for n in range(3))]
-    guard = HintGuard("reject", {prompt.id: prompt for prompt in prompts})
+    guard = HintGuard("reject", KnownProblems({prompt.id: prompt for prompt in prompts}))
     wolf, other, *_ = (prompt.id for prompt in prompts)
     assert guard.withholds(wolf, Hint("Say: runs 13 miles in the morning and twice; go on."))
     assert not guard.withholds(wolf, Hint("Say: runs 13 miles in the morning and, then go on."))
@@ -79,7 +80,7 @@ def test_words_of_a_problem_are_a_leak_to_it_and_stock_phrases_are_none():
 
 def test_a_solved_problem_gives_another_away_by_its_words_or_a_rare_answer():
     prompts = [asked(WOLF, "39"), asked("What is 1000 and 24?", "1024"), asked("Is it so?", "yes")]
-    guard = HintGuard("reject", {prompt.id: prompt for prompt in prompts})
+    guard = HintGuard("reject", KnownProblems({prompt.id: prompt for prompt in prompts}))
     wolf, sum_, yes = (prompt.id for prompt in prompts)
     alike = WOLF.replace("before it rests", "and once more at night")
     assert guard.withholds(wolf, Hint("", turns=((alike, "Answer: 60"),)))

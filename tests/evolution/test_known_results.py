@@ -1,6 +1,7 @@
 """A search that is fed by training: what is known is not paid for again, and where it is needed."""
 
 import random
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from p2o.evolution.stopping import Budget
 from p2o.evolution.strategies import ParetoBeam
 from p2o.evolution.trace import NO_GAIN
 from p2o.hints.assignment import DiverseAssignment
+from p2o.hints.evidence import Evidence
 from p2o.hints.problems import ProblemOutcome, Problems
 from p2o_callbacks import Hint, PromptPool, Template, TemplateTrial
 from tests.evolution.world import HARD, WORDS, World, Writer
@@ -156,14 +158,14 @@ def test_what_is_known_is_no_call_and_the_budget_holds(
     chance = random.Random(seed)
     dev = samples // 2 if samples < 1.5 * dev_size else dev_size
     smallest = 2 * dev + 2 * min(size, samples - dev)
-    reports, hard = [], [f"red-{n}" for n in range(samples)]
+    reports, hard, patience = [], [f"red-{n}" for n in range(samples)], 1000
     fed = Fed(
         score=lambda sample, template: float(chance.random() < 0.1),
         budget=max(budget, smallest),
         dev_size=dev_size,
         minibatch_size=size,
         minimum=samples,
-        patience=1000,
+        patience=patience,
     )
     fed.writer.unique = True
     told = [(sample, "") for sample in hard if chance.random() < bare]
@@ -181,8 +183,10 @@ def test_what_is_known_is_no_call_and_the_budget_holds(
     calls = [each.metric_calls for each in reports]
     assert calls == sorted(calls)
     left = max(budget, smallest) - fed.world.spent
-    # It ends when what is left cannot pay for one more proposal and its acceptance.
-    assert 0 <= left < smallest - dev
+    # It ends when what is left cannot pay for one more proposal and its acceptance; or else after
+    # its patience, where the bare prompt solves all that there is to reflect on.
+    assert left >= 0
+    assert left < smallest - dev or found.iterations >= patience
     assert not known & set(fed.world.pairs)
     assert len(set(fed.world.pairs)) == len(fed.world.pairs)
     assert found.spared is not None
@@ -246,6 +250,50 @@ def test_minibatches_are_failures_that_nothing_solves_and_the_empty_template_is_
     assert sorted(bare[0] + bare[1]) == ["s2", "s3", "s4", "s5"]
     assert set(bare[2]) <= {"s2", "s3", "s4", "s5"}
     assert sorted(rounds[0][1][1]) == ["s2", "s3"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from("fus"), min_size=1, max_size=12), st.integers(1, 14), st.data())
+def test_a_minibatch_is_the_first_of_all_samples_in_order(verdicts, size, data):
+    """Failures, unknown ones and solved ones; not solved by others; shown least; as shuffled."""
+    train = [f"s{n}" for n in range(len(verdicts))]
+    known = dict(zip(train, verdicts, strict=True))
+    solved = data.draw(st.sets(st.sampled_from(train)))
+
+    class Knowing:
+        def verdict(self, template, sample):
+            return {"f": False, "s": True}.get(known[sample])
+
+        def solved(self, template):
+            return frozenset(solved)
+
+        def scores(self, template, samples):
+            return {}
+
+    adapter: Any = Knowing()
+    budget = Budget(1000, size, 1)
+    beam = ParetoBeam(4, budget, random.Random(0), fill=True)
+    first = FailuresFirst(beam, adapter, train, ["d"], size, random.Random(1))
+    generator, shown = random.Random(1), Counter()
+    for _ in range(3):
+        for task in first.sample_tasks(state_of([""]), None, None, _Set()):
+            places = list(range(len(train)))
+            generator.shuffle(places)
+            ranked = sorted(
+                places,
+                key=lambda p: ("fus".index(verdicts[p]), train[p] in solved, shown[p]),
+            )
+            assert task.minibatch_ids == ranked[:size]
+            shown.update(ranked[:size])
+
+
+def test_a_minibatch_is_chosen_without_a_trial_for_each_sample(monkeypatch):
+    fed = Fed()
+    fed.train(0, [(sample, "") for sample in HARD])
+    adapter = TemplateAdapter(fed.world.evaluate, known=fed.problems.evidence)
+    adapter.evaluate([HARD[0]], {COMPONENT: ""})
+    monkeypatch.delattr(Evidence, "trial")
+    assert tasks_of(adapter, HARD[1:], [""], dev=HARD[:1])
 
 
 def test_a_filled_width_reflects_on_other_failures_of_the_same_parents():

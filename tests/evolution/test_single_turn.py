@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from p2o.evolution import single_turn
 from p2o.evolution.single_turn import SingleTurnReflection
 from p2o.running.seeds import derive_seed
 from p2o_callbacks import Evolution, PromptPool, Template, TemplateTrial
@@ -120,3 +121,21 @@ def test_a_sample_whose_attempt_got_no_verdict_stays_bare():
     assert set(found.pool.assignment) == {"a", "c"}
     assert len(writer.batches[0]) == 2
     assert reports[0].best_score == 0.5
+
+
+def test_a_pool_of_many_templates_compares_none_with_all_others():
+    compared = []
+
+    class Counted(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(other)
+            return str.__eq__(self, other)
+
+    used = {f"s{number}": Counted(f"Think {number % 200}.") for number in range(400)}
+    pool = single_turn._pool(used, 2)
+    assert len(pool.templates) == 200
+    assert pool.assignment["s3"] == pool.assignment["s203"] == (3, 3)
+    assert all(pool.text_for(sample, 1) == str(text) for sample, text in used.items())
+    assert len(compared) <= 2000

@@ -100,3 +100,70 @@ def test_it_survives_a_checkpoint(evidence):
     other.note(5, {A: tried("new", True)})
     assert other.trial(B, "") is None
     assert other.solved_by(A) == {"new"}
+
+
+def few(evidence, most):
+    """The same, that keeps so many texts."""
+    evidence.MOST_TEXTS = most
+    return evidence
+
+
+def test_of_many_pairs_the_newest_keep_a_rollout_and_all_keep_what_it_showed(evidence):
+    whole = Evidence(KNOWN)
+    whole.lasts = 2
+    for each in (few(evidence, 3), whole):
+        each.note(0, {A: tried("", False) + tried("go", True), B: tried("", False, True)})
+        # Shown anew, a pair is the newest.
+        each.note(0, {A: tried("", False, False), C: tried("no", False) + tried("go", True)})
+    kept = {(A, ""), (C, "no"), (C, "go")}
+    pairs = [(problem, hint) for problem in (A, B, C) for hint in ("", "go", "no")]
+    for pair in pairs:
+        assert evidence.trial(*pair) == (whole.trial(*pair) if pair in kept else None)
+        told = evidence.trial(*pair)
+        assert evidence.verdict(*pair) == (None if told is None else told.solved)
+    assert whole.trial(A, "go") is not None
+    assert (evidence.example(A), evidence.example(B)) == (whole.example(A), None)
+    assert evidence.example(C) == whole.example(C)
+    # Where a rollout is not kept, its question and its answers are the problem's own.
+    assert (evidence.asked(A), evidence.asked(B)) == (("?", ()), ("1?", ("1",)))
+    assert evidence.asked("another") is None
+    assert evidence.tallies() == whole.tallies()
+    for problem in (A, B, C):
+        assert evidence.solved_by(problem) == whole.solved_by(problem)
+        assert evidence.failed_with(problem) == whole.failed_with(problem)
+        assert evidence.scores("", [problem]) == whole.scores("", [problem])
+    texts = [row.get("response") for row in evidence.state_dict()["shown"]]
+    assert len([text for text in texts if text is not None]) == 3
+
+
+def test_the_number_of_rollouts_kept_is_bounded(evidence):
+    assert Evidence.MOST_TEXTS == 20_000
+    few(evidence, 5)
+    for number in range(40):
+        evidence.note(number // 20, {A: tried(f"hint {number}", False)})
+        assert len(evidence._told) == min(number + 1, 5)
+    assert len(evidence.failed_with(A)) == 40
+    # What is forgotten makes room.
+    evidence.note(3, {B: tried("", False)})
+    assert (len(evidence._told), len(evidence.state_dict()["shown"])) == (1, 1)
+
+
+@pytest.mark.parametrize("most", [2, 3, 100])
+def test_a_run_that_goes_on_keeps_the_same_rollouts(evidence, most):
+    batches = [
+        {A: tried("go", False) + tried("", False), B: tried("", True)},
+        {A: tried("go", True), C: tried("", False)},
+        {B: tried("x", False, False), A: tried("", False)},
+        {C: tried("go", False)},
+    ]
+    few(evidence, most)
+    for batch in batches[:2]:
+        evidence.note(0, batch)
+    other = few(Evidence(KNOWN), most)
+    other.lasts = 2
+    other.load_state_dict(json.loads(json.dumps(evidence.state_dict())))
+    for number, batch in enumerate(batches[2:]):
+        evidence.note(number, batch)
+        other.note(number, batch)
+        assert other.state_dict() == evidence.state_dict()
+        assert list(other._told) == list(evidence._told)

@@ -1,15 +1,19 @@
 """``pool.json``: what it keeps of a run, and what it refuses."""
 
 import json
+import weakref
+from dataclasses import replace
 
 import pytest
 
 from p2o.errors import UserError
+from p2o.hints import pooling
 from p2o.hints.pool_export import into_dspy, put_before
 from p2o.hints.pool_file import Origin, PooledHint, PoolFile, read_pool, seed_texts
-from p2o.hints.pooling import gather_hints, read_epochs, write_pool
+from p2o.hints.pooling import gather_hints, last_results, read_epochs, write_pool
 from p2o.prompt import hint_id
-from p2o_callbacks import PromptPool, Template
+from p2o_callbacks import Moment, PromptPool, Template
+from p2o_callbacks.pool_files import write_pool as write_epoch
 
 
 def template(text, parents=(), **scores):
@@ -60,7 +64,7 @@ def test_what_is_written_can_be_read_back_from_the_file_and_from_the_runs_folder
     written = pool(EARLY, LATE)
     write_pool(tmp_path / "evolution" / "pool.json", written)
     assert read_pool(tmp_path) == read_pool(tmp_path / "evolution" / "pool.json") == written
-    assert read_epochs(tmp_path / "evolution") == []
+    assert list(read_epochs(tmp_path / "evolution")) == []
 
 
 def test_epochs_are_read_in_their_order_and_nothing_else(tmp_path):
@@ -68,10 +72,43 @@ def test_epochs_are_read_in_their_order_and_nothing_else(tmp_path):
         (tmp_path / f"epoch_{number:04d}.json").write_text(json.dumps(each.state_dict()))
     (tmp_path / "journal_0.jsonl").write_text("no pool")
     write_pool(tmp_path / "pool.json", pool())
-    assert read_epochs(tmp_path) == [EARLY, LATE]
+    # Who gets which template is left out.
+    assert list(read_epochs(tmp_path)) == [replace(each, assignment={}) for each in (EARLY, LATE)]
     (tmp_path / "epoch_0011.json").write_text("{")
     with pytest.raises(UserError, match=r"epoch_0011\.json: not a pool"):
-        read_epochs(tmp_path)
+        list(read_epochs(tmp_path))
+
+
+@pytest.mark.parametrize("goes_over", [gather_hints, last_results])
+def test_of_the_pools_of_a_run_one_at_a_time_is_in_memory(tmp_path, goes_over, monkeypatch):
+    for number in range(6):
+        write_epoch(tmp_path, Moment(number), EARLY)
+    made = []
+
+    def counted(path):
+        # The last one is there until the next takes its place.
+        assert sum(pool() is not None for pool in made) <= 1
+        pool = read(path)
+        made.append(weakref.ref(pool))
+        return pool
+
+    read = pooling._read_epoch
+    monkeypatch.setattr(pooling, "_read_epoch", counted)
+    assert goes_over(read_epochs(tmp_path))
+    assert len(made) == 6
+
+
+@pytest.mark.parametrize("each", [EARLY, EMPTY])
+def test_the_file_of_a_pool_is_indented_but_for_who_gets_which_template(tmp_path, each):
+    write_epoch(tmp_path, Moment(3, 12), each)
+    text = (tmp_path / "epoch_0003_step_00000012.json").read_text()
+    content = json.loads(text)
+    assert list(content) == ["epoch", "step", "templates", "cover", "assignment"]
+    assert content == {"epoch": 3, "step": 12, **each.state_dict()}
+    *lines, dealt, last = text.splitlines()
+    assert (dealt, last) == (f'  "assignment": {json.dumps(content["assignment"])}', "}")
+    rest = json.dumps({key: content[key] for key in content if key != "assignment"}, indent=2)
+    assert "\n".join(lines) == rest.removesuffix("\n}") + ","
 
 
 def changed(**more):

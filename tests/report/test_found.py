@@ -1,10 +1,16 @@
 """What a run says at its end of the templates that its searches found, and of what to do next."""
 
 import subprocess
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+from omegaconf import OmegaConf
 
 from p2o.prompt import Prompt
+from p2o.report import summary
 from p2o.report.found import found_templates
-from p2o.report.summary import as_found_here, next_commands
+from p2o.report.summary import as_found_here, next_commands, write_summary
 from p2o_callbacks import Moment, PromptPool, Template
 from p2o_callbacks.pool_files import write_pool
 
@@ -105,3 +111,18 @@ def test_a_command_is_told_as_a_shell_finds_it(tmp_path, monkeypatch):
     shell = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True)
     assert shell.stdout == "exported runs/mine\n"
     assert as_found_here("p2o-train experiment=grpo") == "p2o-train experiment=grpo"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_rank_that_writes_the_summary_is_the_one_that_reads_the_pools(
+    tmp_path, monkeypatch, rank
+):
+    read = []
+    monkeypatch.setattr(summary, "rank", lambda: rank)
+    monkeypatch.setattr(summary, "found_templates", lambda *_: read.append(1) or ["found"])
+    monkeypatch.setattr(summary, "json", SimpleNamespace(dumps=lambda *_, **__: "written"))
+    data = MagicMock()
+    data.evaluation = MagicMock(untrained={}, latest={}, rewards={}, prompts=[])
+    told = write_summary(tmp_path, OmegaConf.create(), data, [])
+    assert (told["found"], len(read)) == ((["found"], 1) if rank == 0 else ([], 0))
+    assert (tmp_path / "summary.json").exists() == (rank == 0)
