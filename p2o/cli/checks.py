@@ -144,7 +144,7 @@ def starts_here() -> bool:
 
 
 def check_interval(config: DictConfig, batches: int) -> None:
-    """Refuse an evaluation after more training steps than an epoch has.
+    """Refuse an evaluation after more training steps than an epoch has, and a part of an update.
 
     Args:
         config: Of the run.
@@ -153,6 +153,7 @@ def check_interval(config: DictConfig, batches: int) -> None:
     Raises:
         UserError: Names the key and the number.
     """
+    batches = _limited(config, batches)
     interval = config.trainer.get("val_check_interval")
     of_epoch = config.trainer.get("check_val_every_n_epoch", 1) is not None
     if isinstance(interval, int) and of_epoch and interval > batches:
@@ -160,6 +161,26 @@ def check_interval(config: DictConfig, batches: int) -> None:
             f"trainer.val_check_interval={interval}: an epoch has {batches} steps; give no more, "
             "or null for an evaluation at its end"
         )
+
+
+def _limited(config: DictConfig, batches: int) -> int:
+    """Training steps of an epoch, which may be limited; Lightning counts them in the same way.
+
+    Its last step ends an update, be it that others of it are missing. The loss is divided by the
+    tokens of all.
+    """
+    limit = config.trainer.get("limit_train_batches")
+    if limit is None:
+        return batches
+    steps = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    of_update = config.trainer.get("accumulate_grad_batches", 1)
+    if not steps or steps % of_update:
+        raise UserError(
+            f"+trainer.limit_train_batches={limit}: leaves {steps} of an epoch's {batches} steps, "
+            f"and an update takes trainer.accumulate_grad_batches={of_update}; give a whole number "
+            f"that is a multiple of {of_update}"
+        )
+    return steps
 
 
 def _check_monitors(config: DictConfig) -> None:

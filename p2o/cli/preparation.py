@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 from p2o.configuration.build import build
 from p2o.data.contamination import Contamination
 from p2o.data.selection import (
+    each_once,
     unusable_golds,
     warn_of_unknown_words,
     with_usable_golds,
@@ -32,7 +33,7 @@ def prepare(config: DictConfig, renderer: ChatRenderer, verifier: Verifier) -> S
     contamination: Contamination | None = build(data.get("contamination"), "data.contamination")
     source: PromptSource = build(data.source, "data.source")
     with located("data.source"):
-        split = source.load(config.seed)
+        split = each_once(source.load(config.seed))
     with located("verifier"):
         unusable = unusable_golds([*split.train, *split.held_out], verifier)
     with located("data"):

@@ -5,6 +5,7 @@ Their classes check more than type hints can say. A policy may take minutes to l
 
 import copy
 import inspect
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from p2o.evolution.in_training import SearchInTraining
 from p2o.evolution.random_template import RandomTemplates
 from p2o.evolution.shares import AdaptiveShare
 from p2o.hints.least_reliance import LeastReliance
-from p2o.learning.baseline import asks_for_verdicts
+from p2o.learning.baseline import BareSuccessRate, asks_for_verdicts
 from p2o.prompt import Context
 from p2o.reflection import Phrasebook
 from p2o.rollout.engine import check_training_sampling
@@ -72,6 +73,7 @@ def rehearse(config: DictConfig) -> None:
     if config.evolution is not None:
         callbacks.append(_rehearse_evolution(config, made["distillation"]))
     callbacks += build_all(config.callbacks, "callbacks", Callback)
+    _check_hinted(made["distillation"], made["baseline"], callbacks, config)
     callbacks.append(_make(config, "checkpoint", dirpath=Path("checkpoints")))
     loggers = build_all(config.logger, "logger", Logger)
     trainer = _make(
@@ -173,6 +175,27 @@ def _check_graded(strategy: Any, config: DictConfig) -> None:
             "evolution=none: this distillation lets hints grade responses, and there are none; "
             "take distillation=sibling_context, or a search"
         )
+
+
+def _check_hinted(
+    strategy: DistillationStrategy,
+    baseline: Any,
+    callbacks: Sequence[Callback],
+    config: DictConfig,
+) -> None:
+    """Refuse what is about responses that were sampled with a hint where there are none."""
+    if strategy.rollout_context == Context.BARE:
+        none = "this distillation samples all without; leave it out, or take distillation=tapered"
+    elif config.evolution is None and not any(isinstance(c, PromptEvolution) for c in callbacks):
+        none = "evolution=none gives none; leave it out, or take a search"
+    else:
+        return
+    for key, asked in (
+        ("drop_failed_templated=true", config.drop_failed_templated),
+        ("baseline=bare_success_rate", isinstance(baseline, BareSuccessRate)),
+    ):
+        if asked:
+            raise UserError(f"{key}: is about responses that are sampled with a hint, and {none}")
 
 
 def _check_choices(config: DictConfig) -> None:

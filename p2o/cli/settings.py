@@ -115,7 +115,6 @@ Precision = Literal[
     "bf16-true",
     "bf16-mixed",
     "16-mixed",
-    "transformer-engine",
     64,
     32,
     16,

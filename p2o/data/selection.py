@@ -19,6 +19,25 @@ MOSTLY_UNKNOWN = 0.3
 """Share of unknown tokens above which a prompt cannot be read; a chat template's own are known."""
 
 
+def each_once(split: Split) -> Split:
+    """Drop prompts that are there again, and training prompts that are held out.
+
+    A source of another's need not look for them. A held-out prompt that is there twice would count
+    twice, as accuracies are known by the ids of prompts.
+    """
+    seen: set[str] = set()
+    held_out = _not_seen(split.held_out, seen)
+    train = _not_seen(split.train, seen)
+    dropped = len(split.train) + len(split.held_out) - len(train) - len(held_out)
+    if dropped:
+        logger.warning(
+            "%d prompts are there more than once, or held out and in training as well; each "
+            "counts once, as a held-out one where it is both",
+            dropped,
+        )
+    return Split(train, held_out)
+
+
 def unusable_golds(prompts: Sequence[Prompt], verifier: Verifier) -> list[tuple[Prompt, str]]:
     """Prompts whose gold answer a verifier cannot use, whatever is answered, and why.
 
@@ -114,6 +133,16 @@ def warn_of_unknown_words(split: Split, renderer: ChatRenderer) -> None:
             "read them; choose another model",
             100 * share,
         )
+
+
+def _not_seen(prompts: Sequence[Prompt], seen: set[str]) -> list[Prompt]:
+    """Those whose ids are not in `seen`, each once; adds theirs to it."""
+    kept = []
+    for prompt in prompts:
+        if prompt.id not in seen:
+            seen.add(prompt.id)
+            kept.append(prompt)
+    return kept
 
 
 def _without(split: Split, ids: Mapping[str, object]) -> Split:

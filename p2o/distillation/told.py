@@ -8,7 +8,7 @@ from p2o.constraints import Count
 from p2o.errors import UserError
 
 PLACE = re.compile(r"\{(question|solution|gold)\}")
-SECRETS = ("{solution}", "{gold}")
+SECRETS = {"{gold}": "the right answer", "{solution}": "of a success"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Told:
                 f"text={self.text!r:.60}: tells nothing; write {{solution}} for a response of the "
                 "group that was solved, or {gold} for the right answer"
             )
+
+    @property
+    def what(self) -> str:
+        """What the policy is told, in a message."""
+        return " and ".join(name for secret, name in SECRETS.items() if secret in self.text)
 
     def texts(
         self, question: str, gold: str, responses: Sequence[str], solved: Sequence[bool | None]

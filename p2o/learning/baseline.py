@@ -1,7 +1,9 @@
 """What a templated rollout's reward is measured against."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -24,6 +26,16 @@ def asks_for_verdicts(estimate: Advantages) -> bool:
     # Of what is written in C nothing is known.
     except ValueError:
         return False
+
+
+def is_shaped_by_entropy(estimate: Advantages) -> bool:
+    """Whether an estimate asks that entropies shape what it gives to groups of equal rewards.
+
+    It says so by an attribute `shaped_by_entropy`, and so do all that are made of it by `partial`.
+    """
+    while isinstance(estimate, partial):
+        estimate = estimate.func
+    return bool(getattr(estimate, "shaped_by_entropy", False))
 
 
 class Baseline(Protocol):
@@ -87,7 +99,9 @@ class BareSuccessRate:
     The gradient is the bare policy's, so its own success rate is its baseline: the mean reward of
     the prompt's bare rollouts in the last group that had some, 0 if none had. What all rollouts of
     a templated group share then carries gradient too, while the group mean would cancel it. The
-    difference is not divided by a standard deviation. Not in the paper.
+    difference is not divided by a standard deviation. Not in the paper. What is taken from rewards
+    for length or divergence is measured against its mean in the group: the rate knows nothing of
+    it.
 
     A bare rollout beside templated ones is measured against the other bare ones of its group, 0 if
     there are none: its own reward in its baseline would cancel what it teaches.
@@ -111,10 +125,24 @@ class BareSuccessRate:
         advantages = estimate(rewards).clone()
         for index, group in enumerate(groups):
             if any(rollout.templated for rollout in group):
-                row = rewards[index].clone()
-                row[: len(group)] -= torch.tensor(self._rates_of(group), dtype=row.dtype)
-                advantages[index] = row.nan_to_num(0.0)
+                advantages[index] = 0.0
+                advantages[index, : len(group)] = self._of_group(
+                    group, rewards[index, : len(group)]
+                )
         return advantages
+
+    def _of_group(self, group: Sequence[Rollout], rewards: Tensor) -> Tensor:
+        """Advantages `[K]` of a templated group, of its shaped rewards `[K]`."""
+        own, rates = (
+            torch.tensor(values, dtype=rewards.dtype)
+            for values in (
+                [math.nan if r.score.failed else float(r.score.reward) for r in group],
+                self._rates_of(group),
+            )
+        )
+        shaping = rewards - own
+        # Rates are of the verifier's own rewards, so what is shaped is compared in the group alone.
+        return (own - rates + (shaping - shaping.nanmean())).nan_to_num(0.0)
 
     def _rates_of(self, group: Sequence[Rollout]) -> list[float]:
         """What each rollout of a templated group is measured against."""

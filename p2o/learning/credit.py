@@ -7,7 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from p2o.learning.baseline import Advantages, Baseline, asks_for_verdicts
+from p2o.learning.baseline import (
+    Advantages,
+    Baseline,
+    asks_for_verdicts,
+    is_shaped_by_entropy,
+)
 from p2o.objectives.advantages import live_groups
 from p2o.objectives.overlong import Overlong
 from p2o.rollout.runner import Rollout
@@ -61,9 +66,19 @@ class CreditAssignment:
         shaped = shaped - penalties * live_groups(shaped)[:, None]
         return self.baseline.advantages(groups, shaped, self._estimate(groups))
 
-    def without_contrast(self, groups: Groups) -> list[bool]:
-        """Which groups have equal rewards, punishments counted in."""
-        return (~live_groups(self._shaped(groups))).tolist()
+    def by_entropy(self, groups: Groups) -> list[bool]:
+        """Which groups have advantages that the policy's entropies shape token by token.
+
+        Those of equal rewards, punishments counted in, where the estimate asks for it. A group with
+        a templated rollout is none: there the baseline says what its rollouts get.
+        """
+        if not is_shaped_by_entropy(self.advantages):
+            return [False] * len(groups)
+        alike = (~live_groups(self._shaped(groups))).tolist()
+        return [
+            same and not any(rollout.templated for rollout in group)
+            for same, group in zip(alike, groups, strict=True)
+        ]
 
     def _estimate(self, groups: Groups) -> Advantages:
         if not asks_for_verdicts(self.advantages):
@@ -71,9 +86,7 @@ class CreditAssignment:
         return partial(self.advantages, solved=_solved(groups))
 
     def _shaped(self, groups: Groups) -> Tensor:
-        lengths = ragged(
-            [torch.tensor([float(len(r.completion.sampled_ids)) for r in g]) for g in groups]
-        )
+        lengths = ragged([torch.tensor([_drawn(rollout) for rollout in g]) for g in groups])
         return _rewards(groups) + self.overlong.punishment(lengths)
 
     def counts(self, rollout: Rollout) -> bool:
@@ -90,11 +103,20 @@ def ragged(rows: Sequence[Tensor]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=math.nan)
 
 
+def _drawn(rollout: Rollout) -> float:
+    """How many tokens the engine drew, which are those that the limit of length is about.
+
+    A forced beginning that is learned has no log-probability of the engine's.
+    """
+    completion = rollout.completion
+    return float(len(completion.sampled_ids) - sum(map(math.isnan, completion.log_probs)))
+
+
 def _rewards(groups: Groups) -> Tensor:
     """`[G, K]`, not a number where the verifier failed."""
     return ragged(
         [
-            torch.tensor([math.nan if r.score.failed else r.score.reward for r in group])
+            torch.tensor([math.nan if r.score.failed else float(r.score.reward) for r in group])
             for group in groups
         ]
     )

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -154,6 +154,8 @@ class ExperienceBuilder:
         if not self.strategy.pushes_alone:
             left_out = self._successes_left_out(groups, start, experience.advantages)
             silent = without_pull(counted, experience.learned, left_out)
+            for place in silent:
+                experience.learned[place] = replace(experience.learned[place], weight=0.0)
             for place in silent & samples.keys():
                 rollout = scored[place].rollout
                 counted_still = self.strategy.masked_in_denominator
@@ -161,9 +163,15 @@ class ExperienceBuilder:
                     samples[place], rollout, experience.templated, counted_still
                 )
         tokens = sum(len(rollout.completion.sampled_ids) for rollout, _ in counted.values())
-        masked = sum(len(scored[place].sampled) - samples[place].places for place in samples)
+        masked = {
+            place: len(scored[place].sampled) - sample.places for place, sample in samples.items()
+        }
+        emptied = sum(masked[place] > 0 and not samples[place].places for place in samples)
+        parts = gather((sum(masked.values()), emptied))
+        tokens -= sum(part for part, _ in parts)
+        sequences = len(counted) - sum(part for _, part in parts)
         with_gradient = [sample for sample in samples.values() if self._has_gradient(sample)]
-        return self._micro_batches(with_gradient, tokens - sum(gather(masked)), len(counted))
+        return self._micro_batches(with_gradient, tokens, sequences)
 
     def _counted(
         self, groups: Groups, start: int, advantages: Tensor
@@ -215,7 +223,7 @@ class ExperienceBuilder:
         rollouts = {place: rollout for place, (rollout, _) in mine.items()}
         references = self.divergence.references(rollouts)
         choices = self._choices(rollouts)
-        alike = self.credit.without_contrast(groups)
+        by_entropy = self.credit.by_entropy(groups)
         return {
             place: Scored(
                 rollout,
@@ -224,7 +232,7 @@ class ExperienceBuilder:
                 scores[place],
                 references.get(place),
                 self._updates(),
-                alike[place[0]],
+                by_entropy[place[0]],
                 choices.get(place),
             )
             for place, (rollout, advantage) in mine.items()

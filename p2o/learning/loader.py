@@ -244,7 +244,7 @@ class RolloutLoader:
             weights = weight_metrics(experience.templated)
             metrics |= weights
             self._telltale.see_weights(weights)
-            self._telltale.see_told(experience.told, weights)
+            self._telltale.see_told(experience.told, self.builder.strategy, weights)
         self._log(metrics)
         return _Lesson(micro_batches, metrics, learned)
 

@@ -90,7 +90,7 @@ class Scored:
         scores: `[T]` each, the trainer's log-probabilities, in the contexts that were asked for.
         reference: `[T]`, the reference policy's; None where they measure no divergence.
         updates: How many the policy has behind it.
-        alike: Whether all rewards of its group are the same.
+        by_entropy: Whether the policy's entropies are to shape its advantage.
         choices: What is learned in place of its tokens; None for these.
     """
 
@@ -100,7 +100,7 @@ class Scored:
     scores: Mapping[Context, Tensor]
     reference: Tensor | None = None
     updates: int = 0
-    alike: bool = False
+    by_entropy: bool = False
     choices: Choices | None = None
 
     @property
@@ -248,8 +248,8 @@ def _reference_log_probs(scored: Scored) -> Tensor | None:
 
 
 def _without_contrast(scored: Scored) -> float | None:
-    alone = scored.advantage and scored.alike and not scored.rollout.distilled
-    return 1.0 if alone else None
+    shaped = scored.advantage and scored.by_entropy and not scored.rollout.distilled
+    return 1.0 if shaped else None
 
 
 STREAMS: Mapping[str, Stream] = MappingProxyType(

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Mapping, Sequence
 
+from p2o.distillation.reweighted import Reweighted
+from p2o.distillation.strategy import DistillationStrategy
 from p2o.learning.unhelpful import UnhelpfulHints
 from p2o.learning.unread import UnreadResponses
 from p2o.rollout.runner import Rollout, RolloutRunner
@@ -54,21 +56,25 @@ class Telltale:
                 "unlearn and teach nothing; take a tapered distillation, or one of successes only",
             )
 
-    def see_told(self, told: float, metrics: Mapping[str, float]) -> None:
+    def see_told(
+        self, share: float, strategy: DistillationStrategy, metrics: Mapping[str, float]
+    ) -> None:
         """Warn where the policy cannot read what it is told when it grades.
 
         Args:
-            told: Share of rollouts that are told something.
+            share: Of rollouts that are told something.
+            strategy: Tells it.
             metrics: Of a batch; see `p2o.learning.metrics.weight_metrics`.
         """
         reliance = metrics.get("templated/reliance", 0.0)
-        if told and reliance < NOT_READ:
+        if strategy.told is not None and share and reliance < NOT_READ:
+            # There the reward alone says which way a response is pushed.
+            threat = "" if isinstance(strategy, Reweighted) else ", and would unlearn what it says"
             self._say_once(
                 "told",
-                "told of a success, the policy finds right responses less probable than without "
-                f"(templated/reliance {reliance:.2f}): it cannot use what it is told, and would "
-                "unlearn what it says; put the text that tells it another way, or take another "
-                "distillation",
+                f"told {strategy.told.what}, the policy finds right responses less probable than "
+                f"without (templated/reliance {reliance:.2f}): it cannot use what it is told"
+                f"{threat}; put the text that tells it another way, or take another distillation",
             )
 
     def end_epoch(self, epoch: int, runner: RolloutRunner, limit: int) -> None:

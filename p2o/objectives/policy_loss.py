@@ -219,4 +219,4 @@ class CISPOLoss(PolicyLoss):
         """See `PolicyLoss`."""
         ratio = log_ratio.detach().clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
         losses = -advantages * ratio.clamp(max=self.max_ratio) * log_probs
-        return losses, {"clip_fraction": (ratio > self.max_ratio) & (advantages > 0)}
+        return losses, {"clip_fraction": (ratio > self.max_ratio) & (advantages != 0)}

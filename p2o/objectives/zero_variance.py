@@ -32,6 +32,10 @@ def zero_variance_advantages(rewards: Tensor, solved: Tensor, *, alpha: Factor =
     return torch.where(live_groups(rewards)[:, None], group_advantages(rewards), alike)
 
 
+# Asks whoever gives these advantages to tokens to shape them, see `p2o.learning.baseline`.
+zero_variance_advantages.shaped_by_entropy = True  # type: ignore[attr-defined]
+
+
 def entropy_shaped(advantages: Tensor, entropies: Tensor, sequences: Tensor) -> Tensor:
     """Advantages of tokens, of those of responses in groups of equal rewards.
 

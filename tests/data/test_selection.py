@@ -1,10 +1,13 @@
 """Which prompts are left out before a run, and how that is said."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
-from p2o.data.selection import unusable_golds, with_usable_golds, within_budget
+from p2o.cli.preparation import prepare
+from p2o.data.selection import each_once, unusable_golds, with_usable_golds, within_budget
 from p2o.data.sources import DigitLists, Split
 from p2o.errors import UserError
 from p2o.learning.evaluation import EvaluationLoader
@@ -29,6 +32,33 @@ def numbered(*numbers: int) -> list[Prompt]:
 
 def usable(split, verifier, most):
     return with_usable_golds(split, unusable_golds([*split.train, *split.held_out], verifier), most)
+
+
+def test_prompts_that_are_there_again_count_once_and_held_out_ones_are_not_trained_on(caplog):
+    first, again = numbered(1), replace(numbered(1)[0], meta={"row": 99})
+    split = Split([*numbered(5, 4, 5, 2, 1), again], [*first, *numbered(2), again])
+    kept = each_once(split)
+    assert kept == Split(numbered(5, 4), numbered(1, 2))
+    [said] = caplog.messages
+    assert said.startswith("5 prompts are there more than once, or held out and in training as")
+    caplog.clear()
+    assert each_once(kept) == kept
+    assert not caplog.messages
+
+
+class Careless:
+    """A source that looks for nothing."""
+
+    def load(self, seed):
+        return Split(numbered(1, 2, 2, 3), numbered(3, 4, 4))
+
+
+def test_a_run_does_not_count_twice_what_a_source_has_twice(renderer, caplog):
+    data = {"max_unusable_golds": 0.0, "max_prompt_tokens": 96, "overlong": "refuse"}
+    source = {"_target_": f"{__name__}.Careless"}
+    config = OmegaConf.create({"seed": 0, "data": {**data, "source": source}})
+    assert prepare(config, renderer, NoLook()) == Split(numbered(1, 2), numbered(3, 4))
+    assert "3 prompts are there more than once" in caplog.text
 
 
 def test_prompts_whose_gold_cannot_be_used_are_dropped_and_named(caplog):

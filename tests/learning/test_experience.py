@@ -1,6 +1,7 @@
 import math
 import sys
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_masked_tokens_can_leave_the_denominator():
     strategy = ContextDistillation(masked_in_denominator=False)
     dead = [rollout("Think.", 0.0), rollout("Think.", 0.0)]
     [batch], _ = build([pair("Think."), dead], strategy, mini_batch=2)
-    assert batch.total_tokens == 12 - 4
+    assert (batch.total_tokens, batch.total_sequences) == (12 - 4, 4)
     # The dead group's tokens are counted, and not put through the network.
     assert samples_of(batch) == [(BARE, (5, 6))] * 2
     assert stream(batch, "old_log_probs") == [ON_BARE[:2]] * 2
@@ -250,13 +251,64 @@ def test_bare_success_rate_takes_the_bare_rollouts_of_a_templated_group():
     _, advantages = build([mixed], ContextDistillation(), baseline=baseline)
     assert advantages.tolist() == [[0.5, 0.5, 1.0, -1.0]]
     # A bare one alone is not measured against itself.
-    _, advantages = build([[*mixed[:2], mixed[2]]], ContextDistillation(), baseline=baseline)
-    assert advantages.tolist() == [[0.0, 0.0, 1.0]]
+    alone = [*mixed[:2], mixed[2]]
+    for advantages_of in (group_advantages, zero_variance_advantages):
+        [batch], advantages = build(
+            [alone], ContextDistillation(), baseline=baseline, advantages=advantages_of
+        )
+        assert advantages.tolist() == [[0.0, 0.0, 1.0]]
+        # It has no hint, and its group has equal rewards; entropies are nobody's matter here.
+        assert "without_contrast" not in batch.streams
     baseline.load_state_dict({mixed[0].prompt.id: 0.5})
     late = [rollout("Think.", 0.0), without_verdict("")]
     _, advantages = build([late], ContextDistillation(), baseline=baseline)
     # The rate stays, as no bare rollout of this group has a verdict.
     assert advantages.tolist() == [[-0.5, 0.0]]
+
+
+def drawn(each: Rollout, tokens: int) -> Rollout:
+    """The same, with as many tokens."""
+    completion = Completion((5,) * tokens, "stop", (0.0,) * tokens)
+    return replace(each, completion=completion)
+
+
+def test_what_is_taken_for_length_is_no_part_of_what_bare_rollouts_achieve():
+    """It is compared within the group: a rate of the verifier's own rewards knows nothing of it."""
+    punishing = CreditAssignment(
+        group_advantages, BareSuccessRate(), Overlong(24, False, 0.2), False
+    )
+    bare = [drawn(rollout("", 0.0), 22) for _ in range(6)]
+    hinted = [drawn(rollout("Think.", 0.0), 22) for _ in range(6)]
+    punishing.observe([bare, hinted])
+    torch.testing.assert_close(punishing.assign([bare, hinted], 0.0), torch.zeros(2, 6))
+    # A longer one is worse than the others, and a success better than the bare prompt.
+    uneven = [drawn(rollout("Think.", float(k == 2)), (24, 22, 22)[k]) for k in range(3)]
+    taken = torch.tensor([-1.0, -2.8 / 4.8, -2.8 / 4.8])
+    [found] = punishing.assign([uneven], 0.0)
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.0, 1.0]) + taken - taken.mean())
+    # One without a verdict has no part in it.
+    unjudged = drawn(without_verdict("Think."), 24)
+    [found] = punishing.assign([[*hinted[:2], unjudged]], 0.0)
+    torch.testing.assert_close(found, torch.zeros(3))
+
+
+def test_a_forced_beginning_that_is_learned_is_none_of_the_length_that_is_punished():
+    """The engine has drawn a token less, and its limit is about what it draws."""
+    drawn_alone = rollout("", 0.0)
+    begun = Completion((4, 5, 6, 7), "stop", (math.nan, 0.0, 0.0, 0.0), (True,) * 4)
+    groups = [[drawn_alone, replace(rollout("", 0.0), completion=begun)]]
+    credit = CreditAssignment(lambda rewards: rewards, GroupMean(), Overlong(4, False, 0.5), False)
+    assert credit.assign(groups, 0.0).tolist() == [[-0.5, -0.5]]
+
+
+@pytest.mark.parametrize("rewards", [(1, 0), (True, False)])
+def test_rewards_of_any_kind_of_number_are_compared_and_no_verdict_is_none(rewards):
+    judged = [replace(rollout(""), score=Score(reward, Status.OK)) for reward in rewards]
+    credit = CreditAssignment(lambda given: given, GroupMean(), Overlong(3), False)
+    found = credit.verdicts([[*judged, without_verdict()], [*judged]])
+    assert found.dtype == torch.get_default_dtype()
+    assert found[:, :2].tolist() == [[1.0, 0.0]] * 2
+    assert found[:, 2].isnan().all()
 
 
 def test_with_a_divergence_in_the_loss_every_response_goes_through_the_network():
@@ -544,14 +596,16 @@ def test_failures_are_not_pushed_down_alone_where_the_success_was_cut_off(masked
     assert bare is not None
 
 
-@pytest.mark.parametrize(("masked", "tokens"), [(True, 12), (False, 6)])
-def test_silenced_failures_count_in_the_mean_where_tokens_without_weight_do(masked, tokens):
+@pytest.mark.parametrize(("masked", "tokens", "responses"), [(True, 12, 4), (False, 6, 2)])
+def test_silenced_failures_count_in_the_mean_where_tokens_without_weight_do(
+    masked, tokens, responses
+):
     """All of a success is dropped; the failure beside it is silenced, and in the mean or not."""
     strategy = ContextDistillation(
         low=0.9, high=0.95, pushes_alone=False, masked_in_denominator=masked
     )
     [batch], _ = build([pair("Think."), pair("")], strategy, mini_batch=2)
-    assert batch.total_tokens == tokens
+    assert (batch.total_tokens, batch.total_sequences) == (tokens, responses)
     assert sum(bool(any(values)) for values in stream(batch, "advantages")) == 2
 
 
@@ -674,6 +728,7 @@ def test_a_group_whose_successes_are_masked_away_contributes_no_failures_either(
     assert experience.micro_batches == [None]
     metrics = weight_metrics(experience.templated)
     assert (metrics["templated/push"], metrics["templated/weight_zero"]) == (0.0, 1.0)
+    assert [experience.learned[0, k].weight for k in range(2)] == [0.0, 0.0]
     # One success that is kept, here a bare one, and all is as it was; so is a group of another.
     mixed = [rollout("Think."), rollout(""), failure("Think.")]
     for group_of, scorer in ((mixed, OutOfReach), (pair("Think."), Scorer)):
@@ -690,6 +745,19 @@ def test_what_is_right_in_a_group_of_equal_rewards_is_said_by_the_verdict():
     groups = [[replace(rollout(""), score=verdict)] * 2 for verdict in verdicts]
     batches, _ = build(groups, Tapered(), advantages=zero_variance_advantages)
     assert [stream(batch, "advantages")[0][0] for batch in batches] == pytest.approx([0.1, -0.1])
+
+
+def test_what_a_function_of_anothers_gives_to_groups_of_equal_rewards_is_left_as_it_is():
+    alone = [rollout(""), rollout("")]
+    settings = {"advantages": lambda rewards: rewards - 0.5}
+    [batch], _ = build([alone], Tapered(), **settings)
+    assert stream(batch, "advantages") == [[0.5] * 3] * 2
+    assert "without_contrast" not in batch.streams
+    # One that asks for it says so, made with arguments or not.
+    settings = {"advantages": partial(partial(zero_variance_advantages, alpha=0.5))}
+    [batch], _ = build([alone], Tapered(), **settings)
+    assert stream(batch, "advantages") == [[0.5] * 3] * 2
+    assert batch.has("without_contrast").all()
 
 
 def test_bare_groups_of_equal_rewards_can_be_learned_from_and_say_that_they_are_such():

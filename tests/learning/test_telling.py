@@ -18,6 +18,7 @@ from p2o.learning.loader import RolloutLoader
 from p2o.learning.samples import Scorer
 from p2o.learning.sizes import BatchSizes
 from p2o.learning.telling import Telling
+from p2o.learning.telltale import Telltale
 from p2o.objectives import KLPenalty, Overlong, group_advantages
 from p2o.policy.causal import CausalPolicy
 from p2o.policy.models import load_policy
@@ -245,3 +246,26 @@ def test_a_policy_that_cannot_read_what_it_is_told_is_named_once(
     assert len(list(loader)) == 2
     assert [metrics["rollout/told"] for metrics in logged] == [1.0, 1.0]
     assert caplog.text.count("put the text that tells it another way") == warned
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said", "threat"),
+    [
+        (ReverseKL(told=TOLD), "told of a success, the policy", True),
+        (ReverseKL(told=Told("{question} {gold}")), "told the right answer, the policy", True),
+        (
+            ReverseKL(told=Told("{question} {solution} {gold}")),
+            "told the right answer and of a success, the policy",
+            True,
+        ),
+        # The reward says which way a response is pushed, so that nothing is unlearned by it.
+        (Reweighted(told=Told("{question} {gold}")), "told the right answer, the policy", False),
+    ],
+    ids=["success", "answer", "both", "reweighted"],
+)
+def test_the_warning_says_what_was_told_and_what_may_come_of_it(caplog, strategy, said, threat):
+    telltale = Telltale()
+    telltale.see_told(1.0, strategy, {"templated/reliance": -0.5})
+    [warning] = caplog.messages
+    assert warning.startswith(said)
+    assert ("unlearn" in warning) == threat

@@ -225,14 +225,15 @@ def test_the_sequence_ratio_is_the_geometric_mean_of_its_tokens() -> None:
     )
 
 
-def test_a_clipped_weight_keeps_its_tokens_gradient() -> None:
+@pytest.mark.parametrize("advantage", [1.5, -1.5])
+def test_a_clipped_weight_keeps_its_tokens_gradient(advantage) -> None:
     new = torch.tensor([2.0], requires_grad=True)
     loss, metrics = CISPOLoss(max_ratio=3.0)(
-        new, torch.zeros(1), torch.tensor([1.5]), torch.ones(1), torch.tensor([0]), 1, 1
+        new, torch.zeros(1), torch.tensor([advantage]), torch.ones(1), torch.tensor([0]), 1, 1
     )
     loss.backward()
     assert new.grad is not None
-    assert new.grad.item() == pytest.approx(-1.5 * 3.0)
+    assert new.grad.item() == pytest.approx(-advantage * 3.0)
     assert metrics["clip_fraction"].item() == 1
 
 

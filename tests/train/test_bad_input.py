@@ -220,6 +220,41 @@ def test_the_fixture_would_notice_that_training_began(refused):
         (["optimizer._target_=torch.optim.Adma"], "optimizer: cannot make torch.optim.Adma"),
         (["trainer.val_check_interval=99"], "trainer.val_check_interval=99: an epoch has 8 steps"),
         (
+            ["trainer.val_check_interval=3", "+trainer.limit_train_batches=2"],
+            "trainer.val_check_interval=3: an epoch has 2 steps",
+        ),
+        (
+            ["+trainer.limit_train_batches=3", "trainer.accumulate_grad_batches=2"],
+            "+trainer.limit_train_batches=3: leaves 3 of an epoch's 16 steps, and an update takes "
+            "trainer.accumulate_grad_batches=2; give a whole number that is a multiple of 2",
+        ),
+        (
+            ["+trainer.limit_train_batches=0.2", "trainer.accumulate_grad_batches=2"],
+            "+trainer.limit_train_batches=0.2: leaves 3 of an epoch's 16 steps",
+        ),
+        (
+            ["+trainer.precision=transformer-engine"],
+            "trainer.precision=transformer-engine: give 64, 32, 16",
+        ),
+        (
+            ["drop_failed_templated=true", "distillation=rlsd"],
+            "drop_failed_templated=true: is about responses that are sampled with a hint, and this "
+            "distillation samples all without; leave it out, or take distillation=tapered",
+        ),
+        (
+            ["baseline=bare_success_rate", "distillation=reverse_kl_top_k"],
+            "baseline=bare_success_rate: is about responses that are sampled with a hint, and this",
+        ),
+        (
+            ["drop_failed_templated=true", "evolution=none"],
+            "drop_failed_templated=true: is about responses that are sampled with a hint, and "
+            "evolution=none gives none; leave it out, or take a search",
+        ),
+        (
+            ["baseline=bare_success_rate", "evolution=none"],
+            "baseline=bare_success_rate: is about responses that are sampled with a hint, and evol",
+        ),
+        (
             ["trainer.max_epochs=-1", "scheduler=cosine"],
             "trainer.max_epochs=-1: a run without an",
         ),
