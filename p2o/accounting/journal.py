@@ -26,6 +26,11 @@ from p2o.running.distributed import from_rank_zero, gather, rank
 from p2o.running.files import set_aside
 from p2o_callbacks.candidates import Exchange
 
+PART = 64
+"""Requests that a reflection backend gets at a time; they are in the journal once answered."""
+IN_VAIN = 2
+"""Parts in a row without a single template, after which the backend is not asked for the rest."""
+
 
 class Journal:
     """Results by key, one JSON line each, on disk before the next one is asked for.
@@ -173,7 +178,28 @@ class JournaledReflection:
         self.reflection.bind(engine, renderer)
 
     def reflect(self, requests: Sequence[ReflectionRequest]) -> list[str | None]:
-        """Reflect, or take from the journal; see `Reflection.reflect`."""
+        """Reflect, or take from the journal; see `Reflection.reflect`.
+
+        Requests go out in parts, each with the backend's time limit and a place in the journal of
+        its own. Once `IN_VAIN` parts in a row have brought nothing, the rest is not asked.
+        """
+        templates: list[str | None] = []
+        self.exchanges = []
+        in_vain = 0
+        for start in range(0, len(requests), PART):
+            part = requests[start : start + PART]
+            if in_vain == IN_VAIN:
+                written, said = [None] * len(part), [None] * len(part)
+            else:
+                written, said = self._reflect(part)
+            in_vain = 0 if any(each is not None for each in written) else in_vain + 1
+            templates += written
+            self.exchanges += said
+        return templates
+
+    def _reflect(
+        self, requests: Sequence[ReflectionRequest]
+    ) -> tuple[list[str | None], list[Exchange | None]]:
         records = [[r.template, list(map(dict, r.records)), r.seed] for r in requests]
         key = _digest(["reflection", records])
         kept = from_rank_zero(self.journal.get(key))
@@ -192,8 +218,8 @@ class JournaledReflection:
                 self.journal.put(key, kept, time.monotonic() - begun)
         if rank() == 0:
             self.tokens += kept["tokens"]
-        self.exchanges = [said and Exchange(*said) for said in kept.get("exchanges", ())]
-        return kept["templates"]
+        exchanges = [said and Exchange(*said) for said in kept["exchanges"]]
+        return kept["templates"], exchanges
 
 
 def _digest(content: Any) -> str:

@@ -184,6 +184,45 @@ def test_what_a_teacher_said_is_kept_with_its_templates(path):
     assert again.reflection.tokens == 0
 
 
+class Telling(Teacher):
+    """Writes a template for each request, or none from a place on; notes how many it got."""
+
+    def __init__(self, silent_from=10**9):
+        super().__init__()
+        self.silent_from, self.parts = silent_from, []
+        self.exchanges: list[Exchange | None] = []
+
+    def reflect(self, requests):
+        self.parts.append(len(requests))
+        self.exchanges = [Exchange(f"prompt {each.seed}", "") for each in requests]
+        return [str(each.seed) if each.seed < self.silent_from else None for each in requests]
+
+
+def asked_for(number):
+    return [ReflectionRequest("parent", [{"Inputs": "q"}], seed) for seed in range(number)]
+
+
+def test_many_reflections_are_asked_for_and_kept_in_parts(path):
+    reflection: Any = JournaledReflection(Telling(), Journal(path.parent))
+    assert reflection.reflect(asked_for(150)) == [str(seed) for seed in range(150)]
+    assert reflection.reflection.parts == [64, 64, 22]
+    told = [each and each.prompt for each in reflection.exchanges]
+    assert told == [f"prompt {seed}" for seed in range(150)]
+    # What has been answered when a process ends is not asked for again.
+    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n")
+    again: Any = JournaledReflection(Telling(), Journal(path.parent))
+    assert again.reflect(asked_for(150)) == [str(seed) for seed in range(150)]
+    assert again.reflection.parts == [22]
+
+
+def test_a_teacher_that_is_gone_is_not_asked_for_the_rest(path):
+    reflection: Any = JournaledReflection(Telling(silent_from=70), Journal(path.parent))
+    templates = reflection.reflect(asked_for(64 * 5))
+    assert templates == [str(seed) for seed in range(70)] + [None] * 250
+    assert reflection.reflection.parts == [64, 64, 64, 64]
+    assert len(reflection.exchanges) == len(templates)
+
+
 def test_what_was_reflected_before_the_first_trial_is_on_record_with_the_trials(path):
     """Both belong to the weights of now, whichever of the two a search begins with."""
     policy = nn.Linear(3, 3)
