@@ -14,6 +14,7 @@ from p2o_callbacks.pool import PromptPool, Template
 from p2o_callbacks.pool_files import Moment
 from p2o_callbacks.progress import LoopProgress
 from p2o_callbacks.protocols import (
+    EpochCloser,
     EvaluateTemplates,
     Evolution,
     EvolutionDisplay,
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Candidate",
     "ConfigurationError",
+    "EpochCloser",
     "EvaluateTemplates",
     "Evolution",
     "EvolutionDisplay",

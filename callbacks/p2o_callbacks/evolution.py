@@ -1,5 +1,6 @@
 """Prompt evolution between epochs (P²O, arXiv 2603.21877, Algorithms 2 to 4)."""
 
+import hashlib
 import json
 import os
 import random
@@ -11,13 +12,15 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from p2o_callbacks.ending import is_over
+from p2o_callbacks.ending import has_ended, is_over
 from p2o_callbacks.errors import ConfigurationError
 from p2o_callbacks.following import find_miner
 from p2o_callbacks.hint import HintOrText
+from p2o_callbacks.missed import starts_untold
 from p2o_callbacks.pool import PromptPool, joined
 from p2o_callbacks.pool_files import Moment, warn_of_pools, write_pool
 from p2o_callbacks.protocols import (
+    EpochCloser,
     Evolution,
     EvolutionDisplay,
     Evolver,
@@ -34,6 +37,9 @@ from p2o_callbacks.protocols import (
 )
 from p2o_callbacks.ranks import gather
 from p2o_callbacks.spoken import SpokenSearch, outcome
+
+USUAL = "evolution"
+"""The name of a search that was given none, which stands in no seed and in no key of a state."""
 
 
 class PromptEvolution(Callback):
@@ -103,7 +109,7 @@ class PromptEvolution(Callback):
         directory: str | os.PathLike[str] | None = None,
         at_start: bool = False,
         every_n_steps: int | None = None,
-        name: str = "evolution",
+        name: str = USUAL,
         miner: str | None = None,
         last_search: int | None = None,
         bare_rollouts: int = 0,
@@ -146,7 +152,7 @@ class PromptEvolution(Callback):
     @property
     def state_key(self) -> str:
         """One for each name, so that a trainer takes several of this class."""
-        return named_key(self, "evolution")
+        return named_key(self, USUAL)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the parts this callback works with, before anything is spent."""
@@ -157,27 +163,43 @@ class PromptEvolution(Callback):
             self.find_miner(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Publish the pool: an epoch resumed in its middle does not start again."""
+        """Publish the pool: an epoch resumed in its middle does not start again.
+
+        One whose start Lightning will not tell of starts here.
+        """
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         if trainer.is_global_zero and (trainer.current_epoch, trainer.global_step) == (0, 0):
             warn_of_pools(self.folder(trainer))
+        miner = self.find_miner(trainer)
+        if isinstance(miner, EpochCloser):
+            miner.close_missed_epoch(trainer)
         # A run that has ended before may be told so here.
-        if self._is_due(trainer) and not trainer.should_stop:
-            self._evolve_within(trainer, user)
+        if not has_ended(trainer):
+            untold = starts_untold(trainer)
+            epoch = trainer.current_epoch - untold
+            if self._is_due(trainer, epoch):
+                self._evolve_within(trainer, user, epoch)
+            if untold:
+                # The trainer has not counted the last batch of the epoch before yet.
+                self._begin_epoch(trainer, user, logging_step(trainer) + 1)
         self._publish(trainer, user)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search or deal, when an epoch has ended and this one has no pool yet."""
         user = find_part(trainer, TemplateUser, "PromptEvolution")
+        self._begin_epoch(trainer, user, logging_step(trainer))
+        self._publish(trainer, user)
+
+    def _begin_epoch(self, trainer: Trainer, user: TemplateUser, step: int) -> None:
+        """Search or deal for an epoch that has no pool yet; log at a step."""
         epoch = trainer.current_epoch
         if epoch > self.evolved_epoch:
             if self._is_time(epoch) and not self.evolved_within:
-                self._evolve(trainer, user, Moment(epoch))
+                self._evolve(trainer, user, Moment(epoch), step)
             # What a search has left bare is dealt out, too: groups may have another size by now.
             elif self._searched_at is not None and (self.pool.cover or self._searched):
                 self._deal(trainer, user, self._searched_at)
             self.evolved_epoch, self.evolved_within = epoch, False
-        self._publish(trainer, user)
 
     def _is_time(self, epoch: int) -> bool:
         """Whether a search may be made before an epoch."""
@@ -193,22 +215,23 @@ class PromptEvolution(Callback):
         batch_idx: int,
     ) -> None:
         """Search after a step, where steps are what is counted."""
-        if self._is_due(trainer) and not is_over(trainer):
+        epoch = trainer.current_epoch
+        if self._is_due(trainer, epoch) and not is_over(trainer):
             user = find_part(trainer, TemplateUser, "PromptEvolution")
-            self._evolve_within(trainer, user)
+            self._evolve_within(trainer, user, epoch)
             self._publish(trainer, user)
 
-    def _is_due(self, trainer: Trainer) -> bool:
+    def _is_due(self, trainer: Trainer, epoch: int) -> bool:
         """Whether so many steps have been made; a search that was broken off is made again."""
         step, last = trainer.global_step, self.last_search
         if self.every_n_steps is None or step % self.every_n_steps or step <= self.evolved_step:
             return False
-        return last is None or trainer.current_epoch < last
+        return last is None or epoch < last
 
-    def _evolve_within(self, trainer: Trainer, user: TemplateUser) -> None:
+    def _evolve_within(self, trainer: Trainer, user: TemplateUser, epoch: int) -> None:
         """Search within an epoch."""
         step = trainer.global_step
-        self._evolve(trainer, user, Moment(trainer.current_epoch, step))
+        self._evolve(trainer, user, Moment(epoch, step), logging_step(trainer))
         self.evolved_step, self.evolved_within = step, True
 
     def _publish(self, trainer: Trainer, user: TemplateUser) -> None:
@@ -228,7 +251,7 @@ class PromptEvolution(Callback):
         self.pool = self._with_bare(replace(found, assignment=assignment))
         self._made(trainer, Moment(trainer.current_epoch), None)
 
-    def _evolve(self, trainer: Trainer, user: TemplateUser, moment: Moment) -> None:
+    def _evolve(self, trainer: Trainer, user: TemplateUser, moment: Moment, step: int) -> None:
         # Counted anew, so that a search that was broken off is made again with the same seeds.
         self._trials = self._failed = 0
         hard_set = self._hard_set(trainer)
@@ -261,7 +284,7 @@ class PromptEvolution(Callback):
             if getattr(evolution, name) is not None:
                 metrics[f"{self.name}/{name}"] = getattr(evolution, name)
         for metrics_logger in trainer.loggers:
-            metrics_logger.log_metrics(metrics, step=logging_step(trainer))
+            metrics_logger.log_metrics(metrics, step=step)
         self._made(trainer, moment, evolution)
 
     def _hinted_rollouts(self, user: TemplateUser) -> int:
@@ -304,8 +327,12 @@ class PromptEvolution(Callback):
         return (self.directory or Path(trainer.default_root_dir)) / self.name
 
     def _derive_seed(self, *parts: int | str) -> int:
-        """Seeds of one run must not come back in another whose seed is the next number."""
-        return random.Random("/".join(map(str, (self.seed, *parts)))).getrandbits(62)
+        """Seeds of one run must not come back in another whose seed is the next number.
+
+        Nor those of one search in another of the same run, which has another name.
+        """
+        named = () if self.name == USUAL else (self.name,)
+        return random.Random("/".join(map(str, (self.seed, *named, *parts)))).getrandbits(62)
 
     def _hard_set(self, trainer: Trainer) -> Sequence[str]:
         source = self.find_miner(trainer)
@@ -340,8 +367,10 @@ class PromptEvolution(Callback):
 
 def _check_ranks(pool: PromptPool) -> None:
     """Pools that differ would go unnoticed: each rank rolls out with its own."""
-    pools = gather(json.dumps(pool.state_dict(), sort_keys=True))
-    differing = [str(rank) for rank, other in enumerate(pools) if other != pools[0]]
+    # A pool of thousands of samples is megabytes of text, and every rank would get that of all.
+    text = json.dumps(pool.state_dict(), sort_keys=True)
+    sums = gather(hashlib.sha256(text.encode()).hexdigest())
+    differing = [str(rank) for rank, other in enumerate(sums) if other != sums[0]]
     if differing:
         raise ConfigurationError(
             f"the search found another pool on rank {', '.join(differing)} than on rank 0; "

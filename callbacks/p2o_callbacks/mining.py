@@ -13,6 +13,7 @@ from p2o_callbacks.protocols import (
     check_name,
     find_early,
     find_part,
+    logging_step,
     named_key,
 )
 from p2o_callbacks.ranks import gather, world_size
@@ -75,6 +76,8 @@ class HardSampleMiner(Callback):
         self._ever_hard: set[str] = set()
         self._seen: dict[str, bool] = {}
         self._groups = self._dead = 0
+        # The epoch that these are of, once it is known.
+        self._epoch: int | None = None
         # Groups that the other ranks have not been told of.
         self._fresh: list[_Note] = []
 
@@ -115,6 +118,20 @@ class HardSampleMiner(Callback):
         """Start to observe groups of a train dataloader, which can be seen by now."""
         if not self._observing:
             self._watch(find_part(trainer, GroupSource, "HardSampleMiner"))
+        self.close_missed_epoch(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note which epoch the next groups are of."""
+        self._epoch = trainer.current_epoch
+
+    def close_missed_epoch(self, trainer: Trainer) -> None:
+        """See `EpochCloser`."""
+        missed = self._epoch is not None and trainer.current_epoch > self._epoch
+        if missed and self._groups:
+            flow = self._close()
+            for metrics_logger in trainer.loggers:
+                metrics_logger.log_metrics(flow, step=logging_step(trainer))
+        self._epoch = trainer.current_epoch
 
     def _watch(self, source: GroupSource) -> None:
         if self.threshold > source.group_size:
@@ -176,6 +193,11 @@ class HardSampleMiner(Callback):
                 f"{type(self).__name__}: nobody has told of a group in this epoch, so the hard set "
                 "stays as it was; call the observers that add_group_observer was given"
             )
+        # They are equal on all ranks, which Lightning cannot know and would warn of.
+        pl_module.log_dict(self._close(), batch_size=1, sync_dist=True)
+
+    def _close(self) -> dict[str, float]:
+        """Let what was seen become the hard set; returns the metrics of the epoch."""
         hard = self._standing()
         flow = {
             f"{self.name}/size": len(hard),
@@ -184,12 +206,10 @@ class HardSampleMiner(Callback):
             f"{self.name}/relapsed": len((hard & self._ever_hard) - self._before),
             f"{self.name}/dead_groups": self._dead / max(1, self._groups),
         }
-        values = {name: float(value) for name, value in flow.items()}
-        # They are equal on all ranks, which Lightning cannot know and would warn of.
-        pl_module.log_dict(values, batch_size=1, sync_dist=True)
         self._hard_set, self._before = sorted(hard), hard
         self._ever_hard |= hard
         self._seen, self._groups, self._dead = {}, 0, 0
+        return {name: float(value) for name, value in flow.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Primitives only; equal on all ranks between two batches.
@@ -202,6 +222,7 @@ class HardSampleMiner(Callback):
             "seen": self._seen | _last(self._fresh),
             "groups": self._groups + len(self._fresh),
             "dead": self._dead + sum(note.dead for note in self._fresh),
+            "epoch": self._epoch,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -211,6 +232,8 @@ class HardSampleMiner(Callback):
         self._ever_hard = set(state_dict["ever_hard"])
         self._seen = dict(state_dict["seen"])
         self._groups, self._dead = state_dict["groups"], state_dict["dead"]
+        # Checkpoints of earlier versions do not tell.
+        self._epoch = state_dict.get("epoch")
         self._fresh = []
 
 

@@ -88,6 +88,19 @@ class HardSetSoFar(Protocol):
         ...
 
 
+@runtime_checkable
+class EpochCloser(Protocol):
+    """Takes the hard set at an epoch's end; `HardSampleMiner` is one."""
+
+    def close_missed_epoch(self, trainer: Trainer) -> None:
+        """Close an epoch that has ended without a hook; does nothing where there is none.
+
+        Lightning counts an epoch as ended when it goes on from a checkpoint of its last batch. What
+        reads the hard set when training starts may stand before what takes it, and asks for this.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class TemplateTrial:
     """How one template fared on one sample.

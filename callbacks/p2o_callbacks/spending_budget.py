@@ -13,6 +13,8 @@ from p2o_callbacks.updates import has_updated
 class SpendingBudget(Callback, ABC):
     """Stops training at the first update after which a limit is reached.
 
+    A run that goes on with a limit reached makes no batch.
+
     Args:
         limit: How much may be spent.
 
@@ -42,8 +44,9 @@ class SpendingBudget(Callback, ABC):
             find_early(trainer, self.counter, type(self).__name__)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find a counter that is the train dataloader, which can be seen by now."""
-        self._find(trainer)
+        """Let no batch begin that cannot be paid for; a counter may be the train dataloader."""
+        if self.is_spent(trainer):
+            trainer.should_stop = True
 
     def spent(self, trainer: Trainer) -> float:
         """What has been spent, `limit` at most."""

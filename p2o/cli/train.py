@@ -30,6 +30,7 @@ from p2o.running.other_ranks import leading, let_others_end
 from p2o.running.preemption import handled_signals, hold_signals, stop_if_told
 from p2o.running.resuming import check_fit
 from p2o.running.run_folder import RECORD, leave_nothing, one_run_in, record_configuration
+from p2o.running.same_checkpoint import SameCheckpoint
 from p2o.running.secrets import hide_in_run
 from p2o.running.terminal import plain
 from p2o_callbacks import TrainingCollapsed
@@ -66,6 +67,8 @@ def _train(config: DictConfig, folder: Path) -> float:
         end_with_rank_zero(starting_rank() == 0)
     seed_everything(config.seed, verbose=False)
     training = assemble(config, folder)
+    parts: Any = training.trainer
+    parts.callbacks.insert(0, SameCheckpoint(checkpoint))
     if checkpoint is not None:
         with given(config):
             check_fit(checkpoint, training.module, training.module.frozen)

@@ -14,6 +14,7 @@ from p2o.data.duplicates import warn_of_contradictions
 from p2o.data.files import NOT_JSON, READERS, Row, files_of, parse_json, read_file
 from p2o.data.hub import read_hub
 from p2o.data.rejected import Rejected, leave_out
+from p2o.data.splits import refuse_other_splits
 from p2o.errors import UserError
 from p2o.prompt import Prompt, as_text
 
@@ -42,7 +43,8 @@ class Table:
         solution_pattern: Regular expression for that column; what its first groups match, joined,
             is the solution. None takes the column as it is.
         name: Configuration of a hub data set.
-        split: Split of a hub data set.
+        split: Split of a hub data set. A folder is read whole, so one with files whose names say
+            other splits is refused.
         root: Folder with local copies of hub data sets.
         file: Where in `root` the copy of this one is, a file or a folder.
         rename: New names of columns, for rows that have no column of the new name.
@@ -104,7 +106,7 @@ class Table:
         return unique
 
     def check_there(self) -> None:
-        """Refuse files that are not there, without reading any.
+        """Refuse files that are not there or of another split, without reading any.
 
         Raises:
             UserError: Names the path.
@@ -113,7 +115,7 @@ class Table:
             raise UserError(f"root={self.root}: no such folder (looked from {Path.cwd()})")
         path = self._local()
         if path is not None:
-            files_of(path)
+            self._check_files(path)
 
     @property
     def is_here(self) -> bool:
@@ -166,6 +168,7 @@ class Table:
     def _rows(self) -> Sequence[Row]:
         path = self._local()
         if path is not None:
+            self._check_files(path)
             return read_file(path)
         try:
             return read_hub(self.path, self.name, self.split)
@@ -175,6 +178,12 @@ class Table:
             copy = self._copy()
             way = f"root=FOLDER with FOLDER/{self.file}" if copy is None else f"put it at {copy}"
             raise UserError(f"{error}, or {way}") from error
+
+    def _check_files(self, path: Path) -> None:
+        files = files_of(path)
+        # Who gives one file means it, whatever it is called.
+        if path.is_dir():
+            refuse_other_splits(path, files, self.split)
 
     def _columns(self) -> list[tuple[str, str]]:
         """Keys of this class, and the columns that they name."""

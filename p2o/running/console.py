@@ -32,6 +32,9 @@ def quieten_libraries() -> None:
     # What failed in the end is said by p2o's own error.
     logging.getLogger("datasets").setLevel(logging.CRITICAL)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    # They tell whole addresses and headers, which may hold keys.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         # The loader makes its batches itself.
         ".*does not have many workers.*",

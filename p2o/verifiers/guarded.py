@@ -1,7 +1,6 @@
 """A verifier around another one: no single answer ends a run, many failures do."""
 
 import logging
-import math
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from p2o.verifiers.base import (
     highest_reward,
     reaches,
 )
+from p2o.verifiers.checked import with_number
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ class GuardedVerifier:
         verifier: The verifier that does the work.
         max_error_share: Share of errors and timeouts among recent scores above which the run
             stops, once there are 20 of them.
-        window: Recent scores that are looked at.
+        window: Recent scores that are looked at, 20 at least. While there are fewer, they are
+            looked at after each call.
         solved_reward: Reward from which a response counts as solved, for mining, the search,
             distillation and accuracy alike; no more than the verifier ever gives.
 
@@ -56,6 +57,10 @@ class GuardedVerifier:
     ) -> None:
         if not 0 <= max_error_share <= 1:
             raise UserError(f"max_error_share={max_error_share}: give 0 to 1")
+        if window < FEWEST:
+            raise UserError(
+                f"window={window}: give at least {FEWEST}, as fewer failures stop nothing"
+            )
         highest = highest_reward(verifier)
         if not reaches(highest, solved_reward):
             raise UserError(
@@ -84,6 +89,9 @@ class GuardedVerifier:
             if score.status in FAILED:
                 self._warn(score, prompt)
                 self._worst.append(f"  prompt {prompt.id}: {score.detail} | ...{response[-80:]!r}")
+            # A call may have more responses than the window.
+            if len(self._recent) == self._recent.maxlen:
+                self._stop_if_too_many()
         self._stop_if_too_many()
         return scores
 
@@ -139,8 +147,7 @@ class GuardedVerifier:
             )
 
     def _checked(self, score: Score) -> Score:
-        if math.isfinite(score.reward):
-            if score.said:
-                return score
-            return replace(score, solved=reaches(score.reward, self.solved_reward))
-        return Score(0.0, Status.ERROR, score.answer, f"reward {score.reward}")
+        numbered = with_number(score)
+        if numbered.failed or numbered.said:
+            return numbered
+        return replace(numbered, solved=reaches(numbered.reward, self.solved_reward))

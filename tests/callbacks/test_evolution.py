@@ -144,6 +144,19 @@ def test_each_pool_is_written_and_can_be_read_back(project, pair):
     assert PromptPool.from_state_dict(json.loads(path.read_text())) == evolution.pool
 
 
+def test_ranks_compare_pools_without_sending_them(project, pair, monkeypatch):
+    sent = []
+
+    def gather(value):
+        sent.append(value)
+        return [value]
+
+    monkeypatch.setattr("p2o_callbacks.evolution.gather", gather)
+    project.fit(pair(), epochs=3)
+    assert len(set(sent)) == 2
+    assert all(len(value) < 100 for value in sent)
+
+
 def test_what_a_search_spent_and_found_is_logged(project, pair):
     logger = CSVLogger(project.folder)
     project.fit(pair(), epochs=2, logger=logger)
@@ -175,7 +188,8 @@ def test_trials_and_searches_get_seeds_that_do_not_repeat(project, pair):
 
 # Every third step ends an epoch; Lightning counts a checkpoint of its last batch as a finished one.
 @pytest.mark.parametrize(
-    ("every", "step"), [(1, 1), (1, 2), (1, 4), (1, 5), (1, 7), (2, 8), (2, 10)]
+    ("every", "step"),
+    [*((1, step) for step in (1, 2, 3, 4, 5, 6, 7)), *((2, step) for step in (3, 6, 8, 9, 10))],
 )
 def test_a_run_resumed_in_the_middle_of_an_epoch_equals_one_that_never_stopped(
     project, pair, every, step
@@ -186,6 +200,77 @@ def test_a_run_resumed_in_the_middle_of_an_epoch_equals_one_that_never_stopped(
     _, resumed = project.fit(rest, epochs=4, checkpoint=project.folder / f"step={step}.ckpt")
     assert resumed.used == uninterrupted.used[step:]
     assert states(rest) == states(whole)
+
+
+def test_a_run_whose_last_batch_of_all_is_saved_has_its_hard_set_and_makes_no_search(project, pair):
+    saver = ModelCheckpoint(project.folder, filename="{step}", every_n_train_steps=3, save_top_k=-1)
+    whole, rest = pair(), pair()
+    project.fit([*whole, saver], epochs=2, enable_checkpointing=True)
+    _, resumed = project.fit(rest, epochs=2, checkpoint=project.folder / "step=6.ckpt")
+    assert (resumed.used, resumed.trials, rest[1].evolver.asked) == ([], [], [])
+    # Hard after the first epoch, solved with the template in the second.
+    assert rest[0].hard_set == whole[0].hard_set == []
+    assert rest[1].state_dict() == whole[1].state_dict()
+
+
+def rows(logger):
+    """What was logged at each step: a whole run and its rest may put it into other rows."""
+    logged = {}
+    with (Path(logger.log_dir) / "metrics.csv").open() as file:
+        for row in csv.DictReader(file):
+            named = {name: row[name] for name in row if name.startswith(("hard/", "evolution/"))}
+            logged |= {(row["step"], name): value for name, value in named.items() if value}
+    return logged
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("miner_first", [True, False])
+def test_the_end_of_an_epoch_whose_last_batch_is_saved_is_logged_by_the_resumed_run(
+    project, pair, accumulate, miner_first
+):
+    def fit(name, *more, **options):
+        logger, callbacks = CSVLogger(project.folder, name), pair()
+        ordered = callbacks if miner_first else callbacks[::-1]
+        options |= {"epochs": 2, "logger": logger, "accumulate_grad_batches": accumulate}
+        _, data = project.fit([*ordered, *more], **options)
+        return rows(logger), data.used, states(callbacks)
+
+    class Saver(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if trainer.current_epoch == 0 and batch_idx == 2:
+                trainer.save_checkpoint(project.folder / "last batch.ckpt")
+
+    whole, used, state = fit("whole", Saver())
+    resumed, used_then, state_then = fit("rest", checkpoint=project.folder / "last batch.ckpt")
+    assert resumed == whole
+    assert len({step for step, _ in whole}) == 3
+    assert (used_then, state_then) == (used[3:], state)
+
+
+def test_a_loader_that_rolls_out_as_it_is_read_has_the_pool_of_an_epoch_that_starts_untold(
+    project, pair
+):
+    class Rolling(project.Loader):
+        def __iter__(self):
+            for number in range(3):
+                self.roll_out()
+                yield torch.tensor(number)
+
+    class Module(project.Module):
+        def training_step(self, batch, batch_index):
+            return self.weight.sum()
+
+    def fit(callbacks, checkpoint=None, **options):
+        loader = Rolling()
+        trainer = project.trainer(callbacks, 3, **options)
+        trainer.fit(Module(), loader, ckpt_path=checkpoint, weights_only=True)
+        return loader.used
+
+    saver = ModelCheckpoint(project.folder, filename="{step}", every_n_train_steps=3, save_top_k=-1)
+    whole = fit([*pair(), saver], enable_checkpointing=True)
+    assert (
+        fit(pair(), project.folder / "step=3.ckpt") == whole[3:] == [*[project.hard] * 3, *[[]] * 3]
+    )
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
@@ -249,6 +334,19 @@ def test_a_search_that_a_checkpoint_holds_is_not_made_again(project, pair):
     assert resumed.trials == []
     assert resumed.used[0] == project.hard
     assert rest[1].pool == whole[1].pool
+
+
+def test_a_checkpoint_that_does_not_tell_its_epoch_is_taken_over(project, pair):
+    """As those of before it was kept."""
+    trainer, _ = project.fit(pair(), epochs=1)
+    trainer.save_checkpoint(project.folder / "end.ckpt")
+    old = torch.load(project.folder / "end.ckpt", weights_only=True)
+    del old["callbacks"]["HardSampleMiner"]["epoch"]
+    torch.save(old, project.folder / "old.ckpt")
+    whole, rest = pair(), pair()
+    project.fit(whole, epochs=2)
+    project.fit(rest, epochs=2, checkpoint=project.folder / "old.ckpt")
+    assert states(rest) == states(whole)
 
 
 def test_a_search_that_crashes_is_made_again_by_the_resumed_run(project, pair):

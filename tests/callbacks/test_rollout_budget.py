@@ -1,10 +1,12 @@
 from typing import Any
 
 import pytest
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from p2o_callbacks import ConfigurationError, HardSampleMiner, PromptEvolution, RolloutBudget
+from tests.callbacks.conftest import ForeignData, OneTemplate
 
 ROLLOUTS_A_STEP = 24
 
@@ -81,6 +83,42 @@ def test_rollouts_of_the_search_count(project):
 
     assert steps() == 5
     assert steps(HardSampleMiner(), PromptEvolution(project.Evolver())) == 4
+
+
+class Counted(ForeignData):
+    """Goes on counting where a checkpoint has stopped."""
+
+    def state_dict(self):
+        return {"training_rollouts": self.training_rollouts}
+
+    def load_state_dict(self, state_dict):
+        self.training_rollouts = state_dict["training_rollouts"]
+
+
+@pytest.mark.parametrize("place", [0, 2], ids=["before", "behind"])
+@pytest.mark.parametrize("steps", [2, 3], ids=["within an epoch", "with its last batch"])
+@pytest.mark.parametrize("search", [{}, {"every_n_steps": 2}, {"every_n_steps": 3}])
+def test_a_spent_budget_pays_for_nothing_when_the_run_is_started_again(
+    project, place, steps, search
+):
+    class Broken(OneTemplate):
+        def evolve(self, hard_set, evaluate, **options):
+            raise RuntimeError("no search is to be made")
+
+    def fit(budget, evolver, **options):
+        callbacks: list[Callback] = [HardSampleMiner(), PromptEvolution(evolver, **search)]
+        callbacks.insert(place, RolloutBudget(budget))
+        saver = ModelCheckpoint(project.folder, "{step}", every_n_train_steps=1, save_top_k=-1)
+        more = {"epochs": -1, "data": Counted(), "enable_checkpointing": True, **options}
+        return project.fit([*callbacks, saver], **more)
+
+    spent = steps * ROLLOUTS_A_STEP
+    fit(spent, OneTemplate())
+    kept = project.folder / f"step={steps}.ckpt"
+    trainer, data = fit(spent, Broken(), checkpoint=kept)
+    assert (trainer.global_step, data.used) == (steps, [])
+    with pytest.raises(RuntimeError, match="no search is to be made"):
+        fit(9 * spent, Broken(), checkpoint=kept)
 
 
 def test_an_epoch_cut_short_is_closed_all_the_same(project):

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import random
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,24 @@ def test_two_miners_and_two_searches_work_side_by_side(project, four):
     assert not {name for name in names if name.startswith(("hard/", "evolution/"))}
     assert (project.folder / "thoughts" / "epoch_0001.json").is_file()
     assert (project.folder / "checks" / "epoch_0001.json").is_file()
+
+
+def test_two_searches_draw_seeds_of_their_own(project):
+    """The trials of both are drawn by the same policy at the same time."""
+
+    def seeds(*names):
+        evolvers = [OneTemplate() for _ in names]
+        parts = zip(evolvers, names, strict=True)
+        searches = [PromptEvolution(evolver, name=name) for evolver, name in parts]
+        _, data = project.fit([HardSampleMiner(), *searches], epochs=2)
+        asked = [seed for each in evolvers for *_, seed in each.asked]
+        return asked, [seed for _, seed in data.trials]
+
+    asked, tried = seeds("thoughts", "checks", "evolution")
+    assert len(set(asked)) == len(set(tried)) == 3
+    # Of a search that was given no name they are what they were.
+    drawn = [random.Random(f"0/{part}").getrandbits(62) for part in ("search/1", "trial/1/1")]
+    assert [asked[-1], tried[-1]] == drawn
 
 
 class InVain(OneTemplate):
@@ -197,7 +216,7 @@ def test_a_search_that_is_due_when_a_budget_is_spent_is_not_made(
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 # Every third step ends an epoch; Lightning counts a checkpoint of its last batch as a finished one.
-@pytest.mark.parametrize("step", [1, 2, 4, 5])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6])
 def test_a_run_with_searches_between_steps_goes_on_as_if_it_had_not_stopped(
     project, accumulate, step
 ):
@@ -211,23 +230,25 @@ def test_a_run_with_searches_between_steps_goes_on_as_if_it_had_not_stopped(
     assert other.used == one.used[-len(other.used) :]
 
 
-def test_a_search_that_breaks_off_between_steps_is_made_again(project):
+# Every third batch ends an epoch.
+@pytest.mark.parametrize("every", [2, 3])
+def test_a_search_that_breaks_off_between_steps_is_made_again(project, every):
     class Crash(Remembers):
         def evolve(self, *arguments, **options):
             raise RuntimeError("out of memory")
 
     data = ForeignData()
     saver = ModelCheckpoint(project.folder, filename="end", save_on_exception=True)
-    crashing = [PromptEvolution(Crash(data), every_n_steps=2), HardSampleMiner(), saver]
+    crashing = [PromptEvolution(Crash(data), every_n_steps=every), HardSampleMiner(), saver]
     with pytest.raises(RuntimeError, match="out of memory"):
         project.fit(crashing, epochs=2, data=data, enable_checkpointing=True)
     [kept] = project.folder.glob("*.ckpt")
     one, other = ForeignData(), ForeignData()
-    whole, rest = stepwise(one, 2), stepwise(other, 2)
+    whole, rest = stepwise(one, every), stepwise(other, every)
     project.fit(whole, epochs=2, data=one)
     project.fit(rest, epochs=2, data=other, checkpoint=kept)
     assert [each.state_dict() for each in rest] == [each.state_dict() for each in whole]
-    assert other.used == one.used[2:]
+    assert other.used == one.used[every:]
 
 
 class ColdStart(ForeignData):

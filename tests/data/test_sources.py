@@ -254,6 +254,57 @@ def test_whole_numbers_of_parquet_are_exact_and_a_folder_s_name_makes_no_column(
     assert [(p.question, p.gold) for p in prompts] == [(str(BIG), str(BIG + 2))]
 
 
+def folder_of(tmp_path: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        file = tmp_path / "test snapshot" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, [{"q": f"{number}?", "a": number}])
+    return tmp_path / "test snapshot"
+
+
+SHARD = "00000-of-00001.parquet"
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "line"),
+    [
+        (
+            [f"main/train-{SHARD}", f"main/test-{SHARD}"],
+            "train",
+            f"not of split=train: main/test-{SHARD}; give a file, or a folder of one split alone",
+        ),
+        (["train/1.json", "test/1.json"], "train", "not of split=train: test/1.json; give a file"),
+        (["train.csv", "dev.csv"], "test", "not of split=test: dev.csv, train.csv; give a file"),
+        (["a.test.jsonl", "b-test.jsonl"], "train", "b-test.jsonl; give split=test"),
+        ([f"{n}_test.json" for n in range(5)], "train", "2_test.json and 2 more; give split=test"),
+    ],
+)
+def test_a_folder_with_files_of_another_split_is_refused(tmp_path, names, split, line):
+    source = table(str(folder_of(tmp_path, *names)), question="{q}", answer="a", split=split)
+    assert line in refused(source)
+    with pytest.raises(UserError, match="by their names these are not of split="):
+        source.check_there()
+
+
+@pytest.mark.parametrize(
+    ("names", "split"),
+    [
+        ([f"train-{SHARD}", "more.json"], "train"),
+        (["test.json", "b/test.csv"], "test"),
+        (["dev.json", "val.json"], "validation"),
+        (["train.json", "test.json"], "train+test"),
+        (["training_and_test.json", "latest.json", "contest.json"], "train[:50%]"),
+    ],
+)
+def test_a_folder_of_one_split_is_read_whole(tmp_path, names, split):
+    folder = folder_of(tmp_path, *names)
+    prompts = Table(str(folder), "{q}", "a", split=split).prompts()
+    assert sorted(prompt.gold for prompt in prompts) == sorted(map(str, range(len(names))))
+    # The same under a folder of copies, and one file of it whatever its name.
+    Table("a/b", "{q}", "a", root=str(tmp_path), file=folder.name, split=split).check_there()
+    Table(str(folder / names[0]), "{q}", "a", split="another").check_there()
+
+
 def test_a_table_of_columns_is_read_row_by_row(tmp_path):
     assert cells(tmp_path, "rows.json", '{"q": ["1", "2"], "a": [3, 4]}') == [
         ("1", ("3",)),

@@ -6,6 +6,9 @@ import random
 import signal
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from p2o.errors import UserError
 from p2o.running.checkpoint_files import check_whole, newest_checkpoint, read_header
 from p2o.running.checkpointing import AtomicCheckpointIO, StepCheckpoint
 from p2o.running.files import replace_folder
+from p2o.running.same_checkpoint import SameCheckpoint
 
 
 def write(path, step, **more):
@@ -88,6 +92,63 @@ def test_where_all_are_damaged_nothing_begins_anew(tmp_path):
         UserError, match="no checkpoint in .* can be read; mend one.ckpt, or remove"
     ):
         newest_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize("place", ["header", "weights", "folder"])
+def test_what_this_machine_cannot_read_is_no_damage_and_no_older_one_is_taken(
+    tmp_path, monkeypatch, number, place
+):
+    write(tmp_path / "older.ckpt", 3)
+    write(tmp_path / "newer.ckpt", 9)
+    whole, part = {
+        "header": (torch, "load"),
+        "weights": (zipfile, "ZipFile"),
+        "folder": (Path, "iterdir"),
+    }[place]
+    read = getattr(whole, part)
+
+    def fail(path, *arguments, **named):
+        if Path(path).name == "older.ckpt":
+            return read(path, *arguments, **named)
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(whole, part, fail)
+    with pytest.raises(UserError) as refused:
+        newest_checkpoint(tmp_path)
+    named = tmp_path if place == "folder" else tmp_path / "newer.ckpt"
+    line = f"{named}: cannot be read here ({os.strerror(number)}), which need not be damage; mend"
+    assert str(refused.value).startswith(line)
+
+
+def test_where_memory_is_short_no_older_one_is_taken(tmp_path, monkeypatch):
+    write(tmp_path / "one.ckpt", 3)
+
+    def fail(*arguments, **named):
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(UserError, match="one.ckpt: cannot be read here .Cannot allocate memory"):
+        newest_checkpoint(tmp_path)
+
+
+def test_ranks_that_have_chosen_different_checkpoints_end_in_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "one.ckpt"
+    write(path, 3)
+    mine: Any = SameCheckpoint(path)
+    others: list[str] = []
+    monkeypatch.setattr(
+        "p2o.running.same_checkpoint.gather", lambda choice: [choice, choice, *others]
+    )
+    mine.setup(None, None, "fit")
+    write(path, 4)
+    for there, said in ((path, f"{path} with 4 updates"), (None, "no checkpoint")):
+        others[:] = [SameCheckpoint(there)._choice]
+        with pytest.raises(UserError) as refused:
+            mine.setup(None, None, "fit")
+        assert str(refused.value).startswith(
+            f"rank 0 goes on from {path} with 3 updates, rank 2 from {said}; "
+        )
 
 
 def test_whatever_the_damage_it_is_refused_or_does_not_matter(tmp_path):

@@ -1,6 +1,8 @@
 """No key that a configuration or a service holds is written or shown."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -198,6 +200,23 @@ def test_a_variable_that_hydra_sets_is_not_written(tmp_path):
     OmegaConf.save({"hydra": hydra}, tmp_path / "multirun.yaml")
     hide_in_run(OmegaConf.create({"seed": 1}), hydra)
     assert KEY not in (tmp_path / "multirun.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_a_log_of_everything_has_no_address_that_was_asked():
+    program = f"""
+import logging
+import httpx
+from p2o.running.console import quieten_libraries
+logging.basicConfig(level=logging.DEBUG)
+quieten_libraries()
+transport = httpx.MockTransport(lambda request: httpx.Response(200))
+with httpx.Client(transport=transport) as client:
+    print(client.get("http://me:{KEY}@node/score?api_key={KEY}").status_code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "200\n", done.stderr
+    assert not clear(done.stderr)
 
 
 HEADERS = f"verifier.headers={{X-Reward-Key:{KEY}}}"

@@ -50,6 +50,24 @@ def test_torchrun_starts_the_ranks(torchrun, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.multirank
+def test_a_rank_that_finds_no_checkpoint_ends_all_in_one_line(p2o_train, tmp_path, monkeypatch):
+    assert p2o_train(*SMALL, "hydra.run.dir=before").returncode == 0
+    [kept] = (tmp_path / "before" / "checkpoints").glob("epoch_*.ckpt")
+    # As a machine that does not see the file yet.
+    monkeypatch.setenv("CHECKPOINT_OF_0", str(kept))
+    found = "ckpt_path='${oc.decode:${oc.env:CHECKPOINT_OF_${oc.env:LOCAL_RANK,0},null}}'"
+    result = p2o_train(
+        *SMALL, *TWO, "trainer=ddp", "trainer.max_epochs=2", found, "hydra.run.dir=after"
+    )
+    assert result.returncode == 2, result.stderr
+    said = f"rank 0 goes on from {kept} with "
+    assert any(line.startswith(f"error: {said}") for line in result.stderr.splitlines())
+    assert "rank 1 from no checkpoint; start again" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
 def test_a_folder_named_by_the_clock_is_refused_to_ranks_started_one_by_one(torchrun):
     result = torchrun("trainer=ddp")
     assert result.returncode != 0

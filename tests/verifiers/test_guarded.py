@@ -1,5 +1,7 @@
 import logging
+from typing import Any
 
+import numpy as np
 import pytest
 
 from p2o.errors import EngineError, UserError
@@ -38,6 +40,30 @@ def test_many_failures_stop_the_run_and_show_examples():
     assert "Scripted failed or timed out on 100.0%" in lines[0]
     assert "more than max_error_share=0.02" in lines[0]
     assert len(lines) == 11
+
+
+@pytest.mark.parametrize(
+    "responses",
+    [
+        [*["raise"] * 3000, *["1"] * 500],
+        [*["1"] * 600, *["raise"] * 20, *["1"] * 500],
+        [*["raise"] * 20, *["1"] * 3000],
+    ],
+    ids=["most", "in the middle", "at the start"],
+)
+def test_failures_before_the_last_scores_of_a_call_stop_the_run_too(responses):
+    class Fails:
+        def score(self, responses, prompts):
+            failed = Score(0.0, Status.ERROR, detail="no such thing")
+            return [failed if text == "raise" else Score(1.0, Status.OK) for text in responses]
+
+    with pytest.raises(UserError, match=r"on (4\.0|100\.0)% of the last 500 responses"):
+        GuardedVerifier(Fails()).score(responses, PROMPTS[:1] * len(responses))
+
+
+def test_a_window_in_which_nothing_could_stop_a_run_is_refused():
+    with pytest.raises(UserError, match="^window=19: give at least 20"):
+        GuardedVerifier(Scripted(), window=19)
 
 
 def test_failures_within_the_share_allowed_stop_nothing():
@@ -115,3 +141,15 @@ def test_a_verifier_that_failed_says_neither_solved_nor_not(status):
 def test_a_failure_that_the_guard_makes_is_no_verdict():
     raised, infinite, right = GuardedVerifier(Scripted()).score(["raise", "nan", "1"], PROMPTS[:3])
     assert [raised.solved, infinite.solved, right.solved] == [None, None, True]
+
+
+def test_a_reward_is_a_float_whatever_number_a_verifier_gives():
+    class Counts:
+        def score(self, responses, prompts):
+            given: dict[str, Any] = {"yes": True, "no": False, "two": 2, "half": np.float32(0.5)}
+            return [Score(given[text], Status.OK, text) for text in responses]
+
+    scores = GuardedVerifier(Counts()).score(["yes", "no", "two", "half"], PROMPTS[:4])
+    assert [score.reward for score in scores] == [1.0, 0.0, 2.0, 0.5]
+    assert all(type(score.reward) is float for score in scores)
+    assert [score.solved for score in scores] == [True, False, True, False]
