@@ -1,6 +1,7 @@
 """The examples do what their pages say, command by command."""
 
 import csv
+import glob
 import re
 import shlex
 import shutil
@@ -67,13 +68,16 @@ def test_data_and_a_reward_of_ones_own_down_to_the_model_in_transformers(typed):
     assert re.search(r"right: -?\d+; reward: 0\.[01]0", wrong)
     assert "What did it learn to say?" in shown
     assert exported.startswith("run/export: ")
+    # The page names it in its text.
+    assert "`p2o-report run`" in (EXAMPLES / "own_data" / "README.md").read_text()
+    assert typed("p2o-report", "run").endswith("run/report/report.html\n")
     answers = re.findall(r"Answer: (\S+)  \(right: (\S+)\)", asked)
     assert sum(one == other for one, other in answers) >= 4
 
 
 @pytest.mark.parametrize("typed", ["sweep"], indirect=True)
 def test_a_sweep_that_is_killed_goes_on_and_ends_in_its_table(typed, tmp_path):
-    [_, sweep, more, _] = commands(EXAMPLES / "sweep" / "README.md")
+    [_, sweep, more, report] = commands(EXAMPLES / "sweep" / "README.md")
     folder = tmp_path / "sweep"
     process = subprocess.Popen(
         [sys.executable, "-m", "p2o.cli.train", *sweep[1:], *TINY],
@@ -110,8 +114,16 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_in_its_table(typed, tmp_path):
     for name, end in runs.values():
         assert end == "finished"
         assert (folder / "sweep" / name / "policy").is_dir()
-    # A third seed joins: this is the page's other command.
+    # A third seed joins.
     assert [a for a in more if a not in sweep] == ["seed=0,1,2"]
+    table = typed(*more, *TINY)
+    assert table.count("This run had finished before") == 4
+    assert re.findall(r"│ evolution=\w+ +│ (\d) ", table) == ["3", "3"]
+    all_runs = sorted(glob.glob(report[1], root_dir=folder))
+    assert len(all_runs) == 6
+    typed(report[0], *all_runs, *report[2:])
+    page = (folder / "sweep" / "report" / "report.html").read_text()
+    assert "evolution=gepa" in page
 
 
 def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
@@ -122,13 +134,26 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
     texts, pictures = outputs(notebook)
     assert "epoch 6/6" in texts
     assert len(pictures) == 1
-    # Text, code and what they came to: what is kept is of this version of the notebook.
+    # Text, code and what they came to: what is kept is of this version of p2o.
     kept_texts, kept_pictures = outputs(nbformat.read(NOTEBOOK, as_version=4))
     assert len(kept_pictures) == 1
+    assert forms(texts) == forms(kept_texts)
     for text in (texts, kept_texts):
         assert "wrong responses, such as" in text
         assert "untrained, with a hint: Let us go slowly." in text
         assert '"template": "' in text
+
+
+def forms(texts: str) -> list[str]:
+    """What stands in every run: titles of tables, names of their rows, ways on."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", texts)
+    # A title is centred; a row begins with its name, or with a number or an id.
+    found = re.findall(
+        r"^(?:((?:next: |run directory: |start: epoch ).*)|\s{9,}([A-Z].*)|│ ([a-z][a-z: ]+) │.*)$",
+        plain,
+        re.MULTILINE,
+    )
+    return [re.sub(r"\S*runs/notebook", "RUN", " ".join("".join(f).split())) for f in found]
 
 
 def outputs(notebook) -> tuple[str, list[str]]:
