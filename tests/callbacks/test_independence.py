@@ -112,21 +112,27 @@ def used_share(kind=ShareOfStart):
     return share
 
 
+def used_budget(kind):
+    budget = kind(1)
+    budget.load_state_dict({"learned": True})
+    return budget
+
+
 # A new one of each, and one that has something to remember.
 CALLBACKS = {
     FiniteUpdates: (FiniteUpdates, FiniteUpdates),
-    FlopsBudget: (lambda: FlopsBudget(1), lambda: FlopsBudget(1)),
+    FlopsBudget: (lambda: FlopsBudget(1), lambda: used_budget(FlopsBudget)),
     HardSampleMiner: (HardSampleMiner, used_miner),
     LoopProgress: (LoopProgress, LoopProgress),
     MetricBounds: (lambda: MetricBounds("loss"), used_bounds),
     PromptEvolution: (lambda: PromptEvolution(NoSearch()), used_evolution),
-    RolloutBudget: (lambda: RolloutBudget(1), lambda: RolloutBudget(1)),
+    RolloutBudget: (lambda: RolloutBudget(1), lambda: used_budget(RolloutBudget)),
     ShareOfBest: (ShareOfBest, lambda: used_share(ShareOfBest)),
     ShareOfStart: (ShareOfStart, used_share),
-    TimeBudget: (lambda: TimeBudget(1), lambda: TimeBudget(1)),
-    TokenBudget: (lambda: TokenBudget(1), lambda: TokenBudget(1)),
+    TimeBudget: (lambda: TimeBudget(1), lambda: used_budget(TimeBudget)),
+    TokenBudget: (lambda: TokenBudget(1), lambda: used_budget(TokenBudget)),
 }
-STATELESS = {FiniteUpdates, FlopsBudget, LoopProgress, RolloutBudget, TimeBudget, TokenBudget}
+STATELESS = {FiniteUpdates, LoopProgress}
 
 
 def exported_callbacks():

@@ -121,6 +121,14 @@ def test_a_spent_budget_pays_for_nothing_when_the_run_is_started_again(
         fit(9 * spent, Broken(), checkpoint=kept)
 
 
+def test_what_was_rolled_out_before_a_stop_is_learned_though_the_budget_is_spent(project):
+    """The stop came between the rollouts that spent the budget and their update."""
+    data = Counted()
+    data.training_rollouts = 2 * ROLLOUTS_A_STEP
+    trainer, _ = project.fit([RolloutBudget(2 * ROLLOUTS_A_STEP)], epochs=-1, data=data)
+    assert trainer.global_step == 1
+
+
 def test_an_epoch_cut_short_is_closed_all_the_same(project):
     miner = HardSampleMiner()
     project.fit([miner, RolloutBudget(1)], epochs=-1)
