@@ -165,7 +165,7 @@ class PromptEvolution(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publish the pool: an epoch resumed in its middle does not start again.
 
-        One whose start Lightning will not tell of starts here.
+        An epoch for which Lightning does not call `on_train_epoch_start` starts here.
         """
         user = find_part(trainer, TemplateUser, "PromptEvolution")
         if trainer.is_global_zero and (trainer.current_epoch, trainer.global_step) == (0, 0):

@@ -27,7 +27,7 @@ from p2o.running.files import set_aside
 from p2o_callbacks.candidates import Exchange
 
 PART = 64
-"""Requests that a reflection backend gets at a time; they are in the journal once answered."""
+"""Requests that a reflection backend gets at a time, or as many as it works on side by side."""
 IN_VAIN = 2
 """Parts in a row without a single template, after which the backend is not asked for the rest."""
 
@@ -186,8 +186,9 @@ class JournaledReflection:
         templates: list[str | None] = []
         self.exchanges = []
         in_vain = 0
-        for start in range(0, len(requests), PART):
-            part = requests[start : start + PART]
+        size = max(PART, getattr(self.reflection, "concurrency", 0))
+        for start in range(0, len(requests), size):
+            part = requests[start : start + size]
             if in_vain == IN_VAIN:
                 written, said = [None] * len(part), [None] * len(part)
             else:

@@ -58,7 +58,7 @@ def tell(
 ) -> dict[str, Any]:
     """Write the hints, then the summary, which says that a run has ended, and show it.
 
-    What is given to others comes behind it: a run has ended though they do not take it.
+    The upload comes last, because a run has ended even if its upload fails.
 
     Args:
         config: Of the run.

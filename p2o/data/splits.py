@@ -29,11 +29,13 @@ def refuse_other_splits(folder: Path, files: Sequence[Path], split: str) -> None
     Args:
         folder: As a user gave it.
         files: In it.
-        split: The one that is meant, or several, such as ``train+test``.
+        split: The one that is meant, several, such as ``train+test``, or ``all``.
 
     Raises:
         UserError: Names the files.
     """
+    if split == "all":
+        return
     said = {file: splits_named(str(file.relative_to(folder))) for file in files}
     wanted = splits_named(split)
     others = [file for file in files if said[file] and not said[file] & wanted]

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from p2o.constraints import Count
 from p2o.evolution.adapter import reflective_record
 from p2o.evolution.leaks import Action, LeakGuard
 from p2o.evolution.strategies import draw_from_fronts
-from p2o.hints.evidence import Evidence
+from p2o.hints.evidence import Evidence, Shown
 from p2o.hints.insertion import read_template
 from p2o.hints.problems import Problems
 from p2o.hints.success import by_success, success_rate
@@ -102,7 +103,8 @@ class SearchInTraining:
             return Evolution(PromptPool())
         guard = LeakGuard(self.leaks)
         guard.learn_shown(samples, self.problems.evidence)
-        known = self._known(guard.passes)
+        tried = self._tried()
+        known = self._known(tried, guard.passes)
         solved = frozenset().union(*(template.solved for template in known))
         unsolved = [sample for sample in samples if sample not in solved]
         report(EvolutionProgress(0, 0, max((t.score or 0 for t in known), default=0), len(known)))
@@ -116,7 +118,7 @@ class SearchInTraining:
         in_use = (*known, *new)
         self._remember([each.text for each in in_use if not each.dev_scores])
         pool = PromptPool(
-            (*in_use, *self._in_vain({each.text for each in in_use})),
+            (*in_use, *_in_vain(tried, {each.text for each in in_use})),
             tuple(range(len(in_use))),
             by_success(in_use, samples, self.problems.evidence, group_size, seed),
         )
@@ -135,33 +137,24 @@ class SearchInTraining:
     ) -> Mapping[str, tuple[int | None, ...]]:
         """See `p2o_callbacks.Evolver`."""
         samples = self.problems.samples("hard", hard_set)
-        in_use = [pool.templates[index] for index in pool.cover]
+        # They stand before the others, so that places in both are the same.
+        in_use = pool.templates[: len(pool.cover)]
         return by_success(in_use, samples, self.problems.evidence, group_size, seed)
 
-    def _known(self, passes: Callable[[str], bool]) -> list[Template]:
+    def _known(
+        self, tried: Mapping[str, Template], passes: Callable[[str], bool]
+    ) -> list[Template]:
         """Templates that have solved something, and behind them those that wait to be tried."""
-        tried = self._tried()
         names = [name.removeprefix(WAITING) for name in self.problems.memory if _waits(name)]
         waiting = [Template(text, score=None) for text in names if text not in tried]
         known = [*(each for each in tried.values() if each.solved), *waiting]
         return [each for each in known if passes(each.text)]
 
-    def _in_vain(self, in_use: Collection[str]) -> list[Template]:
-        """Templates that were tried and have solved nothing, apart from those in use."""
-        vain = (each for each in self._tried().values() if not each.solved)
-        return [each for each in vain if each.text not in in_use]
-
     def _tried(self) -> dict[str, Template]:
         """Each template that training has shown, and how it fared there, by its text."""
-        evidence = self.problems.evidence
         return {
-            text: Template(
-                text,
-                score=success_rate(tally),
-                dev_scores=evidence.scores(text, self.problems.prompts),
-                solved=evidence.solved_with(text),
-            )
-            for text, tally in sorted(evidence.tallies().items())
+            text: _rolled_out(text, shown, self.problems.prompts)
+            for text, shown in sorted(self.problems.evidence.by_hint().items())
             if text and names_text(text)
         }
 
@@ -216,6 +209,23 @@ class SearchInTraining:
             if drawn:
                 found.append(Failures(parent, {sample: failed[sample] for sample in drawn}))
         return found
+
+
+def _rolled_out(text: str, shown: Mapping[str, Shown], problems: Collection[str]) -> Template:
+    """A template with what its rollouts came to."""
+    tally = sum(each.solved for each in shown.values()), sum(e.rollouts for e in shown.values())
+    return Template(
+        text,
+        score=success_rate(tally),
+        dev_scores={name: each.score for name, each in shown.items() if name in problems},
+        solved=frozenset(name for name, each in shown.items() if each.solved),
+    )
+
+
+def _in_vain(tried: Mapping[str, Template], in_use: Collection[str]) -> list[Template]:
+    """Templates that have solved nothing, apart from those in use: no success is expected."""
+    vain = (each for each in tried.values() if not each.solved and each.text not in in_use)
+    return [replace(each, score=fmean(each.dev_scores.values() or [0.0])) for each in vain]
 
 
 def _waits(name: str) -> bool:

@@ -161,6 +161,14 @@ class Evidence:
             if hint in hints and hints[hint].solved
         )
 
+    def by_hint(self) -> dict[str, dict[str, Shown]]:
+        """How each hint fared, by problem; that of the bare prompt is empty."""
+        found: defaultdict[str, dict[str, Shown]] = defaultdict(dict)
+        for problem, hints in self._shown.items():
+            for hint, shown in hints.items():
+                found[hint][problem] = shown
+        return dict(found)
+
     def tallies(self) -> dict[str, tuple[int, int]]:
         """By hint, rollouts that were right and all with a verdict, over all problems."""
         found: dict[str, tuple[int, int]] = {}
@@ -205,7 +213,10 @@ class Evidence:
         for row in rows:
             shown = Shown(row["epoch"], row["rollouts"], row["right"], row["mean"])
             self._shown.setdefault(row["problem"], {})[row["hint"]] = shown
-        for row in (state["shown"][place] for place in state["told"]):
+        # Checkpoints of before have a rollout in every row.
+        for row in (
+            state["shown"][place] for place in state.get("told", range(len(state["shown"])))
+        ):
             prompt = self._prompts.get(row["problem"])
             if prompt is not None:
                 told = {name: row[name] for name in KEPT}

@@ -15,8 +15,8 @@ class WholeUpdates(Callback):
     Gradients that have been gathered are no part of a checkpoint. One that is written within an
     update, or when an exception breaks off an update, a batch of rollouts or a search, says that
     nothing of it has been done, as the run that goes on from there does all of it. The ledger
-    counts accordingly; a batch of rollouts that is complete is kept, and counted. Make it the first
-    of all callbacks.
+    counts accordingly; a batch of rollouts that is complete is kept, and counted. Put it before all
+    callbacks that spend.
 
     Args:
         ledger: Of the run.

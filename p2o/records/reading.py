@@ -74,7 +74,7 @@ class Records:
     def ended_epochs(self) -> set[int]:
         """Those whose end is on record: each has a part of ``hard`` of its number, maybe empty.
 
-        Of one whose part cannot be read, nobody knows how many problems were hard.
+        An epoch whose part cannot be read is left out, as its number of hard problems is unknown.
         """
         schema = TABLES["hard"]
         whole = (path for path in self._parts("hard") if self._read_part(path, schema) is not None)

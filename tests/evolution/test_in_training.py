@@ -95,6 +95,7 @@ def test_what_was_tried_and_has_solved_nothing_goes_and_what_solves_stays():
     assert {each.text for each in out_of_use} == vain
     for each in out_of_use:
         assert set(each.dev_scores.values()) == {0.0}
+        assert each.score == 0
         assert not each.solved
     dealt = {index for places in second.pool.assignment.values() for index in places}
     assert dealt - {None} <= set(second.pool.cover)
