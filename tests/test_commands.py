@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,18 +24,21 @@ from p2o.hints.pooling import write_pool
 from p2o.prompt import hint_id
 from p2o.records.writing import append
 from tests.commands import ROOT, Command, commands
-from tests.forking import Forks
+from tests.commands_running import EPOCHS, SMALL, UPDATE, Finished, each_once, runs_here, shortened
 from tests.pages import write_examples
 
 pytestmark = pytest.mark.slow
 
 COMMANDS = commands()
-SHORT = ("trainer.max_epochs=1", "+trainer.limit_train_batches=1")
-"""An epoch of one update."""
+HERE = [command for command in COMMANDS if runs_here(command)]
+LOOK = [
+    command
+    for command in COMMANDS
+    # A budget that is printed is not the one of the test, and no arm of a bench is run here.
+    if command not in HERE or "max_epochs=" in command.text or command.text.startswith("p2o-bench")
+]
 LOOKED_AT: set[tuple[str, ...]] = set()
 """Settings of arms that have been looked at."""
-SMALL = ("data.source.train=16", "data.source.held_out=4", "save_policy=null")
-"""Besides, for each run of a sweep."""
 REWARD = "def reward(completion, answer): return float(answer in completion)\n"
 
 
@@ -54,7 +56,7 @@ def named(command: Command) -> str:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with what commands expect of the one where they are started."""
-    for name in ("RUN", "FOLDER", "path/to/data", "runs/mine", "sweep/RUN"):
+    for name in ("RUN", "FOLDER", "path/to/data", "path/to/eval", "runs/mine", "sweep/RUN"):
         (tmp_path / name).mkdir(parents=True)
     rows = [
         {
@@ -65,9 +67,11 @@ def folder(tmp_path, monkeypatch):
         for n in range(120)
     ]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    for name in ("rows.jsonl", "words.jsonl"):
+    for name in ("rows.jsonl", "words.jsonl", "prompts.jsonl"):
         (tmp_path / name).write_text(lines)
-    (tmp_path / "SVAMP.json").write_text(json.dumps(rows))
+    for name in ("SVAMP", "math", "path/to/eval/math", "path/to/eval/olympiad_bench"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    (tmp_path / "program.json").write_text('{"signature": {"instructions": "Add."}}')
     (tmp_path / "lines.txt").write_text("".join(f"Add: {n} 1\t{n + 1}\n" for n in range(40)))
     (tmp_path / "my_rewards.py").write_text(REWARD)
     (tmp_path / "my_conf/arm").mkdir(parents=True)
@@ -78,10 +82,9 @@ def folder(tmp_path, monkeypatch):
     hint = PooledHint(
         id=hint_id("Think."), text="Think.", score=1.0, tried=1, solved=1, in_use=True
     )
-    write_pool(
-        tmp_path / "runs/mine/evolution/pool.json",
-        PoolFile(model=origin, data=origin, hints=(hint,)),
-    )
+    pool = PoolFile(model=origin, data=origin, hints=(hint,))
+    for name in ("mine", "yours"):
+        write_pool(tmp_path / "runs" / name / "evolution/pool.json", pool)
     said = {"epoch": 1, "iteration": 1, "candidate": 1, "prompt": "Improve it.", "answer": "Think."}
     append(tmp_path / "runs/TEACHER/TIME", "exchanges", [said])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
@@ -144,7 +147,7 @@ def look_at_bench(arguments: list[str]) -> None:
             LOOKED_AT.add(settings)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=named)
+@pytest.mark.parametrize("command", LOOK, ids=named)
 def test_the_shell_takes_it_and_so_does_the_program(command, folder, monkeypatch):
     put_examples(command, folder)
     program, *arguments = command.words(folder)
@@ -218,53 +221,42 @@ def check_packages(arguments: list[str]) -> None:
                 assert re.search(rf"^{each} = \[", project, re.MULTILINE), each
 
 
-def runs_here(command: Command) -> bool:
-    """Whether a command works on the embedded world, with nothing that is not at hand."""
-    text = command.text
-    # Each option is run by train/test_every_option.py, and each example by test_examples.py.
-    if command.place.startswith(("conf/", "examples/")):
-        return False
-    if not re.match("p2o-(train|eval|data|export) ?", text) or "..." in text or "--push" in text:
-        return False
-    foreign = (
-        *("model", "suite", "plan", "rollout", "trainer", "run", "rescore", "template"),
-        *("hydra/launcher", "model/adapter", "data_root", "reflection"),
-    )
-    words = command.words()
-    keys = {word.partition("=")[0] for word in words[1:] if "=" in word}
-    if {"suite=digits", "model=digits_decisive", "model=digits", "model/adapter=full"} & set(words):
-        return True
-    data = [word for word in words if word.startswith(("data=", "verifier=", "experiment="))]
-    own = {"data=lines", "verifier=near", "verifier=function", "experiment=grpo"}
-    return not keys & set(foreign) and set(data) <= own
+@pytest.fixture(scope="module")
+def finished(forks, tmp_path_factory):
+    """A run with a search, one without, and an evaluation of the first."""
+    folder = tmp_path_factory.mktemp("finished")
+    budget = (*UPDATE, *SMALL, f"trainer.max_epochs={EPOCHS}")
+    for program, *arguments in (
+        ("train", *budget, "hydra.run.dir=searched"),
+        ("train", *budget, "hydra.run.dir=bare", "experiment=grpo"),
+        ("eval", "run=searched", "limit=2", "hydra.run.dir=evaluated"),
+    ):
+        done = forks.run(f"p2o.cli.{program}", arguments, folder)
+        assert done.returncode == 0, done.stderr
+    return Finished(folder)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("command", [c for c in COMMANDS if runs_here(c)], ids=named)
-def test_it_runs_through_a_shell(forks, command, folder):
+@pytest.mark.parametrize("command", each_once(HERE), ids=named)
+def test_it_runs_through_a_shell(forks, finished, command, folder):
     put_examples(command, folder)
     program, *arguments = command.words(folder)
-    short = ""
-    if program == "p2o-train" and "--help" not in arguments:
-        short = " ".join((*SHORT, *SMALL) if "-m" in arguments else SHORT)
-    if program == "p2o-eval" and "--help" not in arguments:
-        short = "limit=2"
-    if re.search("runs/default/TIME|RUN", command.text):
-        in_shell(forks, f"p2o-train {' '.join(SHORT)} hydra.run.dir=runs/default/TIME", folder)
-        (folder / "RUN").rmdir()
-        (folder / "RUN").symlink_to("runs/default/TIME")
-        epoch = folder / "runs/default/TIME/checkpoints"
-        (epoch / "epoch_0003.ckpt").symlink_to("last.ckpt")
-    done = in_shell(forks, f"{command.text} {short}", folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-def in_shell(forks: Forks, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line that a shell has taken apart."""
-    program, *arguments = Command("typed", text).words(folder)
-    paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    arguments = shortened(program, [finished.ids.get(word, word) for word in arguments])
+    finished.put(arguments, folder)
     module = f"p2o.cli.{program.removeprefix('p2o-')}"
-    return forks.run(module, arguments, folder, {**os.environ, "PYTHONPATH": paths})
+    if program == "python":
+        _, module, *arguments = arguments
+    paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    done = forks.run(module, arguments, folder, {**os.environ, "PYTHONPATH": paths})
+    # A bench says so when its runs have not ended; here none is started.
+    status = 1 if "run=false" in arguments else 0
+    assert done.returncode == status, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    if "--output" in arguments:
+        assert (folder / arguments[arguments.index("--output") + 1]).exists()
+    else:
+        assert done.stdout
+    if "--json" in arguments:
+        json.loads(done.stdout)
 
 
 def test_commands_are_found_wherever_they_are_printed():

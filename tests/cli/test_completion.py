@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,25 +12,41 @@ from tests.patience import HANGS
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 
-def test_groups_and_options_are_completed_in_bash(tmp_path):
-    program = tmp_path / "p2o-train"
-    program.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom p2o.cli.train import main\n"
-        "sys.argv[0] = 'p2o-train'\nmain()\n"
-    )
+ENTRY = """#!{python}
+import sys
+from p2o.cli.start import {function}
+sys.argv[0] = "{name}"
+{function}()
+"""
+"""What is installed as a program; its function is that of pyproject.toml."""
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "whole"),
+    [
+        ("p2o-train", "distillation=crm", "distillation=crm_soft"),
+        ("p2o-eval", "suite=olym", "suite=olympiadbench"),
+        ("p2o-bench", "bench=sli", "bench=slice"),
+    ],
+)
+def test_groups_and_options_are_completed_in_bash(tmp_path, name, typed, whole):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    program, function = tmp_path / name, project["scripts"][name].rpartition(":")[-1]
+    program.write_text(ENTRY.format(python=sys.executable, name=name, function=function))
     program.chmod(0o755)
     [install] = [
-        line.split("`")[1]
-        for line in (Path(__file__).parents[2] / "README.md").read_text().splitlines()
+        line.split("`")[1].replace("p2o-train", name)
+        for line in (ROOT / "README.md").read_text().splitlines()
         if "--shell-completion install=bash" in line
     ]
     # As bash does it when the key is pressed, with words that it has split.
     script = f"""
 {install}
-complete -p p2o-train
-COMP_LINE="p2o-train distillation=crm" COMP_POINT=26
-COMP_WORDS=(p2o-train distillation=crm) COMP_CWORD=1
+complete -p {name}
+COMP_LINE="{name} {typed}" COMP_POINT={len(name) + 1 + len(typed)}
+COMP_WORDS=({name} {typed}) COMP_CWORD=1
 hydra_bash_completion
 echo "${{COMPREPLY[@]}}"
 """
@@ -43,4 +60,4 @@ echo "${{COMPREPLY[@]}}"
     assert done.returncode == 0, done.stderr
     completion, offered = done.stdout.splitlines()
     assert "hydra_bash_completion" in completion
-    assert offered == "distillation=crm_soft"
+    assert offered == whole
