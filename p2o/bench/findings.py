@@ -17,6 +17,8 @@ UNITS = {
     "seconds": "seconds",
 }
 """What a budget may be given in, in words."""
+NOT_STARTED = "has not been started"
+"""Why a run did not end of which there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,4 +82,4 @@ def _why(run: Run) -> str:
     folder = run.evaluation_folder if run.finished else run.folder
     # A launcher has one log for all seeds of an arm.
     logs = [path for path in (folder / LOG, folder.parent / LOG) if path.is_file()]
-    return last_line(logs[0]) if logs else "has not been started"
+    return last_line(logs[0]) if logs else NOT_STARTED

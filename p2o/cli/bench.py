@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from p2o.bench.arms import Run, budget_settings, make_arms, make_runs, refuse_others
 from p2o.bench.claims import check_claims
 from p2o.bench.curves import band
-from p2o.bench.findings import Findings, collect
+from p2o.bench.findings import NOT_STARTED, Findings, collect
 from p2o.bench.page import page
 from p2o.bench.processes import Task, cores, last_line, run_side_by_side
 from p2o.bench.settings import BenchSettings
@@ -148,8 +148,13 @@ def _print(findings: Findings) -> None:
     console.print(shown("What was spent, means over seeds", spending_cells(findings)))
     if findings.verdicts:
         console.print(shown("Claims", claim_cells(findings)))
+    waiting = [run for run, why in findings.failures.items() if why == NOT_STARTED]
     for run, why in findings.failures.items():
-        console.print(f"{run} did not end: {why}", soft_wrap=True)
+        if run not in waiting:
+            console.print(f"{run} did not end: {why}", soft_wrap=True)
+    if waiting:
+        more = f" and {len(waiting) - 1:,} more" if waiting[1:] else ""
+        console.print(f"not started: {waiting[0]}{more}", soft_wrap=True)
 
 
 def _write(findings: Findings, settings: dict[str, Any], folder: Path) -> None:

@@ -36,7 +36,7 @@ def show(run: Path, kind: str | None = None, start: str = "", everything: bool =
     known = _known(run)
     is_sampled = known is not None and known.is_sampled
     if kind == "problem":
-        show_problem(records, start, everything, console)
+        show_problem(records, str(run), start, everything, console)
     elif kind == "hint":
         show_hint(records, start, console)
     elif kind == "wrong":

@@ -15,11 +15,14 @@ LONGEST = 500
 """Characters of a response that are shown where not all is asked for."""
 
 
-def show_problem(records: Records, start: str, everything: bool, console: Terminal) -> None:
+def show_problem(
+    records: Records, name: str, start: str, everything: bool, console: Terminal
+) -> None:
     """Show a problem, what became of it, and its rollouts.
 
     Args:
         records: Of the run.
+        name: The run, as a command takes it.
         start: How its id begins.
         everything: Whether to show all rollouts in full; else, of each epoch and phase, one that
             solved it and one that did not.
@@ -44,6 +47,12 @@ def show_problem(records: Records, start: str, everything: bool, console: Termin
     rollouts = records.query("rollouts", problem=problem).to_pylist()
     if not rollouts:
         console.print("No rollouts of it are on record.")
+    elif not everything:
+        console.print(
+            "Of each epoch one wrong response and one right one; all of them: "
+            f"p2o-show {name} problem {start} --all",
+            soft_wrap=True,
+        )
     rollouts.sort(key=lambda row: (row["epoch"] or 0, row["step"] or 0))
     for (epoch, phase), group in groupby(rollouts, lambda row: (row["epoch"], row["phase"])):
         _show_group(epoch, phase, list(group), texts, everything, console)

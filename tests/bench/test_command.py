@@ -194,8 +194,9 @@ def test_without_running_it_shows_what_is_there(bench, tmp_path, capsys):
     failures = bench("bench=slice", "folder=runs", "run=false").failures
     assert failures["GRPO, seed 1"] == "has not been started"
     shown = capsys.readouterr().out
-    assert "random templates, seed 0 did not end: has not been started" in shown
+    assert "\nnot started: GRPO, seed 0 and 3 more\n" in shown
     assert "failed" not in shown
+    assert "did not end" not in shown
     # The page tells how to repeat it.
     assert "\np2o-bench bench=slice folder=runs\n" in (tmp_path / "runs" / "bench.md").read_text()
     assert not list(tmp_path.glob("runs/*/*"))

@@ -101,6 +101,8 @@ def test_a_response_is_cut_unless_all_is_asked_for(run, capsys):
     append(run, "rollouts", [rollout(3, "4f2a" * 4, True, response="long " * 400)])
     append(run, "rollouts", [rollout(3, "4f2a" * 4, True, response="a second one")])
     short, whole = (said(capsys, run, "problem", "4f2", full) for full in (False, True))
+    assert f"all of them: p2o-show {run} problem 4f2 --all\n" in short
+    assert "--all" not in whole
     assert "more characters)" in short
     assert "a second one" not in short
     assert whole.count("long") == 400
