@@ -1,11 +1,12 @@
 """Numbers as people and models write them, by kind; what is no single number gives none."""
 
-import time
 from fractions import Fraction
+from functools import partial
 
 import pytest
 
 from p2o.verifiers.read_number import read_number
+from tests.patience import within
 
 WRITTEN = {
     "scale words": [
@@ -260,7 +261,5 @@ PIECES = (
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_no_text_takes_long(piece):
-    started = time.process_time()
-    read_number(piece * 100_000)
-    read_number("7" + piece * 100_000 + "x")
-    assert time.process_time() - started < 1
+    for text in (piece * 100_000, f"7{piece * 100_000}x"):
+        assert within(1.0, partial(read_number, text))
