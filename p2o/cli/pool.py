@@ -4,7 +4,6 @@ import argparse
 import json
 import re
 from decimal import Decimal
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from p2o.data.files import read_file
 from p2o.errors import UserError
 from p2o.hints.pool_export import as_gepa, into_dspy, put_before, without_turn_marks
 from p2o.hints.pool_file import INSTRUCTION, Origin, PooledHint, PoolFile, read_pool
+from p2o.running.finite import finite
 from p2o.running.terminal import Terminal
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -138,17 +138,8 @@ def apply(pool: PoolFile, arguments: argparse.Namespace) -> str:
     except UserError as error:
         raise UserError(f"{arguments.prompts}: {error}") from error
     return "".join(
-        json.dumps(_finite(row), ensure_ascii=False, default=_plain) + "\n" for row in hinted
+        json.dumps(finite(row), ensure_ascii=False, default=_plain) + "\n" for row in hinted
     )
-
-
-def _finite(content: Any) -> Any:
-    """Content without numbers that JSON does not know: null stands for them."""
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float | Decimal) and not isfinite(content) else content
 
 
 def _plain(value: object) -> object:

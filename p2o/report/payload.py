@@ -12,6 +12,7 @@ from p2o.report.contents import Contents, rejected
 from p2o.report.hints import HintNode, HintUse, difference
 from p2o.report.problems import STATES
 from p2o.report.story import RunStory
+from p2o.running.finite import finite
 
 DIGITS = 4
 """Of numbers of a rollout, behind the point."""
@@ -169,22 +170,13 @@ def _rounded(value: float | None, digits: int = DIGITS) -> float | None:
 
 def in_script(content: Any) -> str:
     """JSON that may stand in a ``script`` element, whatever texts are in it."""
-    text = json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(finite(content), ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def packed(content: Any) -> str:
     """JSON, compressed and in base 64, which has no character that HTML would take for its own."""
-    text = json.dumps(_finite(content), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(finite(content), ensure_ascii=False, separators=(",", ":"))
     # Lone surrogates cannot be encoded.
     data = text.encode("utf-8", "replace")
     return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
-
-
-def _finite(content: Any) -> Any:
-    """Content without numbers that JSON does not know: null stands for them."""
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
